@@ -1,0 +1,1 @@
+"""What the server holds, read once and kept as a frozen value."""

@@ -1,0 +1,1 @@
+"""(text, policy, catalog) -> plan: pure functions; the only folder that knows pglast."""

@@ -1,0 +1,216 @@
+"""Plan: what becomes of one statement, and PlanContext: everything the planner may read besides the text.
+
+A Forward exists only after verify accepted its text. Its text is a Template: bytes with holes for the tenant's key values and for
+lifted literals. render.fill is the only function that fills them. Plans hold no tenant's key value: a decision that looked at one
+would have to be keyed by it, and none does.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from proxy.tenancy.policy import Policy
+
+
+class StatementKind(enum.Enum):
+    """What a statement is, for metrics, limits and the session. Names follow PostgreSQL's command tags."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    MERGE = "merge"
+    COPY = "copy"
+    TRANSACTION = "transaction"
+    SETTING = "setting"
+    SHOW = "show"
+    CURSOR = "cursor"
+    PREPARE = "prepare"
+    NOTIFY = "notify"
+    DISCARD = "discard"
+    EXPLAIN = "explain"
+    LOCK = "lock"
+    DDL = "ddl"
+    EMPTY = "empty"
+    OTHER = "other"
+    INVALID = "invalid"  # did not parse
+
+
+class TransactionVerb(enum.Enum):
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SAVEPOINT = "savepoint"
+    RELEASE = "release"
+    ROLLBACK_TO = "rollback to"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingEffect:
+    """SET, SET LOCAL or RESET of one setting. value None: back to the session's default. value is the text after TO as the server
+    would print it in SET name TO value (already quoted where needed)."""
+
+    name: str
+    value: str | None
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a statement does to the session or the server connection; check-in undoes exactly what is noted here."""
+
+    transaction: TransactionVerb | None = None
+    savepoint: str | None = None
+    chain: bool = False  # COMMIT/ROLLBACK AND CHAIN
+    settings: tuple[SettingEffect, ...] = ()
+    writes: bool = False
+    pins: str | None = None  # why the server connection must stay with the session
+    taints: bool = False  # the server connection must be closed at check-in
+
+
+NO_EFFECTS = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHole:
+    """A place for a tenant's key value, always filled as a quoted literal."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralHole:
+    """A place for the client's literal number `index` of the lifted text; kind: "i" integer, "n" decimal, "s" string, "0" NULL."""
+
+    index: int
+    kind: str
+
+
+Hole = KeyHole | LiteralHole
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """pieces[0] hole[0] pieces[1] hole[1] … pieces[n]; len(pieces) == len(holes) + 1. UTF-8 bytes."""
+
+    pieces: tuple[bytes, ...]
+    holes: tuple[Hole, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send `template`, filled, to the server. `rewritten` says whether a tenant predicate or key was put in.
+    `tag` replaces the server's command tag where it differs from the client's verb."""
+
+    kind: StatementKind
+    template: Template
+    effects: Effects = NO_EFFECTS
+    rewritten: bool = False
+    tag: str | None = None
+    rules: tuple[str, ...] = ()
+    # client byte offset <-> rendered byte offset pairs (rendered, client), ascending by rendered; for error positions
+    positions: tuple[tuple[int, int], ...] = ()
+    relations: tuple[str, ...] = ()  # own relations read or written, for error answers
+
+
+class AnswerKind(enum.Enum):
+    """What the session answers itself."""
+
+    RESET_ALL = "RESET"
+    DISCARD_ALL = "DISCARD ALL"
+    DEALLOCATE = "DEALLOCATE"  # of one name, in `argument`
+    DEALLOCATE_ALL = "DEALLOCATE ALL"
+    CLOSE_ALL = "CLOSE CURSOR ALL"
+    UNLISTEN = "UNLISTEN"
+    ADVISORY_UNLOCK_ALL = "SELECT 1"  # one row, one void column named `argument`
+    EMPTY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The proxy replies itself; nothing is sent to the server."""
+
+    kind: StatementKind
+    answer: AnswerKind
+    argument: str = ""
+    rules: tuple[str, ...] = ()
+    effects: Effects = NO_EFFECTS
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refused. `position` counts characters of the client's text from 1. `rules` is for audit and explain only."""
+
+    kind: StatementKind
+    sqlstate: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    position: int | None = None
+    rules: tuple[str, ...] = ()
+
+
+Plan = Forward | Answer | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans. Hash once, keep it."""
+
+    policy: Policy
+    catalog_version: int
+    search_path: tuple[str, ...] = ("public",)
+    role: str = ""  # the server role that will run it
+
+    @property
+    def identity(self) -> tuple[str, int, tuple[str, ...], str]:
+        """What plan keys hold of the context."""
+        return (self.policy.policy_class, self.catalog_version, self.search_path, self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plans of one text (several for a simple query of several statements; one EMPTY Answer for none), and the literals that were
+    lifted from this text (client order, raw token text as bytes, quotes included). `shape` names the statement in audit and metrics:
+    the text with literals replaced, at most 2 kB. If any plan is a Reject the text must not be run at all."""
+
+    plans: tuple[Plan, ...]
+    literals: tuple[bytes, ...] = ()
+    shape: str = ""
+    cache: str = "miss"  # l1 | l2 | miss
+
+    @property
+    def rejection(self) -> Reject | None:
+        for plan in self.plans:
+            if isinstance(plan, Reject):
+                return plan
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The one record that explain, audit, metrics and goldens print."""
+
+    verdict: str  # forward | answer | reject
+    kind: StatementKind
+    rules: tuple[str, ...]
+    shape: str
+    sqlstate: str | None
+    effects: Effects
+    generation: int
+    text: str | None = None  # text sent; explain and goldens only
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Plain counters of a plan cache."""
+
+    hits_l1: int = 0
+    hits_l2: int = 0
+    misses: int = 0
+    entries: int = 0
+    bytes: int = 0
+    evictions: int = 0
+    extra: Mapping[str, int] = field(default_factory=dict)

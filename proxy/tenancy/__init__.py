@@ -1,0 +1,1 @@
+"""Who may do what: rule files become a rule book."""

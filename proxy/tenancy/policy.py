@@ -1,0 +1,109 @@
+"""What runs: Tenant, Login, Policy, RelationRule, Limits; frozen values without behaviour.
+
+The loader makes them from rule files; sql reads Policy; pool and session read Limits. A Policy holds everything that a plan may
+depend on except the tenant's key values, so that all tenants of one `policy_class` share plans and none can read another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Isolation = Literal["row", "schema", "rls", "database"]
+Access = Literal["tenant", "shared", "view", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class RelationRule:
+    """An exception in a rule file. `tenant`: filtered by column = key; `shared`: read by all; `view`: reviewed; `hidden`: absent."""
+
+    schema: str
+    name: str
+    access: Access
+    tenant_column: str | None = None  # None: the database's
+    key: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRule:
+    """An allowed function outside pg_catalog. arguments None: every overload present; else the type names as written."""
+
+    schema: str
+    name: str
+    arguments: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per tenant. None: no limit. Times in seconds."""
+
+    connections: int | None = 100
+    server_connections: int | None = 20
+    statement_size: int = 1_048_576  # bytes
+    statement_timeout: float | None = None
+    transaction_timeout: float | None = None
+    idle_in_transaction_timeout: float | None = None
+    query_wait_timeout: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a statement may do on one database in one isolation mode, for one class of login."""
+
+    database: str
+    isolation: Isolation
+    tenant_column: str
+    relations: Mapping[tuple[str, str], RelationRule]  # by (schema, name)
+    functions: tuple[FunctionRule, ...] = ()
+    sequences: Mapping[tuple[str, str], str] = field(default_factory=dict)  # -> shared | per_tenant
+    extensions: tuple[str, ...] = ()
+    explain: str = "refused"
+    read_only: bool = False
+    statement_size: int = 1_048_576
+    policy_class: str = ""  # hash over every field above; equal classes share plans
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL server and database; the role is the login at the server. Hashable: it is the pool key."""
+
+    host: str
+    port: int
+    database: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in at a server. `password` is never printed."""
+
+    password: str | None = field(default=None, repr=False)
+    tls: str = "prefer"  # libpq's sslmode
+    root_certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One tenant on one database: where it goes, what it may do, which constants confine it."""
+
+    tenant: str
+    database: str
+    server: Server
+    credentials: Credentials
+    policy: Policy
+    keys: Mapping[str, str]  # key name -> value in text form; only ever filled into a plan's key holes
+    limits: Limits
+    settings: Mapping[str, str] = field(default_factory=dict)
+    pool_sharing: str = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A client login; its tenant is the only source of tenant identity."""
+
+    name: str
+    tenant: str
+    verifiers: tuple[str, ...] = field(repr=False)
+    read_only: bool = False
+    disabled: bool = False
