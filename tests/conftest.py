@@ -1,0 +1,77 @@
+"""What every test may ask for: real servers of both majors, the sample set on them, and how long to look.
+
+Servers start when the first test asks and end with the session; under pytest-xdist each worker has its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kit.postgres import Cluster, running
+from tests.kit.sample import load_sample, pristine
+
+EFFORT = max(1, int(os.environ.get("PARTYWALL_TEST_EFFORT", "1")))
+
+# The same examples every time, so that a red run is a reason and not a draw; `make test-long` draws afresh.
+settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "long", max_examples=60 * EFFORT, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("quick" if EFFORT == 1 else "long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make test-long` runs; as deselected, so that the closing line counts it."""
+    if EFFORT > 1:
+        return
+    left = [item for item in items if item.get_closest_marker("long") is not None]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
+
+
+@pytest.fixture(scope="session")
+def effort() -> int:
+    """How many times longer than usual to look: 1, or what `make test-long` says. Multiply counts of seeds by it."""
+    return EFFORT
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> Iterator[Cluster]:
+    """A PostgreSQL 15 that lets everybody in and holds nothing."""
+    with running(15) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Iterator[Cluster]:
+    """A PostgreSQL 18 that lets everybody in and holds nothing."""
+    with running(18) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", params=[15, 18], ids=["pg15", "pg18"])
+def server(request: pytest.FixtureRequest) -> Cluster:
+    """Each of the servers in turn."""
+    cluster: Cluster = request.getfixturevalue(f"postgres{request.param}")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def shared_server(server: Cluster) -> Cluster:
+    """Each server in turn, with the sample set: databases shared, private1, private2 and private3, role app.
+
+    For tests that change nothing or roll back; one that commits asks for `pristine_shared`.
+    """
+    return load_sample(server)
+
+
+@pytest.fixture
+def pristine_shared(shared_server: Cluster) -> Iterator[str]:
+    """The name of a copy of `shared` on `shared_server` that is this test's alone."""
+    with pristine(shared_server) as name:
+        yield name

@@ -1,0 +1,45 @@
+"""The sample set as real databases: `shared` with all three tenants, `private1` to `private3` with one each.
+
+Loaded once per cluster into templates that nobody connects to; what tests get are copies, so that a test which
+commits takes a pristine one of its own and gives it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from tests.kit.postgres import Cluster
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+TENANTS = {1: "acme", 2: "globex", 3: "initech"}
+DATABASES = {"shared": "", **{f"private{key}": f"-c seed.only={key}" for key in TENANTS}}
+
+_numbers = count(1)
+
+
+def load_sample(cluster: Cluster) -> Cluster:
+    """Make the four databases unless they are there; afterwards `shared` and `private1` to `private3` stand ready."""
+    present = cluster.databases()
+    for name, options in DATABASES.items():
+        template = f"template_{name}"
+        if template not in present:
+            cluster.create_database(template)
+            for file in ("schema.sql", "odd-types.sql"):
+                cluster.psql(template, file=DATA / file, options=options)
+        if name not in present:
+            cluster.create_database(name, template)
+    return cluster
+
+
+@contextmanager
+def pristine(cluster: Cluster, of: str = "shared") -> Iterator[str]:
+    """The name of a fresh copy of one of the four, dropped at the end whoever is still connected."""
+    name = f"{of}_copy_{next(_numbers)}"
+    cluster.create_database(name, f"template_{of}")
+    try:
+        yield name
+    finally:
+        cluster.drop_database(name)
