@@ -1,0 +1,71 @@
+"""What two servers' answers to the same block must share: everything a client can see, except OIDs that each database counts itself.
+
+Row order counts only where the block says that it is fixed. Errors and notices are compared in the fields S, C, M, D and H.
+"""
+
+from __future__ import annotations
+
+from tests.equivalence.corpus import Block
+from tests.kit.rawclient import Exchange, RawClient, error_fields, row_description, row_values
+
+FIRST_USER_OID = 16384  # access/transam.h: FirstNormalObjectId
+Seen = tuple[object, ...]
+
+
+def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
+    """The exchange as comparable values, one for each message; runs of rows are sorted unless their order is fixed."""
+    seen: list[Seen] = []
+    rows: list[tuple[bytes | None, ...]] = []
+    copied: list[bytes] = []
+
+    def flush() -> None:
+        if rows:
+            seen.append(("rows", tuple(rows if ordered else sorted(rows, key=repr))))
+            rows.clear()
+        if copied:
+            seen.append(("copy", b"".join(copied if ordered else sorted(copied))))
+            copied.clear()
+
+    for message in exchange.messages:
+        if message.tag == "D":
+            rows.append(row_values(message.body))
+            continue
+        if message.tag == "d":
+            copied.append(message.body)
+            continue
+        flush()
+        if message.tag == "T":
+            columns = row_description(message.body)
+            seen.append(("T", tuple((n, oid if oid < FIRST_USER_OID else "user", code) for n, oid, code in columns)))
+        elif message.tag in "EN":
+            fields = error_fields(message.body)
+            seen.append((message.tag, *(fields.get(letter, "") for letter in "SCMDH")))
+        elif message.tag == "S":
+            name, value, _ = message.body.split(b"\0")
+            seen.append(("S", name, value))
+        else:
+            seen.append((message.tag, message.body))
+    flush()
+    if exchange.closed:
+        seen.append(("closed",))
+    return seen
+
+
+def run_block(client: RawClient, block: Block, protocol: str) -> list[Seen]:
+    """Runs one block by "simple" or "extended" protocol and leaves no transaction open. Blocks that read or write alone are rolled back."""
+    ask = client.simple if protocol == "simple" or block.multi else client.extended
+    seen: list[Seen] = []
+    wrapped = block.kind != "txn"
+    if wrapped:
+        client.simple("BEGIN")
+    for statement in block.statements:
+        exchange = ask(statement)
+        if exchange.messages and exchange.messages[-1].tag == "G":
+            seen += observe(exchange, ordered=block.ordered)
+            exchange = client.copy_data((block.data or "").encode(), sync=ask == client.extended)
+        seen += observe(exchange, ordered=block.ordered)
+        if exchange.closed:
+            return seen
+    if wrapped or (seen and seen[-1][-1] != b"I"):
+        client.simple("ROLLBACK")
+    return seen
