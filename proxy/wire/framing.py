@@ -1,0 +1,76 @@
+"""HOT: where messages end. Ints and bytes in, ints out; nothing is decoded and no message becomes an object.
+
+Every read from a server passes through `scan`, once per message of every row, so this file is plain typed loops that a
+compiler could take as they are. Lengths are always walked header by header: how a buffer ends is never a reason to
+believe what is in it. Judging a header that `scan` stopped at is the caller's: it looks, and refuses or waits.
+Source: PostgreSQL documentation, "Message Formats": one byte of type, then int32 length, which counts itself but not
+the type.
+"""
+
+from __future__ import annotations
+
+Mark = tuple[int, int, int]
+"""(type byte, start, end): one whole watched message of a buffer; its body is buffer[start + 5 : end]."""
+
+HEADER = 5
+
+RELAYED = 0  # rows and copy data: passed on in pieces, never looked at
+WATCHED = 1  # small, and of consequence: found whole
+REFUSED = 2  # not a message of this phase
+
+
+def kinds(relayed: bytes, watched: bytes) -> bytes:
+    """A table of 256 kinds by type byte: RELAYED, WATCHED, and REFUSED for whatever is in neither."""
+    table = bytearray([REFUSED]) * 256
+    for tag in relayed:
+        table[tag] = RELAYED
+    for tag in watched:
+        table[tag] = WATCHED
+    return bytes(table)
+
+
+# What a server may send. W (CopyBothResponse) and V (FunctionCallResponse) answer what the proxy never asks.
+ALWAYS = b"ZENSAGH"  # state, errors and notices, asynchronous messages, the begin of a copy
+LOGIN = kinds(relayed=b"", watched=b"RKZENSv")
+FULL = kinds(relayed=b"Ddc", watched=ALWAYS + b"C123ntTsI")
+QUIET = kinds(relayed=b"DdcC123ntTsI", watched=ALWAYS)  # only while Outstanding.quiet
+
+
+def length_at(buffer: bytes, offset: int) -> int:
+    """The unsigned int32 at `offset`. The caller made sure that four bytes are there."""
+    return buffer[offset] << 24 | buffer[offset + 1] << 16 | buffer[offset + 2] << 8 | buffer[offset + 3]
+
+
+def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[int, int, int]:
+    """Walks headers from `offset`; returns (offset, messages, DataRows) and appends watched messages to `marks`.
+
+    The offset returned is that of the first message that could not be passed: its header is cut, it is watched and not
+    whole, its length is below 4 or above 1 GB, or its type is REFUSED. It lies beyond the buffer's end when a relayed
+    message has bytes still to come; that message is counted.
+    """
+    size = len(buffer)
+    last = size - HEADER
+    messages = 0
+    rows = 0
+    while offset <= last:
+        tag = buffer[offset]
+        kind = table[tag]
+        if buffer[offset + 1] or buffer[offset + 2]:
+            length = buffer[offset + 1] << 24 | buffer[offset + 2] << 16 | buffer[offset + 3] << 8 | buffer[offset + 4]
+            if length > 0x3FFFFFFF:  # MaxAllocSize
+                break
+        else:  # below 64 KB: nearly all
+            length = buffer[offset + 3] << 8 | buffer[offset + 4]
+            if length < 4:
+                break
+        end = offset + 1 + length
+        if kind == RELAYED:
+            if tag == 68:  # DataRow
+                rows += 1
+        elif kind == WATCHED and end <= size:
+            marks.append((tag, offset, end))
+        else:
+            break
+        messages += 1
+        offset = end
+    return offset, messages, rows

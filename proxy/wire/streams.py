@@ -1,0 +1,162 @@
+"""FrontendStream and BackendStream: bytes as they arrive, turned into what may be acted upon.
+
+From a client come whole messages, one at a time, because any of them may change the phase; a length is judged before
+the message is buffered. From a server come runs: one slice that may be relayed as it is, and marks for the few messages
+in it that matter; rows and copy data never become objects and are passed on in pieces when they are larger than a read.
+Neither class answers anything: what breaks the protocol raises RemoteProtocolError, and the connection must then be
+closed, for the stream has lost its place.
+"""
+
+from __future__ import annotations
+
+from proxy.errors import RemoteProtocolError
+from proxy.wire.framing import FULL, HEADER, REFUSED, RELAYED, Mark, length_at, scan
+
+STARTUP_LIMIT = 10_000  # MAX_STARTUP_PACKET_LENGTH
+AUTHENTICATION_LIMIT = 65_535  # PG_MAX_AUTH_TOKEN_LENGTH
+SMALL_LIMIT = 10_000  # PQ_SMALL_MESSAGE_LIMIT: messages that hold a name or nothing
+MESSAGE_LIMIT = 64 * 1_048_576
+WATCHED_LIMIT = 16 * 1_048_576  # a server's ErrorResponse may quote a long statement
+
+_UNKNOWN, _SMALL, _LARGE = 0, 1, 2
+_FRONTEND = bytes([_SMALL if tag in b"CDEHSXcf" else _LARGE if tag in b"QPBFdp" else _UNKNOWN for tag in range(256)])
+
+
+class FrontendStream:
+    """What a client sent. `limit`: the largest length field of a message in this phase; the session raises it."""
+
+    __slots__ = ("_data", "_need", "_offset", "_partial", "limit", "messages")
+
+    def __init__(self, limit: int = AUTHENTICATION_LIMIT) -> None:
+        self.limit = limit
+        self.messages = 0  # whole messages handed out
+        self._data = b""
+        self._offset = 0
+        self._partial = bytearray()  # the begin of a message whose header was judged
+        self._need = 0  # its size; 0: there is none
+
+    def feed(self, data: bytes) -> None:
+        """Takes what was read. Nothing is judged before the next call of `startup` or `message`."""
+        if self._need:
+            self._partial += data
+            if len(self._partial) >= self._need:
+                self._data = bytes(self._partial)
+                self._partial = bytearray()
+                self._offset = self._need = 0
+        elif self._offset == len(self._data):
+            self._data = data
+            self._offset = 0
+        else:
+            self._data = self._data[self._offset :] + data
+            self._offset = 0
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that came behind the last message handed out. Behind an SSLRequest there must be none."""
+        return len(self._data) - self._offset + len(self._partial)
+
+    def startup(self) -> bytes | None:
+        """The body of the next packet without a type byte, for decode_startup; None when it is not whole.
+
+        RemoteProtocolError when its length is below 8 or above 10,000.
+        """
+        start = self._offset
+        if len(self._data) - start < 4:
+            return None
+        length = length_at(self._data, start)
+        if not 8 <= length <= STARTUP_LIMIT:
+            raise RemoteProtocolError("invalid length of startup packet")
+        return self._body(start + 4, start + length)
+
+    def message(self) -> tuple[int, bytes] | None:
+        """(type byte, body) of the next message; None when it is not whole.
+
+        RemoteProtocolError for a type that no client sends, and for a length below 4 or above the limit.
+        """
+        start = self._offset
+        if len(self._data) - start < HEADER:
+            return None
+        tag = self._data[start]
+        kind = _FRONTEND[tag]
+        if kind == _UNKNOWN:
+            raise RemoteProtocolError(f"invalid frontend message type {tag}")
+        length = length_at(self._data, start + 1)
+        if length < 4 or length > self.limit or (kind == _SMALL and length > SMALL_LIMIT):
+            raise RemoteProtocolError("invalid message length")
+        body = self._body(start + HEADER, start + 1 + length)
+        return None if body is None else (tag, body)
+
+    def _body(self, begin: int, end: int) -> bytes | None:
+        if end > len(self._data):
+            self._need = end - self._offset
+            self._partial += self._data[self._offset :]
+            self._data = b""
+            self._offset = 0
+            return None
+        self._offset = end
+        self.messages += 1
+        return self._data[begin:end]
+
+
+class BackendStream:
+    """What a server sent. `table` (framing.LOGIN, FULL, QUIET) says what is watched, relayed, refused; it may change
+    between feeds, so that a phase that knows no rows refuses them."""
+
+    __slots__ = ("_need", "_partial", "_remaining", "bytes", "limit", "messages", "rows", "table")
+
+    def __init__(self, table: bytes = FULL, limit: int = WATCHED_LIMIT) -> None:
+        self.table = table
+        self.limit = limit  # largest length field of a watched message
+        self.messages = 0  # begun, since the connection is
+        self.rows = 0
+        self.bytes = 0
+        self._remaining = 0  # bytes still to come of a relayed message that has begun
+        self._partial = bytearray()  # a cut header, or a watched message that is not whole
+        self._need = 0  # bytes wanted in partial before looking again
+
+    @property
+    def between_messages(self) -> bool:
+        """True when what was handed out ends with a whole message: only then may the proxy write one of its own."""
+        return self._remaining == 0
+
+    def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
+        """A run: bytes that may be relayed now, and the whole watched messages among them, in order.
+
+        Bytes between marks belong to relayed messages; a run may begin and end in the middle of one.
+        RemoteProtocolError for a type that has no business here, and for a length below 4 or above the limit: then
+        nothing of that read is handed out.
+        """
+        self.bytes += len(data)
+        marks: list[Mark] = []
+        if self._partial:
+            self._partial += data
+            if len(self._partial) < self._need:
+                return b"", marks
+            data = bytes(self._partial)
+            self._partial = bytearray()
+        size = len(data)
+        if self._remaining >= size:
+            self._remaining -= size
+            return data, marks
+        offset, messages, rows = scan(data, self._remaining, self.table, marks)
+        self.messages += messages
+        self.rows += rows
+        if offset >= size:
+            self._remaining = offset - size
+            return data, marks
+        self._remaining = 0
+        self._need = self._want(data, offset)
+        self._partial += data[offset:]
+        return data[:offset], marks
+
+    def _want(self, data: bytes, offset: int) -> int:
+        """How many bytes there must be before the message at `offset`, where the scan stopped, can be passed."""
+        kind = self.table[data[offset]]
+        if kind == REFUSED:
+            raise RemoteProtocolError(f"unexpected message type 0x{data[offset]:02X} from server")
+        if len(data) - offset < HEADER:
+            return HEADER
+        length = length_at(data, offset + 1)
+        if length < 4 or length > self.limit or kind == RELAYED:  # a relayed message stops the scan by its length only
+            raise RemoteProtocolError("invalid message length from server")
+        return 1 + length
