@@ -56,13 +56,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary key (p), unique (u) or exclusion (x) constraint, or a unique index without one (i). columns: attnums, 0 = expression."""
+    """A primary key (p), unique (u) or exclusion (x) constraint, or a unique index without one (i).
+
+    columns: attnums, 0 = an expression, or a column that an exclusion compares by anything but equality.
+    """
 
     name: str
     kind: str
     columns: tuple[int, ...]
     partial: bool = False
     deferrable: bool = False
+    valid: bool = True  # False: being built, or its build failed; it may refuse rows already and proves nothing
 
 
 @dataclass(frozen=True, slots=True)

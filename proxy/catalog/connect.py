@@ -1,0 +1,99 @@
+"""The one door to asyncpg: a connection for reading catalogs, with every setting that could bend a query pinned.
+
+`search_path` holds pg_catalog alone (temporary objects last), so that no name of a user is ever found; read only; bounded in time.
+Nothing is taken from PG* environment variables, service files or ~/.pgpass. What a connection is used for stands in
+introspect.py and facts.py.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Protocol
+
+import asyncpg
+
+from proxy.catalog.tls import tls_context
+from proxy.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+    CatalogConnection = Connection[Record]
+
+OLDEST, NEWEST = 14, 18  # majors of PostgreSQL
+
+SETTINGS = {
+    "search_path": "pg_catalog, pg_temp",
+    "application_name": "partywall catalog",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",  # pg_get_viewdef locks what it prints
+    "idle_in_transaction_session_timeout": "30s",
+    "jit": "off",  # compiling costs more than these queries
+    "TimeZone": "UTC",
+}
+
+
+class ServerAddress(Protocol):
+    """What tenancy.policy.Server has."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class ServerCredentials(Protocol):
+    """What tenancy.policy.Credentials has."""
+
+    @property
+    def password(self) -> str | None: ...
+    @property
+    def tls(self) -> str: ...
+    @property
+    def root_certificate(self) -> str | None: ...
+
+
+def require_supported(server_version: int, place: str) -> None:
+    """ConfigurationError unless `server_version` (server_version_num, such as 150018) is of PostgreSQL 14 to 18."""
+    major = server_version // 10000
+    if not OLDEST <= major <= NEWEST:
+        raise ConfigurationError(
+            [f"{place}: PostgreSQL {major} is not supported; supported are PostgreSQL {OLDEST} to {NEWEST}"]
+        )
+
+
+async def connect(server: ServerAddress, credentials: ServerCredentials, timeout: float = 10.0) -> CatalogConnection:
+    """A pinned connection; `timeout` in seconds. Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError
+    for a server of an unsupported version (14 to 18 are supported) or unusable TLS settings."""
+    security: ssl.SSLContext | str | None = tls_context(credentials.tls, credentials.root_certificate)
+    if credentials.tls in {"disable", "prefer"} or server.host.startswith("/"):
+        security = "disable" if server.host.startswith("/") else credentials.tls  # asyncpg's own fallback to plain text
+    connection: CatalogConnection = await asyncpg.connect(
+        host=server.host,
+        port=server.port,
+        user=server.role,
+        password=credentials.password or "",  # None would be looked up in the environment
+        database=server.database,
+        ssl=security,
+        timeout=timeout,
+        command_timeout=60.0,
+        server_settings=SETTINGS,
+    )
+    try:
+        version = int(connection.get_settings().server_version_num)
+    except AttributeError:  # not a reported parameter
+        version = int(await connection.fetchval("SELECT pg_catalog.current_setting('server_version_num')"))
+    try:
+        require_supported(version, f"{server.host}:{server.port}/{server.database}")
+    except ConfigurationError:
+        await connection.close()
+        raise
+    return connection

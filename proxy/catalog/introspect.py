@@ -1,0 +1,170 @@
+"""Fill a Catalog from a live server: a few big queries in one REPEATABLE READ snapshot.
+
+Everything the role can see is taken, whatever its privileges; other sessions' temporary objects are left out. `fingerprint` is
+the cheap question whether anything may have changed since. Runs on a connection of catalog.connect, whose search_path is
+pg_catalog; decides nothing. Sources: PostgreSQL documentation, chapter "System Catalogs".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from proxy.catalog import queries
+from proxy.catalog.connect import require_supported
+from proxy.catalog.model import (
+    Cast,
+    Catalog,
+    Collation,
+    Column,
+    ForeignKey,
+    Function,
+    Key,
+    Operator,
+    Relation,
+    Type,
+)
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from proxy.catalog.connect import CatalogConnection
+
+
+async def introspect(connection: CatalogConnection, version: int) -> Catalog:
+    """The database's Catalog, numbered `version`. Errors: asyncpg.PostgresError; ConfigurationError for PostgreSQL < 14 or > 18."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        facts = await connection.fetchrow(queries.DATABASE)
+        if facts is None:  # a query without FROM has one row
+            raise AssertionError("the server returned no row")
+        require_supported(facts["version"], facts["database"])
+        members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
+        relations = await _relations(connection)
+        types = _types(await connection.fetch(queries.TYPES), members)
+        functions = _functions(await connection.fetch(queries.FUNCTIONS), members)
+        operators: dict[str, list[Operator]] = defaultdict(list)
+        for row in await connection.fetch(queries.OPERATORS):
+            operators[row["name"]].append(Operator(*row))
+        casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)]
+        collations = [Collation(*row) for row in await connection.fetch(queries.COLLATIONS)]
+        ordering = await connection.fetch(queries.ORDERING_OPERATORS)
+        schemas = await connection.fetch(queries.SCHEMAS)
+        extensions = await connection.fetch(queries.EXTENSIONS)
+    return Catalog(
+        version=version,
+        server_version=facts["version"],
+        database=facts["database"],
+        relations={(one.schema, one.name): one for one in relations},
+        types=types,
+        functions=functions,
+        operators={name: tuple(many) for name, many in operators.items()},
+        casts={(one.source, one.target): one for one in casts},
+        collations={one.oid: one for one in collations},
+        ordering_operators=frozenset(row["operator"] for row in ordering),
+        schemas=frozenset(row["name"] for row in schemas),
+        extensions={row["name"]: row["version"] for row in extensions},
+    )
+
+
+async def fingerprint(connection: CatalogConnection) -> str:
+    """A text that changes whenever a row of a catalog that introspect reads is inserted, updated or deleted; cheap."""
+    return str(await connection.fetchval(queries.FINGERPRINT))
+
+
+async def _relations(connection: CatalogConnection) -> list[Relation]:
+    columns: dict[int, list[Column]] = defaultdict(list)
+    for row in await connection.fetch(queries.COLUMNS):
+        relation, *rest = row
+        columns[relation].append(Column(*rest))
+    keys: dict[int, list[Key]] = defaultdict(list)
+    for row in await connection.fetch(queries.KEYS):
+        keys[row["relation"]].append(_key(row))
+    foreign: dict[int, list[ForeignKey]] = defaultdict(list)
+    for row in await connection.fetch(queries.FOREIGN_KEYS):
+        foreign[row["relation"]].append(
+            ForeignKey(
+                row["name"],
+                tuple(row["columns"]),
+                row["references"],
+                tuple(row["referenced"]),
+                row["on_delete"],
+                row["on_update"],
+            )
+        )
+    parents: dict[int, list[int]] = defaultdict(list)
+    for row in await connection.fetch(queries.PARENTS):
+        parents[row["relation"]].append(row["parent"])
+    triggers: dict[int, list[str]] = defaultdict(list)
+    for row in await connection.fetch(queries.TRIGGERS):
+        triggers[row["relation"]].append(row["name"])
+    return [
+        Relation(
+            oid=row["oid"],
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            row_type=row["row_type"],
+            columns=tuple(columns[row["oid"]]),
+            keys=tuple(keys[row["oid"]]),
+            foreign_keys=tuple(foreign[row["oid"]]),
+            parents=tuple(parents[row["oid"]]),
+            is_partition=row["is_partition"],
+            owner=row["owner"],
+            definition=row["definition"],
+            security_invoker=row["security_invoker"],
+            triggers=tuple(triggers[row["oid"]]),
+            rules=row["rules"],
+            row_security=row["row_security"],
+        )
+        for row in await connection.fetch(queries.RELATIONS)
+    ]
+
+
+def _key(row: Record) -> Key:
+    columns: list[int] = row["columns"][: row["key_columns"]]  # behind them stand INCLUDE columns
+    if row["equal"] is not None:
+        # A column that is compared by anything but equality does not keep tenants apart; it counts as an expression.
+        columns = [number if equal else 0 for number, equal in zip(columns, row["equal"], strict=True)]
+    return Key(row["name"], row["kind"], tuple(columns), row["partial"], row["deferrable"], row["valid"])
+
+
+def _types(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[int, Type]:
+    raw = {row["oid"]: row for row in rows}
+
+    def checked(oid: int) -> bool:
+        while oid in raw and raw[oid]["kind"] == "d":
+            if raw[oid]["checked"]:
+                return True
+            oid = raw[oid]["base"]
+        return False
+
+    return {
+        oid: Type(
+            oid=oid,
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            category=row["category"],
+            base=row["base"],
+            element=row["element"],
+            array=row["array"],
+            relation=row["relation"],
+            subtype=row["subtype"],
+            collation=row["collation"],
+            checked=checked(oid),
+            preferred=row["preferred"],
+            extension=members.get(("type", oid), ""),
+        )
+        for oid, row in raw.items()
+    }
+
+
+def _functions(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[str, tuple[Function, ...]]:
+    found: dict[str, list[Function]] = defaultdict(list)
+    for row in rows:
+        oid, schema, name, kind, arguments, *rest = row
+        found[name].append(
+            Function(oid, schema, name, kind, tuple(arguments), *rest, extension=members.get(("function", oid), ""))
+        )
+    return {name: tuple(many) for name, many in found.items()}
