@@ -81,7 +81,8 @@ venv:
 		echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }; \
 	echo "Preparing $(VENV) ..." >&2; \
 	clear=; '$(BIN)/python' -m pip --version >/dev/null 2>&1 || clear=--clear; \
-	mkdir -p "$$(dirname '$(VENV)')"; rm -f '$(VENV)/stamp'; \
+	mkdir -p "$$(dirname '$(VENV)')" || { \
+		echo "Say where the environment may stand: make VENV=/some/folder ..." >&2; exit 2; }; rm -f '$(VENV)/stamp'; \
 	$(PYTHON) -m venv $$clear '$(VENV)' || { \
 		echo "The environment $(VENV) could not be made. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
 		exit 2; }; \
