@@ -8,6 +8,7 @@ another. Source: PostgreSQL documentation, "Message Formats".
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy.errors import RemoteProtocolError
@@ -340,7 +341,7 @@ FrontendMessage = (
     | FunctionCall | PasswordMessage
 )  # fmt: skip
 
-_DECODERS = {
+_DECODERS: Mapping[int, Callable[[bytes], FrontendMessage]] = {
     ord("Q"): Query.decode,
     ord("P"): Parse.decode,
     ord("B"): Bind.decode,

@@ -86,11 +86,9 @@ class NegotiateProtocolVersion:
         """The message with this body, or RemoteProtocolError."""
         reader = Reader(body)
         newest = reader.uint32()
-        names = []
-        for _ in range(reader.uint32()):
-            names.append(reader.text())  # each takes a byte at least, so a false count ends with the body
+        names = tuple([reader.text() for _ in range(reader.uint32())])  # a false count ends with the body: 1 byte each
         reader.end()
-        return cls(newest, tuple(names))
+        return cls(newest, names)
 
 
 StartupPacket = StartupMessage | SSLRequest | GSSENCRequest | CancelRequest
