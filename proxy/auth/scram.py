@@ -52,7 +52,7 @@ def _salt(password: bytes, salt: bytes, iterations: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What is stored for a login: enough to check a proof, not enough to make one. mock: of nobody, so nothing passes."""
+    """What is stored for a login: enough to check a proof, not to make one. mock: of nobody, so nothing passes."""
 
     iterations: int
     salt: bytes
@@ -75,8 +75,8 @@ def parse_verifier(text: str) -> Verifier:
         verifier = Verifier(int(iterations), _base64(salt.encode()), stored_key, server_key)
     except ValueError:
         raise ValueError("not a SCRAM-SHA-256 verifier") from None
-    right = mechanism == MECHANISM and verifier.salt and len(stored_key) == len(server_key) == 32
-    if not right or not iterations.isdecimal() or not 1 <= verifier.iterations <= MAX_ITERATIONS:
+    formed = mechanism == MECHANISM and verifier.salt and len(stored_key) == len(server_key) == 32
+    if not formed or str(verifier.iterations) != iterations or not 1 <= verifier.iterations <= MAX_ITERATIONS:
         raise ValueError("not a SCRAM-SHA-256 verifier")
     return verifier
 
@@ -165,9 +165,7 @@ class ScramServer:
         except ValueError:
             proof = b""
         if len(proof) != 32:
-            raise RemoteProtocolError(
-                "malformed SCRAM message", detail="Malformed proof in client-final-message."
-            ) from None
+            raise RemoteProtocolError("malformed SCRAM message", detail="Malformed proof in client-final-message.")
         auth_message = self._auth_message + b"," + bare
         self._auth_message = b""
         stored_key = self._verifier.stored_key

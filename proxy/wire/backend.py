@@ -18,6 +18,37 @@ from proxy.wire.frontend import CopyData, CopyDone
 from proxy.wire.report import ErrorResponse, NoticeResponse
 from proxy.wire.startup import NegotiateProtocolVersion
 
+__all__ = [
+    "FAILED",
+    "IDLE",
+    "IN_TRANSACTION",
+    "BackendKeyData",
+    "BackendMessage",
+    "BindComplete",
+    "CloseComplete",
+    "Column",
+    "CommandComplete",
+    "CopyBothResponse",
+    "CopyData",
+    "CopyDone",
+    "CopyInResponse",
+    "CopyOutResponse",
+    "DataRow",
+    "EmptyQueryResponse",
+    "ErrorResponse",
+    "NegotiateProtocolVersion",
+    "NoData",
+    "NoticeResponse",
+    "NotificationResponse",
+    "ParameterDescription",
+    "ParameterStatus",
+    "ParseComplete",
+    "PortalSuspended",
+    "ReadyForQuery",
+    "RowDescription",
+    "decode_backend",
+]
+
 IDLE = ord("I")  # ReadyForQuery's status
 IN_TRANSACTION = ord("T")
 FAILED = ord("E")
@@ -237,11 +268,11 @@ class DataRow:
 
 def _copy(body: bytes) -> tuple[int, tuple[int, ...]]:
     reader = Reader(body)
-    format, formats = reader.byte(), reader.int16s()
+    overall, formats = reader.byte(), reader.int16s()
     reader.end()
-    if format > 1:
+    if overall > 1:
         raise RemoteProtocolError("invalid message format")
-    return format, formats
+    return overall, formats
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""ServerHandshake: the proxy's own log-in at a PostgreSQL server, from StartupMessage to ReadyForQuery.
+
+Messages in, bytes out; whoever owns the socket reads with the table framing.LOGIN. Trust, md5 and SCRAM-SHA-256 are
+answered, a password in clear only where that was allowed. The server is not believed before it proved what it must: a
+login by SCRAM that ends without the server's signature is refused.
+Source: PostgreSQL documentation, "Start-up".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.auth.md5 import md5_response
+from proxy.auth.scram import MECHANISM, SaltedPasswords, ScramClient
+from proxy.errors import ConnectionFailure, RemoteProtocolError
+from proxy.wire.authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationMD5Password,
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSASLFinal,
+)
+from proxy.wire.backend import (
+    BackendKeyData,
+    NegotiateProtocolVersion,
+    NoticeResponse,
+    ParameterStatus,
+    ReadyForQuery,
+    decode_backend,
+)
+from proxy.wire.frontend import PasswordMessage, SASLInitialResponse, SASLResponse
+from proxy.wire.report import ErrorResponse
+from proxy.wire.startup import StartupMessage
+
+
+class HandshakeRefused(ConnectionFailure):
+    """The server said no. `response` is what it said: for the log, because it names the proxy's own role and server."""
+
+    def __init__(self, response: ErrorResponse) -> None:
+        super().__init__("the server refused the connection")
+        self.response = response
+
+
+class ServerHandshake:
+    """One log-in. Send `start()`, then hand in every message; `done` when the server is ready for queries.
+
+    parameters: further start-up parameters. nonce: at least 18 random bytes in base64. cache: derived keys, kept by the
+    caller for the next connection.
+    """
+
+    __slots__ = (
+        "_allow_cleartext", "_authenticated", "_cache", "_nonce", "_password", "_scram", "_startup", "_user", "done",
+        "notices", "parameters", "process_id", "secret_key", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        user: str,
+        database: str,
+        parameters: Mapping[str, str],
+        password: str | None,
+        nonce: bytes,
+        *,
+        allow_cleartext: bool = False,
+        cache: SaltedPasswords | None = None,
+    ) -> None:
+        self._startup = StartupMessage({"user": user, "database": database, **parameters})
+        self._user = user
+        self._password = password
+        self._nonce = nonce
+        self._allow_cleartext = allow_cleartext
+        self._cache = cache
+        self._scram: ScramClient | None = None  # an exchange that is not proved yet
+        self._authenticated = False
+        self.parameters: dict[str, str] = {}  # as the server reported them
+        self.notices: list[NoticeResponse] = []
+        self.process_id = 0
+        self.secret_key = b""
+        self.status = 0  # of ReadyForQuery
+        self.done = False
+
+    def start(self) -> bytes:
+        """The first bytes to send, behind TLS if there is any."""
+        return self._startup.encode()
+
+    def receive(self, tag: int, body: bytes) -> list[bytes]:
+        """What to send after this message, usually nothing.
+
+        HandshakeRefused when the server refuses; ConnectionFailure when it wants what was not given or not allowed;
+        RemoteProtocolError for what has no place here.
+        """
+        message = decode_backend(tag, body)
+        if isinstance(message, ErrorResponse):
+            raise HandshakeRefused(message)
+        if isinstance(message, NoticeResponse):
+            self.notices.append(message)
+            return []
+        if self.done:
+            raise RemoteProtocolError("unexpected message from server after the log-in")
+        if not self._authenticated:
+            return self._authenticate(message)
+        if isinstance(message, ParameterStatus):
+            self.parameters[message.name] = message.value
+        elif isinstance(message, BackendKeyData):
+            self.process_id, self.secret_key = message.process_id, message.secret_key
+        elif isinstance(message, ReadyForQuery):
+            self.status = message.status
+            self.done = True
+        else:
+            raise RemoteProtocolError("unexpected message from server during the log-in")
+        return []
+
+    def _authenticate(self, message: object) -> list[bytes]:
+        scram = self._scram
+        if scram is not None:  # nothing but its own next step may follow
+            if isinstance(message, AuthenticationSASLContinue):
+                return [SASLResponse(scram.final(message.data)).encode()]
+            if isinstance(message, AuthenticationSASLFinal):
+                scram.verify(message.data)
+                self._scram = None
+                self._password = None  # proved: a second request would not be the same server's need
+                return []
+        elif isinstance(message, AuthenticationOk):
+            self._authenticated = True
+            return []
+        elif isinstance(message, NegotiateProtocolVersion):
+            if not message.unrecognized:  # 3.0 without options was asked for: nothing is lost
+                return []
+        elif isinstance(message, AuthenticationSASL):
+            if MECHANISM not in message.mechanisms:
+                raise ConnectionFailure("the server asks for an authentication method that is not supported")
+            self._scram = ScramClient(self._secret(), self._nonce, self._cache)
+            return [SASLInitialResponse(MECHANISM, self._scram.first()).encode()]
+        elif isinstance(message, AuthenticationMD5Password):
+            return [PasswordMessage(md5_response(self._user.encode(), self._secret().encode(), message.salt)).encode()]
+        elif isinstance(message, AuthenticationCleartextPassword):
+            if not self._allow_cleartext:
+                raise ConnectionFailure("the server asks for the password in clear, which is not allowed")
+            return [PasswordMessage(self._secret().encode()).encode()]
+        raise RemoteProtocolError("unexpected message from server during the log-in")
+
+    def _secret(self) -> str:
+        if self._password is None:
+            raise ConnectionFailure("the server asks for a password, and none is configured")
+        return self._password
