@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import schema
-from tests.kit.postgres import Cluster
+from proxy.demo.cluster import Cluster, free_port, running as running_cluster
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 PASSWORD = "bench"
 TENANT = 7
+SETTINGS = {"shared_buffers": "512MB", "max_connections": "200", "max_wal_size": "4GB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,6 @@ class Bench:
     bouncer_session: Target | None
     partywall: Target
     admin_port: int
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 30.0) -> None:
@@ -96,7 +90,7 @@ def open_bench(tenants: int, accounts: int) -> Iterator[Bench]:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partywall-bench-")))
         work.chmod(0o755)
-        cluster = stack.enter_context(Cluster.running(major=None))
+        cluster = stack.enter_context(running_cluster(None, settings=SETTINGS))
         cluster.create_database("bench")
         cluster.psql("bench", schema.sql(tenants, accounts))
         direct = Target("direct", cluster.port, "bench_app", "bench", None)

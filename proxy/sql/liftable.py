@@ -7,13 +7,14 @@ Shape and token classes fix the tree, so a hole's place is the same in every tex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from proxy.sql.lift import Lifted
 from proxy.sql.plan import Forward, LiteralHole, Planned
 
 Node = dict[str, Any]
+Holes = dict[int, LiteralHole]
+OPERATOR_KINDS = frozenset({"AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT"})
 
 
 def mark_literals(tree: Node, lifted: Lifted) -> Node:
@@ -37,40 +38,29 @@ def remaining_literals(planned: Planned) -> frozenset[int]:
     )
 
 
-def _copy(node: Any, holes: dict[int, LiteralHole], liftable: bool) -> Any:
+def _copy(node: Any, holes: Holes, liftable: bool) -> Any:
     if isinstance(node, list):
         return [_copy(item, holes, liftable) for item in node]
     if not isinstance(node, dict):
         return node
     constant = node.get("A_Const")
-    if constant is not None and len(node) == 1:
-        body = dict(constant)
-        hole = holes.get(body.get("location", 0)) if liftable else None
-        if hole is not None:
-            body["_hole"] = hole
-        return {"A_Const": body}
-    copied: Node = {}
-    for name, value in node.items():
-        copied[name] = _copy_body(name, value, holes) if isinstance(value, dict | list) else value
-    return copied
+    if constant is not None:
+        hole = holes.get(constant.get("location", 0)) if liftable else None
+        return {"A_Const": constant if hole is None else {**constant, "_hole": hole}}
+    return {name: _copy_body(name, value, holes) for name, value in node.items()}
 
 
-def _copy_body(name: str, value: Any, holes: dict[int, LiteralHole]) -> Any:
-    if name == "A_Expr" and value.get("kind") in OPERATOR_KINDS:
-        return {key: _copy(part, holes, key in ("lexpr", "rexpr")) for key, part in value.items()}
-    if name in ("limitCount", "limitOffset"):
-        return _copy(value, holes, True)
+def _copy_body(name: str, value: Any, holes: Holes) -> Any:
+    if name == "A_Expr":
+        operands = ("lexpr", "rexpr") if value.get("kind") in OPERATOR_KINDS else ()
+        return {key: _copy(part, holes, key in operands) for key, part in value.items()}
+    if name in ("UpdateStmt", "onConflictClause"):
+        return {key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key] for key, part in value.items()}
     if name == "valuesLists":
-        return [
-            {"List": {"items": [_copy(item, holes, True) for item in row["List"].get("items", ())]}} for row in value
-        ]
-    if name in ("targetList",):
-        return value if not value else [_copy_target(item, holes) for item in value]
-    return _copy(value, holes, False)
+        return [{"List": {"items": _copy(row["List"].get("items", []), holes, True)}} for row in value]
+    return _copy(value, holes, name in ("limitCount", "limitOffset"))
 
 
-def _copy_target(item: Node, holes: dict[int, LiteralHole]) -> Node:
-    return _copy(item, holes, False)  # type: ignore[no-any-return]  # a dict goes in, so a dict comes out
-
-
-OPERATOR_KINDS: Iterable[str] = frozenset({"AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT"})
+def _assignments(targets: list[Node], holes: Holes) -> list[Node]:
+    """SET column = value: the value itself is a liftable place."""
+    return [{"ResTarget": {key: _copy(part, holes, key == "val") for key, part in one["ResTarget"].items()}} for one in targets]

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.kit import postgres
-from tests.kit.postgres import Auth, Cluster, PostgresError, find_binaries, major_of, running
+from proxy.demo import cluster as postgres
+from proxy.demo.cluster import Auth, Cluster, PostgresError, find_binaries, major_of, running
 from tests.kit.sample import TENANTS, load_sample, pristine
 
 
