@@ -1,14 +1,14 @@
 """The one door to asyncpg: a connection for reading catalogs, with every setting that could bend a query pinned.
 
-`search_path` holds pg_catalog alone (temporary objects last), so that no name of a user is ever found; read only; bounded in time.
-Nothing is taken from PG* environment variables, service files or ~/.pgpass. What a connection is used for stands in
-introspect.py and facts.py.
+`search_path` holds pg_catalog alone (temporary objects last), so that no name of a user is ever found; read only;
+bounded in time. Nothing is taken from PG* environment variables, service files or ~/.pgpass. What a connection is used
+for stands in introspect.py and facts.py.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import asyncpg
 
@@ -71,11 +71,17 @@ def require_supported(server_version: int, place: str) -> None:
 
 
 async def connect(server: ServerAddress, credentials: ServerCredentials, timeout: float = 10.0) -> CatalogConnection:
-    """A pinned connection; `timeout` in seconds. Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError
-    for a server of an unsupported version (14 to 18 are supported) or unusable TLS settings."""
-    security: ssl.SSLContext | str | None = tls_context(credentials.tls, credentials.root_certificate)
-    if credentials.tls in {"disable", "prefer"} or server.host.startswith("/"):
-        security = "disable" if server.host.startswith("/") else credentials.tls  # asyncpg's own fallback to plain text
+    """A pinned connection; `timeout` in seconds.
+
+    Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError for a server whose version is not one of
+    14 to 18, and for TLS settings that cannot be used.
+    """
+    security: ssl.SSLContext | Literal["disable", "prefer"]
+    context = tls_context(credentials.tls, credentials.root_certificate)
+    if context is None or server.host.startswith("/"):
+        security = "disable"
+    else:
+        security = "prefer" if credentials.tls == "prefer" else context  # falling back to plain text is asyncpg's
     connection: CatalogConnection = await asyncpg.connect(
         host=server.host,
         port=server.port,
@@ -88,11 +94,9 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
         server_settings=SETTINGS,
     )
     try:
-        version = int(connection.get_settings().server_version_num)
-    except AttributeError:  # not a reported parameter
-        version = int(await connection.fetchval("SELECT pg_catalog.current_setting('server_version_num')"))
-    try:
-        require_supported(version, f"{server.host}:{server.port}/{server.database}")
+        require_supported(
+            connection.get_server_version().major * 10000, f"{server.host}:{server.port}/{server.database}"
+        )
     except ConfigurationError:
         await connection.close()
         raise

@@ -1,8 +1,8 @@
 """Fill a Catalog from a live server: a few big queries in one REPEATABLE READ snapshot.
 
-Everything the role can see is taken, whatever its privileges; other sessions' temporary objects are left out. `fingerprint` is
-the cheap question whether anything may have changed since. Runs on a connection of catalog.connect, whose search_path is
-pg_catalog; decides nothing. Sources: PostgreSQL documentation, chapter "System Catalogs".
+Everything the role can see is taken, whatever its privileges; other sessions' temporary objects are left out.
+`fingerprint` is the cheap question whether anything may have changed since. Runs on a connection of catalog.connect,
+whose search_path is pg_catalog; decides nothing. Sources: PostgreSQL documentation, chapter "System Catalogs".
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 async def introspect(connection: CatalogConnection, version: int) -> Catalog:
-    """The database's Catalog, numbered `version`. Errors: asyncpg.PostgresError; ConfigurationError for PostgreSQL < 14 or > 18."""
+    """The database's Catalog, numbered `version`.
+
+    Errors: asyncpg.PostgresError, OSError; ConfigurationError for PostgreSQL before 14 or after 18.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         facts = await connection.fetchrow(queries.DATABASE)
         if facts is None:  # a query without FROM has one row
@@ -163,8 +166,7 @@ def _types(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[
 def _functions(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[str, tuple[Function, ...]]:
     found: dict[str, list[Function]] = defaultdict(list)
     for row in rows:
-        oid, schema, name, kind, arguments, *rest = row
-        found[name].append(
-            Function(oid, schema, name, kind, tuple(arguments), *rest, extension=members.get(("function", oid), ""))
-        )
+        values = [*row, members.get(("function", row["oid"]), "")]
+        values[4] = tuple(values[4])  # the argument types
+        found[row["name"]].append(Function(*values))
     return {name: tuple(many) for name, many in found.items()}

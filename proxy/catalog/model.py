@@ -33,6 +33,8 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Collation:
+    """pg_collation, of the database's encoding."""
+
     oid: int
     schema: str
     name: str
@@ -41,7 +43,9 @@ class Collation:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """pg_attribute, dropped and system columns left out. generated: "" | "s" (stored) | "v" (virtual); identity: "" | "a" | "d"."""
+    """pg_attribute, dropped and system columns left out. generated: "" | "s" (stored) | "v" (virtual); identity: "" |
+    "a" | "d".
+    """
 
     number: int
     name: str
@@ -71,6 +75,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
+    """pg_constraint of contype f. on_delete, on_update: a no action, r restrict, c cascade, n set null, d set
+    default.
+    """
+
     name: str
     columns: tuple[int, ...]
     references: int

@@ -1,7 +1,7 @@
-"""The queries of introspect.py: text only, every relation and function qualified, columns in the order of the model's fields.
+"""The queries of introspect.py: text only, all names qualified, columns in the order of the model's fields.
 
-"char" columns are cast to text, because drivers disagree on them. Objects of temporary schemas are left out everywhere: they are
-other sessions' and come and go.
+"char" columns are cast to text, because drivers disagree on them. Objects of temporary schemas are left out
+everywhere: they are other sessions' and come and go.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ ORDERING_OPERATORS = """
 SELECT DISTINCT amopopr AS operator FROM pg_catalog.pg_amop WHERE amoppurpose = 'o' ORDER BY amopopr
 """
 
-# Every catalog that is read above, by what identifies a row. A row's xmin is the transaction that wrote it: it is new after each
-# INSERT and UPDATE, survives freezing, and is untouched by the in-place updates of VACUUM and ANALYZE.
+# Every catalog that is read above, by what identifies a row. A row's xmin is the transaction that wrote it: it is new
+# after each INSERT and UPDATE, survives freezing, and is untouched by the in-place updates of VACUUM and ANALYZE.
 _FINGERPRINTED = {
     "pg_namespace": "oid",
     "pg_class": "oid",
@@ -173,9 +173,9 @@ _FINGERPRINTED = {
 }
 
 FINGERPRINT = (
-    "SELECT pg_catalog.string_agg(pg_catalog.concat(q.rows, ':', q.hash), ',' ORDER BY q.place) FROM ("
+    "SELECT pg_catalog.string_agg(pg_catalog.concat(q.rows, ':', q.hash), ',' ORDER BY q.place) FROM ("  # noqa: S608 - names from above
     + " UNION ALL ".join(
-        f"SELECT {place} AS place, pg_catalog.count(*) AS rows, "  # noqa: S608 - names of the table above
+        f"SELECT {place} AS place, pg_catalog.count(*) AS rows, "  # noqa: S608 - as above
         f"pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat({identity}, ' ', xmin), 0)) AS hash "
         f"FROM pg_catalog.{catalog}" + (" WHERE deptype = 'e'" if catalog == "pg_depend" else "")
         for place, (catalog, identity) in enumerate(_FINGERPRINTED.items())

@@ -1,7 +1,8 @@
 """TLS towards servers: libpq's sslmode as an SSLContext, for the catalog's connections and the pool's alike.
 
-`require` without a root certificate encrypts and believes anybody; with one it verifies like verify-ca, as libpq does. Nothing is
-read from the environment or the home directory: what is used stands in the rules. Source: libpq documentation, "SSL Support".
+`require` without a root certificate encrypts and believes anybody; with one it verifies like verify-ca, as libpq does.
+Nothing is read from the environment or the home directory: what is used stands in the rules. Source: libpq
+documentation, "SSL Support".
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 
 
 def tls_context(mode: str, root_certificate: str | None) -> ssl.SSLContext | None:
-    """The context for a sslmode; None for disable. ConfigurationError for an unknown mode or an unreadable certificate file."""
+    """The context for a sslmode; None for disable. ConfigurationError for an unknown mode or an unreadable
+    certificate file.
+    """
     if mode not in MODES:
         raise ConfigurationError([f"tls: {mode!r} is none of {', '.join(MODES)}"])
     if mode == "disable":

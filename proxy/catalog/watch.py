@@ -1,0 +1,165 @@
+"""CatalogWatch: the current Catalog of one server, kept fresh while migrations run beside the proxy.
+
+A timer and `refresh` ask the server for a cheap fingerprint; only when that changed the catalog is read again, and only
+when its content differs does the version grow and are subscribers called. Refreshes are single flight and at most one a
+second, so that unknown names cannot be used to keep the server busy. A failed refresh keeps the last catalog and is
+counted; it is tried again. Decides nothing about what anybody may see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from proxy.catalog.connect import ServerAddress, ServerCredentials, connect
+from proxy.catalog.facts import Finding, check_facts
+from proxy.catalog.introspect import fingerprint, introspect
+from proxy.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+    from proxy.catalog.model import Catalog
+
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ConfigurationError)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStatistics:
+    """Counts since the start; `error` is the text of the last refresh's failure, "" when it went well."""
+
+    version: int
+    checks: int
+    introspections: int
+    failures: int
+    error: str
+
+
+class CatalogWatch:
+    """The Catalog of one server. `interval` and `spacing` are seconds; `clock` is monotonic."""
+
+    def __init__(
+        self,
+        server: ServerAddress,
+        credentials: ServerCredentials,
+        *,
+        interval: float = 30.0,
+        spacing: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._credentials = credentials
+        self._interval = interval
+        self._spacing = spacing
+        self._clock = clock
+        self._catalog: Catalog | None = None
+        self._fingerprint = ""
+        self._subscribers: list[Callable[[Catalog], None]] = []
+        self._connection: CatalogConnection | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
+        self._last = float("-inf")  # when the last refresh ended
+        self._checks = self._introspections = self._failures = 0
+        self._error = ""
+        self.findings: tuple[Finding, ...] = ()
+
+    @property
+    def current(self) -> Catalog:
+        """The catalog as last read; RuntimeError before `start`."""
+        if self._catalog is None:
+            raise RuntimeError("the catalog has not been loaded")
+        return self._catalog
+
+    async def start(self) -> Catalog:
+        """Load for the first time, check the facts (`findings`), start the timer.
+
+        Errors: asyncpg.PostgresError, OSError, TimeoutError, ConfigurationError.
+        """
+        try:
+            connection = await self._connected()
+            self.findings = await check_facts(connection, self._server)
+            await self._look(connection)
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._last = self._clock()
+        self._timer = asyncio.create_task(self._tick(), name=f"catalog {self._server.database}")
+        return self.current
+
+    async def close(self) -> None:
+        """Stop the timer and leave the server."""
+        tasks = [task for task in (self._timer, self._refreshing) if task is not None]
+        self._timer = self._refreshing = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._disconnect()
+
+    def subscribe(self, callback: Callable[[Catalog], None]) -> Callable[[], None]:
+        """Call `callback` with every new catalog, from the event loop; it must not block. Returns what unsubscribes
+        it.
+        """
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
+
+    def statistics(self) -> WatchStatistics:
+        """A snapshot of the counters."""
+        version = 0 if self._catalog is None else self._catalog.version
+        return WatchStatistics(version, self._checks, self._introspections, self._failures, self._error)
+
+    async def refresh(self) -> Catalog:
+        """The catalog after a look at the server; within a second of the last look, the current one. Never fails."""
+        if self._refreshing is None:
+            if self._clock() - self._last < self._spacing:
+                return self.current
+            self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._server.database}")
+        await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
+        return self.current
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            await self._look(await self._connected())
+            self._error = ""
+        except FAILURES as error:
+            self._failures += 1
+            self._error = f"{type(error).__name__}: {error}"
+            await self._disconnect()
+        finally:
+            self._last = self._clock()
+            self._refreshing = None
+
+    async def _look(self, connection: CatalogConnection) -> None:
+        self._checks += 1
+        mark = await fingerprint(connection)  # before the reading: what changes between the two is read again next time
+        if mark == self._fingerprint:
+            return
+        self._introspections += 1
+        old = self._catalog
+        new = await introspect(connection, 1 if old is None else old.version + 1)
+        self._fingerprint = mark
+        if old is not None and replace(new, version=old.version) == old:
+            return
+        self._catalog = new
+        for callback in tuple(self._subscribers):
+            callback(new)
+
+    async def _connected(self) -> CatalogConnection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._server, self._credentials)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*FAILURES):
+                await connection.close(timeout=1.0)
