@@ -1,0 +1,139 @@
+"""Edit: what the rules share: the analysed statement, the nodes they put in, fresh aliases and the list of rules that acted.
+
+Promises: every node made here is valid for PostgreSQL 14 to 18; names it makes up occur nowhere in the statement; a tenant predicate names
+its column through an alias that means the right relation at that place, or 0A000.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.errors import FeatureNotSupported
+from proxy.sql.plan import KeyHole
+from proxy.sql.resolve import Analysis
+from proxy.sql.scope import Env, Source, Tree
+from proxy.sql.types import node
+from proxy.sql.world import KEY_TYPES, Scenery, Visible
+
+
+class Edit:
+    """One statement being rewritten."""
+
+    def __init__(self, analysis: Analysis, world: Scenery) -> None:
+        self.analysis = analysis
+        self.world = world
+        self.rules: list[str] = []
+        self.sensitive: set[int] = set()
+        self._names = set(analysis.names)
+        self._number = 0
+
+    def note(self, rule: str) -> None:
+        """Record that a rule acted."""
+        if rule not in self.rules:
+            self.rules.append(rule)
+
+    def fresh(self) -> str:
+        """An alias that occurs nowhere in the statement."""
+        while True:
+            self._number += 1
+            name = f"_iso{self._number}"
+            if name not in self._names:
+                self._names.add(name)
+                return name
+
+    def predicate(self, source: Source, env: Env | None) -> Tree:
+        """`alias.column = key`, to stand where `env` tells the names; None for a place that sees this relation alone."""
+        visible = source.visible
+        assert visible is not None
+        if source.column is None:
+            raise FeatureNotSupported("the tenant column is not uniquely named by this column alias list")
+        if env is not None:
+            named = env.relation(source.alias)
+            if named is None or named.source is not source:
+                raise FeatureNotSupported(f'table name "{source.alias}" is hidden here by another of the same name')
+        return equals(column_ref(source.alias, source.column), key_constant(visible))
+
+
+def string(value: str) -> Tree:
+    return {"String": {"sval": value}}
+
+
+def column_ref(*names: str) -> Tree:
+    return {"ColumnRef": {"fields": [string(one) for one in names], "location": -1}}
+
+
+def key_constant(visible: Visible) -> Tree:
+    """The tenant's key as a typed constant: a hole, cast to the column's own type without a modifier."""
+    assert visible.column is not None
+    constant: Tree = {"A_Const": {"sval": {"sval": "0"}, "location": -1, "_hole": KeyHole(visible.key)}}
+    names = [string("pg_catalog"), string(KEY_TYPES[visible.column.type])]
+    return {"TypeCast": {"arg": constant, "typeName": {"names": names, "typemod": -1, "location": -1}, "location": -1}}
+
+
+def equals(left: Tree, right: Tree) -> Tree:
+    return operation("=", left, right)
+
+
+def operation(name: str, left: Tree, right: Tree) -> Tree:
+    """left OPERATOR(pg_catalog.name) right."""
+    operator = [string("pg_catalog"), string(name)]
+    return {"A_Expr": {"kind": "AEXPR_OP", "name": operator, "lexpr": left, "rexpr": right, "location": -1}}
+
+
+def conjunction(parts: list[Tree]) -> Tree:
+    """The parts joined by AND, in order; the arguments of a top-level AND become arguments of this one."""
+    flat: list[Tree] = []
+    for one in parts:
+        name, body = node(one)
+        flat += body["args"] if name == "BoolExpr" and body.get("boolop") == "AND_EXPR" else [one]
+    return flat[0] if len(flat) == 1 else {"BoolExpr": {"boolop": "AND_EXPR", "args": flat, "location": -1}}
+
+
+def case(guard: Tree, result: Tree) -> Tree:
+    """CASE WHEN guard THEN result END."""
+    when: Tree = {"CaseWhen": {"expr": guard, "result": result, "location": -1}}
+    return {"CaseExpr": {"args": [when], "location": -1}}
+
+
+def star_of(from_item: Tree, where: Tree | None) -> Tree:
+    """The body of SELECT * FROM from_item [WHERE where] OFFSET 0."""
+    target: Tree = {"ResTarget": {"val": {"ColumnRef": {"fields": [{"A_Star": {}}], "location": -1}}, "location": -1}}
+    body: Tree = {"targetList": [target], "fromClause": [from_item], "op": "SETOP_NONE"}
+    if where is not None:
+        body["whereClause"] = where
+    fence_off(body)
+    return body
+
+
+def fence_off(select: Tree) -> None:
+    """Give a SELECT, set operation or VALUES body OFFSET 0 unless it has a LIMIT or OFFSET."""
+    if "limitOffset" not in select and "limitCount" not in select:
+        select["limitOffset"] = {"A_Const": {"ival": {}, "location": -1}}
+        select["limitOption"] = "LIMIT_OPTION_COUNT"
+
+
+def replace_node(wrapped: Tree, by: Tree) -> None:
+    """Put another node in the place of this one."""
+    wrapped.clear()
+    wrapped.update(by)
+
+
+def references(wrapped: Any) -> tuple[list[Tree], bool]:
+    """The ColumnRefs (wrapped) of an expression outside its sub-selects, and whether it has a sub-link."""
+    found: list[Tree] = []
+    has_sublink = False
+    waiting: list[Any] = [wrapped]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            for name, body in one.items():
+                if name == "ColumnRef":
+                    found.append({name: body})
+                elif name == "SubLink":
+                    has_sublink = True
+                    waiting.append(body.get("testexpr"))
+                else:
+                    waiting.append(body)
+    return found, has_sublink

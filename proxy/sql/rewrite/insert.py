@@ -1,0 +1,103 @@
+"""Insert: the tenant column of every new row is the tenant's key, supplied here (isolation.md 1.2).
+
+Promises: where the client leaves the column out or says DEFAULT, the key is put in; where a SELECT gives it, it must provably be the own
+key already (the tenant column of a confined relation with the same key); a literal is refused, because no plan may look at a key's value.
+Without a column list the columns are the server's: all in order, only as many as there are expressions.
+"""
+
+from __future__ import annotations
+
+from proxy.errors import FeatureNotSupported
+from proxy.sql.rewrite.edit import Edit, key_constant
+from proxy.sql.scope import Level, Query, Tree
+from proxy.sql.world import Visible
+
+
+def supply_key(edit: Edit) -> None:
+    """Put the key into every INSERT into a tenant relation."""
+    for level in edit.analysis.levels:
+        visible = level.target.visible if level.target is not None else None
+        if level.kind == "InsertStmt" and visible is not None and visible.column is not None:
+            _supply(edit, level.body, visible)
+            edit.note("row.insert")
+
+
+def written(edit: Edit, level: Level, visible: Visible) -> list[str]:
+    """The columns that an INSERT gives values other than DEFAULT, the tenant column aside."""
+    if "selectStmt" not in level.body:
+        return []
+    select = level.body["selectStmt"]["SelectStmt"]
+    names = _columns(edit, level.body, select, visible)
+    rows = [one["List"].get("items", []) for one in select.get("valuesLists", [])]
+    found = []
+    for at, name in enumerate(names):
+        defaults = rows and all(at < len(row) and "SetToDefault" in row[at] for row in rows)
+        if not defaults and visible.column is not None and name != visible.column.name:
+            found.append(name)
+    return found
+
+
+def _columns(edit: Edit, body: Tree, select: Tree, visible: Visible) -> list[str]:
+    """The target columns: as listed, or the first of the table's."""
+    if "cols" in body:
+        return [str(one["ResTarget"]["name"]) for one in body["cols"]]
+    names = [one.name for one in visible.relation.columns]
+    if "valuesLists" in select:
+        return names[: len(select["valuesLists"][0]["List"].get("items", []))]
+    query: Query = edit.analysis.types.queries[id(select)]
+    if query.outputs is None:
+        raise FeatureNotSupported("the number of columns of this INSERT is not known", hint="Give a column list.")
+    return names[: len(query.outputs)]
+
+
+def _target(name: str) -> Tree:
+    return {"ResTarget": {"name": name, "location": -1}}
+
+
+def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
+    column = visible.column
+    assert column is not None
+    if "selectStmt" not in body:
+        body["cols"] = [_target(column.name)]
+        row: Tree = {"List": {"items": [key_constant(visible)]}}
+        body["selectStmt"] = {"SelectStmt": {"valuesLists": [row], "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}}
+        return
+    select = body["selectStmt"]["SelectStmt"]
+    names = _columns(edit, body, select, visible)
+    if "cols" not in body:
+        body["cols"] = [_target(one) for one in names]
+    if column.name not in names:
+        body["cols"].append(_target(column.name))
+        _append(select, visible)
+        return
+    at = names.index(column.name)
+    if "valuesLists" in select:
+        for row in select["valuesLists"]:
+            items = row["List"].get("items", [])
+            if at < len(items):
+                if "SetToDefault" not in items[at]:
+                    raise FeatureNotSupported(
+                        f'column "{column.name}" cannot be given a value: it is the tenant column', hint="Leave it out, or use DEFAULT."
+                    )
+                items[at] = key_constant(visible)
+        return
+    query = edit.analysis.types.queries[id(select)]
+    if query.outputs is None or at >= len(query.outputs) or query.outputs[at].value.key != visible.key:
+        raise FeatureNotSupported(
+            f'column "{column.name}" cannot be given a value here: it is the tenant column', hint="Leave it out of the column list."
+        )
+
+
+def _append(select: Tree, visible: Visible) -> None:
+    """Add the key as last column to every arm."""
+    if select.get("op", "SETOP_NONE") != "SETOP_NONE":
+        _append(select["larg"], visible)
+        _append(select["rarg"], visible)
+    elif "valuesLists" in select:
+        for row in select["valuesLists"]:
+            row["List"].setdefault("items", []).append(key_constant(visible))
+    else:
+        select.setdefault("targetList", []).append({"ResTarget": {"val": key_constant(visible), "location": -1}})
+
+
+__all__ = ["supply_key", "written"]

@@ -1,0 +1,391 @@
+"""Silent: which expressions cannot throw, emit or act, whatever the row.
+
+Promises: True only for what isolation.md 2.5, rule 2 lists; everything else, and everything whose types are not known, is not silent.
+Where the answer looked at the value of a literal, the literal's place is put into `sensitive`, so that no plan is shared across it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from proxy.sql.scope import Env, Query, Tree, Value, strings
+from proxy.sql.types import (
+    BOOL,
+    BPCHAR,
+    COMPARISONS,
+    DATE,
+    FLOATS,
+    INSTANTS,
+    INT4,
+    INTEGERS,
+    JSONB,
+    NUMERIC,
+    RANGES,
+    STRINGS,
+    TEXT,
+    TIMESTAMPTZ,
+    TSQUERY,
+    TSVECTOR,
+    UNTYPED,
+    VARCHAR,
+    Types,
+    node,
+)
+from proxy.sql.world import Scenery
+
+_UNIT = r"(microsecond|millisecond|second|minute|hour|day|week|month|year)s?"
+_SPAN = re.compile(r"\s*\d{1,3}\s*" + _UNIT + r"\s*", re.ASCII | re.IGNORECASE)
+_LIKES = frozenset({"~~", "!~~", "~~*", "!~~*"})
+_STRING_FUNCTIONS = frozenset({"lower", "upper", "length", "char_length", "octet_length"})
+_CONTAINS = frozenset({"@>", "<@", "&&"})
+_COLLATABLE = STRINGS | {BPCHAR}
+_DEFAULT_COLLATION = 100
+_SUBSELECT_FIELDS = frozenset({"targetList", "fromClause", "whereClause", "limitOption", "op"})
+
+
+def conjuncts(wrapped: Tree) -> list[Tree]:
+    """The parts between top-level ANDs."""
+    name, body = node(wrapped)
+    if name == "BoolExpr" and body.get("boolop") == "AND_EXPR":
+        return [part for one in body["args"] for part in conjuncts(one)]
+    return [wrapped]
+
+
+class Silence:
+    """Decides over expressions whose sub-selects are already resolved in `types.queries`."""
+
+    def __init__(self, world: Scenery, types: Types) -> None:
+        self._world = world
+        self._types = types
+        self.sensitive: set[int] = set()
+
+    def conjunct(self, wrapped: Tree, env: Env) -> bool:
+        """True for a silent whole conjunct; only here may a sub-link be silent."""
+        name, body = node(wrapped)
+        if name == "BoolExpr" and body.get("boolop") == "NOT_EXPR":
+            inner, sublink = node(body["args"][0])
+            if inner == "SubLink":
+                return sublink.get("subLinkType") == "EXISTS_SUBLINK" and self._sublink(sublink, env)
+        if name == "SubLink":
+            return self._sublink(body, env)
+        return self.truth(wrapped, env)
+
+    def truth(self, wrapped: Tree, env: Env) -> bool:
+        """True for a silent expression of type bool."""
+        value = self._types.value(wrapped, env)
+        return (value.type == BOOL or value.type == UNTYPED and value.literal) and self.silent(wrapped, env)
+
+    def silent(self, wrapped: Tree, env: Env) -> bool:
+        """True for a silent expression of any type."""
+        name, body = node(wrapped)
+        match name:
+            case "ColumnRef":
+                return self._types.value(wrapped, env).silent
+            case "A_Const":
+                return "bsval" not in body
+            case "ParamRef":
+                return True
+            case "TypeCast":
+                return self._literal_cast(body)
+            case "SQLValueFunction":
+                return body.get("op") in ("SVFOP_CURRENT_DATE", "SVFOP_CURRENT_TIMESTAMP")
+            case "NullTest":
+                return self._plain(body["arg"], env)
+            case "BooleanTest":
+                return self.truth(body["arg"], env)
+            case "BoolExpr":
+                return all(self.truth(one, env) for one in body["args"])
+            case "CoalesceExpr":
+                return self._coalesce(body["args"], env)
+            case "FuncCall":
+                return self._call(body, env)
+            case "A_Expr":
+                return self._operation(body, env)
+        return False
+
+    def comparable(self, left: Value, right: Value) -> bool:
+        """a ~ b of rule 2, operators aside."""
+        if left.type is None or right.type is None or not self._collations_agree(left, right):
+            return False
+        if left.type == UNTYPED:
+            return left.literal and (right.type == UNTYPED or self._types.is_plain(right.type))
+        if right.type == UNTYPED:
+            return right.literal and self._types.is_plain(left.type)
+        if left.type == right.type:
+            return self._types.is_plain(left.type)
+        both = {left.type, right.type}
+        if any(both <= group for group in (INTEGERS, STRINGS, INSTANTS)):
+            return True
+        for one, other in ((left, right), (right, left)):
+            if one.type in INTEGERS and (other.type == NUMERIC or other.type in FLOATS):
+                return True
+            if one.type in FLOATS and (other.type in FLOATS or other.type == NUMERIC and other.literal):
+                return True
+        return False
+
+    def operator_comparable(self, operator: Sequence[str], left: Value, right: Value) -> bool:
+        """a ~ b for this comparison operator."""
+        if not operator or operator[-1] not in COMPARISONS:
+            return False
+        return self.comparable(left, right) and self._types.is_pg_catalog(operator, (left.type, right.type))
+
+    # -- parts ---------------------------------------------------------------------------------------------------------------------
+
+    def _collations_agree(self, *values: Value) -> bool:
+        if any(one.collation is None for one in values):
+            return False
+        return len({one.collation for one in values} - {0, _DEFAULT_COLLATION}) <= 1
+
+    def _plain(self, wrapped: Tree, env: Env) -> bool:
+        value = self._types.value(wrapped, env)
+        known = value.type == UNTYPED and value.literal or self._types.is_plain(value.type)
+        return known and self.silent(wrapped, env)
+
+    def _constant(self, wrapped: Tree) -> Tree | None:
+        """The A_Const below at most one cast to a type that is not a domain."""
+        name, body = node(wrapped)
+        if name == "TypeCast":
+            name, body = node(body["arg"])
+        return body if name == "A_Const" else None
+
+    def _look(self, constant: Tree) -> str:
+        self.sensitive.add(int(constant.get("location", 0)))
+        return str(constant.get("sval", {}).get("sval", ""))
+
+    def _literal_cast(self, body: Tree) -> bool:
+        """A literal cast to a plain type of pg_catalog, or a string to an enum: both are done when the statement is analysed."""
+        target = self._types.named_type(body.get("typeName", {}))
+        if target is None or target.kind == "d" or not self._types.is_plain(target.oid):
+            return False
+        name, inner = node(body["arg"])
+        if name == "A_ArrayExpr":
+            literal = all(node(one)[0] == "A_Const" and "bsval" not in node(one)[1] for one in inner.get("elements", []))
+            return literal and bool(target.element) and target.schema == "pg_catalog"
+        if name != "A_Const" or "bsval" in inner:
+            return False
+        return target.schema == "pg_catalog" or target.kind == "e" and ("sval" in inner or bool(inner.get("isnull")))
+
+    def _coalesce(self, parts: list[Tree], env: Env) -> bool:
+        if not all(self._plain(one, env) for one in parts):
+            return False
+        for one in parts:  # int4 or int8 by its digits
+            if node(one)[0] == "A_Const" and ("ival" in one["A_Const"] or "fval" in one["A_Const"]):
+                self._look(one["A_Const"])
+        shared = self._types.common([self._types.value(one, env) for one in parts])
+        return shared.type is not None and shared.collation is not None
+
+    def _call(self, body: Tree, env: Env) -> bool:
+        name = strings(body.get("funcname", []))
+        extras = set(body) - {"funcname", "args", "funcformat", "location"}
+        if not name or extras or not self._types.function_is_pg_catalog(name):
+            return False
+        arguments = body.get("args", [])
+        if name[-1] == "now":
+            return not arguments
+        if name[-1] in _STRING_FUNCTIONS and len(arguments) == 1:
+            value = self._types.value(arguments[0], env)
+            return value.type in STRINGS and self._deterministic(value) and self.silent(arguments[0], env)
+        return False
+
+    def _deterministic(self, value: Value) -> bool:
+        if value.type == UNTYPED and value.literal:
+            return True
+        collation = self._world.catalog.collations.get(value.collation or 0)
+        return collation is not None and collation.deterministic
+
+    def _operation(self, body: Tree, env: Env) -> bool:
+        name = strings(body.get("name", [])) or []
+        kind = body.get("kind")
+        if "lexpr" not in body or "rexpr" not in body or not name:
+            return False
+        left, right = body["lexpr"], body["rexpr"]
+        match kind:
+            case "AEXPR_OP":
+                if name[-1] in COMPARISONS:
+                    return self._comparison(name, left, right, env)
+                return self._clock_shift(name, left, right, env) or self._contained(name, left, right, env)
+            case "AEXPR_DISTINCT" | "AEXPR_NOT_DISTINCT":
+                return self._comparison(name, left, right, env)
+            case "AEXPR_IN":
+                return all(self._comparison(name, left, one, env) for one in right["List"]["items"])
+            case "AEXPR_BETWEEN" | "AEXPR_NOT_BETWEEN":
+                low, high = right["List"]["items"]
+                values = [self._types.value(one, env) for one in (left, low, high)]
+                pairs = self._comparison([">="], left, low, env) and self._comparison(["<="], left, high, env)
+                return pairs and self._types.is_pg_catalog(["<"], [one.type for one in values])
+            case "AEXPR_OP_ANY" | "AEXPR_OP_ALL":
+                return self._any(name, left, right, env)
+            case "AEXPR_LIKE" | "AEXPR_ILIKE":
+                return name[-1] in _LIKES and self._like(name, left, right, env)
+        return False
+
+    def _comparison(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+        kinds = (node(left)[0], node(right)[0])
+        if kinds == ("RowExpr", "RowExpr"):
+            pairs = list(zip(left["RowExpr"].get("args", []), right["RowExpr"].get("args", []), strict=False))
+            equal = len(left["RowExpr"].get("args", [])) == len(right["RowExpr"].get("args", []))
+            flat = not any(node(one)[0] == "RowExpr" for pair in pairs for one in pair)
+            return equal and bool(pairs) and flat and all(self._comparison(operator, one, other, env) for one, other in pairs)
+        if "RowExpr" in kinds or not (self.silent(left, env) and self.silent(right, env)):
+            return False
+        return self.operator_comparable(operator, self._types.value(left, env), self._types.value(right, env))
+
+    def _any(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+        """x op ANY/ALL (array literal or $n)."""
+        value = self._types.value(left, env)
+        if operator[-1] not in COMPARISONS or not self.silent(left, env) or not self._types.is_plain(value.type):
+            return False
+        name, body = node(right)
+        if name == "ParamRef":
+            given = self._types.value(right, env)
+            if given.type == UNTYPED:
+                return given.literal and self._types.is_pg_catalog(operator, (value.type,))
+            return self._element_comparable(operator, value, given)
+        if name == "A_Const":
+            return "sval" in body and self._types.is_pg_catalog(operator, (value.type,))
+        if name == "A_ArrayExpr":
+            elements = body.get("elements", [])
+            literal = all(self._constant(one) is not None and self.silent(one, env) for one in elements)
+            return bool(elements) and literal and all(self._comparison(operator, left, one, env) for one in elements)
+        if name == "TypeCast" and self._literal_cast(body):
+            return self._element_comparable(operator, value, self._types.value(right, env))
+        return False
+
+    def _element_comparable(self, operator: list[str], value: Value, array: Value) -> bool:
+        found = None if array.type is None else self._world.catalog.types.get(array.type)
+        if found is None or not found.element:
+            return False
+        return self.operator_comparable(operator, value, Value(self._types.base(found.element), array.collation))
+
+    def _like(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+        value = self._types.value(left, env)
+        if value.type not in STRINGS or not self._deterministic(value) or not self.silent(left, env):
+            return False
+        constant = self._constant(right)
+        given = self._types.value(right, env)
+        if constant is None or "sval" not in constant or given.type not in (UNTYPED, TEXT, VARCHAR):
+            return False
+        pattern = self._look(constant)
+        trailing = len(pattern) - len(pattern.rstrip("\\"))
+        fits = len(pattern.encode()) < 1000 and trailing % 2 == 0
+        return fits and self._types.is_pg_catalog(operator, (value.type, TEXT, given.type))
+
+    def _clock_shift(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+        """now(), CURRENT_DATE or CURRENT_TIMESTAMP plus or minus a small literal."""
+        if operator[-1] not in ("+", "-") or node(left)[0] not in ("FuncCall", "SQLValueFunction") or not self.silent(left, env):
+            return False
+        value = self._types.value(left, env)
+        if value.type not in (DATE, TIMESTAMPTZ):
+            return False
+        name, body = node(right)
+        constant = self._constant(right)
+        if constant is None or not self._types.is_pg_catalog(operator, (value.type, INT4, 1186)):
+            return False
+        text = self._look(constant)
+        if name == "A_Const":
+            return value.type == DATE and "ival" in body and 0 <= int(body["ival"].get("ival", 0)) <= 100000
+        given = self._types.named_type(body.get("typeName", {}))
+        if given is None or given.oid != 1186:
+            return False
+        if body["typeName"].get("typmods"):
+            return re.fullmatch(r"\d{1,3}", text, re.ASCII) is not None
+        return _SPAN.fullmatch(text) is not None
+
+    def _contained(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+        """jsonb, array, range and tsvector operators."""
+        value, given = self._types.value(left, env), self._types.value(right, env)
+        if not self._types.is_pg_catalog(operator, (value.type, given.type)) or not self.silent(left, env):
+            return False
+        constant = self._constant(right)
+        symbol = operator[-1]
+        if value.type == JSONB:
+            if constant is None or not self.silent(right, env):
+                return False
+            if symbol in ("->", "->>", "?"):
+                return given.type in (UNTYPED, INT4, TEXT)
+            if symbol != "@>" or given.type not in (UNTYPED, JSONB):
+                return False
+            text = self._look(constant)
+            return text.count("[") + text.count("{") <= 100
+        if symbol == "@@" and value.type == TSVECTOR:
+            return self._query(right)
+        if symbol not in _CONTAINS:
+            return False
+        found = self._world.catalog.types.get(value.type or 0)
+        if found is None or not (found.element or found.oid in RANGES) or not self._types.is_plain(found.oid):
+            return False
+        if constant is not None and given.type == UNTYPED:
+            return True
+        if given.type == value.type and self._collations_agree(value, given):
+            return self.silent(right, env) or self._literal_array(right, env)
+        return False
+
+    def _literal_array(self, wrapped: Tree, env: Env) -> bool:
+        name, body = node(wrapped)
+        elements = body.get("elements", []) if name == "A_ArrayExpr" else []
+        return bool(elements) and all(self._constant(one) is not None and self.silent(one, env) for one in elements)
+
+    def _query(self, wrapped: Tree) -> bool:
+        """A tsquery literal, or to_tsquery of two literals, of at most 1000 bytes."""
+        name, body = node(wrapped)
+        if name == "A_Const":
+            return "sval" in body and len(self._look(body).encode()) <= 1000
+        if name == "TypeCast":
+            target = self._types.named_type(body.get("typeName", {}))
+            kind, inner = node(body["arg"])
+            if target is None or target.oid != TSQUERY or kind != "A_Const" or "sval" not in inner:
+                return False
+            return len(self._look(inner).encode()) <= 1000
+        if name != "FuncCall" or set(body) - {"funcname", "args", "funcformat", "location"}:
+            return False
+        called = strings(body.get("funcname", []))
+        arguments = body.get("args", [])
+        if not called or called[-1] != "to_tsquery" or not self._types.function_is_pg_catalog(called) or len(arguments) != 2:
+            return False
+        constants = [node(one)[1] for one in arguments if node(one)[0] == "A_Const" and "sval" in node(one)[1]]
+        return len(constants) == 2 and all(len(self._look(one).encode()) <= 1000 for one in constants)
+
+    # -- sub-links as whole conjuncts ----------------------------------------------------------------------------------------------
+
+    def _sublink(self, body: Tree, env: Env) -> bool:
+        kind = body.get("subLinkType")
+        select = body.get("subselect", {}).get("SelectStmt", {})
+        query = self._types.queries.get(id(select))
+        if query is None or not self._tables_only(select, query, star=kind == "EXISTS_SUBLINK"):
+            return False
+        if kind == "EXISTS_SUBLINK":
+            return True
+        operator = strings(body.get("operName", [])) or ["="]
+        if kind != "ANY_SUBLINK" or operator[-1] != "=" or query.outputs is None:
+            return False
+        tested = body["testexpr"]
+        parts = tested["RowExpr"].get("args", []) if node(tested)[0] == "RowExpr" else [tested]
+        if len(parts) != len(query.outputs):
+            return False
+        return all(
+            self.silent(part, env) and self.operator_comparable(operator, self._types.value(part, env), output.value)
+            for part, output in zip(parts, query.outputs, strict=True)
+        )
+
+    def _tables_only(self, select: Tree, query: Query, star: bool) -> bool:
+        """Columns or constants FROM tables, joined with ON, WHERE, all silent, no other clause."""
+        level = query.level
+        if set(select) - _SUBSELECT_FIELDS or select.get("op") != "SETOP_NONE" or level.env is None:
+            return False
+        if not level.sources or any(source.kind != "table" for source in level.sources):
+            return False
+        if any(join.merged or join.aliased for join in level.joins):
+            return False
+        for one in select.get("targetList", []):
+            target = one["ResTarget"]["val"]
+            if star and node(target)[0] == "ColumnRef":
+                continue
+            if node(target)[0] not in ("ColumnRef", "A_Const") or not self._plain(target, level.env):
+                return False
+        return all(
+            self.conjunct(part, clause.env)
+            for clause in level.clauses
+            if clause.key in clause.body
+            for part in conjuncts(clause.body[clause.key])
+        )

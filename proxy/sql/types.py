@@ -1,0 +1,342 @@
+"""Types: what type and collation an expression has, as far as that is certain.
+
+Promises: an answer is the server's or None (unknown); nothing is guessed. Only pg_catalog's operators and functions are resolved, only by
+exact argument types and only where no namesake outside pg_catalog could be meant. Decides nothing about what is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from proxy.catalog.model import Type
+from proxy.sql.scope import UNKNOWN, Env, Query, Tree, Value, strings
+from proxy.sql.world import Scenery
+
+BOOL, INT8, INT2, INT4, TEXT, NUMERIC, FLOAT4, FLOAT8 = 16, 20, 21, 23, 25, 1700, 700, 701
+NAME, VARCHAR, BPCHAR, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 19, 1043, 1042, 1082, 1114, 1184, 1186
+UNTYPED, JSONB, TSVECTOR, TSQUERY, RECORD = 705, 3802, 3614, 3615, 2249
+INTEGERS = frozenset({INT2, INT4, INT8})
+FLOATS = frozenset({FLOAT4, FLOAT8})
+STRINGS = frozenset({TEXT, VARCHAR, NAME})
+INSTANTS = frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
+RANGES = frozenset({3904, 3926, 3912, 3908, 3910})
+# int2 int4 int8, text varchar name bpchar, dates and times, numeric floats bool uuid bytea inet cidr macaddr oid, ranges, jsonb tsvector
+PLAIN = frozenset(
+    {INT2, INT4, INT8, TEXT, VARCHAR, NAME, BPCHAR, DATE, 1083, 1266, TIMESTAMP, TIMESTAMPTZ, INTERVAL, NUMERIC, FLOAT4, FLOAT8}
+    | {BOOL, 2950, 17, 869, 650, 829, 26, JSONB, TSVECTOR}
+    | RANGES
+)
+POLYMORPHIC_ELEMENT = frozenset({2283, 5077, 2776, 5079})  # anyelement, anycompatible, anynonarray, anycompatiblenonarray
+POLYMORPHIC_ARRAY = frozenset({2277, 5078})  # anyarray, anycompatiblearray
+_DEFAULT_COLLATION = 100
+_CLOCKS: Mapping[str, int] = {
+    "SVFOP_CURRENT_DATE": DATE,
+    "SVFOP_CURRENT_TIMESTAMP": TIMESTAMPTZ,
+    "SVFOP_CURRENT_TIMESTAMP_N": TIMESTAMPTZ,
+    "SVFOP_LOCALTIMESTAMP": TIMESTAMP,
+    "SVFOP_LOCALTIMESTAMP_N": TIMESTAMP,
+    "SVFOP_CURRENT_TIME": 1266,
+    "SVFOP_LOCALTIME": 1083,
+    "SVFOP_CURRENT_USER": NAME,
+    "SVFOP_USER": NAME,
+    "SVFOP_SESSION_USER": NAME,
+    "SVFOP_CURRENT_ROLE": NAME,
+    "SVFOP_CURRENT_CATALOG": NAME,
+    "SVFOP_CURRENT_SCHEMA": NAME,
+}
+_TRUTHS = frozenset(
+    {
+        *("AEXPR_OP_ANY", "AEXPR_OP_ALL", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT", "AEXPR_IN", "AEXPR_LIKE", "AEXPR_ILIKE"),
+        *("AEXPR_SIMILAR", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN", "AEXPR_BETWEEN_SYM", "AEXPR_NOT_BETWEEN_SYM"),
+    }
+)
+COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
+
+
+def node(wrapped: Tree) -> tuple[str, Any]:
+    """The name and body of a wrapped node; ("", {}) for the empty node that stands for NULL."""
+    for name, body in wrapped.items():
+        return name, body
+    return "", {}
+
+
+class Types:
+    """Resolves types against one world. parameter_types: OIDs declared in Parse, 0 where undeclared. `untyped_once`: the numbers of
+    undeclared parameters that stand at one place only; any other undeclared one is of unknown type."""
+
+    def __init__(self, world: Scenery, parameter_types: Sequence[int], untyped_once: frozenset[int]) -> None:
+        self._world = world
+        self._parameters = tuple(parameter_types)
+        self._untyped_once = untyped_once
+        self.queries: dict[int, Query] = {}  # id of a sub-select's body -> its query
+
+    def base(self, oid: int) -> int:
+        """The type below any domains."""
+        found = self._world.catalog.types.get(oid)
+        while found is not None and found.kind == "d" and found.base:
+            oid = found.base
+            found = self._world.catalog.types.get(oid)
+        return oid
+
+    def is_plain(self, oid: int | None) -> bool:
+        """Plain of isolation.md 2.5, rule 2: these types, enums, arrays of both and domains over them."""
+        if oid is None:
+            return False
+        oid = self.base(oid)
+        if oid in PLAIN:
+            return True
+        found = self._world.catalog.types.get(oid)
+        if found is None:
+            return False
+        if found.kind == "e":
+            return True
+        if found.element and found.schema == "pg_catalog" or found.element and found.name.startswith("_"):
+            element = self.base(found.element)
+            inner = self._world.catalog.types.get(element)
+            return element in PLAIN or (inner is not None and inner.kind == "e")
+        return False
+
+    def column(self, type_oid: int, collation: int, generated: str) -> Value:
+        """The value of a stored column, its source not yet set."""
+        plain = self.is_plain(type_oid) and generated != "v"
+        return Value(self.base(type_oid), collation, silent=plain, stored=generated != "v")
+
+    def named_type(self, type_name: Tree) -> Type | None:
+        """The type that a TypeName node means, its array type where it has bounds."""
+        names = strings(type_name.get("names", []))
+        if not names or len(names) > 2 or type_name.get("setof") or type_name.get("pct_type"):
+            return None
+        types = self._world.catalog.types_by_name
+        path = (names[0],) if len(names) == 2 else ("pg_catalog", *self._world.search_path)
+        found = next((types[(schema, names[-1])] for schema in path if (schema, names[-1]) in types), None)
+        if found is not None and type_name.get("arrayBounds"):
+            return self._world.catalog.types.get(found.array)
+        return found
+
+    def is_pg_catalog(self, name: Sequence[str], operands: Sequence[int | None]) -> bool:
+        """True where the operator is pg_catalog's whatever the rest of the database holds: it is qualified so, or no namesake outside
+        takes one of the types (H11, H17 of isolation.md)."""
+        if len(name) == 2:
+            return name[0] == "pg_catalog"
+        if len(name) != 1:
+            return False
+        given = {oid for oid in operands if oid is not None}
+        for one in self._world.catalog.operators.get(name[0], ()):
+            if one.schema == "pg_catalog":
+                continue
+            for side in (one.left, one.right):
+                taken = self._world.catalog.types.get(side)
+                if side and (taken is None or taken.kind == "p" or side in given or self.base(side) in given):
+                    return False
+        return True
+
+    def function_is_pg_catalog(self, name: Sequence[str]) -> bool:
+        """True where the function is pg_catalog's: qualified so, or without a namesake in any other schema."""
+        if len(name) == 2:
+            return name[0] == "pg_catalog"
+        return len(name) == 1 and all(one.schema == "pg_catalog" for one in self._world.catalog.functions.get(name[0], ()))
+
+    # -- expressions ---------------------------------------------------------------------------------------------------------------
+
+    def value(self, wrapped: Tree, env: Env) -> Value:
+        """What is known of the expression at this place."""
+        name, body = node(wrapped)
+        match name:
+            case "ColumnRef":
+                return self._reference(body, env)
+            case "A_Const":
+                return self._constant(body)
+            case "ParamRef":
+                return self._parameter(int(body.get("number", 0)))
+            case "TypeCast":
+                return self._cast(body, env)
+            case "A_Expr":
+                return self._operation(body, env)
+            case "BoolExpr" | "NullTest" | "BooleanTest":
+                return Value(BOOL, 0)
+            case "CollateClause":
+                return Value(self.value(body["arg"], env).type, None)
+            case "CoalesceExpr" | "MinMaxExpr":
+                return replace(self.common([self.value(one, env) for one in body.get("args", [])]), literal=False)
+            case "CaseExpr":
+                results = [one["CaseWhen"]["result"] for one in body.get("args", [])]
+                results += [body["defresult"]] if "defresult" in body else []
+                return replace(self.common([self.value(one, env) for one in results]), literal=False)
+            case "FuncCall":
+                return self._call(body, env)
+            case "SQLValueFunction":
+                oid = _CLOCKS.get(str(body.get("op")))
+                return Value(oid, self._type_collation(oid)) if oid else UNKNOWN
+            case "A_ArrayExpr":
+                return self._array(body, env)
+            case "SubLink":
+                return self._sublink(body)
+            case "RowExpr":
+                return Value(RECORD, 0)
+        return UNKNOWN
+
+    def common(self, values: Sequence[Value]) -> Value:
+        """The type and collation that all share, untyped literals aside; UNKNOWN where they differ."""
+        typed = [one for one in values if not (one.type == UNTYPED and one.literal)]
+        if not typed:
+            return Value(TEXT, _DEFAULT_COLLATION) if values else UNKNOWN
+        first = typed[0]
+        if first.type is None or any(one.type != first.type for one in typed):
+            return UNKNOWN
+        same = all(one.collation == first.collation for one in typed)
+        return Value(first.type, first.collation if same else None)
+
+    def _type_collation(self, oid: int | None) -> int | None:
+        found = None if oid is None else self._world.catalog.types.get(oid)
+        return found.collation if found is not None else None
+
+    def _merged_collation(self, values: Sequence[Value], result: int) -> int | None:
+        own = self._type_collation(result)
+        if not own:
+            return own
+        given = {one.collation for one in values} - {0}
+        if not given:
+            return own
+        if None in given or len(given) > 1:
+            return None
+        return given.pop()
+
+    def _reference(self, body: Tree, env: Env) -> Value:
+        names = strings(body.get("fields", []))
+        if names is None:
+            return UNKNOWN
+        if len(names) == 1:
+            return env.column(names[0])
+        if len(names) == 2:
+            return env.field(names[0], names[1])
+        if len(names) == 3:
+            return env.field(names[1], names[2], names[0])
+        return UNKNOWN
+
+    def _constant(self, body: Tree) -> Value:
+        if "ival" in body:
+            return Value(INT4, 0, silent=True, literal=True)
+        if "fval" in body:
+            digits = str(body["fval"].get("fval", "")).lstrip("-")
+            small = digits.isdigit() and int(digits) < 2**63
+            return Value(INT8 if small else NUMERIC, 0, silent=True, literal=True)
+        if "boolval" in body:
+            return Value(BOOL, 0, silent=True, literal=True)
+        if "sval" in body or body.get("isnull"):
+            return Value(UNTYPED, 0, silent=True, literal=True)
+        return Value(None, None, literal=True)
+
+    def _parameter(self, number: int) -> Value:
+        declared = self._parameters[number - 1] if 0 < number <= len(self._parameters) else 0
+        if declared and declared != UNTYPED:
+            return Value(self.base(declared), self._type_collation(declared), silent=True)
+        if number in self._untyped_once:
+            return Value(UNTYPED, 0, silent=True, literal=True)
+        return Value(None, None, silent=True)
+
+    def _cast(self, body: Tree, env: Env) -> Value:
+        target = self.named_type(body.get("typeName", {}))
+        if target is None:
+            return UNKNOWN
+        kind = node(body["arg"])[0]
+        literal = kind == "A_Const" and target.kind != "d"
+        inner = Value(None, 0) if kind == "A_ArrayExpr" else self.value(body["arg"], env)
+        return Value(self.base(target.oid), self._merged_collation([inner], target.oid), literal=literal)
+
+    def _operation(self, body: Tree, env: Env) -> Value:
+        kind = str(body.get("kind"))
+        if kind in _TRUTHS:
+            return Value(BOOL, 0)
+        if kind == "AEXPR_NULLIF":
+            return replace(self.value(body["lexpr"], env), literal=False, silent=False, stored=False)
+        name = strings(body.get("name", []))
+        if kind != "AEXPR_OP" or not name:
+            return UNKNOWN
+        sides = [self.value(body[side], env) if side in body else Value(0, 0) for side in ("lexpr", "rexpr")]
+        types = [one.type for one in sides]
+        if not self.is_pg_catalog(name, types):
+            return UNKNOWN
+        if name[-1] in COMPARISONS and all(one is not None for one in types):
+            return Value(BOOL, 0)
+        if UNTYPED in types and 0 not in types:  # an untyped literal is taken as the other side's type first
+            known = types[0] if types[1] == UNTYPED else types[1]
+            types = [known, known] if name[-1] not in ("->", "->>") else [types[0], TEXT]
+        for one in self._world.catalog.operators.get(name[-1], ()):
+            if one.schema == "pg_catalog" and [one.left, one.right] == types:
+                return Value(one.result, self._merged_collation(sides, one.result))
+        return UNKNOWN
+
+    def _call(self, body: Tree, env: Env) -> Value:
+        name = strings(body.get("funcname", []))
+        arguments = [self.value(one, env) for one in body.get("args", [])]
+        if not name or body.get("func_variadic") or body.get("agg_within_group"):
+            return UNKNOWN
+        return self.called(name, arguments)
+
+    def called(self, name: Sequence[str], arguments: Sequence[Value]) -> Value:
+        """What a call of pg_catalog's function by exact argument types gives, one row of it where it returns a set."""
+        if not self.function_is_pg_catalog(name):
+            return UNKNOWN
+        types = tuple(one.type for one in arguments)
+        many = [one for one in self._world.catalog.functions.get(name[-1], ()) if len(one.arguments) == len(types)]
+        for one in many:
+            if one.arguments == types and not one.variadic:
+                return Value(one.result, self._merged_collation(arguments, one.result))
+        if len(many) == 1 and not many[0].variadic:
+            return self._polymorphic(many[0].arguments, many[0].result, arguments)
+        if len({one.result for one in many}) == 1 and name[-1] in ("count",):
+            return Value(many[0].result, 0)
+        return UNKNOWN
+
+    def _polymorphic(self, declared: Sequence[int], result: int, arguments: Sequence[Value]) -> Value:
+        element: int | None = None
+        for wanted, given in zip(declared, arguments, strict=True):
+            if given.type is None or given.type == UNTYPED and wanted in POLYMORPHIC_ELEMENT | POLYMORPHIC_ARRAY:
+                return UNKNOWN
+            found = self._world.catalog.types.get(given.type)
+            if wanted in POLYMORPHIC_ELEMENT:
+                bound: int | None = given.type
+            elif wanted in POLYMORPHIC_ARRAY:
+                bound = found.element if found is not None else None
+            elif wanted in (given.type, 2276) or given.type == UNTYPED:
+                continue
+            else:
+                return UNKNOWN
+            if not bound or element not in (None, bound):
+                return UNKNOWN
+            element = bound
+        if result in POLYMORPHIC_ELEMENT:
+            return Value(element, self._merged_collation(arguments, element)) if element else UNKNOWN
+        if result in POLYMORPHIC_ARRAY:
+            found = self._world.catalog.types.get(element or 0)
+            return Value(found.array, self._merged_collation(arguments, found.array)) if found and found.array else UNKNOWN
+        kind = self._world.catalog.types.get(result)
+        if kind is None or kind.kind == "p" and result not in (RECORD, 2278):
+            return UNKNOWN
+        return Value(result, self._merged_collation(arguments, result))
+
+    def _array(self, body: Tree, env: Env) -> Value:
+        elements = [self.value(one, env) for one in body.get("elements", [])]
+        shared = self.common(elements)
+        found = None if shared.type is None else self._world.catalog.types.get(shared.type)
+        if found is None or not found.array or found.element:
+            return UNKNOWN
+        return Value(found.array, shared.collation)
+
+    def _sublink(self, body: Tree) -> Value:
+        kind = str(body.get("subLinkType"))
+        if kind in ("EXISTS_SUBLINK", "ANY_SUBLINK", "ALL_SUBLINK"):
+            return Value(BOOL, 0)
+        query = self.queries.get(id(body.get("subselect", {}).get("SelectStmt")))
+        if query is None or query.outputs is None or len(query.outputs) != 1:
+            return UNKNOWN
+        inner = query.outputs[0].value
+        oid = TEXT if inner.type == UNTYPED else inner.type
+        if kind == "EXPR_SUBLINK":
+            return Value(oid, inner.collation if oid == inner.type else _DEFAULT_COLLATION, key=inner.key)
+        if kind == "ARRAY_SUBLINK" and oid is not None:
+            found = self._world.catalog.types.get(oid)
+            return Value(found.array, inner.collation) if found is not None and found.array else UNKNOWN
+        return UNKNOWN

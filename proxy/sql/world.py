@@ -1,0 +1,194 @@
+"""World: what one policy lets a statement see of one database's relations and functions.
+
+Promises: `relation` answers a name exactly as the server will resolve it (pg_catalog first, then the search path), or None where policy
+hides it, which is the same as absent. It knows nothing of predicates and looks at no key value. Why a relation with a tenant column is
+hidden nevertheless stands in `hidden_reasons`, for the log only. Rules: isolation.md 2.5, rule 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+from proxy.catalog.model import Catalog, Column, Function, Relation
+from proxy.tenancy.policy import Policy, RelationRule
+
+SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
+# int2 int4 int8 uuid text varchar bpchar: equality is a LEAKPROOF btree operator of pg_catalog on every major.
+KEY_TYPES: Mapping[int, str] = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
+
+Seen = Literal["tenant", "shared", "view", "catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """A relation as a tenant sees it. `column` and `key` are set for access tenant and view: rows where column = key value."""
+
+    relation: Relation
+    access: Seen
+    column: Column | None = None
+    key: str = "default"
+
+    @property
+    def confined(self) -> bool:
+        """True where every use needs the tenant predicate."""
+        return self.access in ("tenant", "view")
+
+
+class Scenery(Protocol):
+    """What name resolution asks of a world."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def search_path(self) -> tuple[str, ...]: ...
+
+    def relation(self, schema: str | None, name: str) -> Visible | None: ...
+
+
+class World:
+    """The tenant's view under `policy` of the database that `catalog` pictures."""
+
+    def __init__(self, policy: Policy, catalog: Catalog, search_path: Sequence[str] = ("public",)) -> None:
+        self._policy = policy
+        self._catalog = catalog
+        self._search_path = tuple(search_path)
+        self._seen: dict[tuple[str, str], Visible | None] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
+
+    @property
+    def policy(self) -> Policy:
+        return self._policy
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._catalog
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        return self._search_path
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The schemas that an unqualified name is looked up in, pg_catalog first unless it is listed."""
+        if "pg_catalog" in self._search_path:
+            return self._search_path
+        return ("pg_catalog", *self._search_path)
+
+    @property
+    def hidden_reasons(self) -> Mapping[tuple[str, str], str]:
+        """(schema, name) -> why a relation that a rule or its column would make visible is hidden. For the log."""
+        for schema, name in self._catalog.relations:
+            self.relation(schema, name)
+        return self._reasons
+
+    def relation(self, schema: str | None, name: str) -> Visible | None:
+        """The relation of that name as the tenant sees it; None where it is hidden or absent."""
+        if schema is not None:
+            return self._look(schema, name)
+        for one in self.path:
+            found = self._look(one, name)
+            if found is not None:
+                return found
+        return None
+
+    def function_candidates(self, schema: str | None, name: str) -> tuple[Function, ...]:
+        """Every function of that name in `schema`, or on the path where it is None, in path order."""
+        schemas = self.path if schema is None else (schema,)
+        every = self._catalog.functions.get(name, ())
+        return tuple(one for wanted in schemas for one in every if one.schema == wanted)
+
+    @cached_property
+    def _children(self) -> Mapping[int, tuple[Relation, ...]]:
+        children: dict[int, list[Relation]] = {}
+        for relation in self._catalog.relations.values():
+            for parent in relation.parents:
+                children.setdefault(parent, []).append(relation)
+        return {parent: tuple(many) for parent, many in children.items()}
+
+    def _descendants(self, relation: Relation) -> list[Relation]:
+        found: list[Relation] = []
+        waiting = [relation]
+        while waiting:
+            for child in self._children.get(waiting.pop().oid, ()):
+                if child not in found:
+                    found.append(child)
+                    waiting.append(child)
+        return found
+
+    def _look(self, schema: str, name: str) -> Visible | None:
+        at = (schema, name)
+        if at not in self._seen:
+            relation = self._catalog.relations.get(at)
+            self._seen[at] = None if relation is None else self._judge(relation)
+        return self._seen[at]
+
+    def _hide(self, relation: Relation, why: str) -> None:
+        self._reasons[(relation.schema, relation.name)] = why
+
+    def _rule_for(self, relation: Relation) -> RelationRule | None:
+        """The relation's own rule; for a child without one and without the database's column, its nearest ancestor's tenant rule."""
+        rule = self._policy.relations.get((relation.schema, relation.name))
+        if rule is not None or relation.column(self._policy.tenant_column) is not None:
+            return rule
+        for parent in relation.parents:
+            above = self._catalog.relations_by_oid.get(parent)
+            inherited = None if above is None else self._rule_for(above)
+            if inherited is not None and inherited.access == "tenant":
+                return inherited
+        return None
+
+    def _judge(self, relation: Relation) -> Visible | None:
+        if relation.schema in SYSTEM_SCHEMAS:
+            return Visible(relation, "catalog") if relation.kind in "rpvm" else None
+        if relation.schema.startswith("pg_"):
+            return None
+        rule = self._rule_for(relation)
+        if rule is None:
+            if relation.kind in "rp" and relation.column(self._policy.tenant_column) is not None:
+                return self._confined(relation, "tenant", self._policy.tenant_column, "default")
+            return None
+        if rule.access == "hidden":
+            return None
+        if rule.access == "shared":
+            return self._shared(relation)
+        column = rule.tenant_column or self._policy.tenant_column
+        access: Seen = "view" if relation.kind == "m" else rule.access
+        if access == "tenant" and relation.kind not in "rp" or access == "view" and relation.kind not in "vm":
+            self._hide(relation, f"a rule of access {rule.access} does not fit a relation of kind {relation.kind}")
+            return None
+        return self._confined(relation, access, column, rule.key)
+
+    def _shared(self, relation: Relation) -> Visible | None:
+        if relation.kind not in "rpvm":
+            self._hide(relation, f"a relation of kind {relation.kind} cannot be shared")
+            return None
+        for child in self._descendants(relation):
+            rule = self._policy.relations.get((child.schema, child.name))
+            if child.column(self._policy.tenant_column) is not None or (rule is not None and rule.access != "shared"):
+                self._hide(relation, f"its child {child.schema}.{child.name} is not shared")
+                return None
+        return Visible(relation, "shared")
+
+    def _confined(self, relation: Relation, access: Seen, name: str, key: str) -> Visible | None:
+        column = relation.column(name)
+        if column is None:
+            self._hide(relation, f"it has no column {name}")
+            return None
+        if column.type not in KEY_TYPES:
+            self._hide(relation, f"the type of its tenant column {name} has no leakproof equality")
+            return None
+        collation = self._catalog.collations.get(column.collation)
+        if column.collation and (collation is None or not collation.deterministic):
+            self._hide(relation, f"the collation of its tenant column {name} is not deterministic")
+            return None
+        if access == "tenant":
+            for one in (relation, *self._descendants(relation)):
+                own = one.column(name)
+                if own is None or not own.not_null:
+                    self._hide(relation, f"the tenant column {name} of {one.schema}.{one.name} is nullable")
+                    return None
+        return Visible(relation, access, column, key)
