@@ -38,7 +38,9 @@ class BackendState:
         self.parameters = parameters
         self.pinned = {name: parameters[name] for name in PINNED_PARAMETERS if name in parameters}
         self.settings: Mapping[str, str] = NO_SETTINGS  # applied with SET and committed; replaced whole, never edited
-        self.prepared: OrderedDict[StatementKey, bytes] = OrderedDict()  # least recently used first -> name at the server
+        self.prepared: OrderedDict[StatementKey, bytes] = (
+            OrderedDict()
+        )  # least recently used first -> name at the server
         self.unnamed: StatementKey | None = None  # what the server's unnamed statement holds
         self.pins: set[str] = set()
         self.tainted: str | None = None  # why the connection must be closed at check-in

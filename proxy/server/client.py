@@ -1,0 +1,506 @@
+"""Client: one client's socket. It feeds the session, does what the session says, and lets nothing escape.
+
+Between bytes in and bytes out there is no await, hence no lock. What takes time runs as a task and comes back as an event. Whatever
+goes wrong in here that is nobody's refusal ends this client and the server connection it held, with an id in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, assert_never
+
+from proxy.errors import InternalError, InvalidAuthorization, Refusal, TooManyConnections, UnknownDatabase
+from proxy.server.flow import Flow, prepare_socket
+from proxy.server.services import AuditContext, Planning, Services
+from proxy.server.tls import upgrade
+from proxy.session.actions import (
+    Action,
+    Audit,
+    CancelBackend,
+    CloseFrontend,
+    Established,
+    FindLogin,
+    LearnParameters,
+    LeaseBackend,
+    PlanStatement,
+    Report,
+    StartTls,
+    WithdrawLease,
+)
+from proxy.session.conversation import Phase
+from proxy.session.events import (
+    BackendLeased,
+    BackendLost,
+    CancelFinished,
+    CancelRequested,
+    Drain,
+    Event,
+    FrontendLost,
+    LeaseRefused,
+    LoginFound,
+    StatementPlanned,
+    Terminate,
+    TlsStarted,
+)
+from proxy.session.ports import Lease
+from proxy.session.session import ClientSession
+from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.server.listener import Listener
+
+UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
+GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
+
+
+class Client(asyncio.Protocol):
+    """One client connection; the session's Port and the leased connection's receiver."""
+
+    def __init__(self, listener: Listener, services: Services) -> None:
+        self.listener = listener
+        self.services = services
+        self.transport: asyncio.Transport | None = None
+        self.flow: Flow | None = None
+        self.process_id, secret = listener.keys.register(self)
+        self.session = ClientSession(
+            self,
+            process_id=self.process_id,
+            secret_key=secret,
+            clock=services.clock,
+            tls_available=services.tls is not None,
+        )
+        self.actions: list[Action] = []
+        self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
+        self.deadline: asyncio.TimerHandle | None = None
+        self.peer = ""
+        self.grant: Grant | None = None
+        self.planning: Planning | None = None
+        self.context: PlanContext | None = None
+        self.rules: object = None  # the rule book and catalog that context was made of
+        self.catalog: object = None
+        self.admitted = False
+        self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
+        self.block_since: tuple[int, float] = (-1, 0.0)
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise for create_server
+        self.transport = transport
+        self.peer = prepare_socket(transport, self.services.options.write_buffer)
+        self.flow = Flow(transport)
+        self.listener.joined(self)
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.call_later(self.services.options.login_timeout, self._too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        try:
+            self.session.data(data)
+            if self.actions:
+                self._perform()
+            session = self.session
+            if session.message is not None and session.buffered > self.services.options.read_buffer:
+                self._flow().frontend_waits(True)
+        except Exception as problem:  # noqa: BLE001 - the last line: nothing may escape with a lease held
+            self._crash(problem)
+
+    def eof_received(self) -> bool:
+        """The client has nothing more to say: as a lost connection."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+        if self.flow is not None:
+            self.flow.close()
+        try:
+            self.handle(FrontendLost())
+        finally:
+            for task in self.waiting.values():
+                task.cancel()
+            self.listener.keys.forget(self.process_id)
+            if self.admitted:
+                self.admitted = False
+                self.session.counters.connections -= 1
+            self.listener.left(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read fast enough."""
+        self._flow().frontend_full(True)
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        self._flow().frontend_full(False)
+
+    # -- the receiver of a leased connection
+
+    def backend_data(self, data: bytes) -> None:
+        """Bytes from the server."""
+        try:
+            self.session.backend_data(data)
+            if self.actions:
+                self._perform()
+        except Exception as problem:  # noqa: BLE001 - as data_received
+            self._crash(problem)
+
+    def backend_lost(self, reason: str) -> None:
+        """The leased connection is gone."""
+        self.handle(BackendLost(reason))
+
+    def backend_writable(self, writable: bool) -> None:
+        """The server does, or does not, read fast enough."""
+        self._flow().backend_full(not writable)
+
+    # -- session.ports.Port
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client."""
+        transport = self.transport
+        if transport is not None:
+            transport.write(data)
+
+    def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
+        """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
+        planning, context = self.planning, self.context
+        if planning is None or context is None:
+            return None
+        if self.session.lease is None and (
+            self.services.rules() is not self.rules or planning.catalog is not self.catalog
+        ):
+            if not self._bind():
+                self.actions.append(CloseFrontend())
+                return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
+            planning, context = self.planning, self.context
+            if planning is None or context is None:
+                return None
+        return planning.lookup(text, context, parameter_types, extended)
+
+    def lease_nowait(self) -> Lease | None:
+        """An idle connection of the tenant's."""
+        grant = self.grant
+        if grant is None:
+            return None
+        lease = self.services.pools.lease_nowait(grant)
+        if lease is None:
+            return None
+        return self._take(lease)
+
+    def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
+        """The lease ends."""
+        connection = lease.connection
+        connection.receiver = None
+        flow = self.flow
+        if flow is not None:
+            flow.released()
+        if destroy and cancel:
+            self.listener.tasks.start(self._cancel_and_destroy(lease), "cancel abandoned statement")
+        else:
+            self.services.pools.release(lease, destroy)
+
+    def act(self, action: Action) -> None:
+        """Done when the present event has ended, so that no event happens inside another."""
+        self.actions.append(action)
+
+    def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
+        """The fields of a server's error or notice that the client may see."""
+        planning = self.planning
+        if planning is None:
+            return {key: value for key, value in fields.items() if key in "SVCM"}
+        return self.services.answer(fields, plan, planning.catalog, text)
+
+    def allowed_setting(self, name: str, value: str) -> bool:
+        """May a client have this setting at startup?"""
+        return self.services.allowed_setting(name, value)
+
+    def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
+        """What the server reports under these settings."""
+        grant = self.session.grant
+        return None if grant is None else self.listener.templates.get((grant.server, tuple(sorted(settings.items()))))
+
+    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+        """The text of a plan with this tenant's keys."""
+        grant = self.grant
+        if grant is None:
+            raise InternalError("a plan without a grant")
+        return self.services.fill(plan, grant, literals)
+
+    def admit(self, grant: Grant) -> Refusal | None:
+        """Counts the session in, or says why not."""
+        counters = self.services.counters(grant.tenant)
+        limit = grant.limits.connections
+        if limit is not None and counters.connections >= limit:
+            return TooManyConnections(f'too many connections for role "{self.session.user}"')
+        counters.connections += 1
+        counters.sessions += 1
+        self.admitted = True
+        self.session.counters = counters
+        if not self._bind():
+            return GONE
+        return None
+
+    # -- actions
+
+    def handle(self, event: Event) -> None:
+        """Gives the session an event, and does what it says."""
+        try:
+            self.session.handle(event)
+            if self.actions:
+                self._perform()
+            if self.session.message is None and self.flow is not None:
+                self.flow.frontend_waits(False)
+        except Exception as problem:  # noqa: BLE001 - as data_received
+            self._crash(problem)
+
+    def _perform(self) -> None:
+        while self.actions:
+            actions, self.actions = self.actions, []
+            for action in actions:
+                self._do(action)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case PlanStatement():
+                self._plan(action)
+            case LeaseBackend():
+                task = self.listener.tasks.start(self._wait_lease(action.ticket), "wait for a server connection")
+                self.waiting[action.ticket] = task
+            case WithdrawLease():
+                waiting = self.waiting.pop(action.ticket, None)
+                if waiting is not None:
+                    waiting.cancel()
+            case FindLogin():
+                self.session.handle(self._find_login(action))
+            case LearnParameters():
+                if self.session.grant is not None:
+                    key = (self.session.grant.server, tuple(sorted(action.settings.items())))
+                    self.listener.learn(key, action.parameters)
+            case StartTls():
+                self._flow().pause_for_tls()
+                self.listener.tasks.start(self._start_tls(), "TLS handshake")
+            case CancelBackend():
+                self.listener.tasks.start(self._cancel_other(action), "cancel request")
+            case Established():
+                if self.deadline is not None:
+                    self.deadline.cancel()
+            case CloseFrontend():
+                if self.transport is not None:
+                    self.transport.close()
+            case Audit():
+                tenant = self.grant.tenant if self.grant is not None else ""
+                session = self.session
+                who = AuditContext(tenant, session.user, session.database, self.peer, session.application_name)
+                self.services.audit(action, who)
+            case Report():
+                self.services.log.error("server connection destroyed", reason=action.text, login=self.session.user)
+            case _:
+                assert_never(action)
+
+    def _find_login(self, action: FindLogin) -> LoginFound:
+        services = self.services
+        rules = services.rules()
+        login = rules.login(action.user)
+        nonce = services.nonce()
+        if login is None or login.disabled or not login.verifiers:
+            return LoginFound(services.mock_verifier(action.user), nonce, None)
+        verifier = services.verifier(login)
+        if self.listener.draining or len(self.listener.clients) > services.options.max_client_connections:
+            return LoginFound(verifier, nonce, None, TooManyConnections("sorry, too many clients already"))
+        grant = rules.grant(login, action.database)
+        if grant is None:
+            return LoginFound(verifier, nonce, None, UnknownDatabase(f'database "{action.database}" does not exist'))
+        return LoginFound(verifier, nonce, grant)
+
+    def _bind(self) -> bool:
+        """The grant, planner and context of the rules in force. False when the login has lost its grant."""
+        rules = self.services.rules()
+        session = self.session
+        grant = session.grant
+        if self.rules is not rules:
+            login = rules.login(session.user)
+            fresh = None if login is None or login.disabled else rules.grant(login, session.database)
+            if fresh is None or grant is None or fresh.tenant != grant.tenant:
+                return False
+            grant = fresh
+        if grant is None:
+            return False
+        self.planning = self.services.planning(grant)
+        self.catalog = self.planning.catalog
+        self.rules = rules
+        self.grant = session.grant = grant
+        session.limits = grant.limits
+        session.generation = rules.generation
+        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
+        session.epoch = self.context
+        return True
+
+    def _plan(self, action: PlanStatement) -> None:
+        planning, context = self.planning, self.context
+        if planning is None or context is None:
+            raise InvalidAuthorization("not logged in")
+        if len(action.text) > self.services.options.plan_inline_bytes:
+            self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
+            return
+        planned = planning.plan(action.text, context, action.parameter_types, action.extended)
+        if self._unknown(planned):
+            self.listener.tasks.start(self._wait_plan(action, planning, context, planned), "look again")
+            return
+        self.session.handle(StatementPlanned(action.ticket, planned))
+
+    async def _wait_plan(
+        self, action: PlanStatement, planning: Planning, context: PlanContext, planned: Planned | None
+    ) -> None:
+        text, types, extended = action.text, action.parameter_types, action.extended
+        try:
+            if planned is None:
+                planned = await planning.wait_plan(text, context, types, extended)
+            if self._unknown(planned) and await planning.refresh() and self._bind() and self.context is not None:
+                planned = await planning.wait_plan(text, self.context, types, extended)
+        except Refusal as refusal:
+            reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
+            planned = Planned((reject,))
+        except Exception as problem:  # noqa: BLE001 - as data_received
+            self._crash(problem)
+            return
+        self.handle(StatementPlanned(action.ticket, planned))
+
+    @staticmethod
+    def _unknown(planned: Planned) -> bool:
+        rejection = planned.rejection
+        return rejection is not None and rejection.sqlstate in UNKNOWN_NAME
+
+    def _take(self, lease: Any) -> Lease:
+        connection = lease.connection
+        connection.receiver = self
+        if self.flow is not None:
+            self.flow.leased(connection)
+        return lease  # type: ignore[no-any-return]  # PoolsPort leaves the type of its leases open
+
+    async def _wait_lease(self, ticket: int) -> None:
+        grant = self.grant if self.grant is not None else self.session.grant
+        try:
+            if grant is None:
+                raise InvalidAuthorization("not logged in")
+            lease = await self.services.pools.wait_lease(grant)
+        except Refusal as refusal:
+            self.waiting.pop(ticket, None)
+            self.handle(LeaseRefused(ticket, refusal))
+            return
+        finally:
+            self.waiting.pop(ticket, None)
+        self.handle(BackendLeased(ticket, self._take(lease)))
+
+    async def _cancel_and_destroy(self, lease: Any) -> None:
+        try:
+            await lease.connection.cancel()
+        except OSError as problem:
+            self.services.log.warning("cancel failed", problem=str(problem))
+        finally:
+            self.services.pools.release(lease, True)
+
+    async def _start_tls(self) -> None:
+        transport, context = self.transport, self.services.tls
+        if transport is None or context is None:
+            return
+        try:
+            self.transport = await upgrade(transport, self, context, self.services.options.login_timeout)
+        except (OSError, TimeoutError) as problem:  # ssl.SSLError is an OSError
+            self.services.log.info("TLS handshake failed", peer=self.peer, problem=str(problem))
+            transport.abort()
+            return
+        self.flow = Flow(self.transport)
+        self.handle(TlsStarted())
+
+    async def _cancel_other(self, action: CancelBackend) -> None:
+        try:
+            if not await self.listener.keys.cancel(action.process_id, action.secret_key):
+                self.services.log.warning("wrong key in cancel request", process_id=action.process_id, peer=self.peer)
+        finally:
+            if self.transport is not None:
+                self.transport.close()
+
+    async def cancel(self) -> None:
+        """A cancel request with this session's key arrived."""
+        session = self.session
+        lease = session.lease
+        if lease is not None and not session.due:
+            return  # nothing runs
+        self.handle(CancelRequested())
+        if lease is None:
+            return
+        connection: Any = lease.connection
+        try:
+            await connection.cancel()
+        except OSError as problem:
+            self.services.log.warning("cancel failed", problem=str(problem))
+        finally:
+            self.handle(CancelFinished())
+
+    # -- time, and the end
+
+    def sweep(self, now: float) -> None:
+        """Looks whether the session overstays in a transaction. Called every sweep_interval."""
+        session, limits = self.session, self.session.limits
+        if session.lease is None or session.state is None:
+            self.quiet_since = self.block_since = (-1, 0.0)
+            return
+        if limits.idle_in_transaction_timeout is not None:
+            if not session.in_transaction:
+                self.quiet_since = (-1, 0.0)
+            elif self.quiet_since[0] != session.turns:
+                self.quiet_since = (session.turns, now)
+            elif now - self.quiet_since[1] >= limits.idle_in_transaction_timeout:
+                text = "terminating connection due to idle-in-transaction timeout"
+                self.handle(Terminate(Refusal(text, sqlstate="25P03")))
+                return
+        if limits.transaction_timeout is not None:
+            lease = id(session.lease)
+            if self.block_since[0] != lease:
+                self.block_since = (lease, now)
+            elif now - self.block_since[1] >= limits.transaction_timeout:
+                text = "terminating connection due to transaction timeout"
+                self.handle(Terminate(Refusal(text, sqlstate="25P04")))
+
+    def drain(self) -> None:
+        """The proxy goes away."""
+        self.handle(Drain())
+
+    def terminate(self, refusal: Refusal) -> None:
+        """Ends the session now."""
+        self.handle(Terminate(refusal))
+
+    def _too_slow(self) -> None:
+        if self.session.phase is not Phase.READY and self.transport is not None:
+            self.services.log.info("login timeout", peer=self.peer)
+            self.transport.abort()
+
+    def _flow(self) -> Flow:
+        if self.flow is None:
+            raise InternalError("no connection")
+        return self.flow
+
+    def _crash(self, problem: Exception) -> None:
+        """Something is wrong with the proxy: the client sees an id, the log sees everything."""
+        number = secrets.token_hex(6)
+        self.services.log.error("internal error", id=number, login=self.session.user, exc_info=problem)
+        session = self.session
+        self.actions.clear()
+        lease = session.lease
+        try:
+            session.out.clear()
+            session.up.clear()
+            session.fatal(InternalError(f"internal error {number}"))
+            session.flush()
+        except Exception as again:  # noqa: BLE001 - then the lease goes without the session's help
+            self.services.log.error("internal error", id=number, exc_info=again)
+            if lease is not None and session.lease is lease:
+                session.lease = session.link = session.state = None
+                self.services.pools.release(lease, True)
+        self.actions.clear()
+        if self.transport is not None:
+            self.transport.close()

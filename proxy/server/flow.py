@@ -1,0 +1,100 @@
+"""Flow: back-pressure both ways between one client and the server connection it holds.
+
+Whoever does not read stops the other from being read. Reasons are counted apart, because one that ends must not lift another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from proxy.server.services import Connection
+
+KEEPALIVE_IDLE = 60  # seconds without traffic before the kernel asks whether the client is still there
+KEEPALIVE_INTERVAL = 15
+KEEPALIVE_COUNT = 4
+
+
+def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> str:
+    """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer, for the log."""
+    transport.set_write_buffer_limits(high=write_buffer)
+    raw = transport.get_extra_info("socket")
+    if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:
+        with suppress(OSError, AttributeError):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+    peer = transport.get_extra_info("peername")
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else "local"
+
+
+class Flow:
+    """Who may be read now."""
+
+    __slots__ = ("_connection", "_frontend_paused", "_full", "_transport", "_waits", "_writable")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._connection: Connection | None = None
+        self._full = False  # the client does not read
+        self._waits = False  # the client's messages wait for a plan or lease
+        self._writable = True  # the server reads
+        self._frontend_paused = False
+
+    def leased(self, connection: Connection) -> None:
+        """A connection is held."""
+        self._connection = connection
+        if self._full:
+            connection.pause_reading()
+
+    def released(self) -> None:
+        """It is not any more; the pool gets it reading."""
+        if self._connection is not None and self._full:
+            self._connection.resume_reading()
+        self._connection = None
+        if not self._writable:
+            self._writable = True
+            self._frontend()
+
+    def frontend_full(self, full: bool) -> None:
+        """The client does not read, or reads again."""
+        self._full = full
+        if self._connection is not None:
+            if full:
+                self._connection.pause_reading()
+            else:
+                self._connection.resume_reading()
+
+    def frontend_waits(self, waits: bool) -> None:
+        """More of the client's messages wait than are worth keeping."""
+        if waits is not self._waits:
+            self._waits = waits
+            self._frontend()
+
+    def backend_full(self, full: bool) -> None:
+        """The server does not read, or reads again."""
+        self._writable = not full
+        self._frontend()
+
+    def pause_for_tls(self) -> None:
+        """Nothing may be read in the clear any more."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._connection = None
+        self._frontend_paused = True
+
+    def _frontend(self) -> None:
+        paused = self._waits or not self._writable
+        if paused is self._frontend_paused or self._transport.is_closing():
+            return
+        self._frontend_paused = paused
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()

@@ -1,0 +1,112 @@
+"""Listener: the listening socket, the clients that came through it, and what they share.
+
+It opens no server connection and knows no SQL. Draining lets transactions end; what outlives the timeout is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from proxy.errors import AdminShutdown
+from proxy.server.cancel import CancelKeys
+from proxy.server.client import Client
+from proxy.server.services import Services
+from proxy.server.tasks import Tasks
+from proxy.tenancy.policy import Server
+
+TEMPLATES = 1000  # sets of learnt parameters kept at most
+TemplateKey = tuple[Server, tuple[tuple[str, str], ...]]
+
+
+class Listener:
+    """The front door."""
+
+    def __init__(self, services: Services) -> None:
+        options = services.options
+        self.services = services
+        self.tasks = Tasks(services.log)
+        self.keys = CancelKeys(services.secret_key, options.host, options.worker)
+        self.clients: set[Client] = set()
+        self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
+        self.draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; port 0 takes a free one. The port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Client(self, self.services), host, port, backlog=1024)
+        self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
+        port_found: int = self._server.sockets[0].getsockname()[1]
+        return port_found
+
+    def joined(self, client: Client) -> None:
+        """A client connected. Far beyond the limit nobody is even heard."""
+        self.clients.add(client)
+        self._empty.clear()
+        if client.transport is not None and (
+            self.draining or len(self.clients) > 2 * self.services.options.max_client_connections + 100
+        ):
+            client.transport.abort()
+
+    def left(self, client: Client) -> None:
+        """A client is gone."""
+        self.clients.discard(client)
+        if not self.clients:
+            self._empty.set()
+
+    def learn(self, key: TemplateKey, parameters: Mapping[str, str]) -> None:
+        """Keeps what a server reports."""
+        self.templates[key] = parameters
+        if len(self.templates) > TEMPLATES:
+            self.templates.popitem(last=False)
+
+    def forget_templates(self) -> None:
+        """After a reload: servers may have changed."""
+        self.templates.clear()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for client in tuple(self.clients):
+            client.sweep(now)
+        self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
+
+    async def drain(self, timeout: float) -> bool:
+        """No new clients; idle ones end, others when their transaction does. True when all ended within `timeout` seconds."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for client in tuple(self.clients):
+            client.drain()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Ends everything now."""
+        self.draining = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._server is not None:
+            self._server.close()
+        for client in tuple(self.clients):
+            client.terminate(AdminShutdown("terminating connection due to administrator command"))
+            if client.transport is not None:
+                client.transport.close()
+        try:
+            async with asyncio.timeout(1.0):
+                await self._empty.wait()
+        except TimeoutError:
+            for client in tuple(self.clients):
+                if client.transport is not None:
+                    client.transport.abort()
+            await self._empty.wait()
+        await self.tasks.close()

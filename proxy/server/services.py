@@ -1,0 +1,156 @@
+"""What the server needs of the rest of the house, as protocols and one value; app.py fills it, tests fill it with less.
+
+Nothing here is global: a Services value is handed to the listener, and by it to every client connection.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.auth.scram import Verifier
+from proxy.catalog.model import Catalog
+from proxy.session.actions import Audit
+from proxy.session.counters import Counters
+from proxy.session.ports import Lease
+from proxy.sql.plan import Forward, PlanContext, Planned
+from proxy.tenancy.policy import Grant, Login
+
+
+class Rules(Protocol):
+    """The rule book in force (tenancy.rulebook.RuleBook)."""
+
+    @property
+    def generation(self) -> int:
+        """Grows with every reload."""
+
+    def login(self, name: str) -> Login | None:
+        """The login of that name."""
+
+    def grant(self, login: Login, database: str) -> Grant | None:
+        """What the login may do on a database."""
+
+
+class Planning(Protocol):
+    """Plans for one database; a Planner with whatever the app put around it."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The present picture; another object once it changed."""
+
+    def lookup(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned | None:
+        """The plans of a text that was planned before."""
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """Plans at once, on the loop; for short texts."""
+
+    async def wait_plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """Plans elsewhere; for long texts."""
+
+    async def refresh(self) -> bool:
+        """Looks at the database again, rate limited; True when the catalog changed. Asked before an unknown name is refused."""
+
+
+class Connection(Protocol):
+    """What the server asks of a leased connection besides session.ports.Link (pool.connection.ServerConnection)."""
+
+    receiver: Any
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    async def cancel(self) -> None:
+        """Cancels what runs there; returns when the cancel connection is closed."""
+
+
+class PoolsPort(Protocol):
+    """pool.pools.Pools, as far as clients use it."""
+
+    def lease_nowait(self, grant: Grant) -> Any:
+        """A Lease, or None."""
+
+    async def wait_lease(self, grant: Grant) -> Any:
+        """A Lease, or a Refusal raised."""
+
+    def release(self, lease: Any, destroy: bool = False) -> None:
+        """The lease ends."""
+
+
+class Log(Protocol):
+    """structlog's bound logger, as far as it is used here."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+    def error(self, event: str, **fields: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits of the process. Times in seconds, sizes in bytes."""
+
+    max_client_connections: int = 1000
+    login_timeout: float = 60.0
+    drain_timeout: float = 30.0
+    plan_inline_bytes: int = 4096
+    write_buffer: int = 262_144  # towards a client, before the server connection is not read any more
+    read_buffer: int = 262_144  # of a client's messages that wait, before the client is not read any more
+    sweep_interval: float = 0.5
+    host: int = 0  # 6 bits of the virtual process id
+    worker: int = 0  # 5 bits
+
+
+@dataclass(frozen=True, slots=True)
+class AuditContext:
+    """Who was refused."""
+
+    tenant: str
+    login: str
+    database: str
+    peer: str
+    application_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a client connection is given."""
+
+    rules: Callable[[], Rules]
+    planning: Callable[[Grant], Planning]
+    pools: PoolsPort
+    counters: Callable[[str], Counters]  # of a tenant
+    audit: Callable[[Audit, AuditContext], None]
+    log: Log
+    fill: Callable[[Forward, Grant, tuple[bytes, ...]], bytes]
+    answer: Callable[[dict[str, str], Forward | None, Catalog, bytes], dict[str, str]]
+    allowed_setting: Callable[[str, str], bool]
+    verifier: Callable[[Login], Verifier]  # parsed and kept
+    mock_verifier: Callable[[str], Verifier]
+    nonce: Callable[[], bytes]  # printable, at least 18 random bytes
+    secret_key: Callable[[], bytes]  # 4 random bytes
+    clock: Callable[[], float]  # monotonic seconds
+    tls: ssl.SSLContext | None = None
+    options: Options = Options()
+
+
+__all__ = [
+    "AuditContext",
+    "Connection",
+    "Lease",
+    "Log",
+    "Options",
+    "Planning",
+    "PoolsPort",
+    "Rules",
+    "Services",
+]

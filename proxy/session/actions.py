@@ -1,0 +1,107 @@
+"""What a session wants done that takes time, or that it must not do itself.
+
+Plain values: server/client.py performs them and answers with an event of events.py. Bytes for either side are not actions: they go
+out through the session's Port at once, because a value per message would cost more than the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.sql.plan import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStatement:
+    """Plan `text`; answered by StatementPlanned with the same ticket."""
+
+    ticket: int
+    text: bytes
+    parameter_types: tuple[int, ...]
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseBackend:
+    """Wait for a server connection; answered by BackendLeased or LeaseRefused with the same ticket."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawLease:
+    """The lease of this ticket is no longer wanted; if it was granted meanwhile it goes back unused."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindLogin:
+    """Who logs in, and where to; answered by LoginFound or LoginRefused."""
+
+    user: str
+    database: str
+    application_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LearnParameters:
+    """The ParameterStatus values that a server reports once `settings` are applied; kept for later sessions."""
+
+    settings: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin the TLS handshake now; `S` was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBackend:
+    """A CancelRequest arrived on this connection: pass it on if the key fits, then close without an answer."""
+
+    process_id: int
+    secret_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """The session is authenticated and ready: the login timeout ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrontend:
+    """Close the client's connection after everything written so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A refusal, for the audit line."""
+
+    decision: Decision
+    text: bytes
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something that the operator should know and the client must not: a protocol violation of the server and the like."""
+
+    text: str
+
+
+Action = (
+    PlanStatement
+    | LeaseBackend
+    | WithdrawLease
+    | FindLogin
+    | LearnParameters
+    | StartTls
+    | CancelBackend
+    | Established
+    | CloseFrontend
+    | Audit
+    | Report
+)

@@ -1,0 +1,283 @@
+"""Conversation: the state of one client session and the moves that every phase shares.
+
+Writing to either side, leasing and releasing, refusing, ending. startup.py, query.py and replies.py move it; session.py puts them
+together. The invariant kept here: a lease is released exactly once, and whole (destroy=False) only when nothing is owed on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from proxy.auth.scram import ScramServer
+from proxy.backend.state import FAILED, IDLE, BackendState
+from proxy.errors import AdminShutdown, Refusal
+from proxy.session import encode
+from proxy.session.actions import Audit, CloseFrontend, LeaseBackend, Report, WithdrawLease
+from proxy.session.counters import Counters
+from proxy.session.due import BIND, QUERY, SUPPLY, Due, DueQueue
+from proxy.session.events import LoginFound
+from proxy.session.parameters import Settings, difference
+from proxy.session.ports import Lease, Link, Port
+from proxy.session.statements import Portal, Statement
+from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Planned, Reject, StatementKind
+from proxy.tenancy.policy import Grant, Limits
+from proxy.wire.framing import FULL
+from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
+
+
+class Phase(Enum):
+    """Where a session stands."""
+
+    STARTUP = "startup"  # a packet without a type byte comes next
+    TLS = "tls"  # the handshake runs
+    LOGIN = "login"  # FindLogin is under way
+    SASL_INITIAL = "sasl initial"
+    SASL_FINAL = "sasl final"
+    LEARN = "learn"  # authenticated; the server's parameters are being learnt
+    READY = "ready"
+    CLOSED = "closed"
+
+
+class Waiting(Enum):
+    """What the message at the head waits for."""
+
+    NOTHING = "nothing"
+    PLAN = "plan"
+    LEASE = "lease"
+
+
+NO_LIMITS = Limits(connections=None, server_connections=None)
+
+
+class Conversation:
+    """State, and the moves shared by all phases. Not thread-safe, never re-entered: each event runs to its end."""
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        process_id: int,
+        secret_key: bytes,
+        clock: Callable[[], float],
+        tls_available: bool = False,
+    ) -> None:
+        self.port = port
+        self.clock = clock
+        self.process_id = process_id
+        self.secret_key = secret_key
+        self.tls_available = tls_available
+        self.tls = False
+        self.phase = Phase.STARTUP
+        self.frontend = FrontendStream(STARTUP_LIMIT)
+        self.stream = BackendStream(FULL)
+        self.out: list[bytes] = []  # for the client, until the event ends
+        self.up: list[bytes] = []  # for the server, until the event ends
+        self.message: tuple[int, bytes] | None = None  # taken, and waiting
+        self.waiting = Waiting.NOTHING
+        self.ticket = 0  # of the last question asked
+        self.planned: Planned | None = None  # the answer to PlanStatement, until the waiting message took it
+        self.refusal: Refusal | None = None  # the answer to LeaseBackend, likewise
+        self.lease: Lease | None = None
+        self.link: Link | None = None
+        self.state: BackendState | None = None
+        self.due: DueQueue = deque()
+        self.quiet = False  # exactly one plain simple query is under way
+        self.open = False  # extended messages were sent since the last Sync
+        self.skipping = False  # an error was answered; everything until Sync is ignored
+        self.failed = False  # an error came since the last ReadyForQuery
+        self.held = 0  # cancel connections that concern the leased connection
+        self.draining = False
+        self.extra: list[bytes] = []  # own replies whose turn came while replies are read
+        self.settings = Settings({})
+        self.statements: dict[bytes, Statement] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.known: dict[str, str] = {}  # ParameterStatus values as the client knows them
+        self.user = ""
+        self.database = ""
+        self.application_name = ""
+        self.requests = 0  # for encryption
+        self.startup: Mapping[str, str] = {}  # settings asked for in the startup packet
+        self.login: LoginFound | None = None
+        self.scram: ScramServer | None = None
+        self.grant: Grant | None = None
+        self.limits = NO_LIMITS
+        self.epoch: object = None  # changes with rules and catalog; statements planned under another are planned again
+        self.generation = 0  # of the rules, for audit
+        self.counters = Counters()
+        self.started = 0.0  # when the statement under way arrived
+        self.turns = 0  # statements begun: tells a watcher whether anything happened
+
+    # -- towards the two sides
+
+    def supply(self, data: bytes) -> None:
+        """An own reply: now, or after the replies that are due."""
+        if self.due:
+            self.due.append(Due(SUPPLY, reply=data))
+        else:
+            self.out.append(data)
+
+    def flush(self) -> None:
+        """Everything collected goes out, one write for each side."""
+        if self.up:
+            if self.link is not None:
+                self.link.write(self.up[0] if len(self.up) == 1 else b"".join(self.up))
+            self.up.clear()
+        if self.out:
+            data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
+            self.counters.bytes_out += len(data)
+            self.port.write(data)
+            self.out.clear()
+
+    # -- leases
+
+    def ensure_lease(self) -> bool:
+        """True when a connection is leased and in line; False when the message must wait for one."""
+        if self.lease is None:
+            lease = self.port.lease_nowait()
+            if lease is None:
+                self.waiting = Waiting.LEASE
+                self.ticket += 1
+                self.port.act(LeaseBackend(self.ticket))
+                return False
+            self.adopt(lease)
+        self.bring_in_line()
+        return True
+
+    def adopt(self, lease: Lease) -> None:
+        """A lease was granted."""
+        self.lease = lease
+        self.link = lease.connection
+        self.state = lease.connection.state
+
+    def bring_in_line(self) -> None:
+        """Sends the difference between the session's settings and the connection's ahead of what follows."""
+        state, settings = self.state, self.settings
+        if state is None:
+            return
+        if state.settings is not settings.current and state.settings != settings.current:
+            if self.due or self.open or state.status == FAILED:
+                return  # in the middle of a pipeline, or nothing but ROLLBACK can run: the next chance will do
+            text = difference(settings.current, state.settings)
+            if settings.state is None:
+                settings.begin(state)
+            self.up.append(encode.query(text.encode()))
+            self.due.append(Due(QUERY, False))
+            state.unnamed = None
+            state.settings = settings.current
+            if state.status == IDLE:
+                settings.base = (settings.current, settings.current)
+        elif settings.state is None:
+            settings.begin(state)
+
+    def idle(self) -> bool:
+        """May the lease end, whole?"""
+        state = self.state
+        return (
+            state is not None
+            and state.status == IDLE
+            and not self.due
+            and not self.open
+            and not self.skipping  # else the server ignores everything until Sync
+            and not self.up
+            and self.stream.between_messages
+        )
+
+    def release(self, destroy: bool = False) -> None:
+        """The lease ends. Whole only when nothing is owed on it, whatever `destroy` says."""
+        lease, state = self.lease, self.state
+        if lease is None or state is None:
+            return
+        whole = not destroy and state.tainted is None and self.idle()
+        running = bool(self.due)
+        self.lease = self.link = self.state = None
+        self.settings.state = None
+        self.settings.savepoints.clear()
+        self.portals.clear()
+        self.quiet = self.open = self.failed = False
+        self.up.clear()
+        self.due.clear()
+        if not whole:
+            self.stream = BackendStream(FULL)
+        self.port.release(lease, not whole, running)
+
+    # -- refusals and the end
+
+    def audit(self, reject: Reject, text: bytes, shape: str) -> None:
+        """Notes a refusal for the audit line."""
+        rejected = self.counters.rejected
+        kind = reject.kind.value
+        rejected[kind] = rejected.get(kind, 0) + 1
+        decision = Decision("reject", reject.kind, reject.rules, shape, reject.sqlstate, NO_EFFECTS, self.generation)
+        self.port.act(Audit(decision, text, reject.message))
+
+    def refuse_query(self, refusal: Refusal) -> None:
+        """An own error as the whole reply to a simple query. On a leased connection the server is made to fail as well, so that an
+        open transaction block fails with it, as it would have."""
+        if self.lease is None:
+            self.out.append(encode.error(refusal, "ERROR"))
+            self.out.append(encode.READY_IDLE)
+        else:
+            self.up.append(encode.FAIL_QUERY)
+            self.due.append(Due(QUERY, refusal=refusal))
+            if self.state is not None:
+                self.state.unnamed = None
+
+    def refuse_extended(self, refusal: Refusal) -> None:
+        """An own error in the extended protocol: what follows is ignored until Sync, by the server too."""
+        self.skipping = True
+        if self.lease is None:
+            self.out.append(encode.error(refusal, "ERROR"))
+        else:
+            self.up.append(encode.FAIL_BIND)
+            self.due.append(Due(BIND, refusal=refusal))
+            self.open = True
+
+    def fatal(self, refusal: Refusal) -> None:
+        """The session ends with this error."""
+        if self.phase is Phase.CLOSED:
+            return
+        if self.stream.between_messages:  # else the client is in the middle of a message: nothing can be said
+            self.out.append(encode.error(refusal, "FATAL"))
+        self.end()
+        self.port.act(CloseFrontend())
+
+    def broken(self, reason: str) -> None:
+        """The server said what it must not: its connection goes, and so does the session."""
+        self.port.act(Report(f"unexpected from server: {reason}"))
+        self.fatal(Refusal("server connection is out of step", sqlstate="08P01"))
+
+    def end(self) -> None:
+        """Nothing more is read; what is held goes back."""
+        if self.waiting is Waiting.LEASE:
+            self.port.act(WithdrawLease(self.ticket))
+        self.waiting = Waiting.NOTHING
+        self.message = None
+        self.phase = Phase.CLOSED
+        self.release(destroy=not self.idle())
+
+    def finish(self) -> None:
+        """The end of every event: release what is free, end when draining, write."""
+        if self.lease is not None and not self.held and self.waiting is Waiting.NOTHING and self.idle():
+            self.release()
+        if self.draining and self.phase is Phase.READY and self.lease is None and self.message is None:
+            self.fatal(AdminShutdown("terminating connection due to administrator command"))
+        self.flush()
+
+    # -- counting
+
+    def count(self, plans: tuple[Forward | Answer | Reject, ...]) -> None:
+        """Notes what is being run or answered."""
+        for plan in plans:
+            kind = plan.kind.value
+            if isinstance(plan, Forward):
+                self.counters.forwarded[kind] = self.counters.forwarded.get(kind, 0) + 1
+                if plan.rewritten:
+                    self.counters.rewritten += 1
+            else:
+                self.counters.answered[kind] = self.counters.answered.get(kind, 0) + 1
+
+    def own_refusal(self, kind: StatementKind, refusal: Refusal) -> Reject:
+        """A refusal of the session's as a plan, for audit."""
+        return Reject(kind, refusal.sqlstate, refusal.message, rules=(f"session.{type(refusal).__name__}",))

@@ -1,0 +1,67 @@
+"""Counters of one tenant's traffic: plain ints on the object that counts; metrics read them and never write.
+
+Latency buckets are those of the histogram that metrics export: seconds from the statement's arrival to ReadyForQuery.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficStatistics:
+    """A snapshot of one tenant's counters."""
+
+    statements: Mapping[tuple[str, str], int]  # (kind, verdict) -> count
+    rewritten: int
+    connections: int
+    sessions: int
+    bytes_in: int
+    bytes_out: int
+    buckets: tuple[int, ...]  # one more than BUCKETS: the last is +Inf
+    seconds: float
+
+
+class Counters:
+    """Mutable by the sessions of one tenant."""
+
+    __slots__ = ("answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "rejected", "rewritten", "seconds",
+                 "sessions")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.forwarded: dict[str, int] = {}  # by statement kind
+        self.answered: dict[str, int] = {}
+        self.rejected: dict[str, int] = {}
+        self.rewritten = 0
+        self.connections = 0  # open now
+        self.sessions = 0  # ever
+        self.bytes_in = 0  # from clients
+        self.bytes_out = 0  # to clients
+        self.buckets = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """A statement or pipeline took this long."""
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def statistics(self) -> TrafficStatistics:
+        """A frozen copy."""
+        statements = {}
+        for verdict, counts in (("forward", self.forwarded), ("answer", self.answered), ("reject", self.rejected)):
+            for kind, count in counts.items():
+                statements[kind, verdict] = count
+        return TrafficStatistics(
+            statements,
+            self.rewritten,
+            self.connections,
+            self.sessions,
+            self.bytes_in,
+            self.bytes_out,
+            tuple(self.buckets),
+            self.seconds,
+        )

@@ -1,0 +1,66 @@
+"""Due: one reply that the server still owes, or an own reply that waits for its turn.
+
+The queue of these is the session's second state machine: what may come from the server now. FORWARD and SKIP are `forward`; SUPPLY
+is a Due whose `reply` is written when it comes to the head. An error drops what follows it up to the next Sync, as the server does
+(PostgreSQL documentation, "Extended Query", Pipelining).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+
+from proxy.backend.state import StatementKey
+from proxy.errors import Refusal
+from proxy.session.statements import Statement
+from proxy.sql.plan import Forward, Plan
+
+
+class Kind(IntEnum):
+    QUERY = 0
+    PARSE = 1
+    BIND = 2
+    DESCRIBE = 3
+    EXECUTE = 4
+    CLOSE = 5
+    SYNC = 6
+    SUPPLY = 7
+
+
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, SUPPLY = Kind
+
+
+class Due:
+    """One entry. Only the fields of its kind are used."""
+
+    __slots__ = (
+        "forward", "index", "key", "kind", "name", "plan", "plans", "previous", "refusal", "reply", "started", "text",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kind: Kind,
+        forward: bool = True,
+        *,
+        plan: Forward | None = None,
+        plans: tuple[Plan, ...] = (),
+        text: bytes = b"",
+        reply: bytes = b"",
+        refusal: Refusal | None = None,
+        started: bool = True,
+    ) -> None:
+        self.kind = kind
+        self.forward = forward  # False: the reply is to something that the client did not ask for
+        self.plan = plan  # of the statement that runs or is described
+        self.plans = plans  # QUERY of several statements; empty when `plan` is the only one
+        self.index = 0  # of the plan that runs
+        self.text = text  # the client's, for the positions of errors
+        self.reply = reply  # SUPPLY
+        self.refusal = refusal  # stands in for the server's error, which we provoked
+        self.started = started  # False: own answers that lead a QUERY are still to be given
+        self.key: StatementKey | None = None  # PARSE: what is being prepared under a new name
+        self.name: bytes | None = None  # PARSE by the client: the name it defines
+        self.previous: Statement | None = None  # PARSE: what the name meant before
+
+
+DueQueue = deque[Due]

@@ -1,0 +1,97 @@
+"""What happens to a session besides bytes.
+
+Plain values given to ClientSession.handle. Bytes come through ClientSession.data and ClientSession.backend_data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.auth.scram import Verifier
+from proxy.errors import Refusal
+from proxy.session.ports import Lease
+from proxy.sql.plan import Planned
+from proxy.tenancy.policy import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPlanned:
+    ticket: int
+    planned: Planned
+
+
+@dataclass(frozen=True, slots=True)
+class BackendLeased:
+    ticket: int
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRefused:
+    ticket: int
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class BackendLost:
+    """The leased server connection is gone; the pool knows already."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendLost:
+    """The client is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFound:
+    """Who it is, if the proof is right. An unknown login gets a mock verifier and no grant: it fails where a wrong password fails.
+    `refusal` is shown once the password was right."""
+
+    verifier: Verifier
+    nonce: bytes
+    grant: Grant | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsStarted:
+    """The TLS handshake is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """A cancel request with this session's key arrived; it is on its way to the server if a connection is leased."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelFinished:
+    """The cancel connection to the server is closed: the lease may end again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The proxy goes away: end when the transaction does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """End now, with this refusal as a FATAL error."""
+
+    refusal: Refusal
+
+
+Event = (
+    StatementPlanned
+    | BackendLeased
+    | LeaseRefused
+    | BackendLost
+    | FrontendLost
+    | LoginFound
+    | TlsStarted
+    | CancelRequested
+    | CancelFinished
+    | Drain
+    | Terminate
+)

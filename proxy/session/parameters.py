@@ -1,0 +1,134 @@
+"""Settings: what the session has is the truth; what a server connection has is brought in line before a statement runs on it.
+
+Effects are noted when the server confirmed the statement, and are undone with the transaction or savepoint they were made in
+(PostgreSQL documentation, SET, Notes). Pure bookkeeping; no message is made here besides the text of SET and RESET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.backend.state import NO_SETTINGS, BackendState
+from proxy.sql.plan import Effects, TransactionVerb
+
+TIMEOUTS = ("statement_timeout", "transaction_timeout")
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0, "": 1.0}
+
+
+def quote_name(name: str) -> str:
+    """A setting's name as SET reads it; two-part names keep their dot."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def quote_value(value: str) -> str:
+    """A value as a string literal (standard_conforming_strings is pinned to on)."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def difference(wanted: Mapping[str, str], has: Mapping[str, str]) -> str:
+    """SET and RESET commands that turn `has` into `wanted`; "" when nothing is to be done. Values are SQL text already."""
+    parts = [f"RESET {quote_name(name)}" for name in has if name not in wanted]
+    parts += [f"SET {quote_name(name)} TO {value}" for name, value in wanted.items() if has.get(name) != value]
+    return "; ".join(parts)
+
+
+def milliseconds(value: str) -> float | None:
+    """The length of a timeout as PostgreSQL reads it; None when it is not a plain number with a unit."""
+    text = value.strip().strip("'").strip()
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(digits) :].strip()
+    if unit not in _UNITS:
+        return None
+    try:
+        return float(digits) * _UNITS[unit]
+    except ValueError:
+        return None
+
+
+def exceeds(value: str, ceiling: float) -> bool:
+    """Is this timeout longer than `ceiling` seconds? 0 means none at all, and what cannot be read is taken as too long."""
+    length = milliseconds(value)
+    return length is None or length <= 0 or length > ceiling * 1000
+
+
+class Settings:
+    """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
+
+    __slots__ = ("base", "current", "defaults", "savepoints", "state")
+
+    def __init__(self, defaults: Mapping[str, str]) -> None:
+        self.defaults = defaults  # what RESET goes back to: the client's startup parameters and the tenant's ceilings
+        self.current = defaults
+        self.state: BackendState | None = None
+        self.base: tuple[Mapping[str, str], Mapping[str, str]] = (defaults, NO_SETTINGS)
+        self.savepoints: list[tuple[str, Mapping[str, str], Mapping[str, str]]] = []
+
+    def begin(self, state: BackendState) -> None:
+        """A connection is leased and in line."""
+        self.state = state
+        self.base = (self.current, state.settings)
+
+    def note(self, effects: Effects, tag: str) -> None:
+        """A statement completed with command tag `tag`."""
+        state = self.state
+        for one in effects.settings:
+            if one.local:
+                continue
+            current = dict(self.current)
+            applied = dict(state.settings) if state is not None else {}
+            if one.value is None:
+                applied.pop(one.name, None)
+                current.pop(one.name, None)
+                if one.name in self.defaults:
+                    current[one.name] = self.defaults[one.name]
+            else:
+                applied[one.name] = current[one.name] = one.value
+            self.current = current
+            if state is not None:
+                state.settings = current if current == applied else applied
+        verb = effects.transaction
+        if verb is not None:
+            self._transaction(verb, effects.savepoint or "", tag)
+
+    def reset_all(self) -> None:
+        """RESET ALL, answered by the proxy: the connection is brought in line before the next statement."""
+        self.current = self.defaults
+
+    def keep(self) -> None:
+        """The transaction is committed."""
+        self.savepoints.clear()
+        if self.state is not None:
+            self.base = (self.current, self.state.settings)
+
+    def restore(self) -> None:
+        """The transaction is rolled back."""
+        self.savepoints.clear()
+        self.current = self.base[0]
+        if self.state is not None:
+            self.state.settings = self.base[1]
+
+    def _transaction(self, verb: TransactionVerb, name: str, tag: str) -> None:
+        state = self.state
+        if state is None:
+            return
+        if verb is TransactionVerb.SAVEPOINT:
+            self.savepoints.append((name, self.current, state.settings))
+        elif verb is TransactionVerb.ROLLBACK_TO:
+            at = self._find(name)
+            if at is not None:
+                _, self.current, state.settings = self.savepoints[at]
+                del self.savepoints[at + 1 :]
+        elif verb is TransactionVerb.RELEASE:
+            at = self._find(name)
+            if at is not None:
+                del self.savepoints[at:]
+        elif tag == "ROLLBACK":  # COMMIT of a failed transaction answers ROLLBACK too
+            self.restore()
+        elif tag == "COMMIT":
+            self.keep()
+
+    def _find(self, name: str) -> int | None:
+        for at in range(len(self.savepoints) - 1, -1, -1):
+            if self.savepoints[at][0] == name:
+                return at
+        return None

@@ -1,0 +1,65 @@
+"""What a session asks of those around it, as protocols: a server connection, its lease, and the door to the client.
+
+Everything here answers at once. What takes time is an action (actions.py). Tests put recorders behind these protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from proxy.backend.state import BackendState
+from proxy.errors import Refusal
+from proxy.session.actions import Action
+from proxy.sql.plan import Forward, Planned
+from proxy.tenancy.policy import Grant
+
+
+class Link(Protocol):
+    """One server connection (pool.connection.ServerConnection)."""
+
+    state: BackendState
+    receiver: Any  # gets backend_data(bytes), backend_lost(reason), backend_writable(bool)
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Lease(Protocol):
+    """A server connection lent to this session (pool.pools.Lease)."""
+
+    @property
+    def connection(self) -> Link: ...
+
+
+class Port(Protocol):
+    """The server's side of one client connection."""
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client."""
+
+    def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
+        """The plans of a text that is in the cache, for this session's context as of now."""
+
+    def lease_nowait(self) -> Lease | None:
+        """An idle server connection of this tenant, or None."""
+
+    def release(self, lease: Lease, destroy: bool, cancel: bool) -> None:
+        """The lease ends. destroy: close the connection; cancel: what runs on it is cancelled first."""
+
+    def act(self, action: Action) -> None:
+        """Do it, and answer later with an event."""
+
+    def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
+        """The fields of a server's error or notice that the client may see."""
+
+    def allowed_setting(self, name: str, value: str) -> bool:
+        """May a client have this setting at startup?"""
+
+    def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
+        """What the server reports under these settings, if some session learnt it already."""
+
+    def admit(self, grant: Grant) -> Refusal | None:
+        """The proof was right: counts the session in, or says why not."""
+
+    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+        """The text of a plan with this tenant's keys."""

@@ -1,0 +1,310 @@
+"""What the server may say now, and what of it the client hears: the second of the two state machines.
+
+Runs are relayed as they are; only watched messages are looked at, each against the head of the due queue. A message that fits
+nothing due means that the connection is out of step: it is closed, and the session with it. Source: PostgreSQL documentation,
+"Message Flow".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
+from proxy.errors import Refusal
+from proxy.session import encode
+from proxy.session.conversation import Conversation, Phase
+from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
+from proxy.session.query import lead
+from proxy.sql.plan import Answer, Forward
+from proxy.wire.fields import Reader, message
+from proxy.wire.framing import Mark
+
+SKIP = b""
+Verdict = bytes | None
+"""None: relay as it is; bytes: these instead."""
+Reply = Callable[[Conversation, BackendState, bytes, int, int], Verdict]
+
+
+class OutOfStep(Exception):
+    """The server's message fits nothing that is due."""
+
+
+def receive(s: Conversation, run: bytes, marks: list[Mark]) -> None:
+    """One read of the server's, already cut: relays it, with the watched messages judged one by one."""
+    out, extra, due = s.out, s.extra, s.due
+    begin = 0
+    for tag, start, end in marks:
+        state = s.state
+        if state is None:
+            return  # the session ended within this read
+        handler = REPLIES.get(tag)
+        if handler is None:
+            raise OutOfStep(f"message type {chr(tag)!r}")
+        verdict = handler(s, state, run, start, end)
+        if verdict is not None:
+            if start > begin:
+                out.append(run[begin:start])
+            if verdict:
+                out.append(verdict)
+            begin = end
+        if due and (due[0].kind is SUPPLY or not due[0].started):
+            advance(s)
+        if extra:
+            if end > begin:
+                out.append(run[begin:end])
+            out.extend(extra)
+            extra.clear()
+            begin = end
+    if begin == 0:
+        out.append(run)
+    elif begin < len(run):
+        out.append(run[begin:])
+
+
+def advance(s: Conversation) -> None:
+    """Own replies whose turn has come."""
+    due = s.due
+    while due:
+        head = due[0]
+        if head.kind is SUPPLY:
+            s.extra.append(head.reply)
+            due.popleft()
+        elif not head.started:
+            head.started = True
+            lead(s, head, s.extra)
+            return
+        else:
+            return
+
+
+def pop(s: Conversation, *kinds: int) -> Due:
+    """The head, which must be one of these kinds and is done with."""
+    if not s.due or s.due[0].kind not in kinds:
+        raise OutOfStep(f"reply to {kinds!r} is not due")
+    return s.due.popleft()
+
+
+def head(s: Conversation, *kinds: int) -> Due:
+    """The head, which must be one of these kinds and stays."""
+    if not s.due or s.due[0].kind not in kinds:
+        raise OutOfStep(f"reply to {kinds!r} is not due")
+    return s.due[0]
+
+
+def heard(due: Due) -> Verdict:
+    """Relayed, or skipped because the client did not ask."""
+    return None if due.forward else SKIP
+
+
+def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """ReadyForQuery: the end of a simple query or pipeline, and perhaps of a transaction."""
+    due = pop(s, QUERY, SYNC)
+    if end - start != 6:
+        raise OutOfStep("length of ReadyForQuery")
+    status = run[start + 5]
+    if status not in (IDLE, IN_TRANSACTION, FAILED):
+        raise OutOfStep("transaction status")
+    state.status = status
+    if status == IDLE:
+        s.portals.clear()
+        if s.failed:
+            s.settings.restore()
+        else:
+            s.settings.keep()
+        s.failed = False
+    elif status == IN_TRANSACTION:
+        s.failed = False
+    if due.forward and not s.due:
+        s.counters.observe(s.clock() - s.started)
+    return heard(due)
+
+
+def parse_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """ParseComplete."""
+    return heard(pop(s, PARSE))
+
+
+def bind_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """BindComplete. To a Bind that had to fail it means that our own refusal did not happen."""
+    due = pop(s, BIND)
+    if due.refusal is not None:
+        raise OutOfStep("a refused Bind went through")
+    return heard(due)
+
+
+def close_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """CloseComplete."""
+    return heard(pop(s, CLOSE))
+
+
+def parameter_description(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """ParameterDescription; RowDescription or NoData follows."""
+    return heard(head(s, DESCRIBE))
+
+
+def row_description(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """RowDescription: to a simple query, or to Describe."""
+    due = head(s, DESCRIBE, QUERY)
+    if due.kind is DESCRIBE:
+        s.due.popleft()
+    return heard(due)
+
+
+def no_data(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """NoData."""
+    return heard(pop(s, DESCRIBE))
+
+
+def command_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """CommandComplete: the statement's effects are real now."""
+    due = head(s, QUERY, EXECUTE)
+    if due.refusal is not None:
+        raise OutOfStep("a refused query went through")
+    if not due.forward:
+        return SKIP
+    plan = due.plan
+    if due.kind is EXECUTE:
+        s.due.popleft()
+    else:
+        if due.index >= len(due.plans):
+            raise OutOfStep("more replies than statements")
+        current = due.plans[due.index]
+        plan = current if isinstance(current, Forward) else None
+        due.index += 1
+    verdict: Verdict = None
+    if plan is not None:
+        effects = plan.effects
+        if effects.transaction is not None or effects.settings:
+            s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
+        if effects.pins is not None:
+            state.pins.add(effects.pins)
+        if effects.taints:
+            state.taint(f"{plan.kind.value} leaves traces")
+        if plan.tag is not None:
+            verdict = encode.complete(plan.tag)
+    if due.kind is QUERY and due.index < len(due.plans):
+        lead(s, due, s.extra)
+    return verdict
+
+
+def empty_query(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """EmptyQueryResponse: only to a Query that we sent empty, to learn the state after our own answers."""
+    due = head(s, QUERY, EXECUTE)
+    if due.kind is EXECUTE:
+        s.due.popleft()
+        return None
+    if not all(isinstance(one, Answer) for one in due.plans):
+        raise OutOfStep("EmptyQueryResponse")
+    return SKIP
+
+
+def portal_suspended(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """PortalSuspended: the row limit of Execute was reached."""
+    return heard(pop(s, EXECUTE))
+
+
+def error_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """ErrorResponse: answered in the client's terms; what follows up to Sync is not due any more."""
+    fields = encode.fields_of(run[start + 5 : end])
+    if fields.get("V") in {"FATAL", "PANIC"}:
+        state.taint("the server ended the connection")
+    if not s.due:
+        if state.tainted is None:
+            raise OutOfStep("ErrorResponse")
+        return encode.report(69, s.port.answer(fields, None, b""))
+    due = s.due[0]
+    s.failed = True
+    if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
+        refusal = due.refusal
+        if state.status == FAILED and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
+            refusal = encode.ABORTED
+        reply = encode.error(refusal, "ERROR")
+    else:
+        plan = due.plan
+        if due.kind is QUERY and due.index < len(due.plans):
+            current = due.plans[due.index]
+            plan = current if isinstance(current, Forward) else None
+        reply = encode.report(69, s.port.answer(fields, plan, due.text))
+    if due.kind is QUERY:
+        if not due.forward:
+            setting_refused(s, reply)
+            return SKIP
+        return reply
+    if due.kind is SYNC:  # a commit at Sync may fail; its ReadyForQuery follows
+        return reply
+    if fields.get("R") == "RevalidateCachedQuery" and isinstance(due.plan, Forward):
+        state.taint("a prepared statement went stale")
+    drop_until_sync(s, state)
+    return reply
+
+
+def setting_refused(s: Conversation, reply: bytes) -> None:
+    """The server does not take the session's settings: nothing may run under others."""
+    fields = encode.fields_of(reply[5:])
+    s.fatal(Refusal(fields.get("M", "settings were refused"), sqlstate=fields.get("C", "22023")))
+
+
+def drop_until_sync(s: Conversation, state: BackendState) -> None:
+    """The server ignores everything up to the next Sync: no reply to it is due, and what it would have defined is not."""
+    first = True
+    while s.due and s.due[0].kind is not SYNC:
+        due = s.due.popleft()
+        if due.kind is PARSE:
+            if due.key is not None:
+                state.unprepare(due.key)
+            else:
+                state.unnamed = None
+            if due.name is not None:
+                s.statements.pop(due.name, None)
+                if due.previous is not None and not first:
+                    s.statements[due.name] = due.previous
+        first = False
+    if not s.due:
+        s.skipping = True
+
+
+def notice_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """NoticeResponse: answered in the client's terms; not relayed from what the client did not ask for."""
+    due = s.due[0] if s.due else None
+    if due is not None and not due.forward:
+        return SKIP
+    plan = due.plan if due is not None else None
+    fields = encode.fields_of(run[start + 5 : end])
+    return encode.report(78, s.port.answer(fields, plan, due.text if due is not None else b""))
+
+
+def parameter_status(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """ParameterStatus: relayed when the value that the client knows changes; a pinned parameter's change ends the session."""
+    reader = Reader(run[start + 5 : end])
+    name, value = reader.text(), reader.text()
+    reader.end()
+    if not state.parameter(name, value):
+        raise OutOfStep(f"{name} changed to {value}")
+    if s.phase is not Phase.READY or name == "session_authorization" or s.known.get(name) == value:
+        return SKIP
+    s.known[name] = value
+    return None
+
+
+def notification(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """NotificationResponse: LISTEN is not supported yet, so it is nobody's."""
+    return SKIP
+
+
+REPLIES: Mapping[int, Reply] = {
+    ord("Z"): ready,
+    ord("1"): parse_complete,
+    ord("2"): bind_complete,
+    ord("3"): close_complete,
+    ord("t"): parameter_description,
+    ord("T"): row_description,
+    ord("n"): no_data,
+    ord("C"): command_complete,
+    ord("I"): empty_query,
+    ord("s"): portal_suspended,
+    ord("E"): error_response,
+    ord("N"): notice_response,
+    ord("S"): parameter_status,
+    ord("A"): notification,
+}
+__all__ = ["REPLIES", "OutOfStep", "message", "receive"]
