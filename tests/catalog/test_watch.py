@@ -1,0 +1,106 @@
+"""The watch notices what changed, tells it once, and cannot be used to keep a server busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.catalog.model import Catalog
+from proxy.catalog.watch import CatalogWatch
+from proxy.tenancy.policy import Credentials, Server
+from tests.kit.postgres import Cluster
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def watch(shared_server: Cluster, pristine_shared: str, clock: Clock) -> AsyncIterator[CatalogWatch]:
+    server = Server("127.0.0.1", shared_server.port, pristine_shared, "app")
+    started = CatalogWatch(server, Credentials(tls="disable"), interval=3600.0, clock=clock)
+    await started.start()
+    yield started
+    await started.close()
+
+
+async def test_a_new_table_makes_a_new_version_and_is_told_once(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
+) -> None:
+    told: list[Catalog] = []
+    unsubscribe = watch.subscribe(told.append)
+    assert watch.current.version == 1
+    shared_server.psql(pristine_shared, "CREATE TABLE fresh (tenant_id int NOT NULL)")
+    clock.now += 2
+    catalog = await watch.refresh()
+    assert ("public", "fresh") in catalog.relations
+    assert (catalog.version, told) == (2, [catalog])
+    unsubscribe()
+    shared_server.psql(pristine_shared, "DROP TABLE fresh")
+    clock.now += 2
+    assert (await watch.refresh()).version == 3
+    assert len(told) == 1
+
+
+async def test_a_refresh_within_a_second_does_not_ask_the_server(watch: CatalogWatch, clock: Clock) -> None:
+    clock.now += 2
+    await watch.refresh()
+    checks = watch.statistics().checks
+    for _ in range(10):
+        await watch.refresh()
+    assert watch.statistics().checks == checks
+
+
+async def test_refreshes_at_once_share_one_flight_and_one_may_give_up(watch: CatalogWatch, clock: Clock) -> None:
+    clock.now += 2
+    checks = watch.statistics().checks
+    waiting = [asyncio.ensure_future(watch.refresh()) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert done[1:] == [watch.current] * 4
+    assert watch.statistics().checks == checks + 1
+
+
+async def test_what_leaves_the_content_alone_leaves_the_version_alone(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
+) -> None:
+    shared_server.psql(pristine_shared, "CREATE TABLE passing (); DROP TABLE passing; CREATE INDEX ON notes (author)")
+    clock.now += 2
+    assert (await watch.refresh()).version == 1
+    assert watch.statistics().introspections == 2
+
+
+async def test_a_lost_connection_keeps_the_catalog_and_is_mended(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
+) -> None:
+    kill = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{pristine_shared}'"
+    shared_server.psql(sql=kill)
+    clock.now += 2
+    assert (await watch.refresh()).version == 1
+    clock.now += 2
+    shared_server.psql(pristine_shared, "CREATE TABLE fresh ()")
+    assert (await watch.refresh()).version == 2
+    assert watch.statistics().error == ""
+
+
+async def test_a_server_that_is_not_there_is_an_error_at_the_start() -> None:
+    watch = CatalogWatch(Server("/nowhere", 1, "shared", "app"), Credentials())
+    with pytest.raises(OSError, match=r"nowhere|No such file"):
+        await watch.start()
+    with pytest.raises(RuntimeError):
+        _ = watch.current
