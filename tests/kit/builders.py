@@ -1,0 +1,233 @@
+"""Builders: a planner that forwards everything, rules of one login, services around them, for tests below the SQL core.
+
+The planner here confines nothing; it stands where the real one stands so that sessions and sockets can be tested without it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.auth.scram import Verifier, build_verifier, mock_verifier, parse_verifier
+from proxy.catalog.model import Catalog
+from proxy.server.services import AuditContext, Options, Services
+from proxy.session.actions import Audit
+from proxy.session.counters import Counters
+from proxy.sql.plan import (
+    NO_EFFECTS,
+    Answer,
+    AnswerKind,
+    Effects,
+    Forward,
+    Plan,
+    PlanContext,
+    Planned,
+    Reject,
+    SettingEffect,
+    StatementKind,
+    Template,
+    TransactionVerb,
+)
+from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server
+
+PASSWORD = "open sesame"
+
+_ANSWERS = {
+    "RESET ALL": AnswerKind.RESET_ALL,
+    "DISCARD ALL": AnswerKind.DISCARD_ALL,
+    "DEALLOCATE ALL": AnswerKind.DEALLOCATE_ALL,
+    "CLOSE ALL": AnswerKind.CLOSE_ALL,
+    "UNLISTEN *": AnswerKind.UNLISTEN,
+    "SELECT PG_ADVISORY_UNLOCK_ALL()": AnswerKind.ADVISORY_UNLOCK_ALL,
+}
+_VERBS = (
+    (r"(?:BEGIN|START TRANSACTION)\b", TransactionVerb.BEGIN),
+    (r"(?:COMMIT|END)\b", TransactionVerb.COMMIT),
+    (r"(?:ROLLBACK TO|ROLLBACK TO SAVEPOINT) +(\w+)", TransactionVerb.ROLLBACK_TO),
+    (r"(?:ROLLBACK|ABORT)\b", TransactionVerb.ROLLBACK),
+    (r"SAVEPOINT +(\w+)", TransactionVerb.SAVEPOINT),
+    (r"RELEASE (?:SAVEPOINT +)?(\w+)", TransactionVerb.RELEASE),
+)
+
+
+def forward(text: bytes, effects: Effects = NO_EFFECTS, kind: StatementKind = StatementKind.SELECT) -> Forward:
+    """A plan that sends `text` as it is."""
+    return Forward(kind, Template((text,)), effects)
+
+
+def plan_one(text: str) -> Plan:
+    """One statement's plan: its effects by its first words. `forbidden` in a text is what this planner refuses."""
+    plain = " ".join(text.split())
+    if plain.upper() in _ANSWERS:
+        answer = _ANSWERS[plain.upper()]
+        argument = "pg_advisory_unlock_all" if answer is AnswerKind.ADVISORY_UNLOCK_ALL else ""
+        return Answer(StatementKind.OTHER, answer, argument)
+    if "forbidden" in plain:
+        return Reject(StatementKind.SELECT, "42P01", 'relation "forbidden" does not exist', position=15)
+    for pattern, verb in _VERBS:
+        if found := re.match(pattern, plain, re.I):
+            name = found.group(1) if found.groups() else None
+            return forward(text.encode(), Effects(transaction=verb, savepoint=name), StatementKind.TRANSACTION)
+    if found := re.match(r"SET (LOCAL )?(\w+)(?: *= *| TO )(.*)", plain, re.I):
+        effect = SettingEffect(found.group(2).lower(), found.group(3), bool(found.group(1)))
+        return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
+    if found := re.match(r"RESET (\w+)", plain, re.I):
+        effect = SettingEffect(found.group(1).lower(), None)
+        return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
+    return forward(text.encode())
+
+
+def plan_text(text: bytes) -> Planned:
+    """All statements of a text; a semicolon always separates here."""
+    parts = [one.strip() for one in text.decode().split(";") if one.strip()]
+    plans = tuple(plan_one(one) for one in parts)
+    return Planned(plans or (Answer(StatementKind.EMPTY, AnswerKind.EMPTY),), shape=text.decode())
+
+
+CATALOG = Catalog(
+    version=1,
+    server_version=150000,
+    database="test",
+    relations={},
+    types={},
+    functions={},
+    operators={},
+    casts={},
+    collations={},
+)
+
+
+@dataclass
+class ForwardingPlanner:
+    """server.services.Planning without policy. `cached` False makes every text wait for its plan."""
+
+    catalog: Catalog = CATALOG
+    cached: bool = True
+    plans: dict[bytes, Planned] = field(default_factory=dict)
+
+    def lookup(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned | None:
+        return self.plans.get(text) if self.cached else None
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        planned = plan_text(text)
+        if planned.rejection is None:
+            self.plans[text] = planned
+        return planned
+
+    async def wait_plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        return self.plan(text, context, parameter_types, extended)
+
+    async def refresh(self) -> bool:
+        return False
+
+
+POLICY = Policy(database="test", isolation="row", tenant_column="tenant_id", relations={})
+
+
+def grant(port: int = 5432, limits: Limits | None = None, role: str = "postgres", tenant: str = "acme") -> Grant:
+    """A tenant on a server of this machine."""
+    return Grant(
+        tenant=tenant,
+        database="test",
+        server=Server("127.0.0.1", port, "postgres", role),
+        credentials=Credentials(tls="disable"),
+        policy=POLICY,
+        keys={"default": "1"},
+        limits=limits if limits is not None else Limits(),
+    )
+
+
+@dataclass
+class OneTenant:
+    """server.services.Rules with the logins given, all of one tenant."""
+
+    granted: Grant
+    logins: tuple[str, ...] = ("alice",)
+    generation: int = 1
+
+    def login(self, name: str) -> Login | None:
+        return Login(name, self.granted.tenant, (VERIFIER,)) if name in self.logins else None
+
+    def grant(self, login: Login, database: str) -> Grant | None:
+        return self.granted if database == self.granted.database else None
+
+
+VERIFIER = build_verifier(PASSWORD, b"salt of the tests", 4096)
+_PARSED = parse_verifier(VERIFIER)
+
+
+def verifier_of(login: Login) -> Verifier:
+    return _PARSED if login.verifiers[0] == VERIFIER else parse_verifier(login.verifiers[0])
+
+
+class Recorder:
+    """A log and audit sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+        self.audited: list[tuple[Audit, AuditContext]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.events.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.events.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.events.append(("error", event, fields))
+
+    def audit(self, refusal: Audit, who: AuditContext) -> None:
+        self.audited.append((refusal, who))
+
+    @property
+    def errors(self) -> list[tuple[str, str, dict[str, Any]]]:
+        return [one for one in self.events if one[0] == "error"]
+
+
+def fill_whole(plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+    """The text of a plan without holes."""
+    return plan.template.pieces[0]
+
+
+def services(
+    rules: OneTenant,
+    pools: Any,
+    planner: ForwardingPlanner | None = None,
+    log: Recorder | None = None,
+    options: Options | None = None,
+    counters: Mapping[str, Counters] | None = None,
+    allowed_setting: Callable[[str, str], bool] = lambda name, value: name != "role",
+    tls: Any = None,
+) -> Services:
+    """Services around a forwarding planner."""
+    planning = planner if planner is not None else ForwardingPlanner()
+    recorder = log if log is not None else Recorder()
+    counted = dict(counters or {})
+    serial = iter(range(1, 1_000_000))
+    return Services(
+        rules=lambda: rules,
+        planning=lambda _: planning,
+        pools=pools,
+        counters=lambda tenant: counted.setdefault(tenant, Counters()),
+        audit=recorder.audit,
+        log=recorder,
+        fill=lambda plan, _, literals: fill_whole(plan, literals),
+        answer=lambda fields, plan, catalog, text: fields,
+        allowed_setting=allowed_setting,
+        verifier=verifier_of,
+        mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),
+        nonce=lambda: b"nonce-of-the-tests-%09d" % next(serial),
+        secret_key=lambda: next(serial).to_bytes(4, "big"),
+        clock=time.perf_counter,
+        tls=tls,
+        options=options if options is not None else Options(),
+    )
