@@ -1,0 +1,1 @@
+"""Server connections: who has which, who waits, and how they are cleaned between owners."""

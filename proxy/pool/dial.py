@@ -1,0 +1,105 @@
+"""Reach a server: TCP or a Unix socket, then TLS as its sslmode says. No login, and no word of the protocol behind it.
+
+Bytes that arrive behind the one-byte answer to SSLRequest kill the connection: they were not encrypted
+(CVE-2021-23222). Source: PostgreSQL documentation, "SSL Session Encryption"; libpq's sslmode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from proxy.catalog.tls import tls_context
+from proxy.errors import ConfigurationError, ConnectionFailure
+from proxy.tenancy.policy import Credentials, Server
+from proxy.wire.startup import SSLRequest
+
+UNREACHABLE = "could not connect to the server"
+
+
+class _Knock(asyncio.Protocol):
+    """Waits for the one byte that answers an SSLRequest."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.answer.done():
+            self.answer.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answer.done():
+            self.answer.set_result(b"")
+
+
+async def dial(
+    protocol: asyncio.Protocol, server: Server, credentials: Credentials, timeout: float
+) -> asyncio.Transport:
+    """Connect `protocol`; its connection_made is called when bytes may flow. `timeout` in seconds.
+
+    ConnectionFailure when the server cannot be reached in time, speaks no TLS where it must, or cannot prove itself.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await _dial(protocol, server, credentials)
+    except (OSError, TimeoutError, ConfigurationError) as error:  # ssl.SSLError is an OSError
+        raise ConnectionFailure(UNREACHABLE) from error
+
+
+async def _dial(protocol: asyncio.Protocol, server: Server, credentials: Credentials) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    if server.host.startswith("/"):
+        path = f"{server.host}/.s.PGSQL.{server.port}"
+        transport, _ = await loop.create_unix_connection(lambda: protocol, path)
+        return transport
+    context = tls_context(credentials.tls, credentials.root_certificate)
+    if context is None:
+        transport, _ = await loop.create_connection(lambda: protocol, server.host, server.port)
+        _tune(transport)
+        return transport
+    knock = _Knock()
+    transport, _ = await loop.create_connection(lambda: knock, server.host, server.port)
+    try:
+        _tune(transport)
+        transport.write(SSLRequest().encode())
+        answer = await knock.answer
+        if answer == b"S":
+            return await _encrypt(transport, knock, protocol, context, server.host)
+        if answer == b"N" and credentials.tls == "prefer":
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            return transport
+        raise ConnectionFailure(UNREACHABLE, detail="the server does not speak TLS")
+    except BaseException:
+        transport.abort()
+        raise
+
+
+async def _encrypt(
+    transport: asyncio.Transport,
+    knock: asyncio.Protocol,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    host: str,
+) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    secured = await loop.start_tls(transport, knock, context, server_hostname=host)
+    if secured is None:
+        raise ConnectionFailure(UNREACHABLE)
+    secured.set_protocol(protocol)
+    protocol.connection_made(secured)
+    return secured
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """No delay for small messages; a dead peer is noticed within about two minutes."""
+    raw = transport.get_extra_info("socket")
+    if raw is None:
+        return
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
+        option = getattr(socket, name, None)  # not every system has them
+        if option is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, option, value)
