@@ -8,7 +8,7 @@ RemoteProtocolError with PostgreSQL's own message (src/backend/libpq/pqformat.c)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from struct import Struct
+from struct import Struct, unpack_from
 from typing import Self
 
 from proxy.errors import RemoteProtocolError
@@ -54,21 +54,32 @@ class Reader:
         """All bytes that are left, perhaps none."""
         return self.take(len(self.body) - self.offset)
 
+    def _pass(self, count: int) -> int:
+        """Moves on over `count` bytes that are there; returns where they begin."""
+        offset = self.offset
+        if offset + count > len(self.body):
+            raise RemoteProtocolError("insufficient data left in message")
+        self.offset = offset + count
+        return offset
+
     def byte(self) -> int:
         """One unsigned byte."""
-        return self.take(1)[0]
+        return self.body[self._pass(1)]
 
     def int16(self) -> int:
         """A signed int16."""
-        return int.from_bytes(self.take(2), "big", signed=True)
+        value: int = _INT16.unpack_from(self.body, self._pass(2))[0]
+        return value
 
     def int32(self) -> int:
         """A signed int32."""
-        return int.from_bytes(self.take(4), "big", signed=True)
+        value: int = _INT32.unpack_from(self.body, self._pass(4))[0]
+        return value
 
     def uint32(self) -> int:
         """An unsigned int32: object identifiers."""
-        return int.from_bytes(self.take(4), "big")
+        value: int = _UINT32.unpack_from(self.body, self._pass(4))[0]
+        return value
 
     def count16(self) -> int:
         """How many of something follow: an int16 that must not be negative."""
@@ -79,11 +90,13 @@ class Reader:
 
     def int16s(self) -> tuple[int, ...]:
         """A counted list of int16: format codes."""
-        return tuple([self.int16() for _ in range(self.count16())])
+        count = self.count16()
+        return unpack_from(f"!{count}h", self.body, self._pass(2 * count)) if count else ()
 
     def uint32s(self) -> tuple[int, ...]:
         """A counted list of object identifiers."""
-        return tuple([self.uint32() for _ in range(self.count16())])
+        count = self.count16()
+        return unpack_from(f"!{count}I", self.body, self._pass(4 * count)) if count else ()
 
     def cstring(self) -> bytes:
         """Bytes up to the next NUL, which is passed."""
@@ -97,7 +110,7 @@ class Reader:
     def name(self) -> bytes:
         """A zero-terminated name of a statement or portal: bytes, but UTF-8."""
         data = self.cstring()
-        if not data.isascii():
+        if data and not data.isascii():
             utf8(data)
         return data
 
@@ -114,7 +127,8 @@ class Reader:
 
     def values(self) -> tuple[bytes | None, ...]:
         """A counted list of values."""
-        return tuple([self.value() for _ in range(self.count16())])
+        count = self.count16()
+        return tuple([self.value() for _ in range(count)]) if count else ()
 
     def end(self) -> None:
         """The message must end here."""

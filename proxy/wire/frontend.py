@@ -154,6 +154,8 @@ class Execute:
     @classmethod
     def decode(cls, body: bytes) -> Execute:
         """The message with this body, or RemoteProtocolError."""
+        if body == b"\0\0\0\0\0":  # what nearly every driver sends
+            return _EXECUTE
         reader = Reader(body)
         execute = cls(reader.name(), reader.int32())
         reader.end()
@@ -171,8 +173,9 @@ class Sync:
     @classmethod
     def decode(cls, body: bytes) -> Sync:
         """The message with this body, or RemoteProtocolError."""
-        Reader(body).end()
-        return cls()
+        if body:
+            Reader(body).end()
+        return _SYNC
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +338,9 @@ class SASLResponse:
         """The message with this body; every body is one."""
         return cls(body)
 
+
+_EXECUTE = Execute(b"")
+_SYNC = Sync()
 
 FrontendMessage = (
     Query | Parse | Bind | Describe | Execute | Close | Sync | Flush | Terminate | CopyData | CopyDone | CopyFail
