@@ -41,9 +41,12 @@ def _xor(left: bytes, right: bytes) -> bytes:
 
 def _base64(data: bytes) -> bytes:
     try:
-        return b64decode(data, validate=True)
+        decoded = b64decode(data, validate=True)
     except binascii.Error:
         raise ValueError("not base64") from None
+    if b64encode(decoded) != data:  # unused bits that are set: a second spelling of the same bytes
+        raise ValueError("not base64")
+    return decoded
 
 
 def _salt(password: bytes, salt: bytes, iterations: int) -> bytes:

@@ -168,6 +168,15 @@ def test_a_final_message_with_one_byte_changed_lets_nobody_in(position: int, byt
     assert (outcome is not None) == (changed == final)
 
 
+def test_a_proof_has_one_spelling() -> None:
+    client, server = ScramClient("pencil", CLIENT_NONCE), ScramServer(VERIFIER, NONCE)
+    final = client.final(server.first(client.first()))
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = alphabet[alphabet.index(final[-2]) ^ 1]  # differs in a bit that no byte of the proof uses
+    with pytest.raises(RemoteProtocolError, match="malformed SCRAM message"):
+        server.final(final[:-2] + bytes([other]) + b"=")
+
+
 def test_a_server_that_does_not_know_the_password_is_not_believed() -> None:
     client, _ = exchange("pencil")
     with pytest.raises(RemoteProtocolError, match="incorrect server signature"):
