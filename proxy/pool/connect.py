@@ -1,6 +1,6 @@
 """connect: dial, log in with pinned start-up parameters, and check what the server says about itself.
 
-The tenant's own settings are start-up parameters, too: so they are the session's defaults, and RESET and DISCARD ALL lead
+The tenant's own settings are start-up parameters, too: so they are the session's defaults; RESET and DISCARD ALL lead
 back to them and never to another tenant's. A connection on which a pinned parameter is not what it must be is closed.
 """
 

@@ -51,11 +51,11 @@ class ServerConnection(asyncio.Protocol):
         self.closing = False
         self.born = 0.0
         self.idle_since = 0.0
-        self.watch: Receiver = NOBODY  # reads it while it is idle
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._receiver: Receiver = NOBODY
         self._transport: asyncio.Transport | None = None
         self._paused = False
+        self._cut: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -97,7 +97,7 @@ class ServerConnection(asyncio.Protocol):
         transport.write(TERMINATE)
         self.resume_reading()  # a transport that is not read does not notice the end
         transport.close()
-        self._loop.call_later(LINGER, transport.abort)
+        self._cut = self._loop.call_later(LINGER, transport.abort)
 
     def abort(self) -> None:
         """Cut the socket; nothing more is sent."""
@@ -134,6 +134,8 @@ class ServerConnection(asyncio.Protocol):
             return
         self.lost = "the connection to the server was closed" if exc is None else f"the server was lost: {exc}"
         self._transport = None
+        if self._cut is not None:
+            self._cut.cancel()
         if self.on_lost is not None:
             self.on_lost(self)
         self._receiver.backend_lost(self.lost)

@@ -1,4 +1,4 @@
-"""What happens to a connection between two leases: undoing, DISCARD ALL between tenants, and the watch while it is idle.
+"""What happens to a connection between two leases: undoing, DISCARD ALL between tenants, the watch while it is idle.
 
 Each of these reads every message and allows few; whatever else comes, a refusal above all, means that the connection is
 not what it should be, and it is destroyed. Nothing here waits without a limit.
@@ -102,17 +102,19 @@ class _Undoing:
 class IdleWatch:
     """Reads an idle connection. A changed parameter is noted; the server's goodbye, or anything else, ends it."""
 
-    __slots__ = ("_connection", "_stream")
+    __slots__ = ("_connection", "_stream", "pending")
 
     def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
         self._stream = BackendStream(_IDLING)
+        self.pending = 0  # bytes of a message that is not whole: it must not be leased in the middle of one
 
     def backend_data(self, data: bytes) -> None:
         """Bytes that no lease asked for."""
         state = self._connection.state
         try:
             run, marks = self._stream.feed(data)
+            self.pending += len(data) - len(run)
             for tag, start, end in marks:
                 if tag == ord("S"):
                     status = ParameterStatus.decode(run[start + 5 : end])

@@ -1,0 +1,87 @@
+"""What the pools count: lengths of the ledger's lists, and events since the start. Snapshots only."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from proxy.pool.ledger import Ledger
+from proxy.tenancy.policy import Server
+
+
+@dataclass(slots=True)
+class Counters:
+    """Events since the start."""
+
+    opened: int = 0
+    closed: int = 0
+    failures: int = 0  # connections that could not be made, cancel requests that could not be sent
+    resets: int = 0  # changes of tenant by DISCARD ALL
+    cancels: int = 0
+    timeouts: int = 0  # of those who waited
+
+
+@dataclass(frozen=True, slots=True)
+class ShareStatistics:
+    """One tenant at one server: how many connections stand in each list, and how many sessions wait."""
+
+    server: Server
+    tenant: str
+    idle: int
+    leased: int
+    opening: int
+    cleaning: int
+    cancelling: int
+    closing: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsStatistics:
+    """All of them. `connections` counts what the ceiling counts."""
+
+    shares: tuple[ShareStatistics, ...]
+    connections: int
+    ceiling: int
+    counters: Counters
+
+    @property
+    def idle(self) -> int:
+        """Idle connections of all shares."""
+        return sum(share.idle for share in self.shares)
+
+    @property
+    def leased(self) -> int:
+        """Leased connections of all shares."""
+        return sum(share.leased for share in self.shares)
+
+    @property
+    def waiting(self) -> int:
+        """Sessions that wait, of all shares."""
+        return sum(share.waiting for share in self.shares)
+
+
+def snapshot(ledger: Ledger[Any, Any], counters: Counters) -> PoolsStatistics:
+    """The state as of now."""
+    shares = tuple(
+        [
+            ShareStatistics(
+                server=_server(share.server),
+                tenant=share.tenant,
+                idle=len(share.idle),
+                leased=len(share.leased),
+                opening=len(share.opening),
+                cleaning=len(share.cleaning),
+                cancelling=len(share.cancelling),
+                closing=len(share.closing),
+                waiting=len(share.waiting),
+            )
+            for share in ledger.shares.values()
+        ]
+    )
+    return PoolsStatistics(shares, len(ledger.places), ledger.ceiling, replace(counters))
+
+
+def _server(key: Hashable) -> Server:
+    return cast("Server", key)  # the pools key shares by Server; the ledger does not care
