@@ -64,9 +64,9 @@ class ServerConnection(asyncio.Protocol):
         return self._receiver
 
     @receiver.setter
-    def receiver(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        if self.lost is not None:
+    def receiver(self, receiver: Receiver | None) -> None:
+        self._receiver = NOBODY if receiver is None else receiver
+        if self.lost is not None and receiver is not None:
             self._loop.call_soon(receiver.backend_lost, self.lost)
 
     def write(self, data: bytes) -> None:
@@ -108,15 +108,18 @@ class ServerConnection(asyncio.Protocol):
     async def cancel(self, timeout: float = 5.0) -> None:
         """Ask the server to cancel what runs, over a connection of its own; returns when the server closed that one.
 
-        After that no late cancellation can hit a later statement. ConnectionFailure when it cannot be asked.
+        After that no late cancellation can hit a later statement. ConnectionError when it cannot be asked.
         """
         call = _Cancel(CancelRequest(self.state.process_id, self.state.secret_key).encode())
-        transport = await dial(call, self.server, self.credentials, timeout)
+        try:
+            transport = await dial(call, self.server, self.credentials, timeout)
+        except ConnectionFailure as error:
+            raise ConnectionError(error.message) from error
         try:
             async with asyncio.timeout(timeout):
                 await call.ended
         except TimeoutError as error:
-            raise ConnectionFailure("the server did not answer a cancel request") from error
+            raise ConnectionError("the server did not answer a cancel request") from error
         finally:
             transport.abort()
 

@@ -98,6 +98,7 @@ class Ledger(Generic[C, T]):
         self.places: dict[C | Opening, Share[C, T]] = {}  # every connection there is, and whose it is
         self.tenants: dict[str, dict[C | Opening, None]] = {}  # the same by tenant
         self.idle: dict[C, None] = {}  # of all shares; longest idle first
+        self.promised: dict[C, None] = {}  # being cleaned for somebody who waits, not for whose turn it is afterwards
         self.lines: dict[Key, Share[C, T]] = {}  # shares with somebody waiting; whose turn it is stands first
         self.blocked: dict[Hashable, None] = {}  # servers that refuse: nothing is opened there for now
 
@@ -151,9 +152,8 @@ class Ledger(Generic[C, T]):
         """The connection is made."""
         share = self.places[opening]
         self._remove(opening)
-        self._place(connection, share, share.idle)
-        self.idle[connection] = None
-        return self.dispatch()
+        self._place(connection, share, share.cleaning)
+        return self._arrive(connection, share)
 
     def failed(self, opening: Opening) -> list[Step[C, T]]:
         """The connection could not be made. Whoever calls blocks the server first, or it is tried again at once."""
@@ -175,6 +175,9 @@ class Ledger(Generic[C, T]):
     def cleaned(self, connection: C) -> list[Step[C, T]]:
         """It is clean."""
         share = self.places[connection]
+        if connection in self.promised:
+            del self.promised[connection]
+            return self._arrive(connection, share)
         del share.cleaning[connection]
         return self._free(connection, share)
 
@@ -239,6 +242,7 @@ class Ledger(Generic[C, T]):
         if heir is not None:
             self._remove(heir)
             self._place(heir, share, share.cleaning)
+            self.promised[heir] = None
             return [Clean(heir, share)]
         return self._make_room(next(iter(self.idle), None), share)
 
@@ -256,6 +260,17 @@ class Ledger(Generic[C, T]):
         return [Close(victim)]
 
     # -- bookkeeping
+
+    def _arrive(self, connection: C, share: Share[C, T]) -> list[Step[C, T]]:
+        """What a share got in its turn is not put up for the next turn, or it would go round for ever."""
+        del share.cleaning[connection]
+        if not share.waiting:
+            return self._free(connection, share)
+        share.leased[connection] = None
+        waiter = next(iter(share.waiting))
+        del share.waiting[waiter]
+        self._tidy(share)
+        return [Lend(waiter, connection), *self.dispatch()]
 
     def _free(self, connection: C, share: Share[C, T]) -> list[Step[C, T]]:
         share.idle[connection] = None
@@ -276,6 +291,7 @@ class Ledger(Generic[C, T]):
             del share.opening[item]
             return
         self.idle.pop(item, None)
+        self.promised.pop(item, None)
         for where in (share.idle, share.leased, share.cleaning, share.cancelling, share.closing):
             where.pop(item, None)
 

@@ -276,7 +276,7 @@ class Pools:
     async def _cancel(self, connection: ServerConnection) -> None:
         try:
             await connection.cancel()
-        except ConnectionFailure:
+        except OSError:
             self._counters.failures += 1  # the server will notice the closed connection itself
         finally:
             connection.close()
