@@ -1,8 +1,7 @@
 """Joins: the columns of a join, and the pairs that USING or NATURAL compares.
 
-Promises: order and names as PostgreSQL's (merged columns first). A merged column is taken from the side the server takes it from, and is of
-no table where that is both.
-"""
+Promises: order and names as PostgreSQL's (merged columns first). A merged column is taken from the side the server
+takes it from, and is of no table where that is both."""
 
 from __future__ import annotations
 

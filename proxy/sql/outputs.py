@@ -1,8 +1,8 @@
 """Outputs: the columns a query puts out, with what is known of each, and whether the query is hard.
 
-Promises: names as PostgreSQL's FigureColname where a later name lookup can depend on them. A query is hard (isolation.md 2.5, rule 6) where an
-output may throw when it is computed on another row: everything but silent expressions and bare stored columns.
-"""
+Promises: names as PostgreSQL's FigureColname where a later name lookup can depend on them. A query is hard
+(isolation.md 2.5, rule 6) where an output may throw when it is computed on another row: everything but silent
+expressions and bare stored columns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from proxy.sql.types import TEXT, UNTYPED, Types, node
 
 _DEFAULT_COLLATION = 100
 _NAMES: Mapping[str, str] = {
-    **{"A_ArrayExpr": "array", "RowExpr": "row", "CoalesceExpr": "coalesce", "CaseExpr": "case", "GroupingFunc": "grouping"},
-    **{"XmlSerialize": "xmlserialize"},
+    "A_ArrayExpr": "array",
+    "RowExpr": "row",
+    "CoalesceExpr": "coalesce",
+    "CaseExpr": "case",
+    "GroupingFunc": "grouping",
+    "XmlSerialize": "xmlserialize",
 }
 
 
@@ -63,7 +67,8 @@ def _figured(wrapped: Tree) -> str | None:
             return "nullif"
         case "XmlExpr":
             return str(body.get("op", "")).removeprefix("IS_").lower()
-    return _NAMES.get(name)
+        case _:
+            return _NAMES.get(name)
 
 
 def _given(wrapped: Tree, env: Env, types: Types, silence: Silence) -> Value:
@@ -78,7 +83,8 @@ def _given(wrapped: Tree, env: Env, types: Types, silence: Silence) -> Value:
 
 
 def expanded(targets: list[Tree], env: Env, types: Types, silence: Silence) -> tuple[tuple[Named, ...] | None, bool]:
-    """The outputs of a target list, stars expanded, and whether they are hard. Outputs are None where they are not all known."""
+    """The outputs of a target list, stars expanded, and whether they are hard. Outputs are None where they are not
+    all known."""
     found: list[Named] = []
     known = True
     hard = False
@@ -97,7 +103,12 @@ def expanded(targets: list[Tree], env: Env, types: Types, silence: Silence) -> t
                 for column in item.columns:
                     value = column.value
                     hard = hard or not (value.silent or value.stored)
-                    found.append(Named(column.name, Value(value.type, value.collation, value.silent, False, value.stored, None, value.key)))
+                    found.append(
+                        Named(
+                            column.name,
+                            Value(value.type, value.collation, value.silent, False, value.stored, None, value.key),
+                        )
+                    )
             continue
         if name == "A_Indirection" and "A_Star" in body.get("indirection", [{}])[-1]:
             known, hard = False, True
@@ -111,7 +122,8 @@ def expanded(targets: list[Tree], env: Env, types: Types, silence: Silence) -> t
 def of_values(query: Query, types: Types, silence: Silence) -> None:
     """Set the outputs of a VALUES query."""
     env = query.level.env
-    assert env is not None
+    if env is None:  # a level without names is not resolved yet
+        raise AssertionError("VALUES without an environment")
     rows = [one["List"].get("items", []) for one in query.body["valuesLists"]]
     width = len(rows[0])
     found = []
@@ -143,7 +155,9 @@ def combined(query: Query, left: Query, right: Query, types: Types) -> None:
             continue
         collation = a.collation if a.collation == b.collation else None
         key = a.key if a.key == b.key else None
-        found.append(Named(one.name, Value(a.type, collation, a.silent and b.silent, False, a.stored and b.stored, None, key)))
+        found.append(
+            Named(one.name, Value(a.type, collation, a.silent and b.silent, False, a.stored and b.stored, None, key))
+        )
     query.outputs = tuple(found)
 
 

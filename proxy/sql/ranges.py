@@ -1,8 +1,8 @@
-"""Ranges: the columns of what stands in FROM and is neither a sub-select nor a table: functions, XMLTABLE, views by their definition.
+"""Ranges: the columns of what stands in FROM and is neither a sub-select nor a table: functions, XMLTABLE, views by
+their definition.
 
-Promises: a column is named and typed only where that is certain; else the item is open. A view's definition is read with the catalog alone,
-without any policy: it only tells which of the view's columns are silent.
-"""
+Promises: a column is named and typed only where that is certain; else the item is open. A view's definition is read
+with the catalog alone, without any policy: it only tells which of the view's columns are silent."""
 
 from __future__ import annotations
 
@@ -77,8 +77,11 @@ class _Everything:
         return None
 
 
-def view_columns(relation: Relation, world: Scenery, resolve: Callable[..., Any]) -> tuple[tuple[Named, ...] | None, bool]:
-    """The view's columns by their expressions and whether the view is hard; (None, True) where the definition is not understood."""
+def view_columns(
+    relation: Relation, world: Scenery, resolve: Callable[..., Any]
+) -> tuple[tuple[Named, ...] | None, bool]:
+    """The view's columns by their expressions and whether the view is hard; (None, True) where the definition is
+    not understood."""
     try:
         statements = parse(relation.definition.encode(), size_limit=_DEFINITION_LIMIT, server_major=world.catalog.major)
         analysis = resolve(statements[0].tree, _Everything(world.catalog, world.search_path))

@@ -1,9 +1,9 @@
 """Resolve: which object every name of a statement is, level by level.
 
-Promises: CTE visibility, aliases, column alias lists, LATERAL, join aliases and merged columns follow PostgreSQL's parse analysis; the tree
-is not changed, but for one thing: the copies of a multi-column assignment's source become one object. A relation that the world hides is
-refused as PostgreSQL refuses one that does not exist; a node that could hold names and is not known here is refused with 0A000.
-"""
+Promises: CTE visibility, aliases, column alias lists, LATERAL, join aliases and merged columns follow PostgreSQL's
+parse analysis; the tree is not changed, but for one thing: the copies of a multi-column assignment's source become
+one object. A relation that the world hides is refused as PostgreSQL refuses one that does not exist; a node that
+could hold names and is not known here is refused with 0A000."""
 
 from __future__ import annotations
 
@@ -11,24 +11,55 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.errors import FeatureNotSupported, Refusal, UndefinedTable
+from proxy.errors import FeatureNotSupported
+from proxy.sql.items import Items, Place
 from proxy.sql.joins import JoinColumns, merge
-from proxy.sql.outputs import combined, expanded, of_values, renamed
-from proxy.sql.ranges import function_columns, table_function_columns, view_columns
+from proxy.sql.outputs import combined, expanded, of_values
+from proxy.sql.ranges import function_columns, table_function_columns
 from proxy.sql.scope import UNKNOWN, Clause, Cte, Env, Item, Join, Level, Named, Query, Source, Tree, Value
 from proxy.sql.silent import Silence
 from proxy.sql.types import Types, node
-from proxy.sql.world import Scenery, Visible
+from proxy.sql.world import Scenery
 
 _SELECT_FIELDS = frozenset(
     {
-        *("distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "groupDistinct", "havingClause", "windowClause"),
-        *("valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption", "lockingClause", "withClause", "op", "all", "larg", "rarg"),
+        *(
+            "distinctClause",
+            "targetList",
+            "fromClause",
+            "whereClause",
+            "groupClause",
+            "groupDistinct",
+            "havingClause",
+            "windowClause",
+        ),
+        *(
+            "valuesLists",
+            "sortClause",
+            "limitOffset",
+            "limitCount",
+            "limitOption",
+            "lockingClause",
+            "withClause",
+            "op",
+            "all",
+            "larg",
+            "rarg",
+        ),
     }
 )
 _DML_FIELDS = frozenset(
     {
-        *("relation", "cols", "selectStmt", "onConflictClause", "returningClause", "returningList", "withClause", "override"),
+        *(
+            "relation",
+            "cols",
+            "selectStmt",
+            "onConflictClause",
+            "returningClause",
+            "returningList",
+            "withClause",
+            "override",
+        ),
         *("targetList", "whereClause", "fromClause", "usingClause"),
     }
 )
@@ -53,15 +84,6 @@ class Analysis:
         return any(one.visible is not None and one.visible.confined for level in self.levels for one in level.sources)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a FROM item stands: what it may see sideways, and what lies above it."""
-
-    lateral: tuple[Item, ...] = ()
-    join: Join | None = None
-    below_alias: bool = False
-
-
 def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Analysis:
     """Resolve every name of a SELECT, INSERT, UPDATE or DELETE.
 
@@ -73,7 +95,9 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
             numbers.append(int(body.get("number", 0)))
         names.update(one for one in body.values() if isinstance(one, str))
     declared = tuple(parameter_types)
-    once = frozenset(n for n in numbers if numbers.count(n) == 1 and not (n <= len(declared) and declared[n - 1] not in (0, 705)))
+    once = frozenset(
+        n for n in numbers if numbers.count(n) == 1 and not (n <= len(declared) and declared[n - 1] not in (0, 705))
+    )
     types = Types(world, declared, once)
     walker = _Resolver(world, types, Silence(world, types))
     query = walker.query(tree, None, None, {})
@@ -107,9 +131,9 @@ class _Resolver:
         self._types = types
         self.silence = silence
         self.sensitive: set[int] = set()
-        self._views: dict[int, tuple[tuple[Named, ...], bool]] = {}
+        self._items = Items(world, types, resolve)
 
-    # -- statements ----------------------------------------------------------------------------------------------------------------
+    # -- statements
 
     def query(self, wrapped: Tree, parent: Level | None, outer: Env | None, ctes: Mapping[str, Cte]) -> Query:
         name, body = node(wrapped)
@@ -119,7 +143,9 @@ class _Resolver:
             return self._modify(name, body, parent, outer, ctes)
         raise FeatureNotSupported(f"{name} is not supported here")
 
-    def select(self, body: Tree, parent: Level | None, outer: Env | None, ctes: Mapping[str, Cte], cte: Cte | None = None) -> Query:
+    def select(
+        self, body: Tree, parent: Level | None, outer: Env | None, ctes: Mapping[str, Cte], cte: Cte | None = None
+    ) -> Query:
         if set(body) - _SELECT_FIELDS:
             raise FeatureNotSupported("this form of SELECT is not supported")
         level = Level(body, parent, "SelectStmt")
@@ -138,7 +164,7 @@ class _Resolver:
             return query
         items: list[Item] = []
         for one in body.get("fromClause", []):
-            found, _, _ = self._from(one, level, outer, ctes, _Place(lateral=tuple(items)))
+            found, _, _ = self._from(one, level, outer, ctes, Place(lateral=tuple(items)))
             items += found
         level.env = Env(items, outer, ctes)
         if "whereClause" in body:
@@ -146,7 +172,9 @@ class _Resolver:
         level.clauses.append(Clause("where", body, "whereClause", level.env))
         if "havingClause" in body:
             level.clauses.append(Clause("having", body, "havingClause", level.env))
-        parts = [body.get(one, []) for one in ("targetList", "groupClause", "havingClause", "windowClause", "distinctClause")]
+        parts = [
+            body.get(one, []) for one in ("targetList", "groupClause", "havingClause", "windowClause", "distinctClause")
+        ]
         self._expressions([*parts, *self._tail(body)], level, level.env)
         query.outputs, query.hard = expanded(body.get("targetList", []), level.env, self._types, self.silence)
         return query
@@ -173,11 +201,11 @@ class _Resolver:
             parent.children.append(level)
         query = Query(body, level)
         ctes = self._with(body, level, outer, ctes)
-        target = self._relation(body["relation"], body["relation"], level, _Place(), target=True)
-        level.target = target.source
+        target, level.target = self._items.relation(body["relation"], body["relation"], level, Place())
+        level.target.target = True  # never a CTE
         items: list[Item] = []
         for one in body.get("fromClause", []) if kind == "UpdateStmt" else body.get("usingClause", []):
-            found, _, _ = self._from(one, level, outer, ctes, _Place(lateral=tuple(items)))
+            found, _, _ = self._from(one, level, outer, ctes, Place(lateral=tuple(items)))
             items += found
         level.env = Env([target, *items], outer, ctes)
         if kind == "InsertStmt":
@@ -207,7 +235,7 @@ class _Resolver:
         self._expressions([body.get("infer", {}), body.get("targetList", []), body.get("whereClause", {})], level, env)
         level.clauses.append(Clause("conflict", body, "whereClause", env))
 
-    # -- WITH ----------------------------------------------------------------------------------------------------------------------
+    # -- WITH
 
     def _with(self, body: Tree, level: Level, outer: Env | None, ctes: Mapping[str, Cte]) -> Mapping[str, Cte]:
         clause = body.get("withClause")
@@ -242,121 +270,48 @@ class _Resolver:
         cte.busy = False
         cte.outputs = _named(cte.query.outputs, cte.body)
 
-    # -- FROM ----------------------------------------------------------------------------------------------------------------------
+    # -- FROM
 
     def _from(
-        self, wrapped: Tree, level: Level, outer: Env | None, ctes: Mapping[str, Cte], place: _Place
+        self, wrapped: Tree, level: Level, outer: Env | None, ctes: Mapping[str, Cte], place: Place
     ) -> tuple[list[Item], tuple[Named, ...], bool]:
         """The namespace items of a FROM item, its columns, and whether more than these may be there."""
         name, body = node(wrapped)
         sideways = Env(list(place.lateral), outer, ctes)
         if name == "RangeVar":
             cte = ctes.get(body.get("relname", "")) if "schemaname" not in body and "catalogname" not in body else None
-            item = self._cte_item(cte, wrapped, body, level, place) if cte else self._relation(wrapped, body, level, place)
+            if cte is None:
+                item, _ = self._items.relation(wrapped, body, level, place)
+            else:
+                self._define(cte)
+                item, source = self._items.plain("cte", wrapped, body, level, place, cte.outputs)
+                source.cte, source.hard = cte, cte.query is not None and cte.query.hard
         elif name == "RangeTableSample":
             inner = node(body["relation"])[1]
-            if node(body["relation"])[0] != "RangeVar" or inner.get("relname") in ctes and "schemaname" not in inner:
+            if node(body["relation"])[0] != "RangeVar" or (inner.get("relname") in ctes and "schemaname" not in inner):
                 raise FeatureNotSupported("TABLESAMPLE is supported for tables only")
             self._expressions([body.get("args", []), body.get("repeatable", {})], level, sideways)
-            item = self._relation(wrapped, inner, level, place)
+            item, _ = self._items.relation(wrapped, inner, level, place)
         elif name == "RangeSubselect":
             query = self.query(body["subquery"], level, sideways if body.get("lateral") else outer, ctes)
-            item = self._item("derived", wrapped, body, level, place, query.outputs, query.hard)
-            assert item.source is not None
-            item.source.query = query
+            item, source = self._items.plain("derived", wrapped, body, level, place, query.outputs)
+            source.query, source.hard = query, query.hard
         elif name == "RangeFunction":
             self._expressions([body.get("functions", []), body.get("coldeflist", [])], level, sideways)
             columns, is_open = function_columns(body, sideways, self._types, self._world)
-            item = self._item("function", wrapped, body, level, place, columns, False, is_open)
+            item, _ = self._items.plain("function", wrapped, body, level, place, columns, is_open)
         elif name in ("RangeTableFunc", "JsonTable"):
             self._expressions(body, level, sideways)
-            item = self._item("function", wrapped, body, level, place, table_function_columns(name, body), False, name == "JsonTable")
+            columns = table_function_columns(name, body)
+            item, _ = self._items.plain("function", wrapped, body, level, place, columns, name == "JsonTable")
         elif name == "JoinExpr":
             return self._join(wrapped, body, level, outer, ctes, place)
         else:
             raise FeatureNotSupported(f"{name} is not supported in FROM")
         return [item], item.columns, item.open
 
-    def _item(
-        self,
-        kind: Any,
-        wrapped: Tree,
-        body: Tree,
-        level: Level,
-        place: _Place,
-        columns: tuple[Named, ...] | None,
-        hard: bool,
-        is_open: bool = False,
-    ) -> Item:
-        alias = body.get("alias", {})
-        name = alias.get("aliasname") or body.get("relname")
-        source = Source(kind, name or "", level, wrapped, join=place.join, below_alias=place.below_alias, hard=hard)
-        level.sources.append(source)
-        is_open = is_open or columns is None
-        return Item(name, renamed(columns or (), alias, is_open), source, open=is_open)
-
-    def _cte_item(self, cte: Cte, wrapped: Tree, body: Tree, level: Level, place: _Place) -> Item:
-        self._define(cte)
-        hard = cte.query is not None and cte.query.hard
-        item = self._item("cte", wrapped, body, level, place, cte.outputs, hard)
-        assert item.source is not None
-        item.source.cte = cte
-        return item
-
-    def _relation(self, wrapped: Tree, body: Tree, level: Level, place: _Place, target: bool = False) -> Item:
-        """The item of a RangeVar that is a relation. A DML target is never a CTE."""
-        schema, name = body.get("schemaname"), body.get("relname", "")
-        if "catalogname" in body and body["catalogname"] != self._world.catalog.database:
-            full = f"{body['catalogname']}.{schema}.{name}"
-            raise FeatureNotSupported(f'cross-database references are not implemented: "{full}"')
-        visible = self._world.relation(schema, name)
-        if visible is None:
-            raise UndefinedTable(f'relation "{name if schema is None else schema + "." + name}" does not exist')
-        relation = visible.relation
-        is_view = relation.kind == "v" or visible.access == "view"
-        item = self._item("view" if is_view else "table", wrapped, body, level, place, (), False)
-        source = item.source
-        assert source is not None
-        source.visible, source.target = visible, target
-        if is_view:
-            columns, source.hard = self._view(visible)
-        else:
-            columns = self._columns(visible, source)
-        item = Item(item.name, renamed(columns, body.get("alias", {}), False), source)
-        if visible.column is not None:
-            at = [one.name for one in relation.columns].index(visible.column.name)
-            here = item.columns[at].name
-            source.column = here if [one.name for one in item.columns].count(here) == 1 else None
-        return item
-
-    def _columns(self, visible: Visible, source: Source) -> tuple[Named, ...]:
-        found = []
-        for one in visible.relation.columns:
-            plain = self._types.column(one.type, one.collation, one.generated)
-            key = visible.key if visible.column is one and visible.access == "tenant" else None
-            value = Value(plain.type, plain.collation, plain.silent, False, plain.stored, source, key)
-            found.append(Named(one.name, value))
-        return tuple(found)
-
-    def _view(self, visible: Visible) -> tuple[tuple[Named, ...], bool]:
-        relation = visible.relation
-        if relation.oid not in self._views:
-            inner: tuple[Named, ...] | None = None
-            hard = relation.kind == "v"
-            if hard and relation.schema not in ("pg_catalog", "information_schema"):
-                inner, hard = view_columns(relation, self._world, resolve)
-            found = []
-            for at, one in enumerate(relation.columns):
-                plain = self._types.column(one.type, one.collation, one.generated)
-                silent = plain.silent and (relation.kind == "m" or inner is not None and inner[at].value.silent)
-                stored = relation.kind == "m" or inner is not None and inner[at].value.stored
-                key = visible.key if visible.column is one else None
-                found.append(Named(one.name, Value(plain.type, plain.collation, silent, False, stored, None, key)))
-            self._views[relation.oid] = (tuple(found), hard)
-        return self._views[relation.oid]
-
     def _join(
-        self, wrapped: Tree, body: Tree, level: Level, outer: Env | None, ctes: Mapping[str, Cte], place: _Place
+        self, wrapped: Tree, body: Tree, level: Level, outer: Env | None, ctes: Mapping[str, Cte], place: Place
     ) -> tuple[list[Item], tuple[Named, ...], bool]:
         kind = str(body.get("jointype"))
         if kind not in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT", "JOIN_FULL"):
@@ -367,9 +322,9 @@ class _Resolver:
         below = place.below_alias or bool(alias)
         left_of = join if kind in ("JOIN_RIGHT", "JOIN_FULL") else place.join
         right_of = join if kind in ("JOIN_LEFT", "JOIN_FULL") else place.join
-        left_items, left, left_open = self._from(body["larg"], level, outer, ctes, _Place(place.lateral, left_of, below))
+        left_items, left, left_open = self._from(body["larg"], level, outer, ctes, Place(place.lateral, left_of, below))
         seen = (*place.lateral, *left_items) if kind in ("JOIN_INNER", "JOIN_LEFT") else place.lateral
-        right_items, right, right_open = self._from(body["rarg"], level, outer, ctes, _Place(seen, right_of, below))
+        right_items, right, right_open = self._from(body["rarg"], level, outer, ctes, Place(seen, right_of, below))
         join.env.items += [*left_items, *right_items]
         if "quals" in body:
             self._expressions(body["quals"], level, join.env)
@@ -380,7 +335,7 @@ class _Resolver:
         if alias:
             # an aliased join is a derived table: its columns are of no table that a guard could name
             bare = tuple(Named(one.name, _detached(one.value)) for one in columns)
-            item = self._item("join", wrapped, body, level, place, bare, False, left_open or right_open)
+            item, _ = self._items.plain("join", wrapped, body, level, place, bare, left_open or right_open)
             return [item], item.columns, item.open
         items = [one.covered() for one in (*left_items, *right_items)]
         items.append(Item(None, columns, None, left_open or right_open, by_name=False))
@@ -388,7 +343,7 @@ class _Resolver:
             items.append(Item(body["join_using_alias"]["aliasname"], merged.merged, None, by_column=False))
         return items, columns, left_open or right_open
 
-    # -- expressions ---------------------------------------------------------------------------------------------------------------
+    # -- expressions
 
     def _expressions(self, value: Any, level: Level, env: Env) -> None:
         """Resolve every sub-select of these expressions."""
@@ -431,6 +386,3 @@ def _share_sources(targets: list[Tree]) -> None:
                 source = body["source"]
             elif source is not None:
                 body["source"] = source
-
-
-__all__ = ["Analysis", "Refusal", "resolve"]

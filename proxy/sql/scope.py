@@ -1,8 +1,9 @@
-"""Scope: the values of name resolution. Which names an expression sees, at which level, and what a column is known to be.
+"""Scope: the values of name resolution. Which names an expression sees, at which level, and what a column is known
+to be.
 
-Promises: lookups follow PostgreSQL's parse_relation.c: innermost level first, a name that several items offer is not resolved at all
-(the server will refuse it). An item whose columns are not all known is `open`; what it may hold is never guessed. Holds no policy.
-"""
+Promises: lookups follow PostgreSQL's parse_relation.c: innermost level first, a name that several items offer is
+not resolved at all (the server will refuse it). An item whose columns are not all known is `open`; what it may hold
+is never guessed. Holds no policy."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from proxy.sql.world import Visible
 
 Tree = dict[str, Any]
+SourceKind = Literal["table", "view", "derived", "cte", "function", "join", "excluded"]
 
 # pg_attribute.attnum < 0. Of these only tableoid is silent.
 SYSTEM_COLUMNS: Mapping[str, int] = {"tableoid": 26, "ctid": 27, "xmin": 28, "xmax": 28, "cmin": 29, "cmax": 29}
@@ -20,9 +22,9 @@ SYSTEM_COLUMNS: Mapping[str, int] = {"tableoid": 26, "ctid": 27, "xmin": 28, "xm
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """What is known of an expression. type: pg_type oid, 705 for an untyped literal, None for unknown. collation: 0 none, None unknown.
-    stored: a column of a table and nothing else. source: the table it is of, where a guard may name that. key: equal to the tenant's
-    key of that name, or NULL."""
+    """What is known of an expression. type: pg_type oid, 705 for an untyped literal, None for unknown. collation: 0
+    none, None unknown. stored: a column of a table and nothing else. source: the table it is of, where a guard may
+    name that. key: equal to the tenant's key of that name, or NULL."""
 
     type: int | None = None
     collation: int | None = None
@@ -46,7 +48,8 @@ class Named:
 
 @dataclass(slots=True, eq=False)
 class Query:
-    """A SELECT, set operation, VALUES or DML statement with what it puts out; None where its columns are not all known."""
+    """A SELECT, set operation, VALUES or DML statement with what it puts out; None where its columns are not all
+    known."""
 
     body: Tree
     level: Level
@@ -70,7 +73,7 @@ class Cte:
 class Source:
     """One FROM item or DML target."""
 
-    kind: Literal["table", "view", "derived", "cte", "function", "join", "excluded"]
+    kind: SourceKind
     alias: str
     level: Level
     item: Tree  # the wrapped FROM node, which a rule may replace in place; a DML target's RangeVar
@@ -196,7 +199,7 @@ class Env:
     def field(self, relation: str, name: str, schema: str | None = None) -> Value:
         """What `relation.column` is."""
         item = self.relation(relation)
-        if item is None or item.source is None and schema is not None:
+        if item is None or (item.source is None and schema is not None):
             return UNKNOWN
         if schema is not None:
             visible = item.source.visible if item.source else None

@@ -1,20 +1,19 @@
 """Silent: which expressions cannot throw, emit or act, whatever the row.
 
-Promises: True only for what isolation.md 2.5, rule 2 lists; everything else, and everything whose types are not known, is not silent.
-Where the answer looked at the value of a literal, the literal's place is put into `sensitive`, so that no plan is shared across it.
-"""
+Promises: True only for what isolation.md 2.5, rule 2 lists; everything else, and everything whose types are not
+known, is not silent. Where the answer looked at the value of a literal, the literal's place is put into
+`sensitive`, so that no plan is shared across it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from proxy.sql.literals import Literals
 from proxy.sql.scope import Env, Query, Tree, Value, strings
 from proxy.sql.types import (
     BOOL,
     BPCHAR,
     COMPARISONS,
-    DATE,
     FLOATS,
     INSTANTS,
     INT4,
@@ -24,8 +23,6 @@ from proxy.sql.types import (
     RANGES,
     STRINGS,
     TEXT,
-    TIMESTAMPTZ,
-    TSQUERY,
     TSVECTOR,
     UNTYPED,
     VARCHAR,
@@ -34,8 +31,6 @@ from proxy.sql.types import (
 )
 from proxy.sql.world import Scenery
 
-_UNIT = r"(microsecond|millisecond|second|minute|hour|day|week|month|year)s?"
-_SPAN = re.compile(r"\s*\d{1,3}\s*" + _UNIT + r"\s*", re.ASCII | re.IGNORECASE)
 _LIKES = frozenset({"~~", "!~~", "~~*", "!~~*"})
 _STRING_FUNCTIONS = frozenset({"lower", "upper", "length", "char_length", "octet_length"})
 _CONTAINS = frozenset({"@>", "<@", "&&"})
@@ -58,7 +53,12 @@ class Silence:
     def __init__(self, world: Scenery, types: Types) -> None:
         self._world = world
         self._types = types
-        self.sensitive: set[int] = set()
+        self._literals = Literals(types)
+
+    @property
+    def sensitive(self) -> set[int]:
+        """Byte offsets of the literals whose value was looked at."""
+        return self._literals.sensitive
 
     def conjunct(self, wrapped: Tree, env: Env) -> bool:
         """True for a silent whole conjunct; only here may a sub-link be silent."""
@@ -74,7 +74,7 @@ class Silence:
     def truth(self, wrapped: Tree, env: Env) -> bool:
         """True for a silent expression of type bool."""
         value = self._types.value(wrapped, env)
-        return (value.type == BOOL or value.type == UNTYPED and value.literal) and self.silent(wrapped, env)
+        return (value.type == BOOL or (value.type == UNTYPED and value.literal)) and self.silent(wrapped, env)
 
     def silent(self, wrapped: Tree, env: Env) -> bool:
         """True for a silent expression of any type."""
@@ -87,7 +87,7 @@ class Silence:
             case "ParamRef":
                 return True
             case "TypeCast":
-                return self._literal_cast(body)
+                return self._literals.cast(body)
             case "SQLValueFunction":
                 return body.get("op") in ("SVFOP_CURRENT_DATE", "SVFOP_CURRENT_TIMESTAMP")
             case "NullTest":
@@ -102,7 +102,8 @@ class Silence:
                 return self._call(body, env)
             case "A_Expr":
                 return self._operation(body, env)
-        return False
+            case _:
+                return False
 
     def comparable(self, left: Value, right: Value) -> bool:
         """a ~ b of rule 2, operators aside."""
@@ -120,7 +121,7 @@ class Silence:
         for one, other in ((left, right), (right, left)):
             if one.type in INTEGERS and (other.type == NUMERIC or other.type in FLOATS):
                 return True
-            if one.type in FLOATS and (other.type in FLOATS or other.type == NUMERIC and other.literal):
+            if one.type in FLOATS and (other.type in FLOATS or (other.type == NUMERIC and other.literal)):
                 return True
         return False
 
@@ -130,7 +131,7 @@ class Silence:
             return False
         return self.comparable(left, right) and self._types.is_pg_catalog(operator, (left.type, right.type))
 
-    # -- parts ---------------------------------------------------------------------------------------------------------------------
+    # -- parts
 
     def _collations_agree(self, *values: Value) -> bool:
         if any(one.collation is None for one in values):
@@ -139,39 +140,15 @@ class Silence:
 
     def _plain(self, wrapped: Tree, env: Env) -> bool:
         value = self._types.value(wrapped, env)
-        known = value.type == UNTYPED and value.literal or self._types.is_plain(value.type)
+        known = (value.type == UNTYPED and value.literal) or self._types.is_plain(value.type)
         return known and self.silent(wrapped, env)
-
-    def _constant(self, wrapped: Tree) -> Tree | None:
-        """The A_Const below at most one cast to a type that is not a domain."""
-        name, body = node(wrapped)
-        if name == "TypeCast":
-            name, body = node(body["arg"])
-        return body if name == "A_Const" else None
-
-    def _look(self, constant: Tree) -> str:
-        self.sensitive.add(int(constant.get("location", 0)))
-        return str(constant.get("sval", {}).get("sval", ""))
-
-    def _literal_cast(self, body: Tree) -> bool:
-        """A literal cast to a plain type of pg_catalog, or a string to an enum: both are done when the statement is analysed."""
-        target = self._types.named_type(body.get("typeName", {}))
-        if target is None or target.kind == "d" or not self._types.is_plain(target.oid):
-            return False
-        name, inner = node(body["arg"])
-        if name == "A_ArrayExpr":
-            literal = all(node(one)[0] == "A_Const" and "bsval" not in node(one)[1] for one in inner.get("elements", []))
-            return literal and bool(target.element) and target.schema == "pg_catalog"
-        if name != "A_Const" or "bsval" in inner:
-            return False
-        return target.schema == "pg_catalog" or target.kind == "e" and ("sval" in inner or bool(inner.get("isnull")))
 
     def _coalesce(self, parts: list[Tree], env: Env) -> bool:
         if not all(self._plain(one, env) for one in parts):
             return False
         for one in parts:  # int4 or int8 by its digits
             if node(one)[0] == "A_Const" and ("ival" in one["A_Const"] or "fval" in one["A_Const"]):
-                self._look(one["A_Const"])
+                self._literals.look(one["A_Const"])
         shared = self._types.common([self._types.value(one, env) for one in parts])
         return shared.type is not None and shared.collation is not None
 
@@ -204,7 +181,7 @@ class Silence:
             case "AEXPR_OP":
                 if name[-1] in COMPARISONS:
                     return self._comparison(name, left, right, env)
-                return self._clock_shift(name, left, right, env) or self._contained(name, left, right, env)
+                return self._shifted_clock(name, left, right, env) or self._contained(name, left, right, env)
             case "AEXPR_DISTINCT" | "AEXPR_NOT_DISTINCT":
                 return self._comparison(name, left, right, env)
             case "AEXPR_IN":
@@ -218,7 +195,8 @@ class Silence:
                 return self._any(name, left, right, env)
             case "AEXPR_LIKE" | "AEXPR_ILIKE":
                 return name[-1] in _LIKES and self._like(name, left, right, env)
-        return False
+            case _:
+                return False
 
     def _comparison(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
         kinds = (node(left)[0], node(right)[0])
@@ -226,7 +204,12 @@ class Silence:
             pairs = list(zip(left["RowExpr"].get("args", []), right["RowExpr"].get("args", []), strict=False))
             equal = len(left["RowExpr"].get("args", [])) == len(right["RowExpr"].get("args", []))
             flat = not any(node(one)[0] == "RowExpr" for pair in pairs for one in pair)
-            return equal and bool(pairs) and flat and all(self._comparison(operator, one, other, env) for one, other in pairs)
+            return (
+                equal
+                and bool(pairs)
+                and flat
+                and all(self._comparison(operator, one, other, env) for one, other in pairs)
+            )
         if "RowExpr" in kinds or not (self.silent(left, env) and self.silent(right, env)):
             return False
         return self.operator_comparable(operator, self._types.value(left, env), self._types.value(right, env))
@@ -246,9 +229,9 @@ class Silence:
             return "sval" in body and self._types.is_pg_catalog(operator, (value.type,))
         if name == "A_ArrayExpr":
             elements = body.get("elements", [])
-            literal = all(self._constant(one) is not None and self.silent(one, env) for one in elements)
+            literal = all(self._literals.constant(one) is not None and self.silent(one, env) for one in elements)
             return bool(elements) and literal and all(self._comparison(operator, left, one, env) for one in elements)
-        if name == "TypeCast" and self._literal_cast(body):
+        if name == "TypeCast" and self._literals.cast(body):
             return self._element_comparable(operator, value, self._types.value(right, env))
         return False
 
@@ -262,42 +245,29 @@ class Silence:
         value = self._types.value(left, env)
         if value.type not in STRINGS or not self._deterministic(value) or not self.silent(left, env):
             return False
-        constant = self._constant(right)
+        constant = self._literals.constant(right)
         given = self._types.value(right, env)
         if constant is None or "sval" not in constant or given.type not in (UNTYPED, TEXT, VARCHAR):
             return False
-        pattern = self._look(constant)
+        if not self.silent(right, env):  # a cast to a domain
+            return False
+        pattern = self._literals.look(constant)
         trailing = len(pattern) - len(pattern.rstrip("\\"))
         fits = len(pattern.encode()) < 1000 and trailing % 2 == 0
         return fits and self._types.is_pg_catalog(operator, (value.type, TEXT, given.type))
 
-    def _clock_shift(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
+    def _shifted_clock(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
         """now(), CURRENT_DATE or CURRENT_TIMESTAMP plus or minus a small literal."""
-        if operator[-1] not in ("+", "-") or node(left)[0] not in ("FuncCall", "SQLValueFunction") or not self.silent(left, env):
+        if node(left)[0] not in ("FuncCall", "SQLValueFunction") or not self.silent(left, env):
             return False
-        value = self._types.value(left, env)
-        if value.type not in (DATE, TIMESTAMPTZ):
-            return False
-        name, body = node(right)
-        constant = self._constant(right)
-        if constant is None or not self._types.is_pg_catalog(operator, (value.type, INT4, 1186)):
-            return False
-        text = self._look(constant)
-        if name == "A_Const":
-            return value.type == DATE and "ival" in body and 0 <= int(body["ival"].get("ival", 0)) <= 100000
-        given = self._types.named_type(body.get("typeName", {}))
-        if given is None or given.oid != 1186:
-            return False
-        if body["typeName"].get("typmods"):
-            return re.fullmatch(r"\d{1,3}", text, re.ASCII) is not None
-        return _SPAN.fullmatch(text) is not None
+        return self._literals.shifts(operator, self._types.value(left, env), right)
 
     def _contained(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
         """jsonb, array, range and tsvector operators."""
         value, given = self._types.value(left, env), self._types.value(right, env)
         if not self._types.is_pg_catalog(operator, (value.type, given.type)) or not self.silent(left, env):
             return False
-        constant = self._constant(right)
+        constant = self._literals.constant(right)
         symbol = operator[-1]
         if value.type == JSONB:
             if constant is None or not self.silent(right, env):
@@ -306,10 +276,10 @@ class Silence:
                 return given.type in (UNTYPED, INT4, TEXT)
             if symbol != "@>" or given.type not in (UNTYPED, JSONB):
                 return False
-            text = self._look(constant)
+            text = self._literals.look(constant)
             return text.count("[") + text.count("{") <= 100
         if symbol == "@@" and value.type == TSVECTOR:
-            return self._query(right)
+            return self._literals.query(right)
         if symbol not in _CONTAINS:
             return False
         found = self._world.catalog.types.get(value.type or 0)
@@ -324,29 +294,11 @@ class Silence:
     def _literal_array(self, wrapped: Tree, env: Env) -> bool:
         name, body = node(wrapped)
         elements = body.get("elements", []) if name == "A_ArrayExpr" else []
-        return bool(elements) and all(self._constant(one) is not None and self.silent(one, env) for one in elements)
+        return bool(elements) and all(
+            self._literals.constant(one) is not None and self.silent(one, env) for one in elements
+        )
 
-    def _query(self, wrapped: Tree) -> bool:
-        """A tsquery literal, or to_tsquery of two literals, of at most 1000 bytes."""
-        name, body = node(wrapped)
-        if name == "A_Const":
-            return "sval" in body and len(self._look(body).encode()) <= 1000
-        if name == "TypeCast":
-            target = self._types.named_type(body.get("typeName", {}))
-            kind, inner = node(body["arg"])
-            if target is None or target.oid != TSQUERY or kind != "A_Const" or "sval" not in inner:
-                return False
-            return len(self._look(inner).encode()) <= 1000
-        if name != "FuncCall" or set(body) - {"funcname", "args", "funcformat", "location"}:
-            return False
-        called = strings(body.get("funcname", []))
-        arguments = body.get("args", [])
-        if not called or called[-1] != "to_tsquery" or not self._types.function_is_pg_catalog(called) or len(arguments) != 2:
-            return False
-        constants = [node(one)[1] for one in arguments if node(one)[0] == "A_Const" and "sval" in node(one)[1]]
-        return len(constants) == 2 and all(len(self._look(one).encode()) <= 1000 for one in constants)
-
-    # -- sub-links as whole conjuncts ----------------------------------------------------------------------------------------------
+    # -- sub-links as whole conjuncts
 
     def _sublink(self, body: Tree, env: Env) -> bool:
         kind = body.get("subLinkType")

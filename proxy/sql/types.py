@@ -1,8 +1,8 @@
 """Types: what type and collation an expression has, as far as that is certain.
 
-Promises: an answer is the server's or None (unknown); nothing is guessed. Only pg_catalog's operators and functions are resolved, only by
-exact argument types and only where no namesake outside pg_catalog could be meant. Decides nothing about what is silent.
-"""
+Promises: an answer is the server's or None (unknown); nothing is guessed. Only pg_catalog's operators and functions
+are resolved, only by exact argument types and only where no namesake outside pg_catalog could be meant. Decides
+nothing about what is silent."""
 
 from __future__ import annotations
 
@@ -22,14 +22,34 @@ FLOATS = frozenset({FLOAT4, FLOAT8})
 STRINGS = frozenset({TEXT, VARCHAR, NAME})
 INSTANTS = frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
 RANGES = frozenset({3904, 3926, 3912, 3908, 3910})
-# int2 int4 int8, text varchar name bpchar, dates and times, numeric floats bool uuid bytea inet cidr macaddr oid, ranges, jsonb tsvector
+# integers, strings, dates and times, numeric, floats, bool, uuid, bytea, inet, cidr, macaddr, oid, jsonb, tsvector, ranges
 PLAIN = frozenset(
-    {INT2, INT4, INT8, TEXT, VARCHAR, NAME, BPCHAR, DATE, 1083, 1266, TIMESTAMP, TIMESTAMPTZ, INTERVAL, NUMERIC, FLOAT4, FLOAT8}
+    {
+        INT2,
+        INT4,
+        INT8,
+        TEXT,
+        VARCHAR,
+        NAME,
+        BPCHAR,
+        DATE,
+        1083,
+        1266,
+        TIMESTAMP,
+        TIMESTAMPTZ,
+        INTERVAL,
+        NUMERIC,
+        FLOAT4,
+        FLOAT8,
+    }
     | {BOOL, 2950, 17, 869, 650, 829, 26, JSONB, TSVECTOR}
     | RANGES
 )
-POLYMORPHIC_ELEMENT = frozenset({2283, 5077, 2776, 5079})  # anyelement, anycompatible, anynonarray, anycompatiblenonarray
+POLYMORPHIC_ELEMENT = frozenset(
+    {2283, 5077, 2776, 5079}
+)  # anyelement, anycompatible, anynonarray, anycompatiblenonarray
 POLYMORPHIC_ARRAY = frozenset({2277, 5078})  # anyarray, anycompatiblearray
+_POLYMORPHIC_RANGES = frozenset({3831, 4537, 5080, 4538})  # anyrange, anymultirange and their anycompatible twins
 _DEFAULT_COLLATION = 100
 _CLOCKS: Mapping[str, int] = {
     "SVFOP_CURRENT_DATE": DATE,
@@ -48,7 +68,15 @@ _CLOCKS: Mapping[str, int] = {
 }
 _TRUTHS = frozenset(
     {
-        *("AEXPR_OP_ANY", "AEXPR_OP_ALL", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT", "AEXPR_IN", "AEXPR_LIKE", "AEXPR_ILIKE"),
+        *(
+            "AEXPR_OP_ANY",
+            "AEXPR_OP_ALL",
+            "AEXPR_DISTINCT",
+            "AEXPR_NOT_DISTINCT",
+            "AEXPR_IN",
+            "AEXPR_LIKE",
+            "AEXPR_ILIKE",
+        ),
         *("AEXPR_SIMILAR", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN", "AEXPR_BETWEEN_SYM", "AEXPR_NOT_BETWEEN_SYM"),
     }
 )
@@ -63,8 +91,9 @@ def node(wrapped: Tree) -> tuple[str, Any]:
 
 
 class Types:
-    """Resolves types against one world. parameter_types: OIDs declared in Parse, 0 where undeclared. `untyped_once`: the numbers of
-    undeclared parameters that stand at one place only; any other undeclared one is of unknown type."""
+    """Resolves types against one world. parameter_types: OIDs declared in Parse, 0 where undeclared.
+    `untyped_once`: the numbers of undeclared parameters that stand at one place only; any other undeclared one is
+    of unknown type."""
 
     def __init__(self, world: Scenery, parameter_types: Sequence[int], untyped_once: frozenset[int]) -> None:
         self._world = world
@@ -92,7 +121,7 @@ class Types:
             return False
         if found.kind == "e":
             return True
-        if found.element and found.schema == "pg_catalog" or found.element and found.name.startswith("_"):
+        if (found.element and found.schema == "pg_catalog") or (found.element and found.name.startswith("_")):
             element = self.base(found.element)
             inner = self._world.catalog.types.get(element)
             return element in PLAIN or (inner is not None and inner.kind == "e")
@@ -116,8 +145,8 @@ class Types:
         return found
 
     def is_pg_catalog(self, name: Sequence[str], operands: Sequence[int | None]) -> bool:
-        """True where the operator is pg_catalog's whatever the rest of the database holds: it is qualified so, or no namesake outside
-        takes one of the types (H11, H17 of isolation.md)."""
+        """True where the operator is pg_catalog's whatever the rest of the database holds: it is qualified so, or
+        no namesake outside takes one of the types (H11, H17 of isolation.md)."""
         if len(name) == 2:
             return name[0] == "pg_catalog"
         if len(name) != 1:
@@ -136,9 +165,11 @@ class Types:
         """True where the function is pg_catalog's: qualified so, or without a namesake in any other schema."""
         if len(name) == 2:
             return name[0] == "pg_catalog"
-        return len(name) == 1 and all(one.schema == "pg_catalog" for one in self._world.catalog.functions.get(name[0], ()))
+        return len(name) == 1 and all(
+            one.schema == "pg_catalog" for one in self._world.catalog.functions.get(name[0], ())
+        )
 
-    # -- expressions ---------------------------------------------------------------------------------------------------------------
+    # -- expressions
 
     def value(self, wrapped: Tree, env: Env) -> Value:
         """What is known of the expression at this place."""
@@ -175,7 +206,8 @@ class Types:
                 return self._sublink(body)
             case "RowExpr":
                 return Value(RECORD, 0)
-        return UNKNOWN
+            case _:
+                return UNKNOWN
 
     def common(self, values: Sequence[Value]) -> Value:
         """The type and collation that all share, untyped literals aside; UNKNOWN where they differ."""
@@ -227,6 +259,12 @@ class Types:
         if "sval" in body or body.get("isnull"):
             return Value(UNTYPED, 0, silent=True, literal=True)
         return Value(None, None, literal=True)
+
+    def is_declared(self, number: int, oid: int) -> bool:
+        """True where $number::type converts nothing: it is declared of that type, or undeclared and takes it here,
+        its only place."""
+        declared = self._parameters[number - 1] if 0 < number <= len(self._parameters) else 0
+        return declared == oid or number in self._untyped_once
 
     def _parameter(self, number: int) -> Value:
         declared = self._parameters[number - 1] if 0 < number <= len(self._parameters) else 0
@@ -284,16 +322,26 @@ class Types:
         for one in many:
             if one.arguments == types and not one.variadic:
                 return Value(one.result, self._merged_collation(arguments, one.result))
-        if len(many) == 1 and not many[0].variadic:
-            return self._polymorphic(many[0].arguments, many[0].result, arguments)
-        if len({one.result for one in many}) == 1 and name[-1] in ("count",):
-            return Value(many[0].result, 0)
-        return UNKNOWN
+        fitting = [one for one in many if not one.variadic and all(map(self._may_take, one.arguments, types))]
+        return self._polymorphic(fitting[0].arguments, fitting[0].result, arguments) if len(fitting) == 1 else UNKNOWN
+
+    def _may_take(self, declared: int, given: int | None) -> bool:
+        """False only where no implicit conversion leads from the argument's type to the declared one."""
+        kind = self._world.catalog.types.get(declared)
+        found = self._world.catalog.types.get(given or 0)
+        if kind is None or found is None or given == UNTYPED:
+            return True
+        if kind.kind == "p":
+            if declared in POLYMORPHIC_ARRAY:
+                return bool(found.element)
+            return declared not in _POLYMORPHIC_RANGES or found.kind in "rm"
+        cast = self._world.catalog.casts.get((given or 0, declared))
+        return given == declared or found.kind == "d" or (cast is not None and cast.context == "i")
 
     def _polymorphic(self, declared: Sequence[int], result: int, arguments: Sequence[Value]) -> Value:
         element: int | None = None
         for wanted, given in zip(declared, arguments, strict=True):
-            if given.type is None or given.type == UNTYPED and wanted in POLYMORPHIC_ELEMENT | POLYMORPHIC_ARRAY:
+            if given.type is None or (given.type == UNTYPED and wanted in POLYMORPHIC_ELEMENT | POLYMORPHIC_ARRAY):
                 return UNKNOWN
             found = self._world.catalog.types.get(given.type)
             if wanted in POLYMORPHIC_ELEMENT:
@@ -311,9 +359,11 @@ class Types:
             return Value(element, self._merged_collation(arguments, element)) if element else UNKNOWN
         if result in POLYMORPHIC_ARRAY:
             found = self._world.catalog.types.get(element or 0)
-            return Value(found.array, self._merged_collation(arguments, found.array)) if found and found.array else UNKNOWN
+            return (
+                Value(found.array, self._merged_collation(arguments, found.array)) if found and found.array else UNKNOWN
+            )
         kind = self._world.catalog.types.get(result)
-        if kind is None or kind.kind == "p" and result not in (RECORD, 2278):
+        if kind is None or (kind.kind == "p" and result not in (RECORD, 2278)):
             return UNKNOWN
         return Value(result, self._merged_collation(arguments, result))
 

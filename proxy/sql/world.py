@@ -1,9 +1,9 @@
 """World: what one policy lets a statement see of one database's relations and functions.
 
-Promises: `relation` answers a name exactly as the server will resolve it (pg_catalog first, then the search path), or None where policy
-hides it, which is the same as absent. It knows nothing of predicates and looks at no key value. Why a relation with a tenant column is
-hidden nevertheless stands in `hidden_reasons`, for the log only. Rules: isolation.md 2.5, rule 1.
-"""
+Promises: `relation` answers a name exactly as the server will resolve it (pg_catalog first, then the search path),
+or None where policy hides it, which is the same as absent. It knows nothing of predicates and looks at no key
+value. Why a relation with a tenant column is hidden nevertheless stands in `hidden_reasons`, for the log only.
+Rules: isolation.md 2.5, rule 1."""
 
 from __future__ import annotations
 
@@ -17,14 +17,23 @@ from proxy.tenancy.policy import Policy, RelationRule
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 # int2 int4 int8 uuid text varchar bpchar: equality is a LEAKPROOF btree operator of pg_catalog on every major.
-KEY_TYPES: Mapping[int, str] = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
+KEY_TYPES: Mapping[int, str] = {
+    21: "int2",
+    23: "int4",
+    20: "int8",
+    2950: "uuid",
+    25: "text",
+    1043: "varchar",
+    1042: "bpchar",
+}
 
 Seen = Literal["tenant", "shared", "view", "catalog"]
 
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """A relation as a tenant sees it. `column` and `key` are set for access tenant and view: rows where column = key value."""
+    """A relation as a tenant sees it. `column` and `key` are set for access tenant and view: rows where column =
+    key value."""
 
     relation: Relation
     access: Seen
@@ -130,7 +139,8 @@ class World:
         self._reasons[(relation.schema, relation.name)] = why
 
     def _rule_for(self, relation: Relation) -> RelationRule | None:
-        """The relation's own rule; for a child without one and without the database's column, its nearest ancestor's tenant rule."""
+        """The relation's own rule; for a child without one and without the database's column, its nearest
+        ancestor's tenant rule."""
         rule = self._policy.relations.get((relation.schema, relation.name))
         if rule is not None or relation.column(self._policy.tenant_column) is not None:
             return rule
@@ -157,7 +167,7 @@ class World:
             return self._shared(relation)
         column = rule.tenant_column or self._policy.tenant_column
         access: Seen = "view" if relation.kind == "m" else rule.access
-        if access == "tenant" and relation.kind not in "rp" or access == "view" and relation.kind not in "vm":
+        if (access == "tenant" and relation.kind not in "rp") or (access == "view" and relation.kind not in "vm"):
             self._hide(relation, f"a rule of access {rule.access} does not fit a relation of kind {relation.kind}")
             return None
         return self._confined(relation, access, column, rule.key)

@@ -1,8 +1,8 @@
 """Rewrite: guarded injection (isolation.md 2.1 and 2.5), one rule per file, in the order of RULES.
 
-Promises: `rewrite` edits a copy; what it returns reads and writes only rows of the tenant's key, and no expression of the client's that could
-throw, emit or act runs on another row. What cannot be confined is refused. No rule looks at a key value: the tree has holes for them.
-A statement over shared relations and catalogs alone is only qualified.
+Promises: `rewrite` edits a copy; what it returns reads and writes only rows of the tenant's key, and no expression
+of the client's that could throw, emit or act runs on another row. What cannot be confined is refused. No rule looks
+at a key value: the tree has holes for them. A statement over shared relations and catalogs alone is only qualified.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The edited tree. rewritten: a predicate or key was put in. sensitive: byte offsets, in the client's text, of the literals whose value
-    a decision looked at."""
+    """The edited tree. rewritten: a predicate or key was put in. sensitive: byte offsets, in the client's text, of
+    the literals whose value a decision looked at."""
 
     tree: Tree
     rewritten: bool
@@ -63,7 +63,8 @@ class Rewritten:
 def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Rewritten:
     """Confine a SELECT, INSERT, UPDATE or DELETE to the tenant of `world`.
 
-    Raises UndefinedTable, InsufficientPrivilege with PostgreSQL's texts, and FeatureNotSupported for what is not provable."""
+    Raises UndefinedTable, InsufficientPrivilege with PostgreSQL's texts, and FeatureNotSupported for what is not
+    provable."""
     edited = copy.deepcopy(tree)
     analysis = resolve(edited, world, parameter_types)
     edit = Edit(analysis, world)

@@ -1,8 +1,8 @@
 """Boundaries: nothing that is not silent moves into or out of a derived table (isolation.md 2.5, rule 6).
 
-In a loud level every derived table of its FROM becomes a boundary, in a quiet one every hard one: OFFSET 0, AS MATERIALIZED, or a sub-select
-with OFFSET 0 around a view or an aliased join. Runs after the rules that make levels loud, before the predicates are placed.
-"""
+In a loud level every derived table of its FROM becomes a boundary, in a quiet one every hard one: OFFSET 0, AS
+MATERIALIZED, or a sub-select with OFFSET 0 around a view or an aliased join. Runs after the rules that make levels
+loud, before the predicates are placed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def _bound(edit: Edit, source: Source) -> None:
 
 def _wrap_view(edit: Edit, source: Source) -> None:
     visible = source.visible
-    assert visible is not None
+    if visible is None:  # a source of kind view always has one
+        raise AssertionError("a view that is not visible")
     body = source.item["RangeVar"]
     alias = body.pop("alias", None) or {"aliasname": body["relname"]}
     where = None

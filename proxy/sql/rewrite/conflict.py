@@ -1,4 +1,5 @@
-"""Conflict: ON CONFLICT DO UPDATE changes own rows only. That every key of the table contains the tenant column, keys.py has checked."""
+"""Conflict: ON CONFLICT DO UPDATE changes own rows only. That every key of the table contains the tenant column,
+keys.py has checked."""
 
 from __future__ import annotations
 
@@ -12,5 +13,7 @@ def confine_conflicts(edit: Edit) -> None:
         if clause is None or clause.body.get("action") != "ONCONFLICT_UPDATE" or level.target is None:
             continue
         own = edit.predicate(level.target, clause.env)
-        clause.body["whereClause"] = conjunction([own, *([clause.body["whereClause"]] if "whereClause" in clause.body else [])])
+        clause.body["whereClause"] = conjunction(
+            [own, *([clause.body["whereClause"]] if "whereClause" in clause.body else [])]
+        )
         edit.note("row.conflict")

@@ -1,8 +1,8 @@
-"""Edit: what the rules share: the analysed statement, the nodes they put in, fresh aliases and the list of rules that acted.
+"""Edit: what the rules share: the analysed statement, the nodes they put in, fresh aliases and the list of rules
+that acted.
 
-Promises: every node made here is valid for PostgreSQL 14 to 18; names it makes up occur nowhere in the statement; a tenant predicate names
-its column through an alias that means the right relation at that place, or 0A000.
-"""
+Promises: every node made here is valid for PostgreSQL 14 to 18; names it makes up occur nowhere in the statement; a
+tenant predicate names its column through an alias that means the right relation at that place, or 0A000."""
 
 from __future__ import annotations
 
@@ -42,9 +42,11 @@ class Edit:
                 return name
 
     def predicate(self, source: Source, env: Env | None) -> Tree:
-        """`alias.column = key`, to stand where `env` tells the names; None for a place that sees this relation alone."""
+        """`alias.column = key`, to stand where `env` tells the names; None for a place that sees this relation
+        alone."""
         visible = source.visible
-        assert visible is not None
+        if visible is None:  # callers ask for confined relations only
+            raise AssertionError("a predicate for what is no relation")
         if source.column is None:
             raise FeatureNotSupported("the tenant column is not uniquely named by this column alias list")
         if env is not None:
@@ -55,22 +57,26 @@ class Edit:
 
 
 def string(value: str) -> Tree:
+    """A String node."""
     return {"String": {"sval": value}}
 
 
 def column_ref(*names: str) -> Tree:
+    """A column by its qualified name."""
     return {"ColumnRef": {"fields": [string(one) for one in names], "location": -1}}
 
 
 def key_constant(visible: Visible) -> Tree:
     """The tenant's key as a typed constant: a hole, cast to the column's own type without a modifier."""
-    assert visible.column is not None
+    if visible.column is None:  # callers ask for confined relations only
+        raise AssertionError("a key for a relation that is not confined")
     constant: Tree = {"A_Const": {"sval": {"sval": "0"}, "location": -1, "_hole": KeyHole(visible.key)}}
     names = [string("pg_catalog"), string(KEY_TYPES[visible.column.type])]
     return {"TypeCast": {"arg": constant, "typeName": {"names": names, "typemod": -1, "location": -1}, "location": -1}}
 
 
 def equals(left: Tree, right: Tree) -> Tree:
+    """left OPERATOR(pg_catalog.=) right."""
     return operation("=", left, right)
 
 

@@ -1,8 +1,8 @@
 """Guards: a conjunct that is not silent becomes CASE WHEN guard THEN conjunct END (isolation.md 2.5, rule 3).
 
-Promises: below a scan's tenant predicate only silent or guarded expressions run. In a FULL JOIN the operands of = are guarded, so that it
-stays joinable. Marks the levels that it acted on as loud. Runs before any rule that puts predicates in.
-"""
+Promises: below a scan's tenant predicate only silent or guarded expressions run. In a FULL JOIN the operands of =
+are guarded, so that it stays joinable. Marks the levels that it acted on as loud. Runs before any rule that puts
+predicates in."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ def guard_conjuncts(edit: Edit) -> None:
             level.loud = True
             edit.note("row.guard")
             clause.body[clause.key] = conjunction(
-                [part if quiet else _guarded(edit, level, clause, part) for part, quiet in zip(parts, silent, strict=True)]
+                [
+                    part if quiet else _guarded(edit, level, clause, part)
+                    for part, quiet in zip(parts, silent, strict=True)
+                ]
             )
 
 
 def guarded_relations(edit: Edit, level: Level, env: Env, wrapped: Tree) -> list[Source]:
-    """The relations whose rows an expression must be kept to: those it names, where they are all tables and one is of this level and there is
-    no sub-link; else every tenant relation that can be named there."""
+    """The relations whose rows an expression must be kept to: those it names, where they are all tables and one is
+    of this level and there is no sub-link; else every tenant relation that can be named there."""
     columns, has_sublink = references(wrapped)
     values = [edit.analysis.types.value(one, env) for one in columns]
     sources = [one.source for one in values if one.source is not None]
@@ -44,7 +47,8 @@ def guarded_relations(edit: Edit, level: Level, env: Env, wrapped: Tree) -> list
 def guard(edit: Edit, sources: list[Source], env: Env) -> Tree | None:
     """AND of `(a.c = key) IS NOT FALSE`; None over no relation."""
     tests: list[Tree] = [
-        {"BooleanTest": {"arg": edit.predicate(one, env), "booltesttype": "IS_NOT_FALSE", "location": -1}} for one in sources
+        {"BooleanTest": {"arg": edit.predicate(one, env), "booltesttype": "IS_NOT_FALSE", "location": -1}}
+        for one in sources
     ]
     return conjunction(tests) if tests else None
 
@@ -58,7 +62,12 @@ def guarded(edit: Edit, level: Level, env: Env, wrapped: Tree) -> Tree:
 def _guarded(edit: Edit, level: Level, clause: Clause, part: Tree) -> Tree:
     name, body = node(part)
     full = clause.join is not None and clause.join.kind == "JOIN_FULL"
-    if not (full and name == "A_Expr" and body.get("kind") == "AEXPR_OP" and strings(body.get("name", [])) in (["="], ["pg_catalog", "="])):
+    if not (
+        full
+        and name == "A_Expr"
+        and body.get("kind") == "AEXPR_OP"
+        and strings(body.get("name", [])) in (["="], ["pg_catalog", "="])
+    ):
         return guarded(edit, level, clause.env, part)
     types, silence = edit.analysis.types, edit.analysis.silence
     left, right = types.value(body["lexpr"], clause.env), types.value(body["rexpr"], clause.env)

@@ -1,5 +1,5 @@
-"""Having: a conjunct that is not silent becomes CASE WHEN count(*) >= 0 THEN conjunct END, so that it stays above the aggregation
-(isolation.md 2.5, rule 4), also one with aggregates: they may belong to an outer level."""
+"""Having: a conjunct that is not silent becomes CASE WHEN count(*) >= 0 THEN conjunct END, so that it stays above
+the aggregation (isolation.md 2.5, rule 4), also one with aggregates: they may belong to an outer level."""
 
 from __future__ import annotations
 

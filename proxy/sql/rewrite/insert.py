@@ -1,9 +1,9 @@
 """Insert: the tenant column of every new row is the tenant's key, supplied here (isolation.md 1.2).
 
-Promises: where the client leaves the column out or says DEFAULT, the key is put in; where a SELECT gives it, it must provably be the own
-key already (the tenant column of a confined relation with the same key); a literal is refused, because no plan may look at a key's value.
-Without a column list the columns are the server's: all in order, only as many as there are expressions.
-"""
+Promises: where the client leaves the column out or says DEFAULT, the key is put in; where a SELECT gives it, it
+must provably be the own key already (the tenant column of a confined relation with the same key); a literal is
+refused, because no plan may look at a key's value. Without a column list the columns are the server's: all in
+order, only as many as there are expressions."""
 
 from __future__ import annotations
 
@@ -56,11 +56,14 @@ def _target(name: str) -> Tree:
 
 def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
     column = visible.column
-    assert column is not None
+    if column is None:  # asked for confined targets only
+        raise AssertionError("a key for a relation that is not confined")
     if "selectStmt" not in body:
         body["cols"] = [_target(column.name)]
         row: Tree = {"List": {"items": [key_constant(visible)]}}
-        body["selectStmt"] = {"SelectStmt": {"valuesLists": [row], "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}}
+        body["selectStmt"] = {
+            "SelectStmt": {"valuesLists": [row], "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}
+        }
         return
     select = body["selectStmt"]["SelectStmt"]
     names = _columns(edit, body, select, visible)
@@ -77,14 +80,16 @@ def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
             if at < len(items):
                 if "SetToDefault" not in items[at]:
                     raise FeatureNotSupported(
-                        f'column "{column.name}" cannot be given a value: it is the tenant column', hint="Leave it out, or use DEFAULT."
+                        f'column "{column.name}" cannot be given a value: it is the tenant column',
+                        hint="Leave it out, or use DEFAULT.",
                     )
                 items[at] = key_constant(visible)
         return
     query = edit.analysis.types.queries[id(select)]
     if query.outputs is None or at >= len(query.outputs) or query.outputs[at].value.key != visible.key:
         raise FeatureNotSupported(
-            f'column "{column.name}" cannot be given a value here: it is the tenant column', hint="Leave it out of the column list."
+            f'column "{column.name}" cannot be given a value here: it is the tenant column',
+            hint="Leave it out of the column list.",
         )
 
 

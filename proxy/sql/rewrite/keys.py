@@ -1,8 +1,8 @@
-"""Keys: a key or foreign key without the tenant column would tell of other tenants' rows by its errors (isolation.md 3.2).
+"""Keys: a key or foreign key without the tenant column would tell of other tenants' rows by its errors
+(isolation.md 3.2).
 
-Promises: nothing that writes such a key's columns, cascades through such a reference or asks ON CONFLICT about such a key is sent.
-Columns left to their default are no oracle: the client does not choose the value.
-"""
+Promises: nothing that writes such a key's columns, cascades through such a reference or asks ON CONFLICT about such
+a key is sent. Columns left to their default are no oracle: the client does not choose the value."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _check_conflict(relation: Relation, visible: Visible) -> None:
     for key in relation.keys:
         if number not in key.columns:
             raise FeatureNotSupported(
-                f'ON CONFLICT is not supported on table "{relation.name}": its key "{key.name}" does not contain the tenant column'
+                f'ON CONFLICT is not supported on table "{relation.name}": '
+                f'its key "{key.name}" does not contain the tenant column'
             )
 
 
@@ -62,9 +63,10 @@ def _check_keys(relation: Relation, visible: Visible, columns: set[int], level: 
     for key in relation.keys:
         if number in key.columns:
             continue
-        if columns & set(key.columns) or 0 in key.columns and level.kind != "DeleteStmt":
+        if columns & set(key.columns) or (0 in key.columns and level.kind != "DeleteStmt"):
             raise FeatureNotSupported(
-                f'the columns of key "{key.name}" of table "{relation.name}" cannot be set: it does not contain the tenant column',
+                f'the columns of key "{key.name}" of table "{relation.name}" cannot be set: '
+                "it does not contain the tenant column",
                 hint="Leave them to their default, or add the tenant column to the key.",
             )
 
@@ -79,11 +81,13 @@ def _check_references(relation: Relation, visible: Visible, columns: list[str], 
         seen = None if target is None else edit.world.relation(target.schema, target.name)
         if seen is not None and seen.access in ("shared", "catalog"):
             continue
-        if seen is not None and seen.column is not None and seen.key == visible.key:
-            if (number, seen.column.number) in zip(key.columns, key.referenced_columns, strict=False):
-                continue
+        pairs = zip(key.columns, key.referenced_columns, strict=False)
+        own = seen.column if seen is not None and seen.key == visible.key else None
+        if own is not None and (number, own.number) in pairs:
+            continue
         raise FeatureNotSupported(
-            f'the columns of foreign key "{key.name}" of table "{relation.name}" cannot be set: it does not contain the tenant column',
+            f'the columns of foreign key "{key.name}" of table "{relation.name}" cannot be set: '
+            "it does not contain the tenant column",
             hint="Add the tenant column to the foreign key.",
         )
 
@@ -96,6 +100,10 @@ def _check_cascades(relation: Relation, edit: Edit) -> None:
             seen = edit.world.relation(child.schema, child.name)
             own = edit.world.relation(relation.schema, relation.name)
             if seen is None or seen.column is None or own is None or own.column is None:
-                raise FeatureNotSupported(f'DELETE on table "{relation.name}" would cascade to a table that is not the tenant\'s')
+                raise FeatureNotSupported(
+                    f'DELETE on table "{relation.name}" would cascade to a table that is not the tenant\'s'
+                )
             if (seen.column.number, own.column.number) not in zip(key.columns, key.referenced_columns, strict=False):
-                raise FeatureNotSupported(f'DELETE on table "{relation.name}" would cascade by a key without the tenant column')
+                raise FeatureNotSupported(
+                    f'DELETE on table "{relation.name}" would cascade by a key without the tenant column'
+                )

@@ -8,7 +8,8 @@ from proxy.sql.scope import Level, Query, Source
 
 
 def refuse_foreign_locks(edit: Edit) -> None:
-    """Raise InsufficientPrivilege where a locking clause reaches a shared relation, FeatureNotSupported where it reaches a view."""
+    """Raise InsufficientPrivilege where a locking clause reaches a shared relation, FeatureNotSupported where it
+    reaches a view."""
     for level in edit.analysis.levels:
         for one in level.body.get("lockingClause", []):
             named = [name["RangeVar"].get("relname") for name in one["LockingClause"].get("lockedRels", [])]

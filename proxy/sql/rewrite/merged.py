@@ -1,5 +1,5 @@
-"""Merged: USING and NATURAL compare columns without an expression that could be guarded, so every pair must be comparable in silence
-(isolation.md 2.5, rule 5)."""
+"""Merged: USING and NATURAL compare columns without an expression that could be guarded, so every pair must be
+comparable in silence (isolation.md 2.5, rule 5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def check_merged_columns(edit: Edit) -> None:
         for join in level.joins:
             if not join.merged:
                 continue
-            if join.pairs is None or not all(silence.operator_comparable(["="], one, other) for one, other in join.pairs):
+            if join.pairs is None or not all(
+                silence.operator_comparable(["="], one, other) for one, other in join.pairs
+            ):
                 raise FeatureNotSupported(
-                    "the columns that USING or NATURAL compares are not known to be of like types", hint="Use ON instead."
+                    "the columns that USING or NATURAL compares are not known to be of like types",
+                    hint="Use ON instead.",
                 )

@@ -1,5 +1,6 @@
-"""Ordering: operators that an index can order by (`<->` and its like, pg_amop.amoppurpose = 'o') are guarded in every clause: an index scan
-evaluates them on all its entries, min(a <-> b) too (isolation.md 2.5, rule 3). WHERE and ON are left to guards.py."""
+"""Ordering: operators that an index can order by (`<->` and its like, pg_amop.amoppurpose = 'o') are guarded in
+every clause: an index scan evaluates them on all its entries, min(a <-> b) too (isolation.md 2.5, rule 3). WHERE
+and ON are left to guards.py."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from proxy.sql.rewrite.guards import guarded
 from proxy.sql.scope import Env, Level
 
 _CLAUSES = (
-    *("targetList", "groupClause", "sortClause", "windowClause", "distinctClause", "havingClause", "limitCount", "limitOffset"),
+    *(
+        "targetList",
+        "groupClause",
+        "sortClause",
+        "windowClause",
+        "distinctClause",
+        "havingClause",
+        "limitCount",
+        "limitOffset",
+    ),
     *("valuesLists", "returningClause", "returningList", "onConflictClause"),
 )
 
@@ -18,7 +28,9 @@ _CLAUSES = (
 def guard_ordering_operators(edit: Edit) -> None:
     """Guard every use of an ordering operator outside WHERE and ON."""
     catalog = edit.world.catalog
-    names = {name for name, many in catalog.operators.items() if any(one.oid in catalog.ordering_operators for one in many)}
+    names = {
+        name for name, many in catalog.operators.items() if any(one.oid in catalog.ordering_operators for one in many)
+    }
     for level in edit.analysis.levels:
         if level.env is None:
             continue

@@ -1,8 +1,9 @@
-"""Placement: where the tenant predicate of each relation goes so that the answer is that of a database with own rows only (isolation.md 2.1).
+"""Placement: where the tenant predicate of each relation goes so that the answer is that of a database with own
+rows only (isolation.md 2.1).
 
-WHERE; the ON of the innermost join that has the relation on its nullable side; or a join fence `(R JOIN (SELECT) AS _isoN ON R.c = key)`, a
-join with a one-row query without columns, where neither can take it. The base relation stays in the range table in every form.
-"""
+WHERE; the ON of the innermost join that has the relation on its nullable side; or a join fence `(R JOIN (SELECT) AS
+_isoN ON R.c = key)`, a join with a one-row query without columns, where neither can take it. The base relation
+stays in the range table in every form."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def place_predicates(edit: Edit) -> None:
             if source.target and level.kind == "InsertStmt":
                 continue
             join = source.join
-            if source.below_alias or join is not None and (join.kind == "JOIN_FULL" or join.merged or join.aliased):
+            if source.below_alias or (join is not None and (join.kind == "JOIN_FULL" or join.merged or join.aliased)):
                 _fence(edit, source)
             elif join is not None:
                 on.setdefault(id(join), (join, []))[1].append(edit.predicate(source, join.env))
@@ -43,6 +44,11 @@ def _put_first(level: Level, predicates: list[Tree]) -> None:
 def _fence(edit: Edit, source: Source) -> None:
     empty: Tree = {"SelectStmt": {"limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}}
     one_row: Tree = {"RangeSubselect": {"subquery": empty, "alias": {"aliasname": edit.fresh()}}}
-    fenced: Tree = {"jointype": "JOIN_INNER", "larg": dict(source.item), "rarg": one_row, "quals": edit.predicate(source, None)}
+    fenced: Tree = {
+        "jointype": "JOIN_INNER",
+        "larg": dict(source.item),
+        "rarg": one_row,
+        "quals": edit.predicate(source, None),
+    }
     replace_node(source.item, {"JoinExpr": fenced})
     edit.note("row.fence")

@@ -1,8 +1,8 @@
-"""Qualify: every relation is sent with its schema, so that neither a temporary table nor another search path can capture the name.
+"""Qualify: every relation is sent with its schema, so that neither a temporary table nor another search path can
+capture the name.
 
-Must not touch names that are no relations: CTEs, and the aliases that FOR UPDATE OF lists. A relation without an alias stays without one:
-`orders.id` and `public.orders.id` both still mean it.
-"""
+Must not touch names that are no relations: CTEs, and the aliases that FOR UPDATE OF lists. A relation without an
+alias stays without one: `orders.id` and `public.orders.id` both still mean it."""
 
 from __future__ import annotations
 

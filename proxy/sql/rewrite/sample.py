@@ -1,4 +1,5 @@
-"""Sample: TABLESAMPLE is taken before any predicate, so its size and choice would depend on other tenants' rows. Only all of them is allowed."""
+"""Sample: TABLESAMPLE is taken before any predicate, so its size and choice would depend on other tenants' rows.
+Only all of them is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Target: what INSERT, UPDATE and DELETE may change. Shared relations and catalogs are read only, with PostgreSQL's text for a missing grant."""
+"""Target: what INSERT, UPDATE and DELETE may change. Shared relations and catalogs are read only, with PostgreSQL's
+text for a missing grant."""
 
 from __future__ import annotations
 

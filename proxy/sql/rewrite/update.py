@@ -1,4 +1,5 @@
-"""Update: no statement may set the tenant column; the row would move to another tenant. The answer is the same whatever the value."""
+"""Update: no statement may set the tenant column; the row would move to another tenant. The answer is the same
+whatever the value."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ def refuse_key_assignment(edit: Edit) -> None:
         if visible is None or visible.column is None:
             continue
         if visible.column.name in assigned(level):
-            raise InsufficientPrivilege(f'new row violates row-level security policy for table "{visible.relation.name}"')
+            raise InsufficientPrivilege(
+                f'new row violates row-level security policy for table "{visible.relation.name}"'
+            )
         if "CurrentOfExpr" in level.body.get("whereClause", {}):
             raise FeatureNotSupported("WHERE CURRENT OF is not supported yet")
