@@ -46,7 +46,8 @@ class Literals:
             )
             return literal and bool(target.element) and target.schema == "pg_catalog"
         if name == "ParamRef":  # no conversion: the parameter is of this type
-            return self._types.is_declared(int(inner.get("number", 0)), target.oid) and target.schema == "pg_catalog"
+            converts = bool(body["typeName"].get("typmods")) or target.schema != "pg_catalog"
+            return not converts and self._types.is_declared(int(inner.get("number", 0)), target.oid)
         if name != "A_Const" or "bsval" in inner:
             return False
         return target.schema == "pg_catalog" or (target.kind == "e" and ("sval" in inner or bool(inner.get("isnull"))))

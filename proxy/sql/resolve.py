@@ -7,6 +7,7 @@ could hold names and is not known here is refused with 0A000."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,22 +89,25 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     """Resolve every name of a SELECT, INSERT, UPDATE or DELETE.
 
     Raises UndefinedTable for a relation the world does not show and FeatureNotSupported for nodes unknown here."""
-    numbers: list[int] = []
+    numbers: Counter[int] = Counter()
     names: set[str] = set()
     for name, body in _bodies(tree):
         if name == "ParamRef":
-            numbers.append(int(body.get("number", 0)))
+            numbers[int(body.get("number", 0))] += 1
         names.update(one for one in body.values() if isinstance(one, str))
     declared = tuple(parameter_types)
-    once = frozenset(
-        n for n in numbers if numbers.count(n) == 1 and not (n <= len(declared) and declared[n - 1] not in (0, 705))
-    )
+    once = frozenset(n for n, times in numbers.items() if times == 1 and declared[n - 1 : n] in ((), (0,), (705,)))
     types = Types(world, declared, once)
     walker = _Resolver(world, types, Silence(world, types))
     query = walker.query(tree, None, None, {})
     levels: list[Level] = []
     _inner_first(query.level, levels)
     return Analysis(tree, query, types, walker.silence, tuple(levels), frozenset(names), walker.sensitive)
+
+
+def _source(insert: Tree) -> Any:
+    """The SELECT or VALUES that an INSERT takes its rows from; nothing about the cells of its VALUES is ever asked."""
+    return insert.get("selectStmt", {}).get("SelectStmt")
 
 
 def _bodies(value: Any) -> Iterator[tuple[str, Tree]]:
@@ -160,7 +164,8 @@ class _Resolver:
             level.kind = "values"
             level.env = Env([], outer, ctes)
             self._expressions([body["valuesLists"], *self._tail(body)], level, level.env)
-            of_values(query, self._types, self.silence)
+            if parent is None or parent.kind != "InsertStmt" or body is not _source(parent.body):
+                of_values(query, self._types, self.silence)
             return query
         items: list[Item] = []
         for one in body.get("fromClause", []):

@@ -22,7 +22,7 @@ FLOATS = frozenset({FLOAT4, FLOAT8})
 STRINGS = frozenset({TEXT, VARCHAR, NAME})
 INSTANTS = frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
 RANGES = frozenset({3904, 3926, 3912, 3908, 3910})
-# integers, strings, dates and times, numeric, floats, bool, uuid, bytea, inet, cidr, macaddr, oid, jsonb, tsvector, ranges
+# numbers, strings, dates and times, bool, uuid, bytea, inet, cidr, macaddr, oid, jsonb, tsvector, ranges
 PLAIN = frozenset(
     {
         INT2,
@@ -296,15 +296,30 @@ class Types:
         types = [one.type for one in sides]
         if not self.is_pg_catalog(name, types):
             return UNKNOWN
-        if name[-1] in COMPARISONS and all(one is not None for one in types):
-            return Value(BOOL, 0)
+        known = [
+            one
+            for one in self._world.catalog.operators.get(name[-1], ())
+            if one.schema == "pg_catalog" and (one.left == 0) == (types[0] == 0)
+        ]
+        if None in types or not known:
+            return UNKNOWN
         if UNTYPED in types and 0 not in types:  # an untyped literal is taken as the other side's type first
-            known = types[0] if types[1] == UNTYPED else types[1]
-            types = [known, known] if name[-1] not in ("->", "->>") else [types[0], TEXT]
-        for one in self._world.catalog.operators.get(name[-1], ()):
-            if one.schema == "pg_catalog" and [one.left, one.right] == types:
-                return Value(one.result, self._merged_collation(sides, one.result))
-        return UNKNOWN
+            other = types[0] if types[1] == UNTYPED else types[1]
+            fitting = [one for one in known if [one.left, one.right] == [other, other]]
+        else:
+            fitting = [one for one in known if [one.left, one.right] == types]
+        if not fitting:
+            fitting = [
+                one for one in known if self._may_take(one.left, types[0]) and self._may_take(one.right, types[1])
+            ]
+        results = {one.result for one in fitting}
+        if len(results) != 1 or self._is_pseudo(fitting[0].result):
+            return UNKNOWN
+        return Value(fitting[0].result, self._merged_collation(sides, fitting[0].result))
+
+    def _is_pseudo(self, oid: int) -> bool:
+        found = self._world.catalog.types.get(oid)
+        return found is None or found.kind == "p"
 
     def _call(self, body: Tree, env: Env) -> Value:
         name = strings(body.get("funcname", []))

@@ -7,9 +7,9 @@ at a key value: the tree has holes for them. A statement over shared relations a
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.sql.resolve import resolve
 from proxy.sql.rewrite.boundaries import set_boundaries
@@ -60,12 +60,20 @@ class Rewritten:
     sensitive: set[int] = field(default_factory=set)
 
 
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    return value
+
+
 def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Rewritten:
     """Confine a SELECT, INSERT, UPDATE or DELETE to the tenant of `world`.
 
     Raises UndefinedTable, InsufficientPrivilege with PostgreSQL's texts, and FeatureNotSupported for what is not
     provable."""
-    edited = copy.deepcopy(tree)
+    edited = _copied(tree)
     analysis = resolve(edited, world, parameter_types)
     edit = Edit(analysis, world)
     for rule in ALWAYS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.catalog.model import Catalog, Relation
+from proxy.catalog.model import Catalog, ForeignKey, Relation
 from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit
 from proxy.sql.rewrite.insert import written
@@ -93,17 +93,24 @@ def _check_references(relation: Relation, visible: Visible, columns: list[str], 
 
 
 def _check_cascades(relation: Relation, edit: Edit) -> None:
-    for child in edit.world.catalog.relations.values():
-        for key in child.foreign_keys:
-            if key.references != relation.oid or key.on_delete not in "cnd":
-                continue
-            seen = edit.world.relation(child.schema, child.name)
-            own = edit.world.relation(relation.schema, relation.name)
-            if seen is None or seen.column is None or own is None or own.column is None:
-                raise FeatureNotSupported(
-                    f'DELETE on table "{relation.name}" would cascade to a table that is not the tenant\'s'
-                )
-            if (seen.column.number, own.column.number) not in zip(key.columns, key.referenced_columns, strict=False):
-                raise FeatureNotSupported(
-                    f'DELETE on table "{relation.name}" would cascade by a key without the tenant column'
-                )
+    """A deletion that cascades must stay with the tenant along every foreign key."""
+    done: set[int] = set()
+    waiting = [relation]
+    while waiting:
+        parent = waiting.pop()
+        done.add(parent.oid)
+        for child in edit.world.catalog.relations.values():
+            for key in child.foreign_keys:
+                if key.references == parent.oid and key.on_delete in "cnd":
+                    _check_cascade(parent, child, key, edit)
+                    if key.on_delete == "c" and child.oid not in done:
+                        waiting.append(child)
+
+
+def _check_cascade(parent: Relation, child: Relation, key: ForeignKey, edit: Edit) -> None:
+    seen = edit.world.relation(child.schema, child.name)
+    own = edit.world.relation(parent.schema, parent.name)
+    if seen is None or seen.column is None or own is None or own.column is None:
+        raise FeatureNotSupported(f'DELETE on table "{parent.name}" would cascade to a table that is not the tenant\'s')
+    if (seen.column.number, own.column.number) not in zip(key.columns, key.referenced_columns, strict=False):
+        raise FeatureNotSupported(f'DELETE on table "{parent.name}" would cascade by a key without the tenant column')
