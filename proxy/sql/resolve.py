@@ -331,6 +331,7 @@ class _Resolver:
         seen = (*place.lateral, *left_items) if kind in ("JOIN_INNER", "JOIN_LEFT") else place.lateral
         right_items, right, right_open = self._from(body["rarg"], level, outer, ctes, Place(seen, right_of, below))
         join.env.items += [*left_items, *right_items]
+        join.arms = (Env(left_items, None, ctes), Env(right_items, None, ctes))
         if "quals" in body:
             self._expressions(body["quals"], level, join.env)
         level.clauses.append(Clause("on", body, "quals", join.env, join))

@@ -100,6 +100,7 @@ class Join:
     kind: str
     env: Env
     aliased: bool
+    arms: tuple[Env, ...] = ()  # the left and the right arm's names alone
     pairs: tuple[tuple[Value, Value], ...] | None = ()  # None: not all known
 
     @property

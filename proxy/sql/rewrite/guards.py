@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit, case, conjunction, references
-from proxy.sql.scope import Clause, Env, Level, Source, Tree, strings
+from proxy.sql.scope import UNKNOWN, Clause, Env, Level, Source, Tree, strings
 from proxy.sql.silent import conjuncts
 from proxy.sql.types import node
 
@@ -78,5 +78,18 @@ def _guarded(edit: Edit, level: Level, clause: Clause, part: Tree) -> Tree:
     for side in ("lexpr", "rexpr"):
         # under a comparison that is not known to be silent both operands are NULL on other rows, and = is strict
         if not (comparable and silence.silent(body[side], clause.env)) and references(body[side]) != ([], False):
-            body[side] = guarded(edit, level, clause.env, body[side])
+            test = guard(edit, _operand_relations(edit, level, clause, body[side]), clause.env)
+            body[side] = body[side] if test is None else case(test, body[side])
     return part
+
+
+def _operand_relations(edit: Edit, level: Level, clause: Clause, operand: Tree) -> list[Source]:
+    """As guarded_relations; but an operand over one arm's derived tables must not name the other arm, or nothing could
+    be hashed or sorted. It is computed on that arm's rows, which come from behind a boundary."""
+    columns, has_sublink = references(operand)
+    arms = clause.join.arms if clause.join is not None and not has_sublink else ()
+    wanted = guarded_relations(edit, level, clause.env, operand)
+    for arm in arms:
+        if all(edit.analysis.types.value(one, arm) is not UNKNOWN for one in columns):
+            return [one for one in wanted if one in arm.tenants()]
+    return wanted
