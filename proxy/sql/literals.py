@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
+from proxy.sql.oids import DATE, INT4, INTERVAL, TIMESTAMPTZ, TSQUERY
 from proxy.sql.scope import Tree, Value, strings
-from proxy.sql.types import DATE, INT4, INTERVAL, TIMESTAMPTZ, TSQUERY, Types, node
+from proxy.sql.types import Types, node
 
 _UNIT = r"(microsecond|millisecond|second|minute|hour|day|week|month|year)s?"
 _SPAN = re.compile(r"\s*\d{1,3}\s*" + _UNIT + r"\s*", re.ASCII | re.IGNORECASE)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from proxy.sql.oids import TEXT, UNTYPED
 from proxy.sql.scope import UNKNOWN, Env, Named, Query, Tree, Value, strings
 from proxy.sql.silent import Silence
-from proxy.sql.types import TEXT, UNTYPED, Types, node
+from proxy.sql.types import Types, node
 
 _DEFAULT_COLLATION = 100
 _NAMES: Mapping[str, str] = {

@@ -11,9 +11,10 @@ from typing import Any
 
 from proxy.catalog.model import Catalog, Relation
 from proxy.errors import Refusal
+from proxy.sql.oids import INT8, RECORD
 from proxy.sql.parse import parse
 from proxy.sql.scope import UNKNOWN, Env, Named, Tree, Value, strings
-from proxy.sql.types import INT8, RECORD, Types, node
+from proxy.sql.types import Types, node
 from proxy.sql.world import Scenery, Visible
 
 _DEFINITION_LIMIT = 1_048_576

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proxy.sql.literals import Literals
-from proxy.sql.scope import Env, Query, Tree, Value, strings
-from proxy.sql.types import (
+from proxy.sql.oids import (
     BOOL,
     BPCHAR,
-    COMPARISONS,
     FLOATS,
     INSTANTS,
     INT4,
@@ -26,9 +24,9 @@ from proxy.sql.types import (
     TSVECTOR,
     UNTYPED,
     VARCHAR,
-    Types,
-    node,
 )
+from proxy.sql.scope import Env, Query, Tree, Value, strings
+from proxy.sql.types import COMPARISONS, Types, node
 from proxy.sql.world import Scenery
 
 _LIKES = frozenset({"~~", "!~~", "~~*", "!~~*"})

@@ -6,80 +6,30 @@ nothing about what is silent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from proxy.catalog.model import Type
+from proxy.sql.oids import (
+    BOOL,
+    CLOCKS,
+    DEFAULT_COLLATION,
+    INT4,
+    INT8,
+    NUMERIC,
+    PLAIN,
+    POLYMORPHIC_ARRAY,
+    POLYMORPHIC_ELEMENT,
+    POLYMORPHIC_RANGES,
+    RECORD,
+    TEXT,
+    TRUTHS,
+    UNTYPED,
+)
 from proxy.sql.scope import UNKNOWN, Env, Query, Tree, Value, strings
 from proxy.sql.world import Scenery
 
-BOOL, INT8, INT2, INT4, TEXT, NUMERIC, FLOAT4, FLOAT8 = 16, 20, 21, 23, 25, 1700, 700, 701
-NAME, VARCHAR, BPCHAR, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 19, 1043, 1042, 1082, 1114, 1184, 1186
-UNTYPED, JSONB, TSVECTOR, TSQUERY, RECORD = 705, 3802, 3614, 3615, 2249
-INTEGERS = frozenset({INT2, INT4, INT8})
-FLOATS = frozenset({FLOAT4, FLOAT8})
-STRINGS = frozenset({TEXT, VARCHAR, NAME})
-INSTANTS = frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
-RANGES = frozenset({3904, 3926, 3912, 3908, 3910})
-# numbers, strings, dates and times, bool, uuid, bytea, inet, cidr, macaddr, oid, jsonb, tsvector, ranges
-PLAIN = frozenset(
-    {
-        INT2,
-        INT4,
-        INT8,
-        TEXT,
-        VARCHAR,
-        NAME,
-        BPCHAR,
-        DATE,
-        1083,
-        1266,
-        TIMESTAMP,
-        TIMESTAMPTZ,
-        INTERVAL,
-        NUMERIC,
-        FLOAT4,
-        FLOAT8,
-    }
-    | {BOOL, 2950, 17, 869, 650, 829, 26, JSONB, TSVECTOR}
-    | RANGES
-)
-POLYMORPHIC_ELEMENT = frozenset(
-    {2283, 5077, 2776, 5079}
-)  # anyelement, anycompatible, anynonarray, anycompatiblenonarray
-POLYMORPHIC_ARRAY = frozenset({2277, 5078})  # anyarray, anycompatiblearray
-_POLYMORPHIC_RANGES = frozenset({3831, 4537, 5080, 4538})  # anyrange, anymultirange and their anycompatible twins
-_DEFAULT_COLLATION = 100
-_CLOCKS: Mapping[str, int] = {
-    "SVFOP_CURRENT_DATE": DATE,
-    "SVFOP_CURRENT_TIMESTAMP": TIMESTAMPTZ,
-    "SVFOP_CURRENT_TIMESTAMP_N": TIMESTAMPTZ,
-    "SVFOP_LOCALTIMESTAMP": TIMESTAMP,
-    "SVFOP_LOCALTIMESTAMP_N": TIMESTAMP,
-    "SVFOP_CURRENT_TIME": 1266,
-    "SVFOP_LOCALTIME": 1083,
-    "SVFOP_CURRENT_USER": NAME,
-    "SVFOP_USER": NAME,
-    "SVFOP_SESSION_USER": NAME,
-    "SVFOP_CURRENT_ROLE": NAME,
-    "SVFOP_CURRENT_CATALOG": NAME,
-    "SVFOP_CURRENT_SCHEMA": NAME,
-}
-_TRUTHS = frozenset(
-    {
-        *(
-            "AEXPR_OP_ANY",
-            "AEXPR_OP_ALL",
-            "AEXPR_DISTINCT",
-            "AEXPR_NOT_DISTINCT",
-            "AEXPR_IN",
-            "AEXPR_LIKE",
-            "AEXPR_ILIKE",
-        ),
-        *("AEXPR_SIMILAR", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN", "AEXPR_BETWEEN_SYM", "AEXPR_NOT_BETWEEN_SYM"),
-    }
-)
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
 
@@ -198,7 +148,7 @@ class Types:
             case "FuncCall":
                 return self._call(body, env)
             case "SQLValueFunction":
-                oid = _CLOCKS.get(str(body.get("op")))
+                oid = CLOCKS.get(str(body.get("op")))
                 return Value(oid, self._type_collation(oid)) if oid else UNKNOWN
             case "A_ArrayExpr":
                 return self._array(body, env)
@@ -213,7 +163,7 @@ class Types:
         """The type and collation that all share, untyped literals aside; UNKNOWN where they differ."""
         typed = [one for one in values if not (one.type == UNTYPED and one.literal)]
         if not typed:
-            return Value(TEXT, _DEFAULT_COLLATION) if values else UNKNOWN
+            return Value(TEXT, DEFAULT_COLLATION) if values else UNKNOWN
         first = typed[0]
         if first.type is None or any(one.type != first.type for one in typed):
             return UNKNOWN
@@ -285,7 +235,7 @@ class Types:
 
     def _operation(self, body: Tree, env: Env) -> Value:
         kind = str(body.get("kind"))
-        if kind in _TRUTHS:
+        if kind in TRUTHS:
             return Value(BOOL, 0)
         if kind == "AEXPR_NULLIF":
             return replace(self.value(body["lexpr"], env), literal=False, silent=False, stored=False)
@@ -349,7 +299,7 @@ class Types:
         if kind.kind == "p":
             if declared in POLYMORPHIC_ARRAY:
                 return bool(found.element)
-            return declared not in _POLYMORPHIC_RANGES or found.kind in "rm"
+            return declared not in POLYMORPHIC_RANGES or found.kind in "rm"
         cast = self._world.catalog.casts.get((given or 0, declared))
         return given == declared or found.kind == "d" or (cast is not None and cast.context == "i")
 
@@ -400,7 +350,7 @@ class Types:
         inner = query.outputs[0].value
         oid = TEXT if inner.type == UNTYPED else inner.type
         if kind == "EXPR_SUBLINK":
-            return Value(oid, inner.collation if oid == inner.type else _DEFAULT_COLLATION, key=inner.key)
+            return Value(oid, inner.collation if oid == inner.type else DEFAULT_COLLATION, key=inner.key)
         if kind == "ARRAY_SUBLINK" and oid is not None:
             found = self._world.catalog.types.get(oid)
             return Value(found.array, inner.collation) if found is not None and found.array else UNKNOWN

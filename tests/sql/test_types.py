@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.types import UNTYPED
+from proxy.sql.oids import UNTYPED
 from proxy.sql.world import World
 from tests.kit.rawclient import RawClient
 from tests.sql.worlds import analysed
