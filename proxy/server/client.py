@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from proxy.errors import InternalError, InvalidAuthorization, Refusal, TooManyConnections, UnknownDatabase
 from proxy.server.flow import Flow, prepare_socket
@@ -89,7 +89,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise for create_server
+        transport = cast(asyncio.Transport, transport)  # what create_server makes, though uvloop's is no subclass
         self.transport = transport
         self.peer = prepare_socket(transport, self.services.options.write_buffer)
         self.flow = Flow(transport)
@@ -193,15 +193,9 @@ class Client(asyncio.Protocol):
 
     def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
         """The lease ends."""
-        connection = lease.connection
-        connection.receiver = None
-        flow = self.flow
-        if flow is not None:
-            flow.released()
-        if destroy and cancel:
-            self.listener.tasks.start(self._cancel_and_destroy(lease), "cancel abandoned statement")
-        else:
-            self.services.pools.release(lease, destroy)
+        if self.flow is not None:
+            self.flow.released()
+        self.services.pools.release(lease, destroy, cancel)
 
     def act(self, action: Action) -> None:
         """Done when the present event has ended, so that no event happens inside another."""
@@ -395,14 +389,6 @@ class Client(asyncio.Protocol):
             self.waiting.pop(ticket, None)
         self.handle(BackendLeased(ticket, self._take(lease)))
 
-    async def _cancel_and_destroy(self, lease: Any) -> None:
-        try:
-            await lease.connection.cancel()
-        except OSError as problem:
-            self.services.log.warning("cancel failed", problem=str(problem))
-        finally:
-            self.services.pools.release(lease, True)
-
     async def _start_tls(self) -> None:
         transport, context = self.transport, self.services.tls
         if transport is None or context is None:
@@ -436,7 +422,7 @@ class Client(asyncio.Protocol):
         connection: Any = lease.connection
         try:
             await connection.cancel()
-        except OSError as problem:
+        except (OSError, Refusal) as problem:
             self.services.log.warning("cancel failed", problem=str(problem))
         finally:
             self.handle(CancelFinished())

@@ -81,8 +81,8 @@ class PoolsPort(Protocol):
     async def wait_lease(self, grant: Grant) -> Any:
         """A Lease, or a Refusal raised."""
 
-    def release(self, lease: Any, destroy: bool = False) -> None:
-        """The lease ends."""
+    def release(self, lease: Any, destroy: bool = False, cancel: bool = False) -> None:
+        """The lease ends. destroy: its connection is closed; cancel: what runs on it is cancelled before."""
 
 
 class Log(Protocol):
