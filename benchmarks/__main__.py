@@ -67,7 +67,9 @@ def share_rewritten(bench: Bench) -> float:
 
 async def look(bench: Bench) -> tuple[Catalog, Policy]:
     """The bench database's catalog and the policy that its rule file means."""
-    connection = await connect(Server("127.0.0.1", bench.cluster.port, "bench", "bench_app"), Credentials(tls="disable"))
+    connection = await connect(
+        Server("127.0.0.1", bench.cluster.port, "bench", "bench_app"), Credentials(tls="disable")
+    )
     try:
         catalog = await introspect(connection, 1)
     finally:

@@ -43,7 +43,13 @@ def measure(target: Target, other_user: str, seconds: float) -> Delay:
 
 def _connect(target: Target, user: str) -> psycopg.Connection:
     return psycopg.connect(
-        host="127.0.0.1", port=target.port, user=user, dbname=target.database, password=PASSWORD, autocommit=True, prepare_threshold=None
+        host="127.0.0.1",
+        port=target.port,
+        user=user,
+        dbname=target.database,
+        password=PASSWORD,
+        autocommit=True,
+        prepare_threshold=None,
     )
 
 

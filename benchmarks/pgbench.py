@@ -51,7 +51,9 @@ def percentile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def measure(bench: Bench, target: Target, script: str, mode: str, clients: int, seconds: float, accounts: int) -> Sample:
+def measure(
+    bench: Bench, target: Target, script: str, mode: str, clients: int, seconds: float, accounts: int
+) -> Sample:
     """One pgbench process. RuntimeError with pgbench's own words when a transaction failed."""
     tenant = None if target.name == "Partywall" else TENANT
     with tempfile.TemporaryDirectory(prefix="partywall-pgbench-") as folder:
@@ -88,7 +90,14 @@ def targets_for(bench: Bench, mode: str) -> Iterator[Target]:
 
 
 def run(
-    bench: Bench, *, scripts: list[str], modes: list[str], clients: list[int], seconds: float, rounds: int, accounts: int
+    bench: Bench,
+    *,
+    scripts: list[str],
+    modes: list[str],
+    clients: list[int],
+    seconds: float,
+    rounds: int,
+    accounts: int,
 ) -> list[Row]:
     """Every combination, `rounds` times in turn; each row holds the medians."""
     rows: list[Row] = []
@@ -103,7 +112,10 @@ def run(
                 for name, some in samples.items():
                     row = Row(script, mode, count, name, _median(some))
                     rows.append(row)
-                    print(f"{script:12} {mode:9} {count:3} {name:20} {row.sample.tps:9.0f} tps {row.sample.cpu:7.1f} us", flush=True)
+                    print(
+                        f"{script:12} {mode:9} {count:3} {name:20} {row.sample.tps:9.0f} tps {row.sample.cpu:7.1f} us",
+                        flush=True,
+                    )
     return rows
 
 

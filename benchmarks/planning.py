@@ -32,7 +32,9 @@ class Cost:
 def values(size: int) -> str:
     """A multi-row INSERT of about `size` bytes."""
     row = "(1, 1, 1, 100, CURRENT_TIMESTAMP, 'some filler text')"
-    return "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime, filler) VALUES " + ", ".join([row] * max(1, size // (len(row) + 2)))
+    return "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime, filler) VALUES " + ", ".join(
+        [row] * max(1, size // (len(row) + 2))
+    )
 
 
 def best(work: Callable[[int], object], number: int, repeats: int = 5) -> float:
@@ -64,8 +66,15 @@ def costs(catalog: Catalog, policy: Policy) -> list[Cost]:
     text = POINT_SELECT.encode()
     planned = planner.plan(text, context)
     keys = {"default": "7"}
-    found.append(Cost("cache hit, lifted shape, filled", best(lambda n: _hit(planner, context, b"%s%d" % (text[:-1], n), keys), 2000)))
-    found.append(Cost("fill of a point select", best(lambda _: fill(planned.plans[0].template, keys, planned.literals), 5000)))  # type: ignore[union-attr]  # a Forward
+    found.append(
+        Cost(
+            "cache hit, lifted shape, filled",
+            best(lambda n: _hit(planner, context, b"%s%d" % (text[:-1], n), keys), 2000),
+        )
+    )
+    found.append(
+        Cost("fill of a point select", best(lambda _: fill(planned.plans[0].template, keys, planned.literals), 5000))
+    )  # type: ignore[union-attr]  # a Forward
     return found
 
 

@@ -13,10 +13,21 @@ from benchmarks.planning import Cost
 def render(rows: list[Row], costs: list[Cost], delay: Delay | None, rewritten: float | None, setting: str) -> str:
     """The whole page as Markdown."""
     lines = ["# Benchmark results", ""]
-    lines += [f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}. {setting}", ""]
-    lines += ["Every figure of one combination comes from the same interleaved run; only the ratios carry over to another machine.", ""]
-    lines += ["Ratios are Partywall's to PgBouncer's. Latencies in milliseconds, CPU in microseconds per transaction of the proxy process.", ""]
-    lines += ["| script | mode | clients | target | tps | p50 | p95 | p99 | CPU user | CPU system | tps ratio | CPU ratio |"]
+    lines += [
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}. {setting}",
+        "",
+    ]
+    lines += [
+        "Every figure of one combination comes from the same interleaved run; only the ratios carry over to another machine.",
+        "",
+    ]
+    lines += [
+        "Ratios are Partywall's to PgBouncer's. Latencies in milliseconds, CPU in microseconds per transaction of the proxy process.",
+        "",
+    ]
+    lines += [
+        "| script | mode | clients | target | tps | p50 | p95 | p99 | CPU user | CPU system | tps ratio | CPU ratio |"
+    ]
     lines += ["|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         one = row.sample

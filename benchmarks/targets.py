@@ -69,7 +69,9 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
 
 
 @contextmanager
-def running(command: list[str], *, log: Path, user: int | None = None, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], *, log: Path, user: int | None = None, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A child process, terminated at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, user=user, group=user, env=env)
@@ -130,7 +132,9 @@ stats_period = 3600
     command = [binary, str(folder / "pgbouncer.ini")]
     process = stack.enter_context(running(command, log=work / f"pgbouncer-{mode}.log", user=user))
     wait_for_port(port, process)
-    return Target("PgBouncer" if mode == "transaction" else "PgBouncer (session)", port, "bench_app", "bench", process.pid)
+    return Target(
+        "PgBouncer" if mode == "transaction" else "PgBouncer (session)", port, "bench_app", "bench", process.pid
+    )
 
 
 def _start_partywall(stack: ExitStack, work: Path, cluster: Cluster) -> tuple[Target, int]:

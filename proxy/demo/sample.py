@@ -14,8 +14,14 @@ TENANTS = ("acme", "globex", "initech")
 CONNECTIONS = 5  # initech's quota, small enough to be hit by the tour
 
 TRY = (
-    ("own rows only, whatever the predicate says", "SELECT count(*), min(tenant_id), max(tenant_id) FROM orders WHERE tenant_id = 2 OR true"),
-    ("a join counts as if nobody else were there", "SELECT c.city, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY 1 ORDER BY 1"),
+    (
+        "own rows only, whatever the predicate says",
+        "SELECT count(*), min(tenant_id), max(tenant_id) FROM orders WHERE tenant_id = 2 OR true",
+    ),
+    (
+        "a join counts as if nobody else were there",
+        "SELECT c.city, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY 1 ORDER BY 1",
+    ),
     ("what no rule names does not exist", "SELECT * FROM payroll_secrets"),
 )
 

@@ -12,7 +12,10 @@ from proxy.demo.sample import CONNECTIONS, TRY, Login, dsn
 Print = Callable[[str], None]
 
 ATTACKS = (
-    ("another tenant's value in an error text", "SELECT id FROM orders WHERE note IS NOT NULL AND pg_size_bytes(note) IS NULL"),
+    (
+        "another tenant's value in an error text",
+        "SELECT id FROM orders WHERE note IS NOT NULL AND pg_size_bytes(note) IS NULL",
+    ),
     ("moving a row to another tenant", "UPDATE orders SET tenant_id = 2 WHERE id = 1"),
     ("SQL inside a function", "SELECT query_to_xml('SELECT * FROM orders', true, false, '')"),
     ("becoming somebody else", "SET ROLE postgres"),

@@ -55,7 +55,10 @@ def _copy_body(name: str, value: Any, holes: Holes) -> Any:
         operands = ("lexpr", "rexpr") if value.get("kind") in OPERATOR_KINDS else ()
         return {key: _copy(part, holes, key in operands) for key, part in value.items()}
     if name in ("UpdateStmt", "onConflictClause"):
-        return {key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key] for key, part in value.items()}
+        return {
+            key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key]
+            for key, part in value.items()
+        }
     if name == "valuesLists":
         return [{"List": {"items": _copy(row["List"].get("items", []), holes, True)}} for row in value]
     return _copy(value, holes, name in ("limitCount", "limitOffset"))
@@ -63,4 +66,7 @@ def _copy_body(name: str, value: Any, holes: Holes) -> Any:
 
 def _assignments(targets: list[Node], holes: Holes) -> list[Node]:
     """SET column = value: the value itself is a liftable place."""
-    return [{"ResTarget": {key: _copy(part, holes, key == "val") for key, part in one["ResTarget"].items()}} for one in targets]
+    return [
+        {"ResTarget": {key: _copy(part, holes, key == "val") for key, part in one["ResTarget"].items()}}
+        for one in targets
+    ]

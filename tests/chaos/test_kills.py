@@ -94,7 +94,12 @@ def eventually(what: Callable[[], object], seconds: float) -> object:
 
 def kill_server(cluster: Cluster, dice: random.Random) -> None:
     with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
-        pids = [row[0] for row in connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'")]
+        pids = [
+            row[0]
+            for row in connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'"
+            )
+        ]
         for pid in pids if dice.random() < 0.3 else pids and [dice.choice(pids)]:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
@@ -134,7 +139,9 @@ def test_after_every_kill_nothing_is_leased_and_the_books_agree(shared: Cluster,
             what = strike(proxy, shared, chaos, seed)
             left = eventually(lambda: not pool_states(proxy)["leased"], 1.0)
             assert left, f"{what}: still leased: {pool_states(proxy)}"
-            agreed = eventually(lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(shared), 5.0)
+            agreed = eventually(
+                lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(shared), 5.0
+            )
             assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(shared)}"
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]

@@ -29,7 +29,9 @@ class Outcome:
         return next((str(one[2]) for one in self.seen if one[0] == "E"), "")
 
 
-def run(blocks: Iterable[Block], private: Callable[[], RawClient], proxied: Callable[[], RawClient], protocol: str) -> list[Outcome]:
+def run(
+    blocks: Iterable[Block], private: Callable[[], RawClient], proxied: Callable[[], RawClient], protocol: str
+) -> list[Outcome]:
     """Runs every block at both; a connection that a block closed is opened anew."""
     outcomes = []
     clients = {"private": private(), "proxied": proxied()}

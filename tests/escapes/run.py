@@ -52,14 +52,18 @@ def attempt(attack: Attack, client: RawClient, end: str) -> tuple[list[Seen], by
     return seen, raw
 
 
-def judge(attack: Attack, private: Callable[[], RawClient], proxied: Callable[[], RawClient], end: str = "ROLLBACK") -> Result:
+def judge(
+    attack: Attack, private: Callable[[], RawClient], proxied: Callable[[], RawClient], end: str = "ROLLBACK"
+) -> Result:
     """Runs the attack at both, each on a connection of its own."""
     with private() as client:
         expected, allowed = attempt(attack, client, end)
     with proxied() as client:
         seen, raw = attempt(attack, client, end)
     sent = b"\n".join((*attack.pre, *attack.statements, attack.copydata or b"")) + allowed
-    leaks = tuple({found.group(0) for found in FOREIGN.finditer(raw)} - {found.group(0) for found in FOREIGN.finditer(sent)})
+    leaks = tuple(
+        {found.group(0) for found in FOREIGN.finditer(raw)} - {found.group(0) for found in FOREIGN.finditer(sent)}
+    )
     codes = tuple(str(one[2]) for one in seen if one[0] == "E")
     return Result(attack, _verdict(expected, seen), codes, leaks, bool(BUGS & set(codes)), tuple(expected), tuple(seen))
 
@@ -73,4 +77,6 @@ def _verdict(expected: list[Seen], seen: list[Seen]) -> str:
             rest.pop(0)
         else:
             break
-    return "refused" if rest and rest[0][0] == "E" and all(one[0] in ("E", "Z", "closed") for one in rest) else "different"
+    return (
+        "refused" if rest and rest[0][0] == "E" and all(one[0] in ("E", "Z", "closed") for one in rest) else "different"
+    )

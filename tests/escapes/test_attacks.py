@@ -50,14 +50,18 @@ def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
         print(f"\nPostgreSQL {shared_server.major}: {sorted(counted.items())}")
     assert {one.attack.id: one.leaks for one in results if one.leaks} == {}
     assert {one.attack.id: one.seen for one in results if one.bug} == {}
-    different = {one.attack.id: (one.attack.statements, one.expected, one.seen) for one in results if one.verdict == "different"}
+    different = {
+        one.attack.id: (one.attack.statements, one.expected, one.seen) for one in results if one.verdict == "different"
+    }
     assert {name: what for name, what in different.items() if name not in ACCEPTED_DIFFERENCES} == {}
     assert foreign_checksums(shared_server, "shared", 1) == before
 
 
 def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy) -> None:
     results = _judge_all(shared_server, proxy, "ROLLBACK")
-    accepted = {one.attack.id: one.attack.statements for one in results if one.attack.action == "reject" and not one.sqlstates}
+    accepted = {
+        one.attack.id: one.attack.statements for one in results if one.attack.action == "reject" and not one.sqlstates
+    }
     assert accepted == {}
 
 
@@ -65,11 +69,15 @@ def test_nine_in_ten_statements_that_only_need_rewriting_are_answered_as_the_pri
     shared_server: Cluster, proxy: Proxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = [
-        one for one in _judge_all(shared_server, proxy, "ROLLBACK") if one.attack.action == "rewrite" and not _needs_more(one.attack)
+        one
+        for one in _judge_all(shared_server, proxy, "ROLLBACK")
+        if one.attack.action == "rewrite" and not _needs_more(one.attack)
     ]
     unequal = {one.attack.id: one.sqlstates for one in results if one.verdict != "equal"}
     with capsys.disabled():
-        print(f"\nPostgreSQL {shared_server.major}: {len(results) - len(unequal)} of {len(results)} equal; refused: {unequal}")
+        print(
+            f"\nPostgreSQL {shared_server.major}: {len(results) - len(unequal)} of {len(results)} equal; refused: {unequal}"
+        )
     assert len(unequal) <= len(results) // 10
 
 

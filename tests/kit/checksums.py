@@ -21,7 +21,9 @@ def foreign_checksums(cluster: Cluster, database: str, tenant: int) -> dict[str,
             [list(OWN)],
         ).fetchall()
         for table, column in tables:
-            query = sql.SQL("SELECT md5(coalesce(string_agg(t::text, '\n' ORDER BY t::text), '')) FROM {} t").format(sql.Identifier(table))
+            query = sql.SQL("SELECT md5(coalesce(string_agg(t::text, '\n' ORDER BY t::text), '')) FROM {} t").format(
+                sql.Identifier(table)
+            )
             if column is not None:
                 key = SLUGS[tenant] if column == "tenant" else OWN[column].format(tenant)
                 query += sql.SQL(" WHERE {}::text <> {}").format(sql.Identifier(column), sql.Literal(key))

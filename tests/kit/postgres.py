@@ -13,4 +13,13 @@ from proxy.demo.cluster import (
     running,
 )
 
-__all__ = ["SUPERUSER", "Cluster", "PostgresError", "find_binaries", "free_port", "major_of", "quote_identifier", "running"]
+__all__ = [
+    "SUPERUSER",
+    "Cluster",
+    "PostgresError",
+    "find_binaries",
+    "free_port",
+    "major_of",
+    "quote_identifier",
+    "running",
+]

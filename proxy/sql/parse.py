@@ -1,0 +1,180 @@
+"""The only door to pglast's parser: text in, statements as plain dicts out, or a Refusal in PostgreSQL's words.
+
+Limits come before parsing: size, UTF-8, NUL. The C parser refuses deep nesting cleanly; a tree deeper than our own walkers like is
+refused here, so that nothing behind this door needs to fear recursion. What a newer grammar accepts and the server's major does not is
+a syntax error here as it is there. Offsets in trees are bytes; positions in refusals are characters, from 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pglast.parser import ParseError, parse_sql_json
+
+from proxy.errors import InvalidText, ProgramLimitExceeded, Refusal, StatementTooComplex, SyntaxRefused
+
+Node = dict[str, Any]
+
+MAX_DEPTH = 1200  # levels of dicts and lists: some 600 nested operators
+DEPTH_HINT = "Split the statement, or nest its expressions less deeply."
+NEW_NUMERAL = re.compile(rb"0[xXoObB]|[0-9]_[0-9]")
+
+# Node or field -> the first major that knows it. Fields as "Node.field".
+SINCE_MAJOR = {
+    "JsonObjectConstructor": 16,
+    "JsonArrayConstructor": 16,
+    "JsonArrayQueryConstructor": 16,
+    "JsonObjectAgg": 16,
+    "JsonArrayAgg": 16,
+    "JsonIsPredicate": 16,
+    "JsonParseExpr": 17,
+    "JsonScalarExpr": 17,
+    "JsonSerializeExpr": 17,
+    "JsonFuncExpr": 17,
+    "JsonTable": 17,
+    "MergeSupportFunc": 17,
+    "MergeStmt.returningClause": 17,
+    "ReturningOption": 18,
+    "ReturningExpr": 18,
+    "MergeStmt": 15,
+}
+RETURNING_OPTIONS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement: the inner node, such as {"SelectStmt": {…}}, and its span in bytes."""
+
+    tree: Node
+    location: int
+    length: int
+
+
+def parse(text: bytes, *, size_limit: int, server_major: int) -> tuple[Statement, ...]:
+    """Every statement of the text; none for an empty one. Raises a Refusal: 54000, 22021, 42601, 54001."""
+    if len(text) > size_limit:
+        raise ProgramLimitExceeded(
+            f"statement is too large: {len(text)} bytes, the limit is {size_limit}",
+            hint="Send it in smaller parts, use COPY, or have statement_size raised.",
+        )
+    try:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidText(f'invalid byte sequence for encoding "UTF8": {_hexadecimal(text, error.start)}') from None
+    if "\0" in decoded:
+        raise InvalidText('invalid byte sequence for encoding "UTF8": 0x00')
+    try:
+        parsed = orjson.loads(parse_sql_json(decoded))
+    except ParseError as error:
+        raise _syntax(error, decoded) from None
+    except (orjson.JSONDecodeError, RecursionError):
+        raise _too_deep() from None
+    statements = []
+    for raw in parsed.get("stmts", ()):
+        start = raw.get("stmt_location", 0)
+        statement = Statement(raw["stmt"], start, raw.get("stmt_len", 0) or len(text) - start)
+        _check_depth(statement.tree)
+        _check_major(statement.tree, text, server_major)
+        statements.append(statement)
+    return tuple(statements)
+
+
+def walk(node: Any) -> Iterator[tuple[str, Node]]:
+    """Every (node name, body) at and below a node, in no particular order; iterative."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, list):
+            stack.extend(current)
+        elif isinstance(current, dict):
+            for name, value in current.items():
+                if isinstance(value, dict):
+                    if name[0].isupper():
+                        yield name, value
+                    stack.append(value)
+                elif isinstance(value, list):
+                    stack.extend(value)
+
+
+def _hexadecimal(text: bytes, start: int) -> str:
+    """The offending sequence as PostgreSQL prints it (report_invalid_encoding in utils/mb/mbutils.c)."""
+    first = text[start]
+    length = 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4 if first < 0xF8 else 1
+    return " ".join(f"0x{byte:02x}" for byte in text[start : start + length])
+
+
+def _syntax(error: ParseError, text: str) -> Refusal:
+    """libpg_query gives the message and the character index, or no index for the end of the text."""
+    message = str(error.args[0]) if error.args else "syntax error"
+    if "nested too deeply" in message or "stack depth limit" in message:
+        return _too_deep()
+    index = error.args[1] if len(error.args) > 1 and error.args[1] is not None else len(text)
+    return SyntaxRefused(message, position=int(index) + 1)
+
+
+def _too_deep() -> Refusal:
+    return StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT)
+
+
+def _check_depth(tree: Node) -> None:
+    level: list[Any] = [tree]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        below: list[Any] = []
+        for node in level:
+            below.extend(
+                value for value in (node.values() if isinstance(node, dict) else node) if isinstance(value, dict | list)
+            )
+        level = below
+
+
+def _check_major(tree: Node, text: bytes, major: int) -> None:
+    for name, body in walk(tree):
+        since = SINCE_MAJOR.get(name, 0)
+        if since > major or (name == "MergeStmt" and major < 17 and _newer_merge(body)):
+            raise _unknown_to_server(text, body)
+        if name == "A_Const" and major < 16 and ("ival" in body or "fval" in body):
+            start = body.get("location", 0)
+            if NEW_NUMERAL.match(text, start) or NEW_NUMERAL.search(text, start, _numeral_end(text, start)):
+                raise _unknown_to_server(text, body)
+        if name == "RangeSubselect" and major < 16 and "alias" not in body:
+            raise SyntaxRefused(
+                "VALUES in FROM must have an alias" if _is_values(body) else "subquery in FROM must have an alias",
+                hint=f"For example, FROM ({'VALUES ...' if _is_values(body) else 'SELECT ...'}) [AS] foo.",
+            )
+        if major < RETURNING_OPTIONS and name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+            clause = body.get("returningClause")
+            if clause and clause.get("options"):
+                raise _unknown_to_server(text, body)
+
+
+def _newer_merge(body: Node) -> bool:
+    clauses = body.get("mergeWhenClauses", ())
+    by_source = any(one["MergeWhenClause"].get("matchKind") == "MERGE_WHEN_NOT_MATCHED_BY_SOURCE" for one in clauses)
+    return by_source or "returningClause" in body
+
+
+def _is_values(body: Node) -> bool:
+    return "valuesLists" in body.get("subquery", {}).get("SelectStmt", {})
+
+
+def _numeral_end(text: bytes, start: int) -> int:
+    end = start
+    while end < len(text) and (text[end : end + 1].isalnum() or text[end : end + 1] in (b"_", b".", b"-")):
+        end += 1
+    return end
+
+
+def _unknown_to_server(text: bytes, body: Node) -> Refusal:
+    """The server's own grammar would stop near here; where exactly, only it knows."""
+    start = body.get("location", 0)
+    word = re.match(rb"-?\s*\w+|.", text[start:])
+    near = word.group(0).decode("utf-8", "replace") if word else "end of input"
+    return SyntaxRefused(f'syntax error at or near "{near}"', position=len(text[:start].decode("utf-8", "replace")) + 1)

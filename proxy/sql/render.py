@@ -1,0 +1,143 @@
+"""The only place where SQL text is made: an edited tree becomes a Template, and a Template becomes the text that is sent.
+
+libpg_query's C deparser prints; what it printed is parsed again and must equal the edited tree, locations aside, or the statement is
+refused. Walking both trees in step finds where the holes lie in the printed text, and pairs positions for error messages. fill() is
+the only function that puts a value into a text: integers through int(), everything else as a quoted literal, never raw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pglast.parser import DeparseError, ParseError, deparse_protobuf, parse_sql_json
+
+from proxy.errors import FeatureNotSupported
+from proxy.sql.encode import encode
+from proxy.sql.plan import Hole, KeyHole, LiteralHole, Template
+
+Node = dict[str, Any]
+HINT = "Write the statement in another way; this construct cannot be printed back exactly."
+IGNORED = frozenset(
+    {
+        "location",
+        "stmt_location",
+        "stmt_len",
+        "list_start",
+        "list_end",
+        "rexpr_list_start",
+        "rexpr_list_end",
+        "name_location",
+    }
+)
+CONSTANT = re.compile(
+    rb"-?\s*(?:'(?:[^']|'')*'|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|NULL)", re.IGNORECASE
+)
+INTEGER = re.compile(rb"-?\s*[0-9]+")
+DECIMAL = re.compile(rb"-?\s*(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)")
+STRING = re.compile(rb"'(?:[^']|'')*'")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """template: what plans keep; text: the template with the holes as they were in the edited tree; tree: parsed from text."""
+
+    template: Template
+    text: str
+    tree: Node
+    positions: tuple[tuple[int, int], ...]
+
+
+def render(tree: Node) -> Rendered:
+    """Prints an edited tree. FeatureNotSupported when the printed text does not mean the same."""
+    try:
+        text = deparse_protobuf(encode(tree))
+        statements = orjson.loads(parse_sql_json(text))["stmts"]
+    except (DeparseError, ParseError, orjson.JSONDecodeError) as error:
+        raise FeatureNotSupported("statement cannot be printed back", hint=HINT) from error
+    pairs: list[tuple[int, int]] = []
+    holes: list[tuple[int, Hole]] = []
+    if len(statements) != 1 or not _same(tree, statements[0]["stmt"], pairs, holes):
+        raise FeatureNotSupported("statement cannot be printed back exactly", hint=HINT)
+    return Rendered(_template(text.encode(), holes), text, statements[0]["stmt"], tuple(sorted(set(pairs))))
+
+
+def fill(template: Template, keys: Mapping[str, str], literals: Sequence[bytes]) -> bytes:
+    """The text with this tenant's keys and this text's literals. A missing key is a KeyError: nothing can be sent."""
+    holes = template.holes
+    if not holes:
+        return template.pieces[0]
+    out: list[bytes] = []
+    pieces = template.pieces
+    for index, hole in enumerate(holes):
+        out.append(pieces[index])
+        if type(hole) is LiteralHole:
+            out.append(literal(hole.kind, literals[hole.index]))
+        else:
+            out.append(quote(keys[hole.key]))  # type: ignore[union-attr]  # there are two kinds of hole
+    out.append(pieces[-1])
+    return b"".join(out)
+
+
+def literal(kind: str, raw: bytes) -> bytes:
+    """A lifted literal as it is sent: checked again by its kind."""
+    if kind == "i":
+        return b"%d" % int(raw.replace(b" ", b""))
+    if kind == "s" and STRING.fullmatch(raw):
+        return raw
+    if kind == "n" and DECIMAL.fullmatch(raw):
+        return raw
+    if kind == "0" and raw.upper() == b"NULL":
+        return b"NULL"
+    raise ValueError(f"not a literal of kind {kind}")
+
+
+def quote(value: str) -> bytes:
+    """A quoted literal under standard_conforming_strings = on, which every server connection is pinned to."""
+    if "\0" in value:
+        raise ValueError("a key holds a NUL")
+    return b"'" + value.replace("'", "''").encode() + b"'"
+
+
+def _template(text: bytes, holes: list[tuple[int, Hole]]) -> Template:
+    pieces: list[bytes] = []
+    found: list[Hole] = []
+    done = 0
+    for start, hole in sorted(holes, key=lambda one: one[0]):
+        constant = CONSTANT.match(text, start)
+        if constant is None or start < done or (isinstance(hole, KeyHole) and text[start : start + 1] != b"'"):
+            raise FeatureNotSupported("statement cannot be printed back exactly", hint=HINT)
+        pieces.append(text[done:start])
+        found.append(hole)
+        done = constant.end()
+    pieces.append(text[done:])
+    return Template(tuple(pieces), tuple(found))
+
+
+def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[tuple[int, Hole]]) -> bool:
+    """Are the trees equal, locations and marks aside? Notes (printed, client) offsets and holes on the way. Iterative."""
+    stack = [(edited, printed)]
+    while stack:
+        one, other = stack.pop()
+        if isinstance(one, dict):
+            if not isinstance(other, dict):
+                return False
+            names = {name for name in one if name not in IGNORED and name[0] != "_"}
+            if names != {name for name in other if name not in IGNORED}:
+                return False
+            hole = one.get("_hole")
+            if hole is not None:
+                holes.append((other.get("location", 0), hole))
+            if "location" in one and "location" in other:
+                pairs.append((other["location"], one["location"]))
+            stack.extend((one[name], other[name]) for name in names)
+        elif isinstance(one, list):
+            if not isinstance(other, list) or len(one) != len(other):
+                return False
+            stack.extend(zip(one, other, strict=True))
+        elif one != other:
+            return False
+    return True
