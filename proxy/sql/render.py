@@ -106,7 +106,8 @@ def _template(text: bytes, holes: list[tuple[int, Hole]]) -> Template:
     pieces: list[bytes] = []
     found: list[Hole] = []
     done = 0
-    for start, hole in sorted(holes, key=lambda one: one[0]):
+    # SET (a, b) = (SELECT …) repeats its source in the tree, so the same hole may be met twice.
+    for start, hole in sorted(dict.fromkeys(holes), key=lambda one: one[0]):
         constant = CONSTANT.match(text, start)
         if constant is None or start < done or (isinstance(hole, KeyHole) and text[start : start + 1] != b"'"):
             raise FeatureNotSupported("statement cannot be printed back exactly", hint=HINT)
