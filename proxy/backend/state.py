@@ -1,8 +1,9 @@
 """BackendState: what one server connection has that another has not.
 
-Settings applied, statements prepared, reasons why it must stay with a session, whether it must be closed at check-in. Pure: it
-sends nothing; it says what must be sent. The session notes effects here when the server confirmed them; the pool reads `undo()` at
-check-in and calls `forget()` when DISCARD ALL went through. Whatever is unknown about a connection makes it tainted.
+Settings applied, statements prepared, reasons why it must stay with a session, whether it must be closed at check-in.
+Pure: it sends nothing; it says what must be sent. The session notes effects here when the server confirmed them; the
+pool reads `undo()` at check-in and calls `forget()` when DISCARD ALL went through. Whatever is unknown about a
+connection makes it tainted.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ PINNED_PARAMETERS = ("client_encoding", "standard_conforming_strings", "is_super
 
 
 class BackendState:
-    """One server connection. `parameters` are the ParameterStatus values as reported so far; the caller's dict is kept, not copied."""
+    """One server connection. `parameters` are the ParameterStatus values as reported so far; the caller's dict is
+    kept, not copied.
+    """
 
     __slots__ = (
-        "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial", "settings", "status", "tainted",
-        "unnamed",
+        "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial", "settings",
+        "status", "tainted", "unnamed",
     )  # fmt: skip
 
     def __init__(self, process_id: int, secret_key: bytes, parameters: dict[str, str], limit: int = 200) -> None:
@@ -54,7 +57,9 @@ class BackendState:
             self.tainted = reason
 
     def parameter(self, name: str, value: str) -> bool:
-        """Note a ParameterStatus. False when a pinned parameter changed: the connection is tainted and its lease must end."""
+        """Note a ParameterStatus. False when a pinned parameter changed: the connection is tainted and its lease must
+        end.
+        """
         self.parameters[name] = value
         if name in self.pinned and self.pinned[name] != value:
             self.taint(f"{name} changed")
@@ -87,9 +92,11 @@ class BackendState:
         return self.prepared.pop(key, None)
 
     def undo(self) -> bytes | None:
-        """SQL that check-in must run before another session of the same owner may use the connection; None in the common case.
+        """SQL that check-in must run before another session of the same owner may use the connection; None in the
+        common case.
 
-        Settings and prepared statements need none: the next session applies the difference and knows statements by their text.
+        Settings and prepared statements need none: the next session applies the difference and knows statements by
+        their text.
         """
         return b"DISCARD ALL" if self.pins else None
 

@@ -1,8 +1,8 @@
 """Cancel keys: a process id and a secret of the proxy's own for every session, and who they belong to.
 
-The process id has 31 bits: 6 for the host, 5 for the worker, 20 for the session, so that a fleet can route a CancelRequest. It tells
-nothing about the server. A key that does not fit is answered exactly like one that does: with nothing (PostgreSQL documentation,
-"Canceling Requests in Progress").
+The process id has 31 bits: 6 for the host, 5 for the worker, 20 for the session, so that a fleet can route a
+CancelRequest. It tells nothing about the server. A key that does not fit is answered exactly like one that does: with
+nothing (PostgreSQL documentation, "Canceling Requests in Progress").
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Client: one client's socket. It feeds the session, does what the session says, and lets nothing escape.
 
-Between bytes in and bytes out there is no await, hence no lock. What takes time runs as a task and comes back as an event. Whatever
-goes wrong in here that is nobody's refusal ends this client and the server connection it held, with an id in the log.
+Between bytes in and bytes out there is no await, hence no lock. What takes time runs as a task and comes back as an
+event. Whatever goes wrong in here that is nobody's refusal ends this client and the server connection it held, with an
+id in the log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
-from proxy.errors import InternalError, InvalidAuthorization, Refusal, TooManyConnections, UnknownDatabase
+from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
-from proxy.server.services import AuditContext, Planning, Services
+from proxy.server.services import AuditContext, Planning
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
     Action,
@@ -39,51 +39,20 @@ from proxy.session.events import (
     Event,
     FrontendLost,
     LeaseRefused,
-    LoginFound,
     StatementPlanned,
     Terminate,
     TlsStarted,
 )
-from proxy.session.ports import Lease
-from proxy.session.session import ClientSession
-from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
-from proxy.tenancy.policy import Grant
+from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
 
 if TYPE_CHECKING:
-    from proxy.server.listener import Listener
+    pass
 
 UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
-GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
 
 
-class Client(asyncio.Protocol):
+class Client(ClientPort, asyncio.Protocol):
     """One client connection; the session's Port and the leased connection's receiver."""
-
-    def __init__(self, listener: Listener, services: Services) -> None:
-        self.listener = listener
-        self.services = services
-        self.transport: asyncio.Transport | None = None
-        self.flow: Flow | None = None
-        self.process_id, secret = listener.keys.register(self)
-        self.session = ClientSession(
-            self,
-            process_id=self.process_id,
-            secret_key=secret,
-            clock=services.clock,
-            tls_available=services.tls is not None,
-        )
-        self.actions: list[Action] = []
-        self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
-        self.deadline: asyncio.TimerHandle | None = None
-        self.peer = ""
-        self.grant: Grant | None = None
-        self.planning: Planning | None = None
-        self.context: PlanContext | None = None
-        self.rules: object = None  # the rule book and catalog that context was made of
-        self.catalog: object = None
-        self.admitted = False
-        self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
-        self.block_since: tuple[int, float] = (-1, 0.0)
 
     # -- asyncio.Protocol
 
@@ -106,7 +75,7 @@ class Client(asyncio.Protocol):
             session = self.session
             if session.message is not None and session.buffered > self.services.options.read_buffer:
                 self._flow().frontend_waits(True)
-        except Exception as problem:  # noqa: BLE001 - the last line: nothing may escape with a lease held
+        except Exception as problem:  # the last line: nothing may escape with a lease held
             self._crash(problem)
 
     def eof_received(self) -> bool:
@@ -146,7 +115,7 @@ class Client(asyncio.Protocol):
             self.session.backend_data(data)
             if self.actions:
                 self._perform()
-        except Exception as problem:  # noqa: BLE001 - as data_received
+        except Exception as problem:  # as data_received
             self._crash(problem)
 
     def backend_lost(self, reason: str) -> None:
@@ -156,87 +125,6 @@ class Client(asyncio.Protocol):
     def backend_writable(self, writable: bool) -> None:
         """The server does, or does not, read fast enough."""
         self._flow().backend_full(not writable)
-
-    # -- session.ports.Port
-
-    def write(self, data: bytes) -> None:
-        """Bytes for the client."""
-        transport = self.transport
-        if transport is not None:
-            transport.write(data)
-
-    def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
-        """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
-        planning, context = self.planning, self.context
-        if planning is None or context is None:
-            return None
-        if self.session.lease is None and (
-            self.services.rules() is not self.rules or planning.catalog is not self.catalog
-        ):
-            if not self._bind():
-                self.actions.append(CloseFrontend())
-                return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
-            planning, context = self.planning, self.context
-            if planning is None or context is None:
-                return None
-        return planning.lookup(text, context, parameter_types, extended)
-
-    def lease_nowait(self) -> Lease | None:
-        """An idle connection of the tenant's."""
-        grant = self.grant
-        if grant is None:
-            return None
-        lease = self.services.pools.lease_nowait(grant)
-        if lease is None:
-            return None
-        return self._take(lease)
-
-    def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
-        """The lease ends."""
-        if self.flow is not None:
-            self.flow.released()
-        self.services.pools.release(lease, destroy, cancel)
-
-    def act(self, action: Action) -> None:
-        """Done when the present event has ended, so that no event happens inside another."""
-        self.actions.append(action)
-
-    def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
-        """The fields of a server's error or notice that the client may see."""
-        planning = self.planning
-        if planning is None:
-            return {key: value for key, value in fields.items() if key in "SVCM"}
-        return self.services.answer(fields, plan, planning.catalog, text)
-
-    def allowed_setting(self, name: str, value: str) -> bool:
-        """May a client have this setting at startup?"""
-        return self.services.allowed_setting(name, value)
-
-    def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
-        """What the server reports under these settings."""
-        grant = self.session.grant
-        return None if grant is None else self.listener.templates.get((grant.server, tuple(sorted(settings.items()))))
-
-    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
-        """The text of a plan with this tenant's keys."""
-        grant = self.grant
-        if grant is None:
-            raise InternalError("a plan without a grant")
-        return self.services.fill(plan, grant, literals)
-
-    def admit(self, grant: Grant) -> Refusal | None:
-        """Counts the session in, or says why not."""
-        counters = self.services.counters(grant.tenant)
-        limit = grant.limits.connections
-        if limit is not None and counters.connections >= limit:
-            return TooManyConnections(f'too many connections for role "{self.session.user}"')
-        counters.connections += 1
-        counters.sessions += 1
-        self.admitted = True
-        self.session.counters = counters
-        if not self._bind():
-            return GONE
-        return None
 
     # -- actions
 
@@ -248,7 +136,7 @@ class Client(asyncio.Protocol):
                 self._perform()
             if self.session.message is None and self.flow is not None:
                 self.flow.frontend_waits(False)
-        except Exception as problem:  # noqa: BLE001 - as data_received
+        except Exception as problem:  # as data_received
             self._crash(problem)
 
     def _perform(self) -> None:
@@ -269,7 +157,7 @@ class Client(asyncio.Protocol):
                 if waiting is not None:
                     waiting.cancel()
             case FindLogin():
-                self.session.handle(self._find_login(action))
+                self.session.handle(self.find_login(action))
             case LearnParameters():
                 if self.session.grant is not None:
                     key = (self.session.grant.server, tuple(sorted(action.settings.items())))
@@ -295,44 +183,6 @@ class Client(asyncio.Protocol):
             case _:
                 assert_never(action)
 
-    def _find_login(self, action: FindLogin) -> LoginFound:
-        services = self.services
-        rules = services.rules()
-        login = rules.login(action.user)
-        nonce = services.nonce()
-        if login is None or login.disabled or not login.verifiers:
-            return LoginFound(services.mock_verifier(action.user), nonce, None)
-        verifier = services.verifier(login)
-        if self.listener.draining or len(self.listener.clients) > services.options.max_client_connections:
-            return LoginFound(verifier, nonce, None, TooManyConnections("sorry, too many clients already"))
-        grant = rules.grant(login, action.database)
-        if grant is None:
-            return LoginFound(verifier, nonce, None, UnknownDatabase(f'database "{action.database}" does not exist'))
-        return LoginFound(verifier, nonce, grant)
-
-    def _bind(self) -> bool:
-        """The grant, planner and context of the rules in force. False when the login has lost its grant."""
-        rules = self.services.rules()
-        session = self.session
-        grant = session.grant
-        if self.rules is not rules:
-            login = rules.login(session.user)
-            fresh = None if login is None or login.disabled else rules.grant(login, session.database)
-            if fresh is None or grant is None or fresh.tenant != grant.tenant:
-                return False
-            grant = fresh
-        if grant is None:
-            return False
-        self.planning = self.services.planning(grant)
-        self.catalog = self.planning.catalog
-        self.rules = rules
-        self.grant = session.grant = grant
-        session.limits = grant.limits
-        session.generation = rules.generation
-        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
-        session.epoch = self.context
-        return True
-
     def _plan(self, action: PlanStatement) -> None:
         planning, context = self.planning, self.context
         if planning is None or context is None:
@@ -353,12 +203,12 @@ class Client(asyncio.Protocol):
         try:
             if planned is None:
                 planned = await planning.wait_plan(text, context, types, extended)
-            if self._unknown(planned) and await planning.refresh() and self._bind() and self.context is not None:
+            if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
                 planned = await planning.wait_plan(text, self.context, types, extended)
         except Refusal as refusal:
             reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
             planned = Planned((reject,))
-        except Exception as problem:  # noqa: BLE001 - as data_received
+        except Exception as problem:  # as data_received
             self._crash(problem)
             return
         self.handle(StatementPlanned(action.ticket, planned))
@@ -367,13 +217,6 @@ class Client(asyncio.Protocol):
     def _unknown(planned: Planned) -> bool:
         rejection = planned.rejection
         return rejection is not None and rejection.sqlstate in UNKNOWN_NAME
-
-    def _take(self, lease: Any) -> Lease:
-        connection = lease.connection
-        connection.receiver = self
-        if self.flow is not None:
-            self.flow.leased(connection)
-        return lease  # type: ignore[no-any-return]  # PoolsPort leaves the type of its leases open
 
     async def _wait_lease(self, ticket: int) -> None:
         grant = self.grant if self.grant is not None else self.session.grant
@@ -387,7 +230,7 @@ class Client(asyncio.Protocol):
             return
         finally:
             self.waiting.pop(ticket, None)
-        self.handle(BackendLeased(ticket, self._take(lease)))
+        self.handle(BackendLeased(ticket, self.take(lease)))
 
     async def _start_tls(self) -> None:
         transport, context = self.transport, self.services.tls
@@ -399,6 +242,7 @@ class Client(asyncio.Protocol):
             self.services.log.info("TLS handshake failed", peer=self.peer, problem=str(problem))
             transport.abort()
             return
+        self.transport.set_write_buffer_limits(high=self.services.options.write_buffer)
         self.flow = Flow(self.transport)
         self.handle(TlsStarted())
 
@@ -482,7 +326,7 @@ class Client(asyncio.Protocol):
             session.up.clear()
             session.fatal(InternalError(f"internal error {number}"))
             session.flush()
-        except Exception as again:  # noqa: BLE001 - then the lease goes without the session's help
+        except Exception as again:  # then the lease goes without the session's help
             self.services.log.error("internal error", id=number, exc_info=again)
             if lease is not None and session.lease is lease:
                 session.lease = session.link = session.state = None

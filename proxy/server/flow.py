@@ -1,6 +1,7 @@
 """Flow: back-pressure both ways between one client and the server connection it holds.
 
-Whoever does not read stops the other from being read. Reasons are counted apart, because one that ends must not lift another.
+Whoever does not read stops the other from being read. Reasons are counted apart, because one that ends must not lift
+another.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ KEEPALIVE_COUNT = 4
 
 
 def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> str:
-    """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer, for the log."""
+    """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer, for
+    the log.
+    """
     transport.set_write_buffer_limits(high=write_buffer)
     raw = transport.get_extra_info("socket")
     if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:

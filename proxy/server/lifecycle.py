@@ -1,7 +1,7 @@
 """Lifecycle: signals, and the order in which things end.
 
-SIGHUP calls the reload it was given; SIGTERM and SIGINT drain: no new clients, idle sessions end with 57P01, transactions finish, and
-after `drain_timeout` whatever is left is closed. A second signal does not wait.
+SIGHUP calls the reload it was given; SIGTERM and SIGINT drain: no new clients, idle sessions end with 57P01,
+transactions finish, and after `drain_timeout` whatever is left is closed. A second signal does not wait.
 """
 
 from __future__ import annotations

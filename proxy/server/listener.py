@@ -77,7 +77,9 @@ class Listener:
         self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
 
     async def drain(self, timeout: float) -> bool:
-        """No new clients; idle ones end, others when their transaction does. True when all ended within `timeout` seconds."""
+        """No new clients; idle ones end, others when their transaction does. True when all ended within `timeout`
+        seconds.
+        """
         self.draining = True
         if self._server is not None:
             self._server.close()

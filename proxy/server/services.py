@@ -56,7 +56,9 @@ class Planning(Protocol):
         """Plans elsewhere; for long texts."""
 
     async def refresh(self) -> bool:
-        """Looks at the database again, rate limited; True when the catalog changed. Asked before an unknown name is refused."""
+        """Looks at the database again, rate limited; True when the catalog changed. Asked before an unknown name is
+        refused.
+        """
 
 
 class Connection(Protocol):

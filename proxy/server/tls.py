@@ -1,7 +1,7 @@
 """TLS towards clients: one context, and the upgrade of a connection after SSLRequest.
 
-TLS 1.2 at least, no compression, no renegotiation: Python's defaults for servers. What a client sent in the clear behind its
-SSLRequest has ended the session before this module is asked (session/startup.py).
+TLS 1.2 at least, no compression, no renegotiation: Python's defaults for servers. What a client sent in the clear
+behind its SSLRequest has ended the session before this module is asked (session/startup.py).
 """
 
 from __future__ import annotations

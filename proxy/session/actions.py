@@ -1,7 +1,7 @@
 """What a session wants done that takes time, or that it must not do itself.
 
-Plain values: server/client.py performs them and answers with an event of events.py. Bytes for either side are not actions: they go
-out through the session's Port at once, because a value per message would cost more than the message.
+Plain values: server/client.py performs them and answers with an event of events.py. Bytes for either side are not
+actions: they go out through the session's Port at once, because a value per message would cost more than the message.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Something that the operator should know and the client must not: a protocol violation of the server and the like."""
+    """Something that the operator should know and the client must not: a protocol violation of the server and the
+    like.
+    """
 
     text: str
 

@@ -1,7 +1,8 @@
 """Conversation: the state of one client session and the moves that every phase shares.
 
-Writing to either side, leasing and releasing, refusing, ending. startup.py, query.py and replies.py move it; session.py puts them
-together. The invariant kept here: a lease is released exactly once, and whole (destroy=False) only when nothing is owed on it.
+Writing to either side, leasing and releasing, refusing, ending. startup.py, query.py and replies.py move it;
+session.py puts them together. The invariant kept here: a lease is released exactly once, and whole (destroy=False)
+only when nothing is owed on it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import Enum
 
 from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
-from proxy.errors import AdminShutdown, Refusal
+from proxy.errors import AdminShutdown, InternalError, Refusal
 from proxy.session import encode
 from proxy.session.actions import Audit, CloseFrontend, LeaseBackend, Report, WithdrawLease
 from proxy.session.counters import Counters
@@ -171,6 +172,12 @@ class Conversation:
         elif settings.state is None:
             settings.begin(state)
 
+    def backend(self) -> BackendState:
+        """The state of the leased connection; only where there is one."""
+        if self.state is None:
+            raise InternalError("no connection is leased")
+        return self.state
+
     def idle(self) -> bool:
         """May the lease end, whole?"""
         state = self.state
@@ -213,8 +220,8 @@ class Conversation:
         self.port.act(Audit(decision, text, reject.message))
 
     def refuse_query(self, refusal: Refusal) -> None:
-        """An own error as the whole reply to a simple query. On a leased connection the server is made to fail as well, so that an
-        open transaction block fails with it, as it would have."""
+        """An own error as the whole reply to a simple query. On a leased connection the server is made to fail as
+        well, so that an open transaction block fails with it, as it would have."""
         if self.lease is None:
             self.out.append(encode.error(refusal, "ERROR"))
             self.out.append(encode.READY_IDLE)

@@ -29,7 +29,8 @@ class TrafficStatistics:
 class Counters:
     """Mutable by the sessions of one tenant."""
 
-    __slots__ = ("answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "rejected", "rewritten", "seconds",
+    __slots__ = ("answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "rejected", "rewritten",
+    "seconds",
                  "sessions")  # fmt: skip
 
     def __init__(self) -> None:

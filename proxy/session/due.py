@@ -1,8 +1,8 @@
 """Due: one reply that the server still owes, or an own reply that waits for its turn.
 
-The queue of these is the session's second state machine: what may come from the server now. FORWARD and SKIP are `forward`; SUPPLY
-is a Due whose `reply` is written when it comes to the head. An error drops what follows it up to the next Sync, as the server does
-(PostgreSQL documentation, "Extended Query", Pipelining).
+The queue of these is the session's second state machine: what may come from the server now. FORWARD and SKIP are
+`forward`; SUPPLY is a Due whose `reply` is written when it comes to the head. An error drops what follows it up to the
+next Sync, as the server does (PostgreSQL documentation, "Extended Query", Pipelining).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from proxy.sql.plan import Forward, Plan
 
 
 class Kind(IntEnum):
+    """What was sent, by what ends its reply."""
+
     QUERY = 0
     PARSE = 1
     BIND = 2
@@ -34,7 +36,8 @@ class Due:
     """One entry. Only the fields of its kind are used."""
 
     __slots__ = (
-        "forward", "index", "key", "kind", "name", "plan", "plans", "previous", "refusal", "reply", "started", "text",
+        "forward", "index", "key", "kind", "name", "plan", "plans", "previous", "refusal", "reply", "started",
+        "starts", "text",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +61,7 @@ class Due:
         self.reply = reply  # SUPPLY
         self.refusal = refusal  # stands in for the server's error, which we provoked
         self.started = started  # False: own answers that lead a QUERY are still to be given
+        self.starts: tuple[int, ...] = ()  # QUERY: where each plan's text begins in what was sent, in characters
         self.key: StatementKey | None = None  # PARSE: what is being prepared under a new name
         self.name: bytes | None = None  # PARSE by the client: the name it defines
         self.previous: Statement | None = None  # PARSE: what the name meant before

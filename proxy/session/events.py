@@ -16,18 +16,24 @@ from proxy.tenancy.policy import Grant
 
 @dataclass(frozen=True, slots=True)
 class StatementPlanned:
+    """The answer to PlanStatement."""
+
     ticket: int
     planned: Planned
 
 
 @dataclass(frozen=True, slots=True)
 class BackendLeased:
+    """The answer to LeaseBackend."""
+
     ticket: int
     lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRefused:
+    """The other answer to LeaseBackend."""
+
     ticket: int
     refusal: Refusal
 
@@ -46,8 +52,8 @@ class FrontendLost:
 
 @dataclass(frozen=True, slots=True)
 class LoginFound:
-    """Who it is, if the proof is right. An unknown login gets a mock verifier and no grant: it fails where a wrong password fails.
-    `refusal` is shown once the password was right."""
+    """Who it is, if the proof is right. An unknown login gets a mock verifier and no grant: it fails where a wrong
+    password fails. `refusal` is shown once the password was right."""
 
     verifier: Verifier
     nonce: bytes

@@ -1,7 +1,9 @@
-"""Settings: what the session has is the truth; what a server connection has is brought in line before a statement runs on it.
+"""Settings: what the session has is the truth; what a server connection has is brought in line before a statement runs
+on it.
 
-Effects are noted when the server confirmed the statement, and are undone with the transaction or savepoint they were made in
-(PostgreSQL documentation, SET, Notes). Pure bookkeeping; no message is made here besides the text of SET and RESET.
+Effects are noted when the server confirmed the statement, and are undone with the transaction or savepoint they were
+made in (PostgreSQL documentation, SET, Notes). Pure bookkeeping; no message is made here besides the text of SET and
+RESET.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def quote_value(value: str) -> str:
 
 
 def difference(wanted: Mapping[str, str], has: Mapping[str, str]) -> str:
-    """SET and RESET commands that turn `has` into `wanted`; "" when nothing is to be done. Values are SQL text already."""
+    """SET and RESET commands that turn `has` into `wanted`; "" when nothing is to be done. Values are SQL text
+    already.
+    """
     parts = [f"RESET {quote_name(name)}" for name in has if name not in wanted]
     parts += [f"SET {quote_name(name)} TO {value}" for name, value in wanted.items() if has.get(name) != value]
     return "; ".join(parts)
@@ -46,7 +50,9 @@ def milliseconds(value: str) -> float | None:
 
 
 def exceeds(value: str, ceiling: float) -> bool:
-    """Is this timeout longer than `ceiling` seconds? 0 means none at all, and what cannot be read is taken as too long."""
+    """Is this timeout longer than `ceiling` seconds? 0 means none at all, and what cannot be read is taken as too
+    long.
+    """
     length = milliseconds(value)
     return length is None or length <= 0 or length > ceiling * 1000
 

@@ -1,8 +1,8 @@
 """What the server may say now, and what of it the client hears: the second of the two state machines.
 
-Runs are relayed as they are; only watched messages are looked at, each against the head of the due queue. A message that fits
-nothing due means that the connection is out of step: it is closed, and the session with it. Source: PostgreSQL documentation,
-"Message Flow".
+Runs are relayed as they are; only watched messages are looked at, each against the head of the due queue. A message
+that fits nothing due means that the connection is out of step: it is closed, and the session with it. Source:
+PostgreSQL documentation, "Message Flow".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.session.conversation import Conversation, Phase
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.query import lead
 from proxy.sql.plan import Answer, Forward
-from proxy.wire.fields import Reader, message
+from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
 SKIP = b""
@@ -220,10 +220,7 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
             refusal = encode.ABORTED
         reply = encode.error(refusal, "ERROR")
     else:
-        plan = due.plan
-        if due.kind is QUERY and due.index < len(due.plans):
-            current = due.plans[due.index]
-            plan = current if isinstance(current, Forward) else None
+        plan = running(due, fields)
         reply = encode.report(69, s.port.answer(fields, plan, due.text))
     if due.kind is QUERY:
         if not due.forward:
@@ -236,6 +233,16 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         state.taint("a prepared statement went stale")
     drop_until_sync(s, state)
     return reply
+
+
+def running(due: Due, fields: dict[str, str]) -> Forward | None:
+    """The plan that a report is about; the report's position is made one of that plan's own text."""
+    if due.kind is not QUERY or due.index >= len(due.plans):
+        return due.plan
+    if due.starts and fields.get("P", "").isdecimal():
+        fields["P"] = str(max(1, int(fields["P"]) - due.starts[due.index]))
+    current = due.plans[due.index]
+    return current if isinstance(current, Forward) else None
 
 
 def setting_refused(s: Conversation, reply: bytes) -> None:
@@ -268,13 +275,15 @@ def notice_response(s: Conversation, state: BackendState, run: bytes, start: int
     due = s.due[0] if s.due else None
     if due is not None and not due.forward:
         return SKIP
-    plan = due.plan if due is not None else None
     fields = encode.fields_of(run[start + 5 : end])
+    plan = running(due, fields) if due is not None else None
     return encode.report(78, s.port.answer(fields, plan, due.text if due is not None else b""))
 
 
 def parameter_status(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
-    """ParameterStatus: relayed when the value that the client knows changes; a pinned parameter's change ends the session."""
+    """ParameterStatus: relayed when the value that the client knows changes; a pinned parameter's change ends the
+    session.
+    """
     reader = Reader(run[start + 5 : end])
     name, value = reader.text(), reader.text()
     reader.end()
@@ -307,4 +316,3 @@ REPLIES: Mapping[int, Reply] = {
     ord("S"): parameter_status,
     ord("A"): notification,
 }
-__all__ = ["REPLIES", "OutOfStep", "message", "receive"]

@@ -1,8 +1,9 @@
 """ClientSession: one client conversation, put together. Bytes and events in; bytes through the Port and actions out.
 
-`data` and `backend_data` begin with the way that nearly all statements take: one whole Query whose plan is cached and plain, on an
-idle or just leased connection, answered by one run that ends in ReadyForQuery. Nothing on that way becomes an object that the
-general way (query.py, replies.py) would not also make. Any other thing takes the general way; both share all state.
+`data` and `backend_data` begin with the way that nearly all statements take: one whole Query whose plan is cached and
+plain, on an idle or just leased connection, answered by one run that ends in ReadyForQuery. Nothing on that way
+becomes an object that the general way (query.py, replies.py) would not also make. Any other thing takes the general
+way; both share all state.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from proxy.session.events import (
     Terminate,
     TlsStarted,
 )
-from proxy.session.query import HANDLERS
+from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
 from proxy.sql.plan import NO_EFFECTS, Forward
 from proxy.wire.framing import FULL, QUIET
@@ -67,6 +68,8 @@ class ClientSession(Conversation):
             self.frontend.feed(data)
             startup.proceed(self)
             self.finish()
+            if self.phase is Phase.READY and self.frontend.buffered:
+                self.proceed()
 
     def _plain_query(self, data: bytes) -> bool:
         """The short way. False: nothing was done but perhaps leasing."""

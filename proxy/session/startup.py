@@ -1,7 +1,8 @@
 """From the first packet to ReadyForQuery: what is asked for, who asks, and what the client is told of the server.
 
-An unknown login takes the same steps as a wrong password and ends with the same answer. Parameters that the proxy cannot keep for a
-client are refused here, never dropped. Source: PostgreSQL documentation, "Start-up", "SASL Authentication".
+An unknown login takes the same steps as a wrong password and ends with the same answer. Parameters that the proxy
+cannot keep for a client are refused here, never dropped. Source: PostgreSQL documentation, "Start-up", "SASL
+Authentication".
 """
 
 from __future__ import annotations
@@ -9,11 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.auth.scram import MECHANISM, ScramServer
-from proxy.errors import FeatureNotSupported, InsufficientPrivilege, InvalidAuthorization, InvalidPassword, Refusal
-from proxy.errors import RemoteProtocolError
+from proxy.errors import (
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    InvalidAuthorization,
+    InvalidPassword,
+    Refusal,
+    RemoteProtocolError,
+)
 from proxy.session import encode
-from proxy.session.actions import CancelBackend, CloseFrontend, Established, FindLogin, LeaseBackend, LearnParameters
-from proxy.session.actions import StartTls
+from proxy.session.actions import (
+    CancelBackend,
+    CloseFrontend,
+    Established,
+    FindLogin,
+    LearnParameters,
+    LeaseBackend,
+    StartTls,
+)
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.events import LoginFound, TlsStarted
 from proxy.session.parameters import Settings, exceeds, quote_value

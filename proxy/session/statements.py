@@ -1,7 +1,8 @@
 """Named and unnamed statements and portals: they belong to the session, whichever server connection serves it.
 
-A server connection knows a statement under a name of the proxy's (BackendState.prepared); the client's names never reach it, so
-they cannot collide. Portals keep the client's names: they live no longer than the transaction, and the lease lasts as long.
+A server connection knows a statement under a name of the proxy's (BackendState.prepared); the client's names never
+reach it, so they cannot collide. Portals keep the client's names: they live no longer than the transaction, and the
+lease lasts as long.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from proxy.sql.plan import Answer, Forward
 
 @dataclass(slots=True)
 class Statement:
-    """What Parse defined. `sql` is what the server gets; empty for an Answer. `epoch` says under which rules it was planned."""
+    """What Parse defined. `sql` is what the server gets; empty for an Answer. `epoch` says under which rules it was
+    planned.
+    """
 
     text: bytes
     parameter_types: tuple[int, ...]

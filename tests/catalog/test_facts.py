@@ -21,9 +21,8 @@ ROLE = "facts_role"
 @pytest.fixture
 def role(shared_server: Cluster, pristine_shared: str) -> Iterator[Server]:
     shared_server.psql(sql=f"CREATE ROLE {ROLE} LOGIN")
-    shared_server.psql(
-        sql=f'REVOKE ALL ON DATABASE "{pristine_shared}" FROM PUBLIC; GRANT CONNECT ON DATABASE "{pristine_shared}" TO {ROLE}'
-    )
+    name = f'"{pristine_shared}"'
+    shared_server.psql(sql=f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {ROLE}")
     yield Server("127.0.0.1", shared_server.port, pristine_shared, ROLE)
     shared_server.psql(pristine_shared, f"REASSIGN OWNED BY {ROLE} TO postgres; DROP OWNED BY {ROLE}")
     shared_server.psql(sql=f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}; DROP ROLE IF EXISTS facts_group")

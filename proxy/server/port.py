@@ -1,0 +1,180 @@
+"""ClientPort: what a session is answered at once, from the services: plans, leases, its login and its grant.
+
+It holds which rules and which catalog the session runs under, and moves to newer ones between transactions. It has no
+socket of its own; client.py is the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from proxy.errors import InternalError, Refusal, TooManyConnections, UnknownDatabase
+from proxy.server.flow import Flow
+from proxy.server.services import Planning, Services
+from proxy.session.actions import Action, CloseFrontend, FindLogin
+from proxy.session.events import LoginFound
+from proxy.session.ports import Lease
+from proxy.session.session import ClientSession
+from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.server.listener import Listener
+
+GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
+
+
+class ClientPort:
+    """The session's Port, without the socket."""
+
+    def __init__(self, listener: Listener, services: Services) -> None:
+        self.listener = listener
+        self.services = services
+        self.transport: asyncio.Transport | None = None
+        self.flow: Flow | None = None
+        self.process_id, secret = listener.keys.register(self)
+        self.session = ClientSession(
+            self,
+            process_id=self.process_id,
+            secret_key=secret,
+            clock=services.clock,
+            tls_available=services.tls is not None,
+        )
+        self.actions: list[Action] = []
+        self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
+        self.deadline: asyncio.TimerHandle | None = None
+        self.peer = ""
+        self.grant: Grant | None = None
+        self.planning: Planning | None = None
+        self.context: PlanContext | None = None
+        self.rules: object = None  # the rule book and catalog that context was made of
+        self.catalog: object = None
+        self.admitted = False
+        self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
+        self.block_since: tuple[int, float] = (-1, 0.0)
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client."""
+        transport = self.transport
+        if transport is not None:
+            transport.write(data)
+
+    def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
+        """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
+        planning, context = self.planning, self.context
+        if planning is None or context is None:
+            return None
+        if self.session.lease is None and (
+            self.services.rules() is not self.rules or planning.catalog is not self.catalog
+        ):
+            if not self.bind():
+                self.actions.append(CloseFrontend())
+                return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
+            planning, context = self.planning, self.context
+            if planning is None or context is None:
+                return None
+        return planning.lookup(text, context, parameter_types, extended)
+
+    def lease_nowait(self) -> Lease | None:
+        """An idle connection of the tenant's."""
+        grant = self.grant
+        if grant is None:
+            return None
+        lease = self.services.pools.lease_nowait(grant)
+        if lease is None:
+            return None
+        return self.take(lease)
+
+    def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
+        """The lease ends."""
+        if self.flow is not None:
+            self.flow.released()
+        self.services.pools.release(lease, destroy, cancel)
+
+    def act(self, action: Action) -> None:
+        """Done when the present event has ended, so that no event happens inside another."""
+        self.actions.append(action)
+
+    def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
+        """The fields of a server's error or notice that the client may see."""
+        planning = self.planning
+        if planning is None:
+            return {key: value for key, value in fields.items() if key in "SVCM"}
+        return self.services.answer(fields, plan, planning.catalog, text)
+
+    def allowed_setting(self, name: str, value: str) -> bool:
+        """May a client have this setting at startup?"""
+        return self.services.allowed_setting(name, value)
+
+    def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
+        """What the server reports under these settings."""
+        grant = self.session.grant
+        return None if grant is None else self.listener.templates.get((grant.server, tuple(sorted(settings.items()))))
+
+    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+        """The text of a plan with this tenant's keys."""
+        grant = self.grant
+        if grant is None:
+            raise InternalError("a plan without a grant")
+        return self.services.fill(plan, grant, literals)
+
+    def admit(self, grant: Grant) -> Refusal | None:
+        """Counts the session in, or says why not."""
+        counters = self.services.counters(grant.tenant)
+        limit = grant.limits.connections
+        if limit is not None and counters.connections >= limit:
+            return TooManyConnections(f'too many connections for role "{self.session.user}"')
+        counters.connections += 1
+        counters.sessions += 1
+        self.admitted = True
+        self.session.counters = counters
+        if not self.bind():
+            return GONE
+        return None
+
+    def find_login(self, action: FindLogin) -> LoginFound:
+        services = self.services
+        rules = services.rules()
+        login = rules.login(action.user)
+        nonce = services.nonce()
+        if login is None or login.disabled or not login.verifiers:
+            return LoginFound(services.mock_verifier(action.user), nonce, None)
+        verifier = services.verifier(login)
+        if self.listener.draining or len(self.listener.clients) > services.options.max_client_connections:
+            return LoginFound(verifier, nonce, None, TooManyConnections("sorry, too many clients already"))
+        grant = rules.grant(login, action.database)
+        if grant is None:
+            return LoginFound(verifier, nonce, None, UnknownDatabase(f'database "{action.database}" does not exist'))
+        return LoginFound(verifier, nonce, grant)
+
+    def bind(self) -> bool:
+        """The grant, planner and context of the rules in force. False when the login has lost its grant."""
+        rules = self.services.rules()
+        session = self.session
+        grant = session.grant
+        if self.rules is not rules:
+            login = rules.login(session.user)
+            fresh = None if login is None or login.disabled else rules.grant(login, session.database)
+            if fresh is None or grant is None or fresh.tenant != grant.tenant:
+                return False
+            grant = fresh
+        if grant is None:
+            return False
+        self.planning = self.services.planning(grant)
+        self.catalog = self.planning.catalog
+        self.rules = rules
+        self.grant = session.grant = grant
+        session.limits = grant.limits
+        session.generation = rules.generation
+        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
+        session.epoch = self.context
+        return True
+
+    def take(self, lease: Any) -> Lease:
+        connection = lease.connection
+        connection.receiver = self
+        if self.flow is not None:
+            self.flow.leased(connection)
+        return lease  # type: ignore[no-any-return]  # PoolsPort leaves the type of its leases open

@@ -1,0 +1,329 @@
+"""What the client may send once it is logged in, and what becomes of it: the first of the two state machines.
+
+A table of message type -> handler. A handler returns True when the message is dealt with, False when it must wait (for
+a plan or a lease) and will be handled again. Source: PostgreSQL documentation, "Extended Query" and "Pipelining".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from proxy.backend.state import FAILED
+from proxy.errors import Refusal, RemoteProtocolError
+from proxy.session import encode
+from proxy.session.actions import CloseFrontend
+from proxy.session.conversation import Conversation, Waiting
+from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
+from proxy.session.query import answer_now, clamped, over_ceiling, own_objection, plan_of, simple_query
+from proxy.session.statements import Portal, Statement
+from proxy.sql.plan import Answer, Forward, Planned
+from proxy.wire.fields import Reader, message
+
+Handler = Callable[[Conversation, bytes], bool]
+
+
+def parse(s: Conversation, body: bytes) -> bool:
+    """Parse: defines a statement of the session, prepared on the leased connection under a name of ours."""
+    if s.skipping:
+        return True
+    reader = Reader(body)
+    name, text, types = reader.name(), reader.cstring(), reader.uint32s()
+    reader.end()
+    if name and name in s.statements:
+        s.refuse_extended(Refusal(f'prepared statement "{name.decode()}" already exists', sqlstate="42P05"))
+        return True
+    planned = plan_of(s, text, types, True)
+    if planned is None:
+        return False
+    plan = planned.plans[0]
+    if not isinstance(plan, Forward | Answer):
+        s.audit(plan, text, planned.shape)
+        s.refuse_extended(encode.refusal_of(plan))
+        return True
+    if isinstance(plan, Answer):
+        s.statements[name] = Statement(text, types, plan, b"", s.epoch)
+        s.supply(encode.PARSE_COMPLETE)
+        return True
+    if not leased(s, planned):
+        return s.waiting is Waiting.NOTHING
+    statement = Statement(text, types, plan, s.port.fill(plan, planned.literals), s.epoch)
+    state = s.backend()
+    key = statement.key
+    due = Due(PARSE, plan=plan, text=text)
+    due.name, due.previous = name, s.statements.get(name)
+    s.statements[name] = statement
+    if not name:
+        upstream = b""
+        state.unnamed = key
+    elif key in state.prepared and not (state.status == FAILED and not s.due):
+        s.supply(encode.PARSE_COMPLETE)
+        return True
+    else:
+        upstream = state.prepare(key)
+        due.key = key
+        drop_surplus(s)
+    s.up.append(encode.parse(upstream, statement.sql, types))
+    s.due.append(due)
+    s.open = True
+    return True
+
+
+def leased(s: Conversation, planned: Planned | None) -> bool:
+    """A lease for a message of the extended protocol. False: it waits, or was refused (then nothing is waited for)."""
+    if s.refusal is not None:
+        refusal, s.refusal = s.refusal, None
+        s.refuse_extended(refusal)
+        return False
+    if not s.ensure_lease():
+        s.planned = planned
+        return False
+    return True
+
+
+def drop_surplus(s: Conversation) -> None:
+    """Closes what the connection need not keep prepared any longer."""
+    for one in s.backend().surplus():
+        s.up.append(encode.close_statement(one))
+        s.due.append(Due(CLOSE, False))
+
+
+def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
+    """The statement of that name under the present rules. None: refused, and answered. False: it waits for a plan."""
+    statement = s.statements.get(name)
+    if statement is None:
+        text = (
+            f'prepared statement "{name.decode()}" does not exist'
+            if name
+            else "unnamed prepared statement does not exist"
+        )
+        s.refuse_extended(Refusal(text, sqlstate="26000"))
+        return None
+    if statement.epoch is s.epoch:
+        return statement
+    planned = plan_of(s, statement.text, statement.parameter_types, True)
+    if planned is None:
+        return False
+    plan = planned.plans[0]
+    if not isinstance(plan, Forward | Answer):
+        s.audit(plan, statement.text, planned.shape)
+        s.refuse_extended(encode.refusal_of(plan))
+        return None
+    sql = s.port.fill(plan, planned.literals) if isinstance(plan, Forward) else b""
+    statement = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch)
+    s.statements[name] = statement
+    return statement
+
+
+def upstream_name(s: Conversation, name: bytes, statement: Statement) -> bytes:
+    """The server's name of a statement, preparing it on this connection first where it is not."""
+    state = s.backend()
+    key = statement.key
+    if not name:
+        if state.unnamed == key:
+            return b""
+        state.unnamed = key
+        upstream = b""
+    else:
+        known = state.name_of(key)
+        if known is not None:
+            return known
+        upstream = state.prepare(key)
+        drop_surplus(s)
+    due = Due(PARSE, False, text=statement.text)
+    due.key = key if name else None
+    due.plan = statement.plan if isinstance(statement.plan, Forward) else None
+    s.up.append(encode.parse(upstream, statement.sql, statement.parameter_types))
+    s.due.append(due)
+    s.open = True
+    return upstream
+
+
+def bind(s: Conversation, body: bytes) -> bool:
+    """Bind: parameters go on as they came; the statement's name becomes the server's."""
+    if s.skipping:
+        return True
+    first = body.find(0)
+    second = body.find(0, first + 1)
+    if first < 0 or second < 0:
+        raise RemoteProtocolError("invalid string in message")
+    portal, name = body[:first], body[first + 1 : second]
+    if not name.isascii():
+        Reader(name + b"\0").name()
+    statement = current_statement(s, name)
+    if statement is None:
+        return True
+    if isinstance(statement, bool):
+        return False
+    if isinstance(statement.plan, Answer):
+        refusal = own_objection(s, (statement.plan,))
+        if refusal is not None:
+            s.refuse_extended(refusal)
+            return True
+        s.portals[portal] = Portal(statement)
+        s.supply(encode.BIND_COMPLETE)
+        return True
+    if statement.plan.effects.settings:
+        refusal = over_ceiling(s, statement.plan)
+        if refusal is None and clamped(s, statement.plan) is not None:
+            refusal = Refusal("the timeout is longer than this tenant may have", sqlstate="22023")
+        if refusal is not None:
+            s.refuse_extended(refusal)
+            return True
+    if not leased(s, None):
+        return s.waiting is Waiting.NOTHING
+    if not s.due:
+        s.started = s.clock()
+    upstream = upstream_name(s, name, statement)
+    s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
+    s.due.append(Due(BIND, plan=statement.plan, text=statement.text))
+    s.portals[portal] = Portal(statement)
+    s.open = True
+    return True
+
+
+def describe(s: Conversation, body: bytes) -> bool:
+    """Describe of a statement or portal."""
+    if s.skipping:
+        return True
+    reader = Reader(body)
+    what, name = reader.byte(), reader.name()
+    reader.end()
+    if what == 83:
+        statement = current_statement(s, name)
+        if statement is None:
+            return True
+        if isinstance(statement, bool):
+            return False
+        if isinstance(statement.plan, Answer):
+            s.supply(encode.NO_PARAMETERS + encode.described(statement.plan))
+            return True
+        if not leased(s, None):
+            return s.waiting is Waiting.NOTHING
+        upstream = upstream_name(s, name, statement)
+        s.up.append(message(68, b"S" + upstream + b"\0"))
+        s.due.append(Due(DESCRIBE, plan=statement.plan, text=statement.text))
+        s.open = True
+        return True
+    if what != 80:
+        raise RemoteProtocolError(f"invalid DESCRIBE message subtype {what}")
+    portal = s.portals.get(name)
+    if portal is None:
+        s.refuse_extended(no_portal(name))
+    elif isinstance(portal.statement.plan, Answer):
+        s.supply(encode.described(portal.statement.plan))
+    else:
+        s.up.append(message(68, body))
+        s.due.append(Due(DESCRIBE, plan=portal.statement.plan, text=portal.statement.text))
+        s.open = True
+    return True
+
+
+def no_portal(name: bytes) -> Refusal:
+    """The answer to a portal that is not there."""
+    return Refusal(f'portal "{name.decode("utf-8", "replace")}" does not exist', sqlstate="34000")
+
+
+def execute(s: Conversation, body: bytes) -> bool:
+    """Execute: runs a portal, perhaps only some rows of it."""
+    if s.skipping:
+        return True
+    end = body.find(0)
+    if end < 0 or len(body) != end + 5:
+        raise RemoteProtocolError("invalid message format")
+    portal = s.portals.get(body[:end])
+    s.turns += 1
+    if portal is None:
+        s.refuse_extended(no_portal(body[:end]))
+        return True
+    plan = portal.statement.plan
+    s.count((plan,))
+    if isinstance(plan, Answer):
+        s.supply(answer_now(s, plan, False))
+        return True
+    s.up.append(message(69, body))
+    s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
+    s.open = True
+    return True
+
+
+def close(s: Conversation, body: bytes) -> bool:
+    """Close of a statement or portal; closing what is not there is no error."""
+    if s.skipping:
+        return True
+    reader = Reader(body)
+    what, name = reader.byte(), reader.name()
+    reader.end()
+    if what == 83:
+        s.statements.pop(name, None)
+        s.supply(encode.CLOSE_COMPLETE)
+        return True
+    if what != 80:
+        raise RemoteProtocolError(f"invalid CLOSE message subtype {what}")
+    portal = s.portals.pop(name, None)
+    if portal is None or isinstance(portal.statement.plan, Answer) or s.lease is None:
+        s.supply(encode.CLOSE_COMPLETE)
+        return True
+    s.up.append(message(67, body))
+    s.due.append(Due(CLOSE))
+    s.open = True
+    return True
+
+
+def sync(s: Conversation, body: bytes) -> bool:
+    """Sync: the end of a pipeline, and of what is skipped."""
+    if body:
+        raise RemoteProtocolError("invalid message format")
+    s.skipping = False
+    if s.lease is None:
+        s.portals.clear()
+        s.out.append(encode.READY_IDLE)
+        return True
+    s.up.append(encode.SYNC)
+    s.due.append(Due(SYNC))
+    s.open = False
+    return True
+
+
+def flush(s: Conversation, body: bytes) -> bool:
+    """Flush: the server is to send what it has."""
+    if body:
+        raise RemoteProtocolError("invalid message format")
+    if s.lease is not None and s.open and not s.skipping:
+        s.up.append(encode.FLUSH)
+    return True
+
+
+def terminate(s: Conversation, body: bytes) -> bool:
+    """Terminate: the client says goodbye."""
+    s.end()
+    s.port.act(CloseFrontend())
+    return True
+
+
+def function_call(s: Conversation, body: bytes) -> bool:
+    """FunctionCall: never forwarded, as its function would have to be resolved by number."""
+    if not s.skipping:
+        s.refuse_query(Refusal("fastpath function calls are not supported", sqlstate="0A000"))
+    return True
+
+
+def stray_copy(s: Conversation, body: bytes) -> bool:
+    """CopyData, CopyDone or CopyFail outside a copy: ignored, for its copy may have failed (tcop/postgres.c)."""
+    return True
+
+
+HANDLERS: Mapping[int, Handler] = {
+    ord("Q"): simple_query,
+    ord("P"): parse,
+    ord("B"): bind,
+    ord("D"): describe,
+    ord("E"): execute,
+    ord("C"): close,
+    ord("S"): sync,
+    ord("H"): flush,
+    ord("X"): terminate,
+    ord("F"): function_call,
+    ord("d"): stray_copy,
+    ord("c"): stray_copy,
+    ord("f"): stray_copy,
+}
