@@ -1,0 +1,129 @@
+"""Process settings: what an operator tunes about one process; read by app and cli only.
+
+Command line beats environment (PARTYWALL_*, nested with __) beats the TOML file beats the defaults. Every mistake is told at once.
+Secrets are never printed. What tenants may do stands in the rule files, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from proxy.errors import ConfigurationError
+
+
+class Address(BaseModel):
+    """HOST:PORT; an IPv6 host stands in brackets; port 0 takes a free one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: int = Field(ge=0, le=65535)
+
+
+def _address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit():
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:6432")
+    return {"host": host.removeprefix("[").removesuffix("]"), "port": int(port)}
+
+
+ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
+
+
+class LogSettings(BaseModel):
+    """How the log looks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["json", "console"] = Field("json", description="json for machines, console for people")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is logged")
+
+
+class Settings(BaseSettings):
+    """One proxy process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARTYWALL_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    listen: ListenAddress = Field(Address(host="127.0.0.1", port=6432), description="HOST:PORT for clients")
+    admin_listen: ListenAddress = Field(
+        Address(host="127.0.0.1", port=6433), description="HOST:PORT of /metrics, /healthz and /readyz"
+    )
+    rules: Path = Field(Path("rules"), description="the folder of rule files")
+    state_directory: Path = Field(
+        Path("state"), description="where the process keeps what must survive a restart: the secret, unless it is given"
+    )
+    secret: SecretStr | None = Field(
+        None, min_length=16, description="what unknown logins' salts are made of; the same for all processes of a service"
+    )
+    log: LogSettings = LogSettings()
+    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain for clients")
+    tls_key: Path | None = Field(None, description="PEM file of its private key")
+    max_client_connections: int = Field(1000, ge=1, description="clients at a time")
+    max_server_connections: int = Field(100, ge=1, description="connections to all servers together")
+    login_timeout: float = Field(60.0, gt=0, description="seconds until a client must be logged in")
+    drain_timeout: float = Field(30.0, ge=0, description="seconds that transactions may take to end after SIGTERM")
+    plan_inline_bytes: int = Field(4096, ge=0, description="longer statements are planned by a planner process")
+    plan_timeout: float = Field(10.0, gt=0, description="seconds until a planner process is killed (54001)")
+    planner_processes: int = Field(1, ge=1, description="planner processes at most")
+    plan_cache_bytes: int = Field(64 << 20, ge=0, description="bytes of each database's plan cache")
+    catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment; load_settings adds the file."""
+        return init_settings, env_settings
+
+
+def load_settings(file: Path | None, given: Mapping[str, Any]) -> Settings:
+    """The settings of this process; `given` comes from the command line. ConfigurationError with every mistake."""
+
+    class Filed(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            named = Settings.settings_customise_sources(settings_cls, *sources, **more)
+            return named if file is None else (*named, TomlConfigSettingsSource(settings_cls, file))
+
+    if file is not None and not file.is_file():
+        raise ConfigurationError([f"{file}: no such file"])
+    try:
+        return Filed(**given)
+    except ValidationError as error:
+        raise ConfigurationError([_problem(one) for one in error.errors(include_input=False)]) from None
+    except (SettingsError, ValueError) as error:
+        raise ConfigurationError([f"settings: {error}"]) from None
+
+
+def _problem(error: Any) -> str:
+    name = "__".join(str(part) for part in error["loc"] if part != "function-before[_address(), Address]")
+    return f"settings: {name.upper() and 'PARTYWALL_' + name.upper()}: {error['msg'].removeprefix('Value error, ')}"

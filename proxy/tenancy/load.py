@@ -1,0 +1,312 @@
+"""rules/ becomes a RuleBook, or every mistake at once with file and line; nothing in between.
+
+Files are read as YAML by libyaml's loader into nodes, so that every value knows its line; the models judge shapes, this module names,
+references and secrets. A message never holds the value of a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import yaml
+from pydantic import ValidationError
+
+from proxy.errors import ConfigurationError
+from proxy.tenancy.models import (
+    KINDS,
+    Database,
+    Defaults,
+    DefaultValues,
+    Quotas,
+    Relation,
+    Strict,
+    Tenant,
+    function_name,
+    qualified_name,
+)
+from proxy.tenancy.policy import Access, Credentials, FunctionRule, Grant, Limits, Login, Policy, RelationRule, Server
+from proxy.tenancy.rulebook import RuleBook, classified
+
+SECRET = re.compile(r"\$\{(env|file):([^}]+)\}")
+SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class _Source:
+    """One document, and on which line each of its values stands."""
+
+    file: Path
+    lines: dict[Path_, int] = field(default_factory=dict)
+    model: Strict | None = None
+
+    def at(self, *path: str | int) -> str:
+        """file:line of a value, or of the nearest that has a line."""
+        wanted: Path_ = path
+        while wanted and wanted not in self.lines:
+            wanted = wanted[:-1]
+        return f"{self.file}:{self.lines.get(wanted, 1)}"
+
+
+class _Loader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def read(self, directory: Path) -> list[_Source]:
+        """Every document of every file."""
+        if not directory.is_dir():
+            self.problems.append(f"{directory}: no such directory")
+            return []
+        sources = []
+        for file in sorted(one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()):
+            try:
+                text = file.read_text(encoding="utf-8")
+                nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+            except yaml.MarkedYAMLError as error:
+                line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+                self.problems.append(f"{file}:{line}: {error.problem}")
+                continue
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                self.problems.append(f"{file}:1: {type(error).__name__}: the file cannot be read")
+                continue
+            sources += [self._document(file, node) for node in nodes if node is not None]
+        return sources
+
+    def _document(self, file: Path, node: yaml.Node) -> _Source:
+        source = _Source(file)
+        before = len(self.problems)
+        value = self._value(node, source, ())
+        if not isinstance(value, dict):
+            self.problems.append(f"{source.at()}: a document must be a mapping")
+            return source
+        kinds = [name for name in KINDS if name in value]
+        if len(kinds) != 1:
+            self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
+            return source
+        try:
+            model = KINDS[kinds[0]].model_validate(value)
+        except ValidationError as error:
+            for one in error.errors(include_input=False, include_url=False):
+                self.problems.append(f"{source.at(*one['loc'])}: {_dotted(one['loc'])}{_sentence(one)}")
+            return source
+        if len(self.problems) == before:
+            source.model = model
+        return source
+
+    def _value(self, node: yaml.Node, source: _Source, path: Path_) -> Any:
+        source.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            found: dict[Any, Any] = {}
+            for key_node, value_node in node.value:
+                key = self._scalar(key_node, source)
+                where = (*path, key)
+                value = self._value(value_node, source, where)
+                source.lines[where] = key_node.start_mark.line + 1
+                if key in found:
+                    self.problems.append(f"{source.file}:{key_node.start_mark.line + 1}: duplicate key {key}")
+                found[key] = value
+            return found
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(one, source, (*path, number)) for number, one in enumerate(node.value)]
+        value = self._scalar(node, source)
+        return self._secret(value, source, path) if isinstance(value, str) else value
+
+    def _scalar(self, node: yaml.Node, source: _Source) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            self.problems.append(f"{source.file}:{node.start_mark.line + 1}: a key must be a plain word")
+            return ""
+        if node.tag == "tag:yaml.org,2002:int":
+            return int(node.value) if re.fullmatch(r"[-+]?[0-9]+", node.value) else node.value
+        if node.tag == "tag:yaml.org,2002:float":
+            return float(node.value)
+        if node.tag == "tag:yaml.org,2002:bool":
+            return node.value.lower() in ("true", "yes", "on")
+        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+
+    def _secret(self, value: str, source: _Source, path: Path_) -> str:
+        def replace(found: re.Match[str]) -> str:
+            kind, name = found.groups()
+            if kind == "env":
+                if name not in self.environ:
+                    self.problems.append(f"{source.at(*path)}: the environment has no {name}")
+                return self.environ.get(name, "")
+            try:
+                return (source.file.parent / name).read_text(encoding="utf-8").removesuffix("\n")
+            except (OSError, UnicodeDecodeError):
+                self.problems.append(f"{source.at(*path)}: the file {name} cannot be read")
+                return ""
+
+        return SECRET.sub(replace, value)
+
+
+def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
+    """Reads a folder of rule files. ConfigurationError with all problems, as `file:line: text`."""
+    loader = _Loader(environ)
+    sources = loader.read(directory)
+    book = _Assembly(sources, loader.problems).book(generation)
+    if loader.problems:
+        raise ConfigurationError(loader.problems)
+    return book
+
+
+class _Assembly:
+    """From models to what runs."""
+
+    def __init__(self, sources: list[_Source], problems: list[str]) -> None:
+        self.problems = problems
+        self.databases = dict(self._named(sources, Database, "database"))
+        self.tenants = dict(self._named(sources, Tenant, "tenant"))
+        self.defaults = self._defaults(sources)
+
+    def _named(self, sources: list[_Source], kind: type[Strict], key: str) -> Iterator[tuple[str, tuple[_Source, Any]]]:
+        seen: dict[str, _Source] = {}
+        for source in sources:
+            if isinstance(source.model, kind):
+                name = getattr(source.model, key)
+                if name in seen:
+                    self.problems.append(f"{source.at(key)}: {key} {name} is also in {seen[name].at(key)}")
+                    continue
+                seen[name] = source
+                yield name, (source, source.model)
+
+    def _defaults(self, sources: list[_Source]) -> DefaultValues:
+        found = [source for source in sources if isinstance(source.model, Defaults)]
+        for source in found[1:]:
+            self.problems.append(f"{source.at('defaults')}: defaults are also in {found[0].at('defaults')}")
+        if not found:
+            return DefaultValues()
+        model = found[0].model
+        assert isinstance(model, Defaults)
+        return model.defaults
+
+    def book(self, generation: int) -> RuleBook:
+        """The rule book, or less of it when there were problems."""
+        places = {name: self._place(source, model) for name, (source, model) in self.databases.items()}
+        logins: dict[str, Login] = {}
+        owners: dict[str, str] = {}
+        grants: dict[tuple[str, str, bool], Grant] = {}
+        for name, (source, model) in self.tenants.items():
+            for login, one in model.logins.items():
+                where = source.at("logins", login)
+                if login in owners:
+                    self.problems.append(f"{where}: login {login} is also in {owners[login]}")
+                    continue
+                owners[login] = where
+                verifier = one.verifier.get_secret_value()
+                logins[login] = Login(login, name, (verifier,), one.read_only, one.disabled)
+            for number, database in enumerate(model.databases):
+                if database not in self.databases:
+                    self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
+                    continue
+                if places[database] is not None:
+                    for read_only in (False, True):
+                        grant = self._grant(source, model, database, places[database], read_only)
+                        grants[name, database, read_only] = grant
+        return RuleBook(generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)))
+
+    def _place(self, source: _Source, model: Database) -> tuple[Server, Credentials] | None:
+        try:
+            return _server(model)
+        except ValueError as error:
+            self.problems.append(f"{source.at('server')}: server: {error}")
+            return None
+
+    def _grant(
+        self, source: _Source, model: Tenant, database: str, place: tuple[Server, Credentials] | None, read_only: bool
+    ) -> Grant:
+        assert place is not None
+        rules: Database = self.databases[database][1]
+        keys = {"default": model.key} if model.keys is None else model.keys
+        for name, relation in rules.relations.items():
+            if relation.key not in keys and not read_only:
+                self.problems.append(
+                    f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
+                )
+        limits = _limits(self.defaults.quotas, model.quotas)
+        return Grant(
+            tenant=model.tenant,
+            database=database,
+            server=place[0],
+            credentials=place[1],
+            policy=_policy(rules, limits, read_only),
+            keys={name: str(value) for name, value in keys.items()},
+            limits=limits,
+            settings={**self.defaults.settings, **model.settings},
+            pool_sharing=rules.pool_sharing,
+        )
+
+
+def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
+    relations = {qualified_name(name): _relation(qualified_name(name), one) for name, one in rules.relations.items()}
+    return classified(
+        Policy(
+            database=rules.database,
+            isolation=rules.isolation,
+            tenant_column=rules.tenant_column,
+            relations=relations,
+            functions=tuple(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
+            sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())},
+            extensions=tuple(rules.extensions),
+            explain=rules.explain,
+            read_only=read_only,
+            statement_size=limits.statement_size,
+        )
+    )
+
+
+def _relation(name: tuple[str, str], model: Relation) -> RelationRule:
+    access: Access = "tenant"
+    if model.shared is not None:
+        access = "shared"
+    elif model.hidden is not None:
+        access = "hidden"
+    elif model.view is not None:
+        access = "view"
+    return RelationRule(*name, access, model.tenant_column, model.key)
+
+
+def _limits(defaults: Quotas, own: Quotas) -> Limits:
+    """What the tenant says, else the defaults, else the program's own."""
+    given = {
+        name: value
+        for name in Limits.__dataclass_fields__
+        for value in [getattr(own, name) if getattr(own, name) is not None else getattr(defaults, name)]
+        if value is not None
+    }
+    return Limits(**given)
+
+
+def _server(model: Database) -> tuple[Server, Credentials]:
+    """The parts of a server's URI, by libpq's names. ValueError when it is not one."""
+    parts = urlsplit(model.server)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("must be postgresql://role@host:port/database")
+    if parts.password is not None:
+        raise ValueError("the password belongs to the key password")
+    if not parts.username or not parts.hostname or len(parts.path) < 2:
+        raise ValueError("must name role, host and database: postgresql://role@host:port/database")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    tls, root = options.pop("sslmode", "prefer"), options.pop("sslrootcert", None)
+    if options:
+        raise ValueError(f"unknown parameter {sorted(options)[0]}")
+    if tls not in SSL_MODES:
+        raise ValueError(f"unknown sslmode {tls}")
+    password = None if model.password is None else model.password.get_secret_value()
+    server = Server(parts.hostname, parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username))
+    return server, Credentials(password, tls, root)
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    return "".join(f"{part}: " for part in path[-2:]) if path else ""
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ").replace("Field required", "is required")

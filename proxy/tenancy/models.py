@@ -1,0 +1,268 @@
+"""The shape of rule files: strict pydantic models, one per kind of document.
+
+Every key of every isolation mode is known here, because a strict model would make a later key a breaking change; what this
+version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does. Secrets are
+SecretStr and never printed. Durations and sizes are written as in postgresql.conf.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, model_validator
+
+from proxy.auth.scram import parse_verifier
+
+LATER = "not supported yet"
+IDENTIFIER = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".()]+))\s*')
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?")
+SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)?")
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+# Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is seen.
+TENANT_SETTINGS = frozenset({
+    "bytea_output", "datestyle", "default_statistics_target", "default_text_search_config", "default_transaction_isolation",
+    "effective_cache_size", "extra_float_digits", "geqo", "idle_in_transaction_session_timeout", "intervalstyle", "jit",
+    "lc_monetary", "lc_numeric", "lc_time", "lock_timeout", "maintenance_work_mem", "max_parallel_workers_per_gather",
+    "statement_timeout", "synchronous_commit", "temp_buffers", "temp_file_limit", "timezone", "transaction_timeout", "work_mem",
+})  # fmt: skip
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        found = DURATION.fullmatch(value.strip())
+        if found is None:
+            raise ValueError("must be a duration such as 30s, 500ms or 5min")
+        return float(found[1]) * SECONDS[found[2] or "s"]
+    return value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        found = SIZE.fullmatch(value.strip())
+        if found is None:
+            raise ValueError("must be a size such as 64kB or 1MB")
+        return int(found[1]) * BYTES[found[2] or "B"]
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=float | str), Field(gt=0)]
+Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), Field(gt=0)]
+Name = Annotated[str, Field(min_length=1, max_length=63)]
+Value = str | int
+
+
+def qualified_name(text: str) -> tuple[str, str]:
+    """(schema, name) of `name`, `schema.name` or `"quoted"."names"`; ValueError when it is none of these."""
+    parts = []
+    at = 0
+    while True:
+        found = IDENTIFIER.match(text, at)
+        if found is None:
+            raise ValueError(f"{text!r} is not the name of a relation")
+        parts.append(found[1].replace('""', '"') if found[1] is not None else found[2].strip())
+        at = found.end()
+        if at == len(text):
+            break
+        if text[at] != "." or len(parts) == 2:
+            raise ValueError(f"{text!r} is not the name of a relation")
+        at += 1
+    return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def function_name(text: str) -> tuple[str, str, tuple[str, ...] | None]:
+    """(schema, name, argument types or None) of `name`, `schema.name` or `name(type, …)`; ValueError otherwise."""
+    head, bracket, rest = text.partition("(")
+    schema, name = qualified_name(head)
+    if not bracket:
+        return schema, name, None
+    if not rest.rstrip().endswith(")"):
+        raise ValueError(f"{text!r} is not the signature of a function")
+    inner = rest.rstrip()[:-1].strip()
+    return schema, name, tuple(part.strip() for part in inner.split(",")) if inner else ()
+
+
+class Strict(BaseModel):
+    """What every part has in common: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Relation(Strict):
+    """An exception by name: exactly one of tenant_column, shared, view, hidden."""
+
+    tenant_column: Name | None = None
+    key: Name = "default"
+    shared: Literal["read"] | None = None
+    view: Literal["verified"] | None = None
+    hidden: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [self.shared is not None, self.hidden is not None, self.view is not None or self.tenant_column is not None]
+        if sum(kinds) != 1:
+            raise ValueError("must say exactly one of tenant_column, shared, view, hidden")
+        if self.key != "default" and (self.shared or self.hidden):
+            raise ValueError("key belongs to tenant_column or view")
+        return self
+
+
+class Functions(Strict):
+    """Functions outside pg_catalog that were reviewed."""
+
+    allow: list[str] = []
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for text in self.allow:
+            function_name(text)
+        return self
+
+
+class Quotas(Strict):
+    """Limits of one tenant; None: what the defaults say."""
+
+    connections: int | None = Field(None, ge=1)
+    server_connections: int | None = Field(None, ge=1)
+    statement_size: Size | None = None
+    statement_timeout: Duration | None = None
+    transaction_timeout: Duration | None = None
+    idle_in_transaction_timeout: Duration | None = None
+    query_wait_timeout: Duration | None = None
+    statements_per_second: float | None = None
+    rows_per_second: float | None = None
+    bytes_per_second: Size | None = None
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        for name in ("statements_per_second", "rows_per_second", "bytes_per_second"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is {LATER}")
+        return self
+
+
+class LoginModel(Strict):
+    """One login of a tenant."""
+
+    verifier: SecretStr
+    read_only: bool = False
+    disabled: bool = False
+
+    @model_validator(mode="after")
+    def _verifier(self) -> Self:
+        try:
+            parse_verifier(self.verifier.get_secret_value())
+        except ValueError:
+            raise ValueError("verifier is not a SCRAM-SHA-256 verifier; make one with partywall hash-password") from None
+        return self
+
+
+def _settings(value: dict[str, Value]) -> dict[str, str]:
+    found = {}
+    for name, one in value.items():
+        if name.lower() not in TENANT_SETTINGS:
+            raise ValueError(f"{name} cannot be set for a tenant")
+        found[name.lower()] = str(one)
+    return found
+
+
+Settings = Annotated[dict[str, Value], BeforeValidator(lambda value: _settings(value) if isinstance(value, dict) else value)]
+
+
+class Database(Strict):
+    """A `database:` document."""
+
+    rules_version: Literal[1] = 1
+    database: Name
+    server: str
+    password: SecretStr | None = None
+    isolation: Literal["row", "schema", "rls", "database"] = "row"
+    tenant_column: Name
+    relations: dict[str, Relation] = {}
+    functions: Functions = Functions()
+    sequences: dict[str, Literal["shared", "per_tenant"]] = {}
+    extensions: list[Name] = []
+    accept: list[str] = []
+    explain: Literal["refused", "costs_off", "allowed"] = "refused"
+    second_wall: Literal["none", "rls"] = "none"
+    pool_sharing: Literal["reset", "never"] = "reset"
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        built = {"isolation": "row", "explain": "refused", "second_wall": "none"}
+        for name, only in built.items():
+            if getattr(self, name) != only:
+                raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
+        if self.extensions:
+            raise ValueError(f"extensions is {LATER}")
+        if "per_tenant" in self.sequences.values():
+            raise ValueError(f"sequences: per_tenant is {LATER}")
+        for name in (*self.relations, *self.sequences):
+            qualified_name(name)
+        return self
+
+
+class Tenant(Strict):
+    """A `tenant:` document."""
+
+    rules_version: Literal[1] = 1
+    tenant: Name
+    key: Value | None = None
+    keys: dict[Name, Value] | None = None
+    databases: list[Name] = Field(min_length=1)
+    isolation: Literal["row", "schema", "rls", "database"] | None = None
+    schema_name: Name | None = Field(None, alias="schema")
+    server_login: Name | None = None
+    server: str | None = None
+    logins: dict[Name, LoginModel] = {}
+    quotas: Quotas = Quotas()
+    settings: Settings = {}
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        if (self.key is None) == (self.keys is None):
+            raise ValueError("must say exactly one of key and keys")
+        if self.keys is not None and "default" not in self.keys:
+            raise ValueError("keys must have a default")
+        if self.isolation not in (None, "row"):
+            raise ValueError(f"isolation: {self.isolation} is {LATER}")
+        for name in ("schema_name", "server_login", "server"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name.removesuffix('_name')} is {LATER}")
+        return self
+
+
+class DefaultValues(Strict):
+    """What holds for tenants that say nothing."""
+
+    quotas: Quotas = Quotas()
+    settings: Settings = {}
+
+
+class Defaults(Strict):
+    """The `defaults:` document."""
+
+    rules_version: Literal[1] = 1
+    defaults: DefaultValues
+
+
+class Admin(Strict):
+    """An `admin:` document: the logins of operators."""
+
+    rules_version: Literal[1] = 1
+    admin: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        raise ValueError(f"admin is {LATER}")
+
+
+Document = Database | Tenant | Defaults | Admin
+KINDS: dict[str, type[Strict]] = {"database": Database, "tenant": Tenant, "defaults": Defaults, "admin": Admin}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of one document of a rule file."""
+    schema: dict[str, Any] = TypeAdapter(Document).json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Partywall rule document"} | schema

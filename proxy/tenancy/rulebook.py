@@ -1,0 +1,46 @@
+"""RuleBook: everything the rule files say, as one immutable value with a generation; swapped whole.
+
+The login decides the tenant, and the tenant with the database decides the grant; nothing else has a say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from proxy.tenancy.policy import Grant, Login, Policy
+
+GrantKey = tuple[str, str, bool]  # tenant, database, read_only
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """grants by (tenant, database, read_only)."""
+
+    generation: int
+    logins: Mapping[str, Login]
+    grants: Mapping[GrantKey, Grant]
+    databases: tuple[str, ...]
+    tenants: tuple[str, ...]
+
+    def login(self, name: str) -> Login | None:
+        """The login of that name, disabled or not; None when there is none."""
+        return self.logins.get(name)
+
+    def grant(self, login: Login, database: str) -> Grant | None:
+        """What a login may do on a database; None when its tenant has no such database."""
+        return self.grants.get((login.tenant, database, login.read_only))
+
+
+def classified(policy: Policy) -> Policy:
+    """The policy with its class: a hash over every other field. Equal classes may share plans."""
+    parts = []
+    for one in fields(policy):
+        if one.name == "policy_class":
+            continue
+        value = getattr(policy, one.name)
+        if isinstance(value, Mapping):
+            value = sorted(value.items())
+        parts.append(f"{one.name}={value!r}")
+    return replace(policy, policy_class=hashlib.sha256("\n".join(parts).encode()).hexdigest())
