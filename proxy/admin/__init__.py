@@ -1,0 +1,1 @@
+"""The operator's door: health and metrics over HTTP."""

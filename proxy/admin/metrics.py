@@ -1,0 +1,140 @@
+"""Prometheus metrics: a collector over snapshots, so that counting costs the hot path an addition and nothing else.
+
+Labels are tenants, databases, statement kinds and states: all bounded by the rules. Names follow the Prometheus guidelines (base
+units, _total).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from proxy import __version__
+from proxy.fleet.databases import DatabaseStatistics
+from proxy.pool.statistics import PoolsStatistics
+from proxy.session.counters import BUCKETS, TrafficStatistics
+
+POOL_STATES = ("idle", "leased", "opening", "cleaning", "cancelling", "closing", "waiting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the figures come from; each call is a snapshot."""
+
+    traffic: Callable[[], Mapping[str, TrafficStatistics]]  # by tenant
+    pools: Callable[[], PoolsStatistics]
+    databases: Callable[[], Mapping[str, DatabaseStatistics]]
+    generation: Callable[[], int]
+    reload_failed: Callable[[], bool]
+    unready: Callable[[], str | None]  # why /readyz says no
+
+
+class PartywallCollector(Collector):
+    """Turns snapshots into metric families."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family."""
+        yield from _traffic(self._sources.traffic())
+        yield from _pools(self._sources.pools())
+        yield from _databases(self._sources.databases())
+        yield GaugeMetricFamily(
+            "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
+        )
+        yield GaugeMetricFamily(
+            "partywall_rules_reload_failed", "1 when the last reload was refused", value=self._sources.reload_failed()
+        )
+        info = GaugeMetricFamily("partywall_info", "The running version", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+
+
+def registry(sources: Sources) -> CollectorRegistry:
+    """A registry of its own with these metrics and the process's."""
+    found = CollectorRegistry()
+    found.register(PartywallCollector(sources))
+    ProcessCollector(registry=found)
+    PlatformCollector(registry=found)
+    return found
+
+
+def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
+    connections = GaugeMetricFamily("partywall_client_connections", "Open client connections", labels=["tenant"])
+    sessions = CounterMetricFamily("partywall_sessions", "Client sessions since the start", labels=["tenant"])
+    statements = CounterMetricFamily(
+        "partywall_statements", "Statements by kind and verdict", labels=["tenant", "kind", "verdict"]
+    )
+    rewritten = CounterMetricFamily(
+        "partywall_statements_rewritten", "Statements that got a tenant predicate or key", labels=["tenant"]
+    )
+    received = CounterMetricFamily("partywall_client_received_bytes", "Bytes from clients", labels=["tenant"])
+    sent = CounterMetricFamily("partywall_client_sent_bytes", "Bytes to clients", labels=["tenant"])
+    latency = HistogramMetricFamily(
+        "partywall_statement_seconds", "From a statement's arrival to its ReadyForQuery", labels=["tenant"]
+    )
+    for tenant, one in tenants.items():
+        connections.add_metric([tenant], one.connections)
+        sessions.add_metric([tenant], one.sessions)
+        for (kind, verdict), count in one.statements.items():
+            statements.add_metric([tenant, kind, verdict], count)
+        rewritten.add_metric([tenant], one.rewritten)
+        received.add_metric([tenant], one.bytes_in)
+        sent.add_metric([tenant], one.bytes_out)
+        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
+        latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
+    yield from (connections, sessions, statements, rewritten, received, sent, latency)
+
+
+def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
+    connections = GaugeMetricFamily(
+        "partywall_pool_connections",
+        "Server connections by state; waiting: clients that wait for one",
+        labels=["tenant", "database", "state"],
+    )
+    totals: dict[tuple[str, str, str], int] = {}
+    for share in pools.shares:
+        for state in POOL_STATES:
+            key = (share.tenant, share.server.database, state)
+            totals[key] = totals.get(key, 0) + getattr(share, state)
+    for labels, count in totals.items():
+        connections.add_metric(list(labels), count)
+    yield connections
+    yield GaugeMetricFamily("partywall_server_connections", "Server connections of this process", value=pools.connections)
+    yield GaugeMetricFamily("partywall_server_connections_limit", "Their ceiling", value=pools.ceiling)
+    for name, what in (
+        ("opened", "Server connections opened"),
+        ("closed", "Server connections closed"),
+        ("failures", "Server connections that could not be made"),
+        ("resets", "Changes of tenant by DISCARD ALL"),
+        ("cancels", "Cancel requests sent to servers"),
+        ("timeouts", "Clients that waited in vain for a server connection"),
+    ):
+        yield CounterMetricFamily(f"partywall_server_{name}", what, value=getattr(pools.counters, name))
+
+
+def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
+    lookups = CounterMetricFamily(
+        "partywall_plan_cache_lookups", "Lookups in the plan cache by result", labels=["database", "result"]
+    )
+    entries = GaugeMetricFamily("partywall_plan_cache_entries", "Plans kept", labels=["database"])
+    size = GaugeMetricFamily("partywall_plan_cache_bytes", "Bytes of plans kept", labels=["database"])
+    evictions = CounterMetricFamily("partywall_plan_cache_evictions", "Plans thrown out for room", labels=["database"])
+    version = GaugeMetricFamily("partywall_catalog_version", "Grows with every change of the schema", labels=["database"])
+    failures = CounterMetricFamily("partywall_catalog_failures", "Looks at the schema that failed", labels=["database"])
+    for name, one in databases.items():
+        plans = one.plans
+        for result, count in (("l1", plans.hits_l1), ("l2", plans.hits_l2), ("miss", plans.misses)):
+            lookups.add_metric([name, result], count)
+        entries.add_metric([name], plans.entries)
+        size.add_metric([name], plans.bytes)
+        evictions.add_metric([name], plans.evictions)
+        version.add_metric([name], one.catalog.version)
+        failures.add_metric([name], one.catalog.failures)
+    yield from (lookups, entries, size, evictions, version, failures)

@@ -1,0 +1,1 @@
+"""What the process says: its log and the audit trail."""
