@@ -10,7 +10,9 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A statement, message or connection that is refused. `position` counts characters of the client's text from 1."""
+    """A statement, message or connection that is refused. `position` counts characters of the client's text from 1; whoever knows a
+    byte offset only gives `location`, and the planner, which has the text, the position.
+    """
 
     sqlstate = "XX000"
     severity = "ERROR"
@@ -22,6 +24,7 @@ class Refusal(Exception):
         detail: str | None = None,
         hint: str | None = None,
         position: int | None = None,
+        location: int | None = None,
         sqlstate: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -29,6 +32,7 @@ class Refusal(Exception):
         self.detail = detail
         self.hint = hint
         self.position = position
+        self.location = location
         if sqlstate is not None:
             self.sqlstate = sqlstate
 

@@ -49,8 +49,8 @@ class LogSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["json", "console"] = Field("json", description="json for machines, console for people")
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is logged")
+    format: Literal["json", "console"] = Field(default="json", description="json for machines, console for people")
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least level that is logged")
 
 
 class Settings(BaseSettings):
@@ -72,8 +72,8 @@ class Settings(BaseSettings):
         None, min_length=16, description="what unknown logins' salts are made of; the same for all processes of a service"
     )
     log: LogSettings = LogSettings()
-    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain for clients")
-    tls_key: Path | None = Field(None, description="PEM file of its private key")
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain for clients")
+    tls_key: Path | None = Field(default=None, description="PEM file of its private key")
     max_client_connections: int = Field(1000, ge=1, description="clients at a time")
     max_server_connections: int = Field(100, ge=1, description="connections to all servers together")
     login_timeout: float = Field(60.0, gt=0, description="seconds until a client must be logged in")

@@ -1,7 +1,7 @@
 -- A small web shop that several companies share: every table with a tenant_id belongs to tenants, row by row.
 -- Loaded by `partywall demo` into an empty database as its superuser. Nothing random: every run shows the same rows.
 CREATE ROLE shop_owner NOLOGIN;
-CREATE ROLE partywall_app LOGIN PASSWORD :'password';
+CREATE ROLE partywall_app LOGIN;
 
 CREATE TYPE order_status AS ENUM ('new', 'paid', 'shipped', 'cancelled');
 

@@ -37,4 +37,4 @@ def configure(form: Format = "json", level: str = "info", stream: TextIO | None 
 
 def get_logger(name: str) -> Any:
     """A logger that says where its lines come from."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(part=name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 from proxy.backend.state import BackendState
 from proxy.errors import ConnectionFailure
@@ -126,7 +126,7 @@ class ServerConnection(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
+        transport = cast("asyncio.Transport", transport)  # what create_connection makes, though uvloop's is no subclass
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -158,7 +158,7 @@ class _Cancel(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
+        transport = cast("asyncio.Transport", transport)  # what create_connection makes, though uvloop's is no subclass
         transport.write(self._request)
 
     def connection_lost(self, exc: Exception | None) -> None:

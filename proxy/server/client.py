@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import Any, assert_never, cast
 
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
+from proxy.server.port import ClientPort
 from proxy.server.services import AuditContext, Planning
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -44,9 +45,6 @@ from proxy.session.events import (
     TlsStarted,
 )
 from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
-
-if TYPE_CHECKING:
-    pass
 
 UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
 

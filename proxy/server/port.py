@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import InternalError, Refusal, TooManyConnections, UnknownDatabase
 from proxy.server.flow import Flow
@@ -21,6 +21,7 @@ from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
+    from proxy.server.cancel import Cancellable
     from proxy.server.listener import Listener
 
 GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
@@ -34,7 +35,7 @@ class ClientPort:
         self.services = services
         self.transport: asyncio.Transport | None = None
         self.flow: Flow | None = None
-        self.process_id, secret = listener.keys.register(self)
+        self.process_id, secret = listener.keys.register(cast("Cancellable", self))
         self.session = ClientSession(
             self,
             process_id=self.process_id,
@@ -102,7 +103,10 @@ class ClientPort:
         planning = self.planning
         if planning is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
-        return self.services.answer(fields, plan, planning.catalog, text)
+        grant = self.grant
+        if grant is None:
+            return {key: value for key, value in fields.items() if key in "SVCM"}
+        return self.services.answer(fields, plan, planning.catalog, grant.policy, text)
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""

@@ -16,7 +16,7 @@ from proxy.session.actions import Audit
 from proxy.session.counters import Counters
 from proxy.session.ports import Lease
 from proxy.sql.plan import Forward, PlanContext, Planned
-from proxy.tenancy.policy import Grant, Login
+from proxy.tenancy.policy import Grant, Login, Policy
 
 
 class Rules(Protocol):
@@ -134,7 +134,7 @@ class Services:
     audit: Callable[[Audit, AuditContext], None]
     log: Log
     fill: Callable[[Forward, Grant, tuple[bytes, ...]], bytes]
-    answer: Callable[[dict[str, str], Forward | None, Catalog, bytes], dict[str, str]]
+    answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes], dict[str, str]]
     allowed_setting: Callable[[str, str], bool]
     verifier: Callable[[Login], Verifier]  # parsed and kept
     mock_verifier: Callable[[str], Verifier]

@@ -62,7 +62,8 @@ class Items:
             raise FeatureNotSupported(f'cross-database references are not implemented: "{full}"')
         visible = self._world.relation(schema, name)
         if visible is None:
-            raise UndefinedTable(f'relation "{name if schema is None else schema + "." + name}" does not exist')
+            full = name if schema is None else f"{schema}.{name}"
+            raise UndefinedTable(f'relation "{full}" does not exist', location=body.get("location", 0))
         relation = visible.relation
         is_view = relation.kind == "v" or visible.access == "view"
         item, source = self.plain("view" if is_view else "table", wrapped, body, level, place, ())

@@ -112,7 +112,6 @@ class Forward:
     rules: tuple[str, ...] = ()
     # client byte offset <-> rendered byte offset pairs (rendered, client), ascending by rendered; for error positions
     positions: tuple[tuple[int, int], ...] = ()
-    relations: tuple[str, ...] = ()  # own relations read or written, for error answers
 
 
 class AnswerKind(enum.Enum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from proxy.catalog.model import Catalog, Column, Function, Relation
 from proxy.tenancy.policy import Policy, RelationRule
@@ -67,6 +67,7 @@ class World:
         self._search_path = tuple(search_path)
         self._seen: dict[tuple[str, str], Visible | None] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self.confined_catalogs: dict[tuple[str, str], Any] = {}  # sub-selects of catalog relations, made once (catalogs.py)
 
     @property
     def policy(self) -> Policy:

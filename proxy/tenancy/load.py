@@ -237,7 +237,7 @@ class _Assembly:
             policy=_policy(rules, limits, read_only),
             keys={name: str(value) for name, value in keys.items()},
             limits=limits,
-            settings={**self.defaults.settings, **model.settings},
+            settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
         )
 

@@ -123,8 +123,8 @@ class Functions(Strict):
 class Quotas(Strict):
     """Limits of one tenant; None: what the defaults say."""
 
-    connections: int | None = Field(None, ge=1)
-    server_connections: int | None = Field(None, ge=1)
+    connections: int | None = Field(default=None, ge=1)
+    server_connections: int | None = Field(default=None, ge=1)
     statement_size: Size | None = None
     statement_timeout: Duration | None = None
     transaction_timeout: Duration | None = None
@@ -212,7 +212,7 @@ class Tenant(Strict):
     keys: dict[Name, Value] | None = None
     databases: list[Name] = Field(min_length=1)
     isolation: Literal["row", "schema", "rls", "database"] | None = None
-    schema_name: Name | None = Field(None, alias="schema")
+    schema_name: Name | None = Field(default=None, alias="schema")
     server_login: Name | None = None
     server: str | None = None
     logins: dict[Name, LoginModel] = {}

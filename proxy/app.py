@@ -1,0 +1,195 @@
+"""The composition root: the only file that builds services and hands them to each other.
+
+`serve` is the life of one proxy process: rules, catalogs, pools, listener, the operator's HTTP door, then signals until the end.
+Nothing listens before the rules are whole and every database's role and catalog were checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from proxy.admin.http import AdminServer
+from proxy.admin.metrics import Sources
+from proxy.auth.scram import Verifier, mock_verifier, parse_verifier
+from proxy.errors import ConfigurationError
+from proxy.fleet.databases import Databases
+from proxy.fleet.planning import PlannerProcesses
+from proxy.observe.audit import AuditLog
+from proxy.observe.log import configure, get_logger
+from proxy.pool.pools import Pools
+from proxy.server.lifecycle import Lifecycle
+from proxy.server.listener import Listener
+from proxy.server.services import AuditContext, Options, Services
+from proxy.server.tls import server_context
+from proxy.session.actions import Audit
+from proxy.session.counters import Counters
+from proxy.settings import Settings
+from proxy.sql.answers import answer
+from proxy.sql.plan import Forward
+from proxy.sql.render import fill
+from proxy.sql.settings import allowed_setting
+from proxy.tenancy.load import load
+from proxy.tenancy.policy import Grant, Login
+from proxy.tenancy.rulebook import RuleBook
+
+NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
+PARSED_VERIFIERS = 10_000
+# Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a planner
+# process that dies takes nobody with it.
+RECURSION_LIMIT = 20_000
+
+
+@dataclass(slots=True)
+class App:
+    """One proxy process, and what its parts share."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    book: RuleBook
+    databases: Databases
+    pools: Pools
+    listener: Listener = field(init=False)
+    counters: dict[str, Counters] = field(default_factory=dict)
+    reload_failed: bool = False
+
+    def counters_of(self, tenant: str) -> Counters:
+        """The counters of a tenant; they outlive reloads."""
+        found = self.counters.get(tenant)
+        if found is None:
+            found = self.counters[tenant] = Counters()
+        return found
+
+    async def reload(self) -> None:
+        """Takes the rules anew, whole or not at all."""
+        log = get_logger("rules")
+        try:
+            book = await asyncio.to_thread(load, self.settings.rules, self.environ, self.book.generation + 1)
+            await self.databases.reconcile(book.grants.values())
+        except ConfigurationError as error:
+            self.reload_failed = True
+            log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
+            return
+        self.reload_failed = False
+        self.book = book
+        log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
+
+
+async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Serves until a signal ends it. True when every session ended by itself. ConfigurationError, OSError before it listens."""
+    configure(settings.log.format, settings.log.level)
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+    log = get_logger("proxy")
+    book = load(settings.rules, environ, 1)
+    processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
+    databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
+    pools = Pools(settings.max_server_connections)
+    app = App(settings, environ, book, databases, pools)
+    admin: AdminServer | None = None
+    try:
+        await databases.reconcile(book.grants.values())
+        app.listener = Listener(_services(app))
+        lifecycle = Lifecycle(app.listener, app.reload, log)
+        admin = AdminServer(_sources(app))
+        admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+        port = await app.listener.start(settings.listen.host, settings.listen.port)
+        lifecycle.install()
+        log.info(
+            "serving",
+            listen=f"{settings.listen.host}:{port}",
+            admin=f"{settings.admin_listen.host}:{admin_port}",
+            databases=sorted(book.databases),
+            tenants=len(book.tenants),
+        )
+        try:
+            return await lifecycle.run()
+        finally:
+            lifecycle.uninstall()
+    finally:
+        await pools.close(1.0)
+        await databases.close()
+        if admin is not None:
+            await admin.close()
+
+
+def _services(app: App) -> Services:
+    settings = app.settings
+    audit_log = AuditLog(get_logger("audit"))
+    secret = _secret(settings)
+    parsed = lru_cache(PARSED_VERIFIERS)(parse_verifier)
+
+    def audit(refusal: Audit, context: AuditContext) -> None:
+        audit_log.write(
+            refusal.decision,
+            refusal.text,
+            tenant=context.tenant,
+            login=context.login,
+            database=context.database,
+            peer=context.peer,
+            application_name=context.application_name,
+        )
+
+    def verifier(login: Login) -> Verifier:
+        return parsed(login.verifiers[0])
+
+    def filled(plan: Forward, grant: Grant, literals: tuple[bytes, ...]) -> bytes:
+        return fill(plan.template, grant.keys, literals)
+
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = server_context(settings.tls_certificate, settings.tls_key)
+    return Services(
+        rules=lambda: app.book,
+        planning=app.databases.of,
+        pools=app.pools,
+        counters=app.counters_of,
+        audit=audit,
+        log=get_logger("server"),
+        fill=filled,
+        answer=answer,
+        allowed_setting=allowed_setting,
+        verifier=verifier,
+        mock_verifier=lambda name: mock_verifier(secret, name),
+        nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
+        secret_key=lambda: secrets.token_bytes(4),
+        clock=time.monotonic,
+        tls=tls,
+        options=Options(
+            max_client_connections=settings.max_client_connections,
+            login_timeout=settings.login_timeout,
+            drain_timeout=settings.drain_timeout,
+            plan_inline_bytes=settings.plan_inline_bytes,
+        ),
+    )
+
+
+def _sources(app: App) -> Sources:
+    return Sources(
+        traffic=lambda: {tenant: one.statistics() for tenant, one in app.counters.items()},
+        pools=app.pools.statistics,
+        databases=lambda: app.databases.statistics(),
+        generation=lambda: app.book.generation,
+        reload_failed=lambda: app.reload_failed,
+        unready=lambda: "draining" if app.listener.draining else None,
+    )
+
+
+def _secret(settings: Settings) -> bytes:
+    """What unknown logins' salts are made of: stable over restarts, so that asking twice tells nothing."""
+    if settings.secret is not None:
+        return settings.secret.get_secret_value().encode()
+    path: Path = settings.state_directory / "secret"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        settings.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_bytes(secrets.token_bytes(32))
+        return path.read_bytes()

@@ -1,0 +1,32 @@
+"""The command line: one file per command, each a function that Typer calls.
+
+Commands read settings, call the parts below and print; they hold no logic of their own. Exit status: 0 done, 1 refused with
+the reasons on standard error, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from proxy.cli.check import check
+from proxy.cli.demo import demo
+from proxy.cli.explain import explain
+from proxy.cli.hash_password import hash_password
+from proxy.cli.schema import schema
+from proxy.cli.serve import serve
+
+application = typer.Typer(
+    name="partywall",
+    help="Tenants in one PostgreSQL database, one ordinary DSN each, and none can see another.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, serve, check, explain, schema):
+    application.command()(command)
+application.command("hash-password")(hash_password)
+
+
+def program() -> None:
+    """Runs the command line."""
+    application(prog_name="partywall")

@@ -1,0 +1,60 @@
+"""`partywall check`: are these rule files right? With --online, also against the servers they name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy.catalog.connect import connect
+from proxy.catalog.facts import Finding, check_facts
+from proxy.catalog.introspect import introspect
+from proxy.catalog.watch import FAILURES
+from proxy.cli.report import reported
+from proxy.sql.world import World
+from proxy.tenancy.load import load
+from proxy.tenancy.policy import Grant
+
+
+def check(
+    rules: Annotated[Path, typer.Argument(help="The folder of rule files.")] = Path("rules"),
+    online: Annotated[bool, typer.Option("--online", help="Also ask the servers that the rules name.")] = False,
+) -> None:
+    """Validate rule files: every mistake at once, with file and line."""
+    with reported():
+        book = load(rules, os.environ, 1)
+    typer.echo(f"{len(book.databases)} databases, {len(book.tenants)} tenants, {len(book.logins)} logins: no mistakes")
+    if online and not asyncio.run(_check_servers(list(book.grants.values()))):
+        raise typer.Exit(1)
+
+
+async def _check_servers(grants: list[Grant]) -> bool:
+    """Prints what the servers' facts and catalogs say; False when something must not be served."""
+    sound = True
+    by_place = {(grant.server, grant.credentials, grant.policy.policy_class): grant for grant in grants}
+    for grant in by_place.values():
+        try:
+            connection = await connect(grant.server, grant.credentials)
+        except FAILURES as error:
+            typer.echo(f"{grant.database}: {error}", err=True)
+            sound = False
+            continue
+        try:
+            findings = await check_facts(connection, grant.server)
+            catalog = await introspect(connection, 1)
+        finally:
+            await connection.close()
+        for finding in findings:
+            typer.echo(_line(grant, finding), err=True)
+            sound = sound and finding.severity != "critical"
+        reasons = World(grant.policy, catalog).hidden_reasons
+        for (schema, name), why in sorted(reasons.items()):
+            typer.echo(f"{grant.database}: {schema}.{name} is hidden: {why}", err=True)
+    return sound
+
+
+def _line(grant: Grant, finding: Finding) -> str:
+    return f"{grant.database}: {finding.severity}: {finding.text}. Remedy: {finding.remedy}"

@@ -1,0 +1,158 @@
+"""Databases: for each server and database that the rules name, its catalog, its planner and the processes behind it.
+
+`reconcile` follows the rules: what is new is opened and checked before anything is given up, so that a reload that fails changes
+nothing. A long text is planned in one process only, however many clients send it (single flight). Decides nothing about SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proxy.catalog.model import Catalog
+from proxy.catalog.watch import FAILURES, CatalogWatch, WatchStatistics
+from proxy.errors import CannotConnectNow, ConfigurationError
+from proxy.fleet.planning import PlannerProcesses
+from proxy.sql.plan import CacheStatistics, PlanContext, Planned
+from proxy.sql.planner import Planner
+from proxy.tenancy.policy import Credentials, Grant, Server
+
+Place = tuple[Server, Credentials]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatistics:
+    """One database: what its plan cache and its catalog watch count."""
+
+    name: str
+    plans: CacheStatistics
+    catalog: WatchStatistics
+
+
+@dataclass(slots=True, eq=False)
+class Database:
+    """One database as clients' connections use it (server.services.Planning)."""
+
+    name: str
+    watch: CatalogWatch
+    planner: Planner
+    processes: PlannerProcesses
+    flights: dict[object, asyncio.Future[Planned]] = field(default_factory=dict)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The present picture."""
+        return self.planner.catalog
+
+    def lookup(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned | None:
+        """The plans of a text that was planned before."""
+        return self.planner.lookup(text, context, parameter_types, extended)
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """Plans at once."""
+        return self.planner.plan(text, context, parameter_types, extended)
+
+    async def wait_plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """Plans in a planner process. Refusal when it takes too long or the process fails."""
+        types = tuple(parameter_types)
+        key = (text, context.identity, context.catalog_version, types, extended)
+        flight = self.flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended))
+            self.flights[key] = flight
+            flight.add_done_callback(lambda _: self.flights.pop(key, None))
+        return await asyncio.shield(flight)  # who stops waiting does not stop the others' planning
+
+    async def _plan_elsewhere(
+        self, text: bytes, context: PlanContext, types: tuple[int, ...], extended: bool
+    ) -> Planned:
+        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended)
+        self.planner.remember(text, context, types, extended, planned)
+        return planned
+
+    async def refresh(self) -> bool:
+        """Looks at the database again; True when its catalog changed."""
+        before = self.catalog.version
+        return (await self.watch.refresh()).version != before
+
+    def statistics(self) -> DatabaseStatistics:
+        """A snapshot."""
+        return DatabaseStatistics(self.name, self.planner.statistics(), self.watch.statistics())
+
+    async def close(self) -> None:
+        """Ends the watch and what is being planned."""
+        flights = list(self.flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        await self.watch.close()
+
+
+class Databases:
+    """Every database of the rule book in force. Sizes in bytes, times in seconds."""
+
+    def __init__(self, cache_bytes: int, refresh_interval: float, processes: PlannerProcesses) -> None:
+        self._cache_bytes = cache_bytes
+        self._interval = refresh_interval
+        self._processes = processes
+        self._open: dict[Place, Database] = {}
+
+    def of(self, grant: Grant) -> Database:
+        """The database of a grant. CannotConnectNow (57P03) when it is not open."""
+        found = self._open.get((grant.server, grant.credentials))
+        if found is None:
+            raise CannotConnectNow("the database system is starting up")
+        return found
+
+    async def reconcile(self, grants: Iterable[Grant]) -> None:
+        """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing has changed."""
+        wanted = {(grant.server, grant.credentials): grant.database for grant in grants}
+        missing = [place for place in wanted if place not in self._open]
+        opened = await asyncio.gather(*(self._start(place, wanted[place]) for place in missing), return_exceptions=True)
+        failed = [one for one in opened if isinstance(one, BaseException)]
+        if failed:
+            await asyncio.gather(*(one.close() for one in opened if isinstance(one, Database)))
+            problems = [line for one in failed for line in _problems(one)]
+            raise ConfigurationError(problems)
+        new = {place: one for place, one in zip(missing, opened, strict=True) if isinstance(one, Database)}
+        left = [one for place, one in self._open.items() if place not in wanted]
+        self._open = {**{place: one for place, one in self._open.items() if place in wanted}, **new}
+        await asyncio.gather(*(one.close() for one in left))
+
+    async def _start(self, place: Place, name: str) -> Database:
+        server, credentials = place
+        watch = CatalogWatch(server, credentials, interval=self._interval)
+        try:
+            catalog = await watch.start()
+        except FAILURES as error:
+            raise ConfigurationError([f"database {name}: {error}"]) from error
+        critical = [one for one in watch.findings if one.severity == "critical"]
+        if critical:
+            await watch.close()
+            raise ConfigurationError([f"database {name}: {one.text}. Remedy: {one.remedy}" for one in critical])
+        planner = Planner(catalog, self._cache_bytes)
+        watch.subscribe(planner.replace_catalog)
+        return Database(f"{server.role}@{server.host}:{server.port}/{server.database}", watch, planner, self._processes)
+
+    def statistics(self) -> Mapping[str, DatabaseStatistics]:
+        """Snapshots by name."""
+        return {one.name: one.statistics() for one in self._open.values()}
+
+    async def close(self) -> None:
+        """Closes all of them and the planner processes."""
+        every, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(one.close() for one in every))
+        await self._processes.close()
+
+
+def _problems(error: BaseException) -> list[str]:
+    if isinstance(error, ConfigurationError):
+        return error.problems
+    raise error

@@ -1,0 +1,109 @@
+"""PlannerProcesses: statements too long to be planned on the event loop are planned by child processes.
+
+A process plans one text at a time; one that is still at it after `timeout` seconds is killed and replaced, and the statement is refused
+with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process. When no process
+can be had, the statement is refused, never planned on the loop and never forwarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+
+from proxy.catalog.model import Catalog
+from proxy.errors import InternalError, StatementTooComplex
+from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.sql.plan import PlanContext, Planned
+
+HINT = "Send the statement in smaller parts, or raise plan_timeout."
+
+
+@dataclass(slots=True, eq=False)
+class _Child:
+    process: asyncio.subprocess.Process
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+class PlannerProcesses:
+    """At most `count` planner processes, started when first needed."""
+
+    def __init__(self, count: int, timeout: float) -> None:
+        self._slots = asyncio.Semaphore(count)
+        self._timeout = timeout
+        self._idle: list[_Child] = []
+        self._all: set[_Child] = set()
+        self.planned = 0
+        self.killed = 0
+
+    async def plan(
+        self,
+        database: str,
+        catalog: Catalog,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: tuple[int, ...],
+        extended: bool,
+    ) -> Planned:
+        """Plans elsewhere. StatementTooComplex after the timeout; InternalError when the child failed."""
+        async with self._slots:
+            child = self._idle.pop() if self._idle else await self._start()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    if child.versions.get(database) != catalog.version:
+                        await self._send(child, encode(TakeCatalog(database, catalog)))
+                        child.versions[database] = catalog.version
+                    await self._send(child, encode(PlanText(database, text, context, parameter_types, extended)))
+                    answer = await self._receive(child)
+            except TimeoutError:
+                self.killed += 1
+                await self._end(child)
+                raise StatementTooComplex("statement is too complex to be planned in time", hint=HINT) from None
+            except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+                await self._end(child)
+                raise InternalError("planner process ended") from error
+            except BaseException:
+                await self._end(child)  # cancelled in the middle of a frame: the pipe is out of step
+                raise
+            self._idle.append(child)
+        if answer.planned is None:
+            raise InternalError(f"planner process failed: {answer.problem}")
+        self.planned += 1
+        return answer.planned
+
+    async def close(self) -> None:
+        """Ends every process."""
+        self._idle.clear()
+        for child in list(self._all):
+            await self._end(child)
+
+    async def _start(self) -> _Child:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "proxy.fleet.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        child = _Child(process)
+        self._all.add(child)
+        return child
+
+    async def _end(self, child: _Child) -> None:
+        self._all.discard(child)
+        if child.process.returncode is None:
+            child.process.kill()
+        await child.process.wait()
+
+    async def _send(self, child: _Child, frame: bytes) -> None:
+        assert child.process.stdin is not None
+        child.process.stdin.write(frame)
+        await child.process.stdin.drain()
+
+    async def _receive(self, child: _Child) -> PlannedText:
+        assert child.process.stdout is not None
+        (length,) = HEADER.unpack(await child.process.stdout.readexactly(HEADER.size))
+        answer = decode(await child.process.stdout.readexactly(length))
+        if not isinstance(answer, PlannedText):
+            raise EOFError("a planner process answered something else")
+        return answer

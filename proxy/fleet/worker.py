@@ -1,0 +1,40 @@
+"""A planner process: reads frames on standard input, answers on standard output, ends at end of file.
+
+It runs the same pure planner as the proxy, without a cache worth naming: what it plans is remembered by the proxy. It holds no
+secret: neither keys nor verifiers nor passwords reach it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import BinaryIO
+
+from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.sql.planner import Planner
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answers until the pipe ends."""
+    planners: dict[str, Planner] = {}
+    while len(header := source.read(HEADER.size)) == HEADER.size:
+        message = decode(source.read(HEADER.unpack(header)[0]))
+        if isinstance(message, TakeCatalog):
+            planners[message.database] = Planner(message.catalog, 0)
+        elif isinstance(message, PlanText):
+            sink.write(encode(_plan(planners, message)))
+            sink.flush()
+
+
+def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
+    try:
+        planner = planners[message.database]
+        return PlannedText(planner.compute(message.text, message.context, message.parameter_types, message.extended))
+    except Exception:  # the parent logs it and refuses the statement; this process goes on
+        return PlannedText(None, traceback.format_exc())
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's business; it closes our pipe
+    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,76 @@
+"""What a client may see of the server's ErrorResponse and NoticeResponse: the fields a private database would send, and no more.
+
+Pure. DETAIL is kept unless it could tell of another tenant's row: of a unique or exclusion violation only where the constraint's key holds
+the tenant column, of a foreign key only where it carries it on both sides. Internal query text and positions of rewritten text are never
+shown. Source: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.catalog.model import Catalog, ForeignKey, Relation
+from proxy.sql.plan import Forward
+from proxy.tenancy.policy import Policy
+
+HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent, not of the client's
+UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01", "23503"
+
+
+def answer(
+    fields: Mapping[str, str], plan: Forward | None, catalog: Catalog, policy: Policy, text: bytes
+) -> dict[str, str]:
+    """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not known."""
+    shown = {name: value for name, value in fields.items() if name not in HIDDEN}
+    if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
+        del shown["D"]
+    return shown
+
+
+def _own_detail(fields: Mapping[str, str], catalog: Catalog, policy: Policy) -> bool:
+    """Does the DETAIL of this constraint violation speak of the tenant's own rows only?"""
+    relation = catalog.relations.get((fields.get("s", ""), fields.get("t", "")))
+    if relation is None:
+        return False
+    code, name = fields["C"], fields.get("n", "")
+    if code in {UNIQUE_VIOLATION, EXCLUSION_VIOLATION}:
+        number = _tenant_column(relation, catalog, policy)
+        return any(number in key.columns for key in relation.keys if key.name == name)
+    if code == FOREIGN_KEY_VIOLATION:
+        return any(_carries(owner, key, catalog, policy) for owner, key in _foreign_keys(name, relation, catalog))
+    return True  # NOT NULL and CHECK print the failing row, which is the client's own
+
+
+def _tenant_column(relation: Relation, catalog: Catalog, policy: Policy) -> int | None:
+    """The attnum of the column that confines a relation; None where there is none."""
+    rule = policy.relations.get((relation.schema, relation.name))
+    name = rule.tenant_column if rule is not None and rule.tenant_column is not None else policy.tenant_column
+    column = relation.column(name)
+    if column is not None:
+        return column.number
+    for parent in relation.parents:
+        above = catalog.relations_by_oid.get(parent)
+        rule = None if above is None else policy.relations.get((above.schema, above.name))
+        column = None if rule is None or rule.tenant_column is None else relation.column(rule.tenant_column)
+        if column is not None:
+            return column.number
+    return None
+
+
+def _carries(owner: Relation, key: ForeignKey, catalog: Catalog, policy: Policy) -> bool:
+    """Does a foreign key carry the tenant column on both sides, or lead to a relation without one?"""
+    referenced = catalog.relations_by_oid.get(key.references)
+    if referenced is None:
+        return False
+    there, here = _tenant_column(referenced, catalog, policy), _tenant_column(owner, catalog, policy)
+    return there is None or any((here, there) == pair for pair in zip(key.columns, key.referenced_columns, strict=True))
+
+
+def _foreign_keys(name: str, relation: Relation, catalog: Catalog) -> list[tuple[Relation, ForeignKey]]:
+    """The constraint of that name on the relation, or on one that references it: the server names either."""
+    return [
+        (one, key)
+        for one in catalog.relations.values()
+        for key in one.foreign_keys
+        if key.name == name and (one.oid == relation.oid or key.references == relation.oid)
+    ]

@@ -1,0 +1,163 @@
+"""Catalog relations as a tenant sees them: each becomes a sub-select that shows what policy shows, and no statistics.
+
+The rows and masks are data (data/catalogs.json); a relation that is not in it, or that has a column the data does not know, does not
+exist. OFFSET 0 keeps the client's conditions above the filter. verify reads the same data with code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from proxy.errors import UndefinedTable
+from proxy.sql.parse import parse
+from proxy.sql.world import SYSTEM_SCHEMAS, World
+
+Node = dict[str, Any]
+
+
+@cache
+def rules() -> Mapping[str, Any]:
+    """data/catalogs.json."""
+    found: Mapping[str, Any] = orjson.loads(files("proxy.sql.data").joinpath("catalogs.json").read_bytes())
+    return found
+
+
+def confine_catalogs(tree: Node, world: World) -> tuple[Node, bool]:
+    """A tree in which every catalog relation is a confined sub-select, and whether there was one. The input is not changed.
+
+    UndefinedTable for a catalog relation that a tenant may not see.
+    """
+    walk = _Walk(world)
+    confined = walk.query(tree, frozenset())
+    return confined, walk.touched
+
+
+class _Walk:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.touched = False
+
+    def query(self, node: Any, ctes: frozenset[str]) -> Any:
+        """A copy of anything below a statement; `ctes` are the WITH names visible here."""
+        if isinstance(node, list):
+            return [self.query(one, ctes) for one in node]
+        if not isinstance(node, dict):
+            return node
+        if "RangeVar" in node and set(node) == {"RangeVar"}:
+            return self._range(node, ctes)
+        found = {}
+        inner = ctes
+        clause = node.get("withClause")
+        if clause is not None:
+            found["withClause"], inner = self._with(clause, ctes)
+        for name, value in node.items():
+            if name != "withClause":
+                found[name] = self.query(value, inner)
+        return found
+
+    def _with(self, clause: Node, ctes: frozenset[str]) -> tuple[Node, frozenset[str]]:
+        items = clause.get("ctes", [])
+        names = [one["CommonTableExpr"].get("ctename", "") for one in items]
+        recursive = clause.get("recursive", False)
+        seen = ctes | frozenset(names) if recursive else ctes
+        done = []
+        for name, one in zip(names, items, strict=True):
+            done.append(self.query(one, seen))
+            seen |= {name}
+        return {**clause, "ctes": done}, seen
+
+    def _range(self, node: Node, ctes: frozenset[str]) -> Node:
+        body = node["RangeVar"]
+        schema, name = body.get("schemaname"), body.get("relname", "")
+        if schema is None and name in ctes:
+            return node
+        visible = self._world.relation(schema, name)
+        if visible is None or visible.access != "catalog":
+            if schema in SYSTEM_SCHEMAS:
+                raise UndefinedTable(f'relation "{schema}.{name}" does not exist', location=body.get("location", 0))
+            return node
+        select = _select(self._world, visible.relation.schema, visible.relation.name)
+        if select is None:
+            full = name if schema is None else f"{schema}.{name}"
+            raise UndefinedTable(f'relation "{full}" does not exist', location=body.get("location", 0))
+        self.touched = True
+        alias = body.get("alias") or {"aliasname": name}
+        return {"RangeSubselect": {"subquery": select, "alias": alias}}
+
+
+def _select(world: World, schema: str, name: str) -> Node | None:
+    """The sub-select of one catalog relation; None where a tenant may not see it."""
+    key = (schema, name)
+    found = world.confined_catalogs
+    if key not in found:
+        text = confined_text(world, schema, name)
+        if text is None:
+            found[key] = None
+        else:
+            (statement,) = parse(text.encode(), size_limit=1 << 24, server_major=world.catalog.major)
+            found[key] = _without_locations(statement.tree)
+    select: Node | None = found[key]
+    return select
+
+
+def confined_text(world: World, schema: str, name: str) -> str | None:
+    """The sub-select as SQL."""
+    rule = rules().get(f"{schema}.{name}")
+    relation = world.catalog.relations.get((schema, name))
+    if rule is None or relation is None:
+        return None
+    known = rule["columns"]
+    if any(column.name not in known for column in relation.columns):
+        return None
+    columns = [f"{known[one.name]} AS {_quoted(one.name)}" if known[one.name] else _quoted(one.name) for one in relation.columns]
+    where = f" WHERE {rule['where']}" if rule["where"] else ""
+    text = f"SELECT {', '.join(columns)} FROM {_quoted(schema)}.{_quoted(name)}{where} OFFSET 0"
+    for placeholder, value in _placeholders(world).items():
+        text = text.replace(f"{{{placeholder}}}", value)
+    return text
+
+
+def _placeholders(world: World) -> dict[str, str]:
+    shown = []
+    schemas = set(world.search_path)
+    for (schema, name), relation in world.catalog.relations.items():
+        if schema in SYSTEM_SCHEMAS:
+            continue
+        if relation.kind == "S":
+            visible = (schema, name) in world.policy.sequences
+        else:
+            visible = world.relation(schema, name) is not None
+        if visible:
+            shown.append(relation.oid)
+            schemas.add(schema)
+    functions = [
+        one.oid
+        for many in world.catalog.functions.values()
+        for one in many
+        if one.schema != "pg_catalog" and any((rule.schema, rule.name) == (one.schema, one.name) for rule in world.policy.functions)
+    ]
+    names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
+    return {
+        "relations": f"'{{{','.join(map(str, sorted(shown)))}}}'::pg_catalog.oid[]",
+        "functions": f"'{{{','.join(map(str, sorted(functions)))}}}'::pg_catalog.oid[]",
+        "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
+        "database": "'" + world.catalog.database.replace("'", "''") + "'",
+    }
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _without_locations(node: Any) -> Any:
+    """A parsed tree whose constants and columns point at nothing in the client's text."""
+    if isinstance(node, list):
+        return [_without_locations(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {name: _without_locations(value) for name, value in node.items() if name not in {"location", "list_start", "list_end"}}

@@ -1,0 +1,350 @@
+"""What a statement is, what it does to the session, and whether its kind may be used at all: a total table over statement nodes.
+
+A kind that is not in the table is refused. Verbs that a tenant may not use are 42501, what this version does not plan yet is 0A000; both
+with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are session commands in disguise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
+from proxy.sql.parse import Statement
+from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Effects, SettingEffect, StatementKind, TransactionVerb
+from proxy.sql.settings import PINNED, allowed_setting, pinned_value, settable, showable
+
+Node = dict[str, Any]
+MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
+SET_HINT = "Only settings that do not change what a statement may see can be set."
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """tree: what is planned, mostly the client's; answer: the whole plan when the proxy replies itself."""
+
+    kind: StatementKind
+    tree: Node
+    effects: Effects = NO_EFFECTS
+    answer: Answer | None = None
+
+
+def classify(statement: Statement) -> Classified:
+    """The kind, or a Refusal."""
+    ((name, body),) = statement.tree.items()
+    handler = HANDLERS.get(name)
+    if handler is not None:
+        return handler(statement.tree, body)
+    refused = LATER.get(name)
+    if refused is not None:
+        raise FeatureNotSupported(f"{refused[0]} is not supported yet", hint=refused[1])
+    what, hint = FORBIDDEN.get(name, ("use this statement", MIGRATE))
+    raise InsufficientPrivilege(f"permission denied to {what}", hint=hint)
+
+
+def kind_of(statement: Statement) -> StatementKind:
+    """The kind for metrics, also of what is refused."""
+    return KINDS.get(next(iter(statement.tree)), StatementKind.DDL)
+
+
+# ---------------------------------------------------------------------------------------------- queries
+
+
+def _select(tree: Node, body: Node) -> Classified:
+    into = next(_bodies(body, "intoClause"), None)
+    if into is not None:
+        raise FeatureNotSupported("SELECT INTO is not supported yet", hint="Use INSERT ... SELECT into a table of your own.")
+    call = only_call(body)
+    if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
+        answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
+        return Classified(StatementKind.SELECT, tree, answer=answer)
+    setting = setting_call(tree)
+    if setting is not None:
+        return Classified(StatementKind.SELECT, tree, Effects(settings=(setting,)))
+    writes = next(_bodies(body, "lockingClause"), None) is not None or _modifies(body)
+    return Classified(StatementKind.SELECT, tree, Effects(writes=True) if writes else NO_EFFECTS)
+
+
+def _dml(kind: StatementKind) -> Callable[[Node, Node], Classified]:
+    return lambda tree, body: Classified(kind, tree, Effects(writes=True))
+
+
+def only_call(select: Node) -> Node | None:
+    """The function call of SELECT f(…) without any other clause, or None."""
+    if set(select) - {"targetList", "limitOption", "op"} or len(select.get("targetList", ())) != 1:
+        return None
+    value = select["targetList"][0].get("ResTarget", {}).get("val", {})
+    call: Node | None = value.get("FuncCall")
+    if call is None or set(call) - {"funcname", "args", "funcformat", "location"}:
+        return None
+    return call
+
+
+def setting_call(tree: Node) -> SettingEffect | None:
+    """What SELECT set_config('name', 'value', bool) sets, when it stands alone and all is constant; a Refusal when it may not be."""
+    call = only_call(tree.get("SelectStmt", {"sortClause": 1}))
+    if call is None or _function(call) != "set_config" or len(call.get("args", ())) != 3:
+        return None
+    name, value, local = (_constant(one) for one in call["args"])
+    if not isinstance(name, str) or not isinstance(value, str) or not isinstance(local, bool):
+        return None
+    if name.lower() in PINNED or not allowed_setting(name, value):
+        raise _denied(name)
+    return SettingEffect(name.lower(), _quoted(value), local)
+
+
+def _function(call: Node) -> str | None:
+    names = [part["String"].get("sval", "") for part in call.get("funcname", ())]
+    return names[-1] if names[:-1] in ([], ["pg_catalog"]) else None
+
+
+def _label(select: Node, otherwise: str) -> str:
+    return str(select["targetList"][0]["ResTarget"].get("name", otherwise))
+
+
+def _bodies(node: Any, name: str) -> Iterator[Any]:
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            if name in one:
+                yield one[name]
+            stack.extend(one.values())
+        elif isinstance(one, list):
+            stack.extend(one)
+
+
+def _modifies(node: Any) -> bool:
+    return any(next(_bodies(node, name), None) is not None for name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+
+
+# ---------------------------------------------------------------------------------------------- transactions
+
+VERBS = {
+    "TRANS_STMT_BEGIN": TransactionVerb.BEGIN,
+    "TRANS_STMT_START": TransactionVerb.BEGIN,
+    "TRANS_STMT_COMMIT": TransactionVerb.COMMIT,
+    "TRANS_STMT_ROLLBACK": TransactionVerb.ROLLBACK,
+    "TRANS_STMT_SAVEPOINT": TransactionVerb.SAVEPOINT,
+    "TRANS_STMT_RELEASE": TransactionVerb.RELEASE,
+    "TRANS_STMT_ROLLBACK_TO": TransactionVerb.ROLLBACK_TO,
+}
+CHARACTERISTICS = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
+
+
+def _transaction(tree: Node, body: Node) -> Classified:
+    verb = VERBS.get(body.get("kind", ""))
+    if verb is None:
+        raise InsufficientPrivilege(
+            "permission denied to use prepared transactions", hint="Use COMMIT: two-phase transactions are everybody's."
+        )
+    for one in body.get("options", ()):
+        if one["DefElem"]["defname"] not in CHARACTERISTICS:
+            raise FeatureNotSupported("this transaction option is not supported")
+    effects = Effects(transaction=verb, savepoint=body.get("savepoint_name"), chain=bool(body.get("chain", False)))
+    return Classified(StatementKind.TRANSACTION, tree, effects)
+
+
+def _constraints(tree: Node, body: Node) -> Classified:
+    if body.get("constraints"):
+        raise FeatureNotSupported(
+            "SET CONSTRAINTS by name is not supported yet", hint="SET CONSTRAINTS ALL defers or checks all of them."
+        )
+    return Classified(StatementKind.SETTING, tree)
+
+
+# ---------------------------------------------------------------------------------------------- settings
+
+
+def _set(tree: Node, body: Node) -> Classified:
+    kind, name = body.get("kind"), body.get("name", "")
+    local = bool(body.get("is_local", False))
+    if kind == "VAR_RESET_ALL":
+        return _answered(StatementKind.SETTING, tree, AnswerKind.RESET_ALL)
+    if kind == "VAR_SET_MULTI":
+        return _characteristics(tree, name, body)
+    if not settable(name):
+        raise _denied(name)
+    lowered = name.lower()
+    pinned = pinned_value(lowered)
+    if kind in ("VAR_RESET", "VAR_SET_DEFAULT"):
+        if pinned is not None:
+            return Classified(StatementKind.SETTING, _set_tree(lowered, pinned, local))
+        return Classified(StatementKind.SETTING, tree, Effects(settings=(SettingEffect(lowered, None, local),)))
+    if kind != "VAR_SET_VALUE":
+        raise FeatureNotSupported("SET ... FROM CURRENT is not supported", hint="Name the value.")
+    values = [_value(one) for one in body.get("args", ())]
+    if not allowed_setting(name, ", ".join(value for value, _ in values)):
+        raise _denied(name)
+    if pinned is not None:
+        return Classified(StatementKind.SETTING, _set_tree(lowered, pinned, local))
+    effect = SettingEffect(lowered, ", ".join(text for _, text in values), local)
+    return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,)))
+
+
+def _characteristics(tree: Node, name: str, body: Node) -> Classified:
+    options = [one.get("DefElem", {}) for one in body.get("args", ())]
+    if name == "TRANSACTION SNAPSHOT" or any(one.get("defname") not in CHARACTERISTICS for one in options):
+        raise InsufficientPrivilege(
+            "permission denied to set a transaction snapshot", hint="Use one transaction instead of several."
+        )
+    if name == "TRANSACTION":
+        return Classified(StatementKind.SETTING, tree)
+    settings = []
+    for one in options:
+        value = _constant(one["arg"])
+        text = ("on" if value else "off") if isinstance(value, int) else str(value)
+        settings.append(SettingEffect(f"default_{one['defname']}", _quoted(text)))
+    return Classified(StatementKind.SETTING, tree, Effects(settings=tuple(settings)))
+
+
+def _show(tree: Node, body: Node) -> Classified:
+    name = body.get("name", "")
+    if name == "all" or not showable(name):
+        raise InsufficientPrivilege(
+            "permission denied to examine all parameters" if name == "all" else f'permission denied to examine "{name}"',
+            hint="SHOW one of the settings that a session may change.",
+        )
+    return Classified(StatementKind.SHOW, tree)
+
+
+def _set_tree(name: str, value: str, local: bool) -> Node:
+    body: Node = {"kind": "VAR_SET_VALUE", "name": name, "args": [{"A_Const": {"sval": {"sval": value}, "location": -1}}]}
+    return {"VariableSetStmt": {**body, **({"is_local": True} if local else {}), "location": -1}}
+
+
+def _value(node: Node) -> tuple[str, str]:
+    """A value of SET: as it is, and as it is written after TO."""
+    value = _constant(node)
+    if value is None or isinstance(value, bool):
+        raise FeatureNotSupported("this value of SET is not supported", hint="Write it as a string.")
+    return str(value), str(value) if isinstance(value, int) else _quoted(str(value))
+
+
+def _constant(node: Node) -> str | int | bool | None:
+    """A constant's value; None for anything else, NULL included."""
+    body = node.get("A_Const")
+    if body is None or body.get("isnull"):
+        return None
+    if "sval" in body:
+        return str(body["sval"].get("sval", ""))
+    if "ival" in body:
+        return int(body["ival"].get("ival", 0))
+    if "fval" in body:
+        return str(body["fval"].get("fval", "0"))
+    if "boolval" in body:
+        return bool(body["boolval"].get("boolval", False))
+    return None
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _denied(name: str) -> Refusal:
+    return InsufficientPrivilege(f'permission denied to set parameter "{name}"', hint=SET_HINT)
+
+
+# ---------------------------------------------------------------------------------------------- answered
+
+
+def _answered(kind: StatementKind, tree: Node, answer: AnswerKind, argument: str = "") -> Classified:
+    return Classified(kind, tree, answer=Answer(kind, answer, argument))
+
+
+def _discard(tree: Node, body: Node) -> Classified:
+    if body.get("target", "DISCARD_ALL") == "DISCARD_ALL":
+        return _answered(StatementKind.DISCARD, tree, AnswerKind.DISCARD_ALL)
+    raise FeatureNotSupported("this form of DISCARD is not supported yet", hint="DISCARD ALL is.")
+
+
+def _deallocate(tree: Node, body: Node) -> Classified:
+    if body.get("isall"):
+        return _answered(StatementKind.PREPARE, tree, AnswerKind.DEALLOCATE_ALL)
+    return _answered(StatementKind.PREPARE, tree, AnswerKind.DEALLOCATE, body.get("name", ""))
+
+
+def _close(tree: Node, body: Node) -> Classified:
+    if "portalname" not in body:
+        return _answered(StatementKind.CURSOR, tree, AnswerKind.CLOSE_ALL)
+    raise FeatureNotSupported("CLOSE of a cursor is not supported yet", hint=CURSOR_HINT)
+
+
+def _unlisten(tree: Node, body: Node) -> Classified:
+    return _answered(StatementKind.NOTIFY, tree, AnswerKind.UNLISTEN)
+
+
+CURSOR_HINT = "Use a portal of the extended protocol with a row limit, which drivers offer as server-side iteration, or LIMIT."
+HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
+    "SelectStmt": _select,
+    "InsertStmt": _dml(StatementKind.INSERT),
+    "UpdateStmt": _dml(StatementKind.UPDATE),
+    "DeleteStmt": _dml(StatementKind.DELETE),
+    "TransactionStmt": _transaction,
+    "ConstraintsSetStmt": _constraints,
+    "VariableSetStmt": _set,
+    "VariableShowStmt": _show,
+    "DiscardStmt": _discard,
+    "DeallocateStmt": _deallocate,
+    "ClosePortalStmt": _close,
+    "UnlistenStmt": _unlisten,
+}
+
+# Legal for a tenant, and planned for a later version: what it is called, and the way out.
+LATER: Mapping[str, tuple[str, str]] = {
+    "MergeStmt": ("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT in one transaction."),
+    "CopyStmt": ("COPY", "Use INSERT with several rows, and SELECT."),
+    "DeclareCursorStmt": ("DECLARE CURSOR", CURSOR_HINT),
+    "FetchStmt": ("FETCH", CURSOR_HINT),
+    "PrepareStmt": ("PREPARE", "Use prepared statements of the extended protocol, which drivers do by themselves."),
+    "ExecuteStmt": ("EXECUTE", "Use prepared statements of the extended protocol, which drivers do by themselves."),
+    "ListenStmt": ("LISTEN", "Poll a table of your own."),
+    "NotifyStmt": ("NOTIFY", "Write to a table of your own."),
+    "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),
+    "CreateStmt": ("CREATE TABLE", "Use a CTE or a sub-select for intermediate results; tenants share the schema."),
+    "LockStmt": ("LOCK TABLE", "Use SELECT ... FOR UPDATE on the rows."),
+    "TruncateStmt": ("TRUNCATE", "Use DELETE."),
+    "ExplainStmt": ("EXPLAIN", "Ask the operator: a plan tells of other tenants' rows."),
+}
+
+# What a tenant may never do in row mode.
+FORBIDDEN: Mapping[str, tuple[str, str]] = {
+    "DoStmt": ("execute code blocks", "Send the statements themselves."),
+    "CallStmt": ("call procedures", "Send the statements of the procedure themselves."),
+    "GrantStmt": ("change privileges", MIGRATE),
+    "GrantRoleStmt": ("change roles", MIGRATE),
+    "VacuumStmt": ("vacuum or analyze tables", "The operator of the database does this."),
+    "CheckPointStmt": ("execute CHECKPOINT", "The operator of the database does this."),
+    "LoadStmt": ("load libraries", "The operator of the database does this."),
+    "AlterRoleSetStmt": ("alter roles", "Use SET in the session."),
+    "AlterRoleStmt": ("alter roles", "Passwords are changed in the proxy's rule files."),
+    "DropStmt": ("drop objects", MIGRATE),
+}
+
+KINDS: Mapping[str, StatementKind] = {
+    "SelectStmt": StatementKind.SELECT,
+    "InsertStmt": StatementKind.INSERT,
+    "UpdateStmt": StatementKind.UPDATE,
+    "DeleteStmt": StatementKind.DELETE,
+    "MergeStmt": StatementKind.MERGE,
+    "CopyStmt": StatementKind.COPY,
+    "TransactionStmt": StatementKind.TRANSACTION,
+    "ConstraintsSetStmt": StatementKind.SETTING,
+    "VariableSetStmt": StatementKind.SETTING,
+    "VariableShowStmt": StatementKind.SHOW,
+    "DeclareCursorStmt": StatementKind.CURSOR,
+    "FetchStmt": StatementKind.CURSOR,
+    "ClosePortalStmt": StatementKind.CURSOR,
+    "PrepareStmt": StatementKind.PREPARE,
+    "ExecuteStmt": StatementKind.PREPARE,
+    "DeallocateStmt": StatementKind.PREPARE,
+    "ListenStmt": StatementKind.NOTIFY,
+    "NotifyStmt": StatementKind.NOTIFY,
+    "UnlistenStmt": StatementKind.NOTIFY,
+    "DiscardStmt": StatementKind.DISCARD,
+    "ExplainStmt": StatementKind.EXPLAIN,
+    "LockStmt": StatementKind.LOCK,
+    "DoStmt": StatementKind.OTHER,
+    "CallStmt": StatementKind.OTHER,
+}

@@ -1,0 +1,89 @@
+"""Literal lifting: a text's shape, and the constants that were taken out of it, so that one plan serves many texts.
+
+One regular expression cuts the text into tokens; plain integers, decimals and strings become markers. A text with anything that
+would need a real lexer (comments, dollar quotes, backslashes, strings with a prefix) is not lifted: None, and the exact text is the
+key. Two texts of one shape therefore have the same tokens but for these literals. An integer's marker says which of int4, int8 and
+numeric PostgreSQL makes of it, because the tree and the types depend on it. NULL stays in the shape.
+Decides nothing about which literals may differ.
+Source: PostgreSQL documentation, 4.1 "Lexical Structure".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Words, parameters, quoted identifiers and odd numbers are matched so that nothing inside them is taken for a literal. A minus belongs
+# to the number where it must be a sign (not where it may end an operator's name): PostgreSQL's grammar folds it into the constant there.
+TOKEN = re.compile(
+    rb"""
+    [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+(?P<prefix>&?')?
+  | (?P<number>(?:(?:(?<=[=<>+*/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*+)
+  | (?P<string>'(?:[^'\\]|'')*+')(?P<continued>\s*')?
+  | \$[0-9]++(?![A-Za-z_$\x80-\xff])
+  | "(?:[^"]|"")*+"
+  | (?P<bad>['"\\\x00-\x08\x0b\x0e-\x1f$]|--|/\*|\.[0-9])
+    """,
+    re.VERBOSE,
+)
+INTEGER = re.compile(rb"-?[0-9]+")
+DECIMAL = re.compile(rb"-?[0-9]+\.[0-9]+")
+INT4 = b"2147483647"
+INT8 = b"9223372036854775807"
+MARKS = {"i": b"\x01i", "I": b"\x01I", "N": b"\x01N", "n": b"\x01n", "s": b"\x01s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """shape: the text with markers; literals: raw tokens in order; offsets: of each in the text, bytes; kinds: i or n or s each."""
+
+    shape: bytes
+    literals: tuple[bytes, ...]
+    offsets: tuple[int, ...]
+    kinds: str
+
+
+def lift(text: bytes) -> Lifted | None:
+    """The shape of a text; None where only the exact text may be the key."""
+    pieces: list[bytes] = []
+    literals: list[bytes] = []
+    offsets: list[int] = []
+    kinds: list[str] = []
+    done = 0
+    for found in TOKEN.finditer(text):
+        name = found.lastgroup
+        if name is None:
+            continue
+        token = found.group()
+        if name == "string":
+            kind, mark = "s", MARKS["s"]
+        elif name != "number":
+            return None
+        elif INTEGER.fullmatch(token):
+            width = _width(token)
+            if width is None:
+                return None
+            kind, mark = "i", MARKS[width]
+        elif DECIMAL.fullmatch(token):
+            kind, mark = "n", MARKS["n"]
+        else:
+            continue
+        start = found.start()
+        pieces.append(text[done:start])
+        pieces.append(mark)
+        literals.append(token)
+        offsets.append(start)
+        kinds.append(kind)
+        done = start + len(token)
+    pieces.append(text[done:])
+    return Lifted(b"".join(pieces), tuple(literals), tuple(offsets), "".join(kinds))
+
+
+def _width(token: bytes) -> str | None:
+    """i: int4, I: int8, N: numeric. None for a negative one beyond int4: its type changes at another bound than the positives'."""
+    digits = token.lstrip(b"-0")
+    if len(digits) < len(INT4) or (len(digits) == len(INT4) and digits <= INT4):
+        return "i"
+    if token.startswith(b"-"):
+        return None
+    return "I" if len(digits) < len(INT8) or (len(digits) == len(INT8) and digits <= INT8) else "N"

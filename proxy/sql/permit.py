@@ -1,0 +1,374 @@
+"""What a statement names besides relations: functions, types, operators, sequences and settings; deny by default.
+
+A name that policy hides is answered as PostgreSQL answers a name that does not exist. Relations are resolve's and rewrite's business.
+Unqualified names are looked up as the server does: pg_catalog first, then the pinned search path; a name is allowed only when everything
+that it could mean is. Refusals carry byte offsets; the planner makes positions of them.
+Source: PostgreSQL documentation, 10.3 "Functions" (how overloads are chosen).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from proxy.catalog.model import Function
+from proxy.errors import (
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    Refusal,
+    UndefinedFunction,
+    UndefinedObject,
+    UndefinedTable,
+)
+from proxy.sql.classify import setting_call
+from proxy.sql.functions import allowed, by_number, relation_text
+from proxy.sql.plan import StatementKind
+from proxy.sql.settings import showable
+from proxy.sql.world import World
+from proxy.tenancy.policy import FunctionRule
+
+Node = dict[str, Any]
+NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
+WRITES = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE"}
+LOCKS = {"LCS_FORKEYSHARE": "KEY SHARE", "LCS_FORSHARE": "SHARE", "LCS_FORNOKEYUPDATE": "NO KEY UPDATE", "LCS_FORUPDATE": "UPDATE"}
+# Types whose input looks a name up: only constants that policy shows, and values that are numbers already.
+REG_TYPES = frozenset({
+    "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation",
+})  # fmt: skip
+SEQUENCES = frozenset({"nextval", "setval", "currval", "lastval"})
+SYSTEM_SCHEMAS = ("pg_catalog",)
+
+
+def permit(tree: Node, world: World, kind: StatementKind) -> None:
+    """A Refusal for the first name that is not allowed."""
+    if world.policy.read_only:
+        _refuse_writes(tree)
+    _Permit(world, tree, setting_call(tree) is not None).walk(tree)
+
+
+def _refuse_writes(tree: Node) -> None:
+    for name, body in _nodes(tree):
+        what = WRITES.get(name)
+        if name == "LockingClause":
+            what = f"SELECT FOR {LOCKS.get(body.get('strength', ''), 'UPDATE')}"
+        if what is not None:
+            raise Refusal(f"cannot execute {what} in a read-only transaction", sqlstate="25006")
+
+
+class _Permit:
+    def __init__(self, world: World, tree: Node, sets: bool) -> None:
+        self._world = world
+        self._sets = sets
+        self._aliases, self._names = _aliases(tree, world)
+        self._checks: Mapping[str, Callable[[Node], None]] = {
+            "FuncCall": self._function,
+            "TypeCast": self._cast,
+            "TypeName": self._type,
+            "A_Expr": self._operator,
+            "SortBy": self._sort,
+            "SubLink": self._sublink,
+            "ColumnRef": self._column,
+            "A_Indirection": self._indirection,
+            "CollateClause": self._collation,
+        }
+
+    def walk(self, tree: Node) -> None:
+        """Looks at every node, FROM before the rest of its level, as the server does."""
+        for name, body in _nodes(tree):
+            check = self._checks.get(name)
+            if check is not None:
+                check(body)
+
+    # -- functions
+
+    def _function(self, call: Node) -> None:
+        names = _names(call.get("funcname", ()))
+        schema, name = (names[-2] if len(names) > 1 else None), names[-1]
+        if len(names) > 2 and names[0] != self._world.catalog.database:
+            raise FeatureNotSupported(f"cross-database references are not implemented: {'.'.join(names)}")
+        self._call(schema, name, call.get("args", []), call)
+
+    def _call(self, schema: str | None, name: str, args: list[Node], call: Node) -> None:
+        location = call.get("location")
+        if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path) and not self._foreign(schema, name):
+            self._absent(schema, name, args, location)
+        found = self._world.function_candidates(schema, name)
+        for one in found:
+            if one.schema != "pg_catalog" and not self._listed(one):
+                self._absent(schema, name, args, location)
+        builtin = any(one.schema == "pg_catalog" for one in found)
+        if not found:
+            self._absent(schema, name, args, location)
+        if not builtin:
+            return
+        if name in SEQUENCES:
+            self._sequence(name, args, location)
+        elif name == "set_config":
+            if not self._sets:
+                _denied(name, location, "Use SET, or set_config() with constants as the whole statement.")
+        elif name == "current_setting":
+            setting = _text(args[0]) if args else None
+            if setting is None or not showable(setting):
+                _denied(name, location, "Name one of the settings that a session may change, as a constant.")
+        elif name not in allowed() or len(args) not in by_number().get(name, (len(args),)):
+            _denied(name, location, None)
+        elif name in relation_text():
+            self._relation_text(name, args)
+
+    def _listed(self, function: Function) -> bool:
+        return any(self._matches(rule, function) for rule in self._world.policy.functions)
+
+    def _matches(self, rule: FunctionRule, function: Function) -> bool:
+        if (rule.schema, rule.name) != (function.schema, function.name):
+            return False
+        if rule.arguments is None:
+            return True
+        types = self._world.catalog.types
+        return rule.arguments == tuple(_type_name(types[one].name) if one in types else "?" for one in function.arguments)
+
+    def _foreign(self, schema: str | None, name: str) -> bool:
+        return any((rule.schema, rule.name) == (schema, name) for rule in self._world.policy.functions)
+
+    def _absent(self, schema: str | None, name: str, args: list[Node], location: int | None) -> NoReturn:
+        full = name if schema is None else f"{schema}.{name}"
+        types = ", ".join(_argument_type(one) for one in args)
+        raise UndefinedFunction(f"function {full}({types}) does not exist", hint=NO_MATCH, location=location)
+
+    def _sequence(self, name: str, args: list[Node], location: int | None) -> None:
+        if name in {"lastval", "currval"}:
+            raise FeatureNotSupported(
+                f"{name}() is not supported", hint="Use RETURNING, or the value that nextval() gave.", location=location
+            )
+        text = _text(args[0]) if args else None
+        if text is None:
+            raise FeatureNotSupported(f"{name}() needs a constant name", hint="Name the sequence as a string.", location=location)
+        schema, relation = _split(text)
+        rule = None
+        for one in self._world.search_path if schema is None else (schema,):
+            rule = rule or self._world.policy.sequences.get((one, relation))
+        if rule is None:
+            raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
+        if name == "setval":
+            raise InsufficientPrivilege(f"permission denied for sequence {relation}", hint="Its counter is shared.")
+
+    def _relation_text(self, name: str, args: list[Node]) -> None:
+        index = relation_text()[name]
+        for number, one in enumerate(args):
+            text = _text(one)
+            if text is None or index not in (-1, number) or (index == -1 and number == len(args) - 1):
+                continue
+            schema, relation = _split(text)
+            if self._world.relation(schema, relation) is None and index != -1:
+                if name == "to_regclass":
+                    raise FeatureNotSupported(f"{name}() of a name that does not exist is not supported")
+                raise UndefinedTable(f'relation "{_shown(text)}" does not exist')
+
+    # -- types
+
+    def _cast(self, cast: Node) -> None:
+        type_name = cast.get("typeName", {})
+        names = _names(type_name.get("names", ()))
+        self._type(type_name)
+        if names and names[-1] in REG_TYPES:
+            self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
+
+    def _reg(self, kind: str, arg: Node, location: int | None) -> None:
+        while set(arg) == {"TypeCast"} and _names(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (["text"], ["varchar"]):
+            arg = arg["TypeCast"].get("arg", {})
+        text = _text(arg)
+        if text is None:
+            if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"}:
+                return  # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
+            raise FeatureNotSupported(f"this cast to {kind} is not supported", hint="Cast a constant or a column.", location=location)
+        if text.isdigit() or text == "-":
+            return
+        if kind == "regclass":
+            schema, name = _split(text)
+            sequence = any((one, name) in self._world.policy.sequences for one in (schema, *self._world.search_path))
+            if self._world.relation(schema, name) is None and not sequence and not self._index(schema, name):
+                raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
+        elif kind in {"regproc", "regprocedure"}:
+            schema, name = _split(text.partition("(")[0])
+            found = self._world.function_candidates(schema, name)
+            if not found or any(one.schema != "pg_catalog" and not self._listed(one) for one in found):
+                raise UndefinedFunction(f'function "{text}" does not exist', location=location)
+        elif kind not in {"regtype", "regnamespace", "regconfig", "regdictionary", "regcollation"}:
+            raise FeatureNotSupported(f"a constant of type {kind} is not supported", location=location)
+
+    def _index(self, schema: str | None, name: str) -> bool:
+        """Is it an index of a relation that the tenant sees?"""
+        for one in self._world.catalog.relations.values():
+            if (schema is None or one.schema == schema) and any(key.name == name for key in one.keys):
+                return self._world.relation(one.schema, one.name) is not None
+        return False
+
+    def _type(self, type_name: Node) -> None:
+        names = _names(type_name.get("names", ()))
+        if not names:
+            return
+        schema, name = (names[-2] if len(names) > 1 else None), names[-1]
+        types = self._world.catalog.types_by_name
+        path = self._world.path if schema is None else (schema,)
+        found = next((types[one, name] for one in path if (one, name) in types), None)
+        visible = found is not None and (found.schema == "pg_catalog" or found.schema in self._world.search_path)
+        if found is not None and found.relation:
+            row = self._world.catalog.relations_by_oid.get(found.relation)
+            visible = visible and (row is None or row.kind == "c" or self._world.relation(row.schema, row.name) is not None)
+        if not visible and not (schema == "information_schema" and found is not None):
+            full = name if schema is None else f"{schema}.{name}"
+            raise UndefinedObject(f'type "{full}" does not exist', location=type_name.get("location"))
+
+    # -- operators and the rest
+
+    def _operator(self, body: Node) -> None:
+        self._operator_name(_names(body.get("name", ())))
+
+    def _sort(self, body: Node) -> None:
+        self._operator_name(_names(body.get("useOp", ())))
+
+    def _sublink(self, body: Node) -> None:
+        self._operator_name(_names(body.get("operName", ())))
+
+    def _operator_name(self, names: list[str]) -> None:
+        if not names:
+            return
+        schema = names[-2] if len(names) > 1 else None
+        if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path):
+            raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
+        for one in self._world.catalog.operators.get(names[-1], ()):
+            if one.schema == "pg_catalog" or (schema is not None and one.schema != schema):
+                continue
+            function = self._world.catalog.functions_by_oid.get(one.function)
+            if function is None or (function.schema != "pg_catalog" and not self._listed(function)):
+                raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
+
+    def _collation(self, body: Node) -> None:
+        names = _names(body.get("collname", ()))
+        if len(names) > 1 and names[-2] not in (*SYSTEM_SCHEMAS, *self._world.search_path):
+            raise UndefinedObject(f'collation "{".".join(names)}" for encoding "UTF8" does not exist')
+
+    def _column(self, body: Node) -> None:
+        fields = body.get("fields", ())
+        if len(fields) > 1 and "String" in fields[-1] and "String" in fields[-2]:
+            owner = fields[-2]["String"].get("sval", "")
+            name = fields[-1]["String"].get("sval", "")
+            known = self._aliases.get(owner)
+            self._attribute(name, name in self._names if known is None else name in known, body)
+
+    def _indirection(self, body: Node) -> None:
+        for one in body.get("indirection", ()):
+            if "String" in one:
+                name = one["String"].get("sval", "")
+                self._attribute(name, name in self._names, body)
+
+    def _attribute(self, name: str, is_column: bool, body: Node) -> None:
+        """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3)."""
+        if not is_column and self._world.function_candidates(None, name):
+            self._call(None, name, [{"ColumnRef": body}], body)
+
+
+def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    """The columns that each alias of a relation can have, in any scope, and every column or output name of the statement."""
+    aliases: dict[str, frozenset[str]] = {}
+    names: set[str] = set()
+    for kind, body in _nodes(tree):
+        if kind == "RangeVar":
+            alias = body.get("alias", {})
+            visible = world.relation(body.get("schemaname"), body.get("relname", ""))
+            columns = frozenset() if visible is None else frozenset(one.name for one in visible.relation.columns)
+            columns |= frozenset(_names(alias.get("colnames", ()))) | {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+            name = alias.get("aliasname") or body.get("relname", "")
+            if visible is not None:
+                aliases[name] = aliases.get(name, frozenset()) | columns
+            names |= columns
+        elif kind == "ResTarget":
+            names.add(body.get("name", ""))
+        elif kind in {"Alias", "CommonTableExpr"}:
+            names |= {*_names(body.get("colnames", ())), *_names(body.get("aliascolnames", ()))}
+        elif kind == "ColumnDef":
+            names.add(body.get("colname", ""))
+    others = {
+        body.get("alias", {}).get("aliasname", "") for kind, body in _nodes(tree) if kind.startswith("Range") and kind != "RangeVar"
+    } | {body.get("ctename", "") for kind, body in _nodes(tree) if kind == "CommonTableExpr"}
+    return {name: columns for name, columns in aliases.items() if name not in others}, frozenset(names)
+
+
+def _nodes(value: Any) -> Iterator[tuple[str, Node]]:
+    """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in CamelCase where known."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _nodes(one)
+        return
+    if not isinstance(value, dict):
+        return
+    for name in sorted(value, key=lambda field: field not in {"fromClause", "withClause", "relation", "usingClause"}):
+        body = value[name]
+        if isinstance(body, dict):
+            yield BARE.get(name, name), body
+            yield from _nodes(body)
+        elif isinstance(body, list):
+            yield from _nodes(body)
+
+
+BARE = {"relation": "RangeVar", "alias": "Alias", "typeName": "TypeName", "join_using_alias": "Alias"}
+
+
+def _names(parts: Any) -> list[str]:
+    return [one["String"].get("sval", "") for one in parts if "String" in one]
+
+
+def _text(node: Node) -> str | None:
+    """A string constant, cast to text or not."""
+    while set(node) == {"TypeCast"}:
+        node = node["TypeCast"].get("arg", {})
+    body = node.get("A_Const")
+    return str(body["sval"].get("sval", "")) if body is not None and "sval" in body else None
+
+
+def _split(text: str) -> tuple[str | None, str]:
+    """A possibly qualified identifier in text: quoted parts as they are, others folded."""
+    parts, rest = [], text.strip()
+    while rest:
+        if rest.startswith('"'):
+            end = rest.find('"', 1)
+            while end != -1 and rest[end + 1 : end + 2] == '"':
+                end = rest.find('"', end + 2)
+            if end == -1:
+                break
+            parts.append(rest[1:end].replace('""', '"'))
+            rest = rest[end + 1 :].lstrip().removeprefix(".").lstrip()
+        else:
+            word, _, rest = rest.partition(".")
+            parts.append(word.strip().lower())
+    return (None, "") if not parts else (None, parts[0]) if len(parts) == 1 else (parts[-2], parts[-1])
+
+
+def _shown(text: str) -> str:
+    schema, name = _split(text)
+    return name if schema is None else f"{schema}.{name}"
+
+
+TYPE_NAMES = {"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "character varying": "varchar", "int": "int4"}
+
+
+def _type_name(name: str) -> str:
+    return next((spelt for spelt, known in TYPE_NAMES.items() if known == name and spelt != "int"), name)
+
+
+def _argument_type(node: Node) -> str:
+    """A type as PostgreSQL prints it in "function f(…) does not exist", as far as the text alone says it."""
+    body = node.get("A_Const")
+    if body is not None:
+        if "ival" in body:
+            return "integer"
+        if "boolval" in body:
+            return "boolean"
+        return "numeric" if "fval" in body else "unknown"
+    if "TypeCast" in node:
+        names = _names(node["TypeCast"].get("typeName", {}).get("names", ()))
+        return _type_name(names[-1]) if names else "unknown"
+    return "unknown"
+
+
+def _denied(name: str, location: int | None, hint: str | None) -> NoReturn:
+    raise InsufficientPrivilege(f"permission denied for function {name}", hint=hint, location=location)

@@ -1,0 +1,208 @@
+"""Planner: one database's statements become plans; the order of the stations, and nothing else.
+
+plan() never raises for what a client wrote: a refusal is a Reject. An exception that is not a Refusal is a bug and goes up; nothing
+is forwarded then. A Forward comes out of _forward only, after verify accepted two different fillings of its text, so that no plan's
+safety depends on a tenant's key or on a lifted literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from proxy.catalog.model import Catalog
+from proxy.errors import Refusal, StatementTooComplex, SyntaxRefused
+from proxy.sql.cache import PlanCache
+from proxy.sql.catalogs import confine_catalogs
+from proxy.sql.classify import Classified, classify, kind_of
+from proxy.sql.lift import Lifted, lift
+from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
+from proxy.sql.parse import Statement, parse
+from proxy.sql.permit import permit
+from proxy.sql.plan import (
+    Answer,
+    AnswerKind,
+    CacheStatistics,
+    Forward,
+    KeyHole,
+    Plan,
+    PlanContext,
+    Planned,
+    Reject,
+    StatementKind,
+    Template,
+)
+from proxy.sql.render import fill, render
+from proxy.sql.rewrite import rewrite
+from proxy.sql.verify import verify
+from proxy.sql.world import World
+
+SHAPE_BYTES = 2048
+LIFT_BYTES = 8192
+DEPTH_HINT = "Nest the statement's expressions less deeply."
+PLANNED = frozenset({StatementKind.SELECT, StatementKind.INSERT, StatementKind.UPDATE, StatementKind.DELETE})
+EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
+
+
+class Planner:
+    """Plans for one database as of one catalog; the cache outlives catalogs because its keys hold their version."""
+
+    def __init__(self, catalog: Catalog, cache_bytes: int) -> None:
+        self.catalog = catalog
+        self._cache = PlanCache(cache_bytes)
+        self._worlds: dict[object, World] = {}
+
+    def statistics(self) -> CacheStatistics:
+        return self._cache.statistics()
+
+    def replace_catalog(self, catalog: Catalog) -> None:
+        """A newer picture of the database; plans of the older one are never found again, as contexts name their version."""
+        self.catalog = catalog
+        self._worlds.clear()
+
+    def lookup(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned | None:
+        """The plans of a text that was planned before, exactly or in shape; None sends the caller to plan()."""
+        key = (context.identity, tuple(parameter_types), extended)
+        found = self._cache.get_exact(key, text)
+        if found is not None:
+            return found
+        lifted = self._lift(text)
+        found = None if lifted is None else self._cache.get_shape(key, lifted)
+        if found is None:
+            self._cache.missed()
+        return found
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """Plans `text` afresh and remembers the answer. Refusals are plans; nothing is raised for bad input."""
+        planned = self.compute(text, context, parameter_types, extended)
+        self.remember(text, context, parameter_types, extended, planned)
+        return planned
+
+    def compute(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        """plan() without the cache: what a planner process does."""
+        lifted = self._lift(text)
+        try:
+            statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
+            if extended and len(statements) > 1:
+                raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
+        except Refusal as refusal:
+            return Planned((_reject(StatementKind.INVALID, refusal, text),))
+        plans = tuple(self._plan_statement(one, text, lifted, context, parameter_types) for one in statements)
+        return Planned(plans or (EMPTY,), lifted.literals if lifted else (), _shape(lifted))
+
+    def remember(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool, planned: Planned
+    ) -> None:
+        """Keeps what compute() made. A refusal is not kept: the next look at the catalog may heal it."""
+        if planned.rejection is not None:
+            return
+        key = (context.identity, tuple(parameter_types), extended)
+        lifted = self._lift(text)
+        if lifted is not None and planned.literals == lifted.literals:
+            self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
+        else:
+            self._cache.put_exact(key, text, planned)
+
+    def explain_text(self, planned: Planned, keys: dict[str, str]) -> tuple[str, ...]:
+        """The texts that would be sent, filled; for explain and goldens."""
+        return tuple(
+            fill(plan.template, keys, planned.literals).decode() for plan in planned.plans if isinstance(plan, Forward)
+        )
+
+    def _plan_statement(
+        self,
+        statement: Statement,
+        text: bytes,
+        lifted: Lifted | None,
+        context: PlanContext,
+        parameter_types: Sequence[int],
+    ) -> Plan:
+        kind = kind_of(statement)
+        try:
+            classified = classify(statement)
+            if classified.answer is not None:
+                return classified.answer
+            return self._forward(classified, lifted, context, parameter_types)
+        except Refusal as refusal:
+            return _reject(kind, refusal, text)
+        except RecursionError:
+            return _reject(kind, StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT), text)
+
+    def _forward(
+        self,
+        classified: Classified,
+        lifted: Lifted | None,
+        context: PlanContext,
+        parameter_types: Sequence[int],
+    ) -> Forward:
+        tree: dict[str, Any] = classified.tree
+        rules: tuple[str, ...] = ()
+        rewritten = False
+        literals = lifted.literals if lifted else ()
+        if classified.kind in PLANNED:
+            world = self._world(context)
+            if lifted is not None:
+                tree = mark_literals(tree, lifted)
+            permit(tree, world, classified.kind)
+            tree, confined = confine_catalogs(tree, world)
+            outcome = rewrite(tree, world, parameter_types)
+            tree, rewritten = without_holes(outcome.tree, outcome.sensitive), outcome.rewritten or confined
+            rules = outcome.rules + (("catalog.confine",) if confined else ())
+        rendered = render(tree)
+        if classified.kind in PLANNED:
+            for keys in _sample_keys(rendered.template):
+                filled = fill(rendered.template, keys, literals).decode()
+                verify(filled, context, self.catalog, keys, parameter_types)
+        return Forward(
+            classified.kind,
+            rendered.template,
+            classified.effects,
+            rewritten,
+            None,
+            rules,
+            rendered.positions,
+        )
+
+    @staticmethod
+    def _lift(text: bytes) -> Lifted | None:
+        """Long texts are looked up exactly only: lifting one would hold up everybody else on the loop."""
+        return lift(text) if len(text) <= LIFT_BYTES else None
+
+    def _world(self, context: PlanContext) -> World:
+        identity = (context.policy.policy_class, context.search_path)
+        world = self._worlds.get(identity)
+        if world is None:
+            world = self._worlds[identity] = World(context.policy, self.catalog, context.search_path)
+        return world
+
+
+def _sample_keys(template: Template) -> tuple[dict[str, str], dict[str, str]]:
+    """Two fillings that no real key equals; verify must accept both, so the text is confined whatever the key."""
+    names = {hole.key for hole in template.holes if isinstance(hole, KeyHole)}
+    return {name: f"a:{name}" for name in names}, {name: f"b'{name}" for name in names}
+
+
+def _reject(kind: StatementKind, refusal: Refusal, text: bytes) -> Reject:
+    position = refusal.position
+    if position is None and refusal.location is not None and refusal.location >= 0:
+        position = len(text[: refusal.location].decode("utf-8", "replace")) + 1
+    return Reject(
+        kind,
+        refusal.sqlstate,
+        refusal.message,
+        refusal.detail,
+        refusal.hint,
+        position,
+        rules=(f"refuse.{type(refusal).__name__}",),
+    )
+
+
+def _shape(lifted: Lifted | None) -> str:
+    """What audit and metrics may know of the text: no literals; "" where the lifter bailed out."""
+    return lifted.shape[:SHAPE_BYTES].decode("utf-8", "replace") if lifted is not None else ""
