@@ -13,7 +13,9 @@ from proxy.catalog.model import Catalog, ForeignKey, Relation
 from proxy.sql.plan import Forward
 from proxy.tenancy.policy import Policy
 
-HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent, not of the client's
+HIDDEN = frozenset(
+    {"q", "p", "P"}
+)  # of internal queries; P counts characters of the text that we sent, not of the client's
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01", "23503"
 
 

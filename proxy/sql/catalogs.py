@@ -114,7 +114,10 @@ def confined_text(world: World, schema: str, name: str) -> str | None:
     known = rule["columns"]
     if any(column.name not in known for column in relation.columns):
         return None
-    columns = [f"{known[one.name]} AS {_quoted(one.name)}" if known[one.name] else _quoted(one.name) for one in relation.columns]
+    columns = [
+        f"{known[one.name]} AS {_quoted(one.name)}" if known[one.name] else _quoted(one.name)
+        for one in relation.columns
+    ]
     where = f" WHERE {rule['where']}" if rule["where"] else ""
     text = f"SELECT {', '.join(columns)} FROM {_quoted(schema)}.{_quoted(name)}{where} OFFSET 0"
     for placeholder, value in _placeholders(world).items():
@@ -139,7 +142,8 @@ def _placeholders(world: World) -> dict[str, str]:
         one.oid
         for many in world.catalog.functions.values()
         for one in many
-        if one.schema != "pg_catalog" and any((rule.schema, rule.name) == (one.schema, one.name) for rule in world.policy.functions)
+        if one.schema != "pg_catalog"
+        and any((rule.schema, rule.name) == (one.schema, one.name) for rule in world.policy.functions)
     ]
     names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
     return {
@@ -160,4 +164,8 @@ def _without_locations(node: Any) -> Any:
         return [_without_locations(one) for one in node]
     if not isinstance(node, dict):
         return node
-    return {name: _without_locations(value) for name, value in node.items() if name not in {"location", "list_start", "list_end"}}
+    return {
+        name: _without_locations(value)
+        for name, value in node.items()
+        if name not in {"location", "list_start", "list_end"}
+    }

@@ -1,7 +1,8 @@
 """What a statement is, what it does to the session, and whether its kind may be used at all: a total table over statement nodes.
 
 A kind that is not in the table is refused. Verbs that a tenant may not use are 42501, what this version does not plan yet is 0A000; both
-with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are session commands in disguise.
+with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are session commands in disguise. A session's own two-part setting
+taints the server connection: once set, its name stays there with the value '' until the connection ends, and would tell that it was used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql.parse import Statement
 from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Effects, SettingEffect, StatementKind, TransactionVerb
-from proxy.sql.settings import PINNED, allowed_setting, pinned_value, settable, showable
+from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 
 Node = dict[str, Any]
 MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
@@ -54,14 +55,16 @@ def kind_of(statement: Statement) -> StatementKind:
 def _select(tree: Node, body: Node) -> Classified:
     into = next(_bodies(body, "intoClause"), None)
     if into is not None:
-        raise FeatureNotSupported("SELECT INTO is not supported yet", hint="Use INSERT ... SELECT into a table of your own.")
+        raise FeatureNotSupported(
+            "SELECT INTO is not supported yet", hint="Use INSERT ... SELECT into a table of your own."
+        )
     call = only_call(body)
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
         return Classified(StatementKind.SELECT, tree, answer=answer)
     setting = setting_call(tree)
     if setting is not None:
-        return Classified(StatementKind.SELECT, tree, Effects(settings=(setting,)))
+        return Classified(StatementKind.SELECT, tree, Effects(settings=(setting,), taints=own(setting.name)))
     writes = next(_bodies(body, "lockingClause"), None) is not None or _modifies(body)
     return Classified(StatementKind.SELECT, tree, Effects(writes=True) if writes else NO_EFFECTS)
 
@@ -116,7 +119,9 @@ def _bodies(node: Any, name: str) -> Iterator[Any]:
 
 
 def _modifies(node: Any) -> bool:
-    return any(next(_bodies(node, name), None) is not None for name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+    return any(
+        next(_bodies(node, name), None) is not None for name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+    )
 
 
 # ---------------------------------------------------------------------------------------------- transactions
@@ -170,8 +175,9 @@ def _set(tree: Node, body: Node) -> Classified:
     pinned = pinned_value(lowered)
     if kind in ("VAR_RESET", "VAR_SET_DEFAULT"):
         if pinned is not None:
-            return Classified(StatementKind.SETTING, _set_tree(lowered, pinned, local))
-        return Classified(StatementKind.SETTING, tree, Effects(settings=(SettingEffect(lowered, None, local),)))
+            raise _denied(name)
+        effects = Effects(settings=(SettingEffect(lowered, None, local),), taints=own(lowered))
+        return Classified(StatementKind.SETTING, tree, effects)
     if kind != "VAR_SET_VALUE":
         raise FeatureNotSupported("SET ... FROM CURRENT is not supported", hint="Name the value.")
     values = [_value(one) for one in body.get("args", ())]
@@ -180,7 +186,7 @@ def _set(tree: Node, body: Node) -> Classified:
     if pinned is not None:
         return Classified(StatementKind.SETTING, _set_tree(lowered, pinned, local))
     effect = SettingEffect(lowered, ", ".join(text for _, text in values), local)
-    return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,)))
+    return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,), taints=own(lowered)))
 
 
 def _characteristics(tree: Node, name: str, body: Node) -> Classified:
@@ -203,14 +209,20 @@ def _show(tree: Node, body: Node) -> Classified:
     name = body.get("name", "")
     if name == "all" or not showable(name):
         raise InsufficientPrivilege(
-            "permission denied to examine all parameters" if name == "all" else f'permission denied to examine "{name}"',
+            "permission denied to examine all parameters"
+            if name == "all"
+            else f'permission denied to examine "{name}"',
             hint="SHOW one of the settings that a session may change.",
         )
     return Classified(StatementKind.SHOW, tree)
 
 
 def _set_tree(name: str, value: str, local: bool) -> Node:
-    body: Node = {"kind": "VAR_SET_VALUE", "name": name, "args": [{"A_Const": {"sval": {"sval": value}, "location": -1}}]}
+    body: Node = {
+        "kind": "VAR_SET_VALUE",
+        "name": name,
+        "args": [{"A_Const": {"sval": {"sval": value}, "location": -1}}],
+    }
     return {"VariableSetStmt": {**body, **({"is_local": True} if local else {}), "location": -1}}
 
 
@@ -275,7 +287,9 @@ def _unlisten(tree: Node, body: Node) -> Classified:
     return _answered(StatementKind.NOTIFY, tree, AnswerKind.UNLISTEN)
 
 
-CURSOR_HINT = "Use a portal of the extended protocol with a row limit, which drivers offer as server-side iteration, or LIMIT."
+CURSOR_HINT = (
+    "Use a portal of the extended protocol with a row limit, which drivers offer as server-side iteration, or LIMIT."
+)
 HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "SelectStmt": _select,
     "InsertStmt": _dml(StatementKind.INSERT),

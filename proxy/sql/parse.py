@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError, parse_sql_json, scan
 
 from proxy.errors import InvalidText, ProgramLimitExceeded, Refusal, StatementTooComplex, SyntaxRefused
 
@@ -73,6 +73,8 @@ def parse(text: bytes, *, size_limit: int, server_major: int) -> tuple[Statement
         raise _syntax(error, decoded) from None
     except (orjson.JSONDecodeError, RecursionError):
         raise _too_deep() from None
+    if server_major < 16 and "\v" in decoded:
+        _check_vertical_tabs(decoded)
     statements = []
     for raw in parsed.get("stmts", ()):
         start = raw.get("stmt_location", 0)
@@ -98,6 +100,17 @@ def walk(node: Any) -> Iterator[tuple[str, Node]]:
                     stack.append(value)
                 elif isinstance(value, list):
                     stack.extend(value)
+
+
+def _check_vertical_tabs(text: str) -> None:
+    """A vertical tab is white space since PostgreSQL 16; before, it is no character of SQL outside strings and comments."""
+    end = -1
+    for token in [*scan(text), None]:
+        start = len(text) if token is None else token.start
+        at = text.find("\v", end + 1, start)
+        if at != -1:
+            raise SyntaxRefused('syntax error at or near "\v"', position=at + 1)
+        end = end if token is None else token.end
 
 
 def _hexadecimal(text: bytes, start: int) -> str:

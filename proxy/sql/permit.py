@@ -30,7 +30,12 @@ from proxy.tenancy.policy import FunctionRule
 Node = dict[str, Any]
 NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
 WRITES = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE"}
-LOCKS = {"LCS_FORKEYSHARE": "KEY SHARE", "LCS_FORSHARE": "SHARE", "LCS_FORNOKEYUPDATE": "NO KEY UPDATE", "LCS_FORUPDATE": "UPDATE"}
+LOCKS = {
+    "LCS_FORKEYSHARE": "KEY SHARE",
+    "LCS_FORSHARE": "SHARE",
+    "LCS_FORNOKEYUPDATE": "NO KEY UPDATE",
+    "LCS_FORUPDATE": "UPDATE",
+}
 # Types whose input looks a name up: only constants that policy shows, and values that are numbers already.
 REG_TYPES = frozenset({
     "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation",
@@ -124,7 +129,9 @@ class _Permit:
         if rule.arguments is None:
             return True
         types = self._world.catalog.types
-        return rule.arguments == tuple(_type_name(types[one].name) if one in types else "?" for one in function.arguments)
+        return rule.arguments == tuple(
+            _type_name(types[one].name) if one in types else "?" for one in function.arguments
+        )
 
     def _foreign(self, schema: str | None, name: str) -> bool:
         return any((rule.schema, rule.name) == (schema, name) for rule in self._world.policy.functions)
@@ -141,7 +148,9 @@ class _Permit:
             )
         text = _text(args[0]) if args else None
         if text is None:
-            raise FeatureNotSupported(f"{name}() needs a constant name", hint="Name the sequence as a string.", location=location)
+            raise FeatureNotSupported(
+                f"{name}() needs a constant name", hint="Name the sequence as a string.", location=location
+            )
         schema, relation = _split(text)
         rule = None
         for one in self._world.search_path if schema is None else (schema,):
@@ -173,13 +182,18 @@ class _Permit:
             self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:
-        while set(arg) == {"TypeCast"} and _names(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (["text"], ["varchar"]):
+        while set(arg) == {"TypeCast"} and _names(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (
+            ["text"],
+            ["varchar"],
+        ):
             arg = arg["TypeCast"].get("arg", {})
         text = _text(arg)
         if text is None:
             if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"}:
                 return  # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
-            raise FeatureNotSupported(f"this cast to {kind} is not supported", hint="Cast a constant or a column.", location=location)
+            raise FeatureNotSupported(
+                f"this cast to {kind} is not supported", hint="Cast a constant or a column.", location=location
+            )
         if text.isdigit() or text == "-":
             return
         if kind == "regclass":
@@ -213,7 +227,9 @@ class _Permit:
         visible = found is not None and (found.schema == "pg_catalog" or found.schema in self._world.search_path)
         if found is not None and found.relation:
             row = self._world.catalog.relations_by_oid.get(found.relation)
-            visible = visible and (row is None or row.kind == "c" or self._world.relation(row.schema, row.name) is not None)
+            visible = visible and (
+                row is None or row.kind == "c" or self._world.relation(row.schema, row.name) is not None
+            )
         if not visible and not (schema == "information_schema" and found is not None):
             full = name if schema is None else f"{schema}.{name}"
             raise UndefinedObject(f'type "{full}" does not exist', location=type_name.get("location"))
@@ -276,7 +292,14 @@ def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], froze
             alias = body.get("alias", {})
             visible = world.relation(body.get("schemaname"), body.get("relname", ""))
             columns = frozenset() if visible is None else frozenset(one.name for one in visible.relation.columns)
-            columns |= frozenset(_names(alias.get("colnames", ()))) | {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+            columns |= frozenset(_names(alias.get("colnames", ()))) | {
+                "ctid",
+                "xmin",
+                "xmax",
+                "cmin",
+                "cmax",
+                "tableoid",
+            }
             name = alias.get("aliasname") or body.get("relname", "")
             if visible is not None:
                 aliases[name] = aliases.get(name, frozenset()) | columns
@@ -288,7 +311,9 @@ def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], froze
         elif kind == "ColumnDef":
             names.add(body.get("colname", ""))
     others = {
-        body.get("alias", {}).get("aliasname", "") for kind, body in _nodes(tree) if kind.startswith("Range") and kind != "RangeVar"
+        body.get("alias", {}).get("aliasname", "")
+        for kind, body in _nodes(tree)
+        if kind.startswith("Range") and kind != "RangeVar"
     } | {body.get("ctename", "") for kind, body in _nodes(tree) if kind == "CommonTableExpr"}
     return {name: columns for name, columns in aliases.items() if name not in others}, frozenset(names)
 
@@ -348,7 +373,14 @@ def _shown(text: str) -> str:
     return name if schema is None else f"{schema}.{name}"
 
 
-TYPE_NAMES = {"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "character varying": "varchar", "int": "int4"}
+TYPE_NAMES = {
+    "integer": "int4",
+    "bigint": "int8",
+    "smallint": "int2",
+    "boolean": "bool",
+    "character varying": "varchar",
+    "int": "int4",
+}
 
 
 def _type_name(name: str) -> str:

@@ -67,7 +67,9 @@ class World:
         self._search_path = tuple(search_path)
         self._seen: dict[tuple[str, str], Visible | None] = {}
         self._reasons: dict[tuple[str, str], str] = {}
-        self.confined_catalogs: dict[tuple[str, str], Any] = {}  # sub-selects of catalog relations, made once (catalogs.py)
+        self.confined_catalogs: dict[
+            tuple[str, str], Any
+        ] = {}  # sub-selects of catalog relations, made once (catalogs.py)
 
     @property
     def policy(self) -> Policy:

@@ -1,0 +1,91 @@
+"""The confined form of a catalog relation, made here anew from the same data, to compare with."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from proxy.catalog.model import Catalog
+from proxy.sql.parse import parse
+from proxy.sql.plan import PlanContext
+from proxy.sql.verify.relations import SYSTEM, Relations
+
+
+@cache
+def _data() -> Any:
+    return orjson.loads(files("proxy.sql.data").joinpath("catalogs.json").read_bytes())
+
+
+def bare(node: Any) -> Any:
+    """A tree without the places in the text."""
+    if isinstance(node, list):
+        return [bare(one) for one in node]
+    if isinstance(node, dict):
+        return {
+            name: bare(one)
+            for name, one in node.items()
+            if not name.endswith("location") and not name.startswith("list_")
+        }
+    return node
+
+
+class Expected:
+    """What the sub-select over a catalog relation must be, for one context."""
+
+    def __init__(self, context: PlanContext, catalog: Catalog) -> None:
+        self._context = context
+        self._catalog = catalog
+
+    def select(self, schema: str, name: str) -> Any:
+        """Its tree, or None where a tenant may not read it at all."""
+        rule = _data().get(f"{schema}.{name}")
+        relation = self._catalog.relations.get((schema, name))
+        if rule is None or relation is None:
+            return None
+        masks = rule["columns"]
+        targets = []
+        for column in relation.columns:
+            if column.name not in masks:
+                return None
+            mask, quoted = masks[column.name], _identifier(column.name)
+            targets.append(quoted if mask == "" else f"{mask} AS {quoted}")
+        text = f"SELECT {', '.join(targets)} FROM {_identifier(schema)}.{_identifier(name)}"
+        text += f" WHERE {rule['where']} OFFSET 0" if rule["where"] else " OFFSET 0"
+        for word, value in self._values().items():
+            text = text.replace("{" + word + "}", value)
+        return bare(parse(text.encode(), size_limit=1 << 26, server_major=self._catalog.major)[0].tree)
+
+    def _values(self) -> dict[str, str]:
+        policy, catalog = self._context.policy, self._catalog
+        relations = Relations(policy, catalog)
+        oids, schemas = [], set(self._context.search_path)
+        for (schema, name), one in catalog.relations.items():
+            is_shown = (
+                (schema, name) in policy.sequences if one.kind == "S" else relations.shown(schema, name) is not None
+            )
+            if schema not in SYSTEM and is_shown:
+                oids.append(one.oid)
+                schemas.add(schema)
+        listed = {(one.schema, one.name) for one in policy.functions}
+        functions = [
+            one.oid for some in catalog.functions.values() for one in some
+            if one.schema != "pg_catalog" and (one.schema, one.name) in listed
+        ]  # fmt: skip
+        names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
+        return {
+            "relations": _oids(oids),
+            "functions": _oids(functions),
+            "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
+            "database": "'" + catalog.database.replace("'", "''") + "'",
+        }
+
+
+def _oids(numbers: list[int]) -> str:
+    return "'{" + ",".join(str(one) for one in sorted(numbers)) + "}'::pg_catalog.oid[]"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,200 @@
+"""Which conditions cannot throw, emit or act whatever the row: the verifier's own, syntactic list, with the types it can see.
+
+Types of columns of tables are looked up; of derived columns they are taken on trust. Source: isolation.md 2.5, rule 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from proxy.catalog.model import Catalog, Column
+
+Node = dict[str, Any]
+Find = Callable[[list[str]], Column | None]  # the table column that a ColumnRef names; None where it is none of a table
+
+COMPARE = frozenset({"=", "<>", "<", "<=", ">", ">="})
+CONTAIN = frozenset({"@>", "<@", "&&", "@@", "?", "->", "->>"})
+LIKE = frozenset({"~~", "!~~", "~~*", "!~~*"})
+NUMBERS = {21: "int", 23: "int", 20: "int", 1700: "numeric", 700: "float", 701: "float"}
+CLASSES = {
+    **NUMBERS, 25: "text", 1043: "text", 19: "text", 1042: "bpchar", 1082: "date", 1114: "date", 1184: "date", 1083: "time", 1266: "timetz",
+    1186: "interval", 16: "bool", 2950: "uuid", 17: "bytea", 869: "inet", 650: "cidr", 829: "macaddr", 26: "oid", 3904: "int4range",
+    3926: "int8range", 3912: "daterange", 3908: "tsrange", 3910: "tstzrange", 3802: "jsonb", 3614: "tsvector",
+}  # fmt: skip
+PLAIN_CASTS = frozenset({
+    "int2", "int4", "int8", "text", "varchar", "name", "bpchar", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric",
+    "float4", "float8", "bool", "uuid", "bytea", "inet", "cidr", "macaddr", "oid", "int4range", "int8range", "daterange", "tsrange", "tstzrange",
+    "jsonb", "tsvector", "tsquery",
+})  # fmt: skip
+MIXED = ({"int", "numeric"}, {"int", "float"})
+CALLS = frozenset({"lower", "upper", "length", "char_length", "octet_length", "now", "to_tsquery", "plainto_tsquery"})
+SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax"})
+
+
+def class_of(catalog: Catalog, number: int) -> str | None:
+    """What a type compares with; None for a type of which nothing is promised."""
+    found = CLASSES.get(number)
+    if found is not None:
+        return found
+    one = catalog.types.get(number)
+    if one is None:
+        return None
+    if one.kind == "d":
+        return class_of(catalog, one.base)
+    if one.kind == "e":
+        return f"enum {number}"
+    if one.element and one.category == "A":
+        inner = class_of(catalog, one.element)
+        return None if inner is None else f"array of {inner} {one.element}"
+    return None
+
+
+class Harmless:
+    """Decides over expressions of one level; `find` looks columns up."""
+
+    def __init__(self, catalog: Catalog, find: Find) -> None:
+        self._catalog = catalog
+        self._find = find
+
+    def __call__(self, node: Node) -> bool:
+        """True for a harmless expression."""
+        ((name, body),) = node.items()
+        match name:
+            case "ColumnRef":
+                return self._column(body)
+            case "A_Const":
+                return "bsval" not in body
+            case "ParamRef":
+                return True
+            case "SQLValueFunction":
+                return body.get("op") in {"SVFOP_CURRENT_DATE", "SVFOP_CURRENT_TIMESTAMP"}
+            case "TypeCast":
+                return self._cast(body)
+            case "NullTest" | "BooleanTest":
+                return self(body["arg"])
+            case "BoolExpr" | "CoalesceExpr":
+                return all(self(one) for one in body["args"])
+            case "RowExpr":
+                return all(self(one) for one in body.get("args", ()))
+            case "List":
+                return all(self(one) for one in body.get("items", ()))
+            case "A_ArrayExpr":
+                return all("A_Const" in one or ("TypeCast" in one and self(one)) for one in body.get("elements", ()))
+            case "FuncCall":
+                return self._call(body)
+            case "A_Expr":
+                return self._operation(body)
+        return False
+
+    def kind(self, node: Node) -> str | None:
+        """The class of an expression's type, "literal", or None where it is not known here."""
+        ((name, body),) = node.items()
+        if name == "ColumnRef":
+            column = self._find(_fields(body))
+            return None if column is None else class_of(self._catalog, column.type)
+        return "literal" if name == "A_Const" else None
+
+    def _column(self, body: Node) -> bool:
+        fields = _fields(body)
+        if not fields or len(fields) != len(body["fields"]) or fields[-1] in SYSTEM_COLUMNS:
+            return False
+        column = self._find(fields)
+        return column is None or (column.generated != "v" and class_of(self._catalog, column.type) is not None)
+
+    def _cast(self, body: Node) -> bool:
+        names = _strings(body["typeName"].get("names", ()))
+        if not ({"A_Const", "ParamRef"} & set(body["arg"])):
+            return "TypeCast" in body["arg"] and self._cast(body["arg"]["TypeCast"]) and names[-1] in PLAIN_CASTS
+        if names[-1] in PLAIN_CASTS and (len(names) == 1 or names[0] == "pg_catalog"):
+            return True
+        schema, name = (names[0] if len(names) > 1 else "public"), names[-1]
+        one = self._catalog.types_by_name.get((schema, name))
+        return one is not None and one.kind == "e"
+
+    def _call(self, body: Node) -> bool:
+        names = _strings(body["funcname"])
+        if (
+            set(body) - {"funcname", "args", "funcformat", "location"}
+            or names[-1] not in CALLS
+            or names[:-1] not in ([], ["pg_catalog"])
+        ):
+            return False
+        if any(one.schema != "pg_catalog" for one in self._catalog.functions.get(names[-1], ())):
+            return False
+        arguments = body.get("args", ())
+        if names[-1].endswith("tsquery"):
+            return all("A_Const" in one or "TypeCast" in one for one in arguments) and all(
+                self(one) for one in arguments
+            )
+        return all(self(one) and self.kind(one) in {None, "text", "bpchar", "literal"} for one in arguments)
+
+    def _operation(self, body: Node) -> bool:
+        kind = body.get("kind", "AEXPR_OP")
+        names = _strings(body.get("name", ()))
+        operator = names[-1] if names[:-1] in ([], ["pg_catalog"]) else ""
+        left, right = body.get("lexpr"), body.get("rexpr")
+        if left is None or right is None or (names[:-1] == [] and self._namesake(operator)):
+            return False
+        if kind in {"AEXPR_LIKE", "AEXPR_ILIKE"} or (kind == "AEXPR_OP" and operator in LIKE):
+            return self(left) and self.kind(left) in {None, "text", "literal"} and _good_pattern(right)
+        if not (self(left) and self(right)):
+            return False
+        if kind in {"AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT"} and operator in COMPARE:
+            return self._comparable(left, right)
+        if kind == "AEXPR_OP" and operator in CONTAIN:
+            return operator not in {"->", "->>", "?"} or ("A_Const" in right and self.kind(left) in {None, "jsonb"})
+        if kind == "AEXPR_OP" and operator in {"+", "-"}:
+            return _clock(left) and ("A_Const" in right or "TypeCast" in right)
+        if kind in {"AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN", "AEXPR_BETWEEN_SYM", "AEXPR_NOT_BETWEEN_SYM"}:
+            return all(self._comparable(left, one) for one in right["List"].get("items", ()))
+        return (
+            kind in {"AEXPR_OP_ANY", "AEXPR_OP_ALL"}
+            and operator in COMPARE
+            and bool({"A_ArrayExpr", "ParamRef", "A_Const", "TypeCast"} & set(right))
+        )
+
+    def _comparable(self, left: Node, right: Node) -> bool:
+        if ("RowExpr" in left) != ("RowExpr" in right):
+            return False
+        if "RowExpr" in left:
+            pairs = zip(left["RowExpr"]["args"], right["RowExpr"]["args"], strict=False)
+            return len(left["RowExpr"]["args"]) == len(right["RowExpr"]["args"]) and all(
+                self._comparable(*pair) for pair in pairs
+            )
+        one, other = self.kind(left), self.kind(right)
+        if None in (one, other) or "literal" in (one, other) or one == other:
+            return self._collations(left, right)
+        return any({one, other} == pair for pair in MIXED)
+
+    def _collations(self, left: Node, right: Node) -> bool:
+        found = set()
+        for node in (left, right):
+            column = self._find(_fields(node["ColumnRef"])) if "ColumnRef" in node else None
+            if column is not None and column.collation not in {0, 100}:
+                found.add(column.collation)
+        return len(found) < 2
+
+    def _namesake(self, operator: str) -> bool:
+        """Is there an operator of that name outside pg_catalog? Then nothing is promised."""
+        return any(one.schema != "pg_catalog" for one in self._catalog.operators.get(operator, ()))
+
+
+def _clock(node: Node) -> bool:
+    return "SQLValueFunction" in node or ("FuncCall" in node and _strings(node["FuncCall"]["funcname"])[-1] == "now")
+
+
+def _good_pattern(node: Node) -> bool:
+    value = node.get("A_Const", {}).get("sval")
+    if value is None:
+        return False
+    text = value.get("sval", "")
+    return len(text.encode()) < 1000 and (len(text) - len(text.rstrip("\\"))) % 2 == 0
+
+
+def _fields(body: Node) -> list[str]:
+    return _strings(body.get("fields", ()))
+
+
+def _strings(parts: Any) -> list[str]:
+    return [one["String"].get("sval", "") for one in parts if "String" in one]

@@ -1,0 +1,82 @@
+"""What policy shows of the database, judged from Policy and Catalog alone: relations, functions, types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.catalog.model import Catalog, Column, Relation
+from proxy.tenancy.policy import Policy, RelationRule
+
+SYSTEM = ("pg_catalog", "information_schema")
+KEYS = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
+# Run SQL text, change settings, reach files, other sessions or other objects: never, whatever else allows them.
+NEVER = (
+    "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml", "ts_stat", "lo_", "pg_read_", "pg_ls_", "pg_stat_",
+    "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_terminate_", "pg_cancel_", "dblink", "pg_export_", "txid_", "pg_logical_", "pg_replication_",
+    "binary_upgrade_", "pg_reload_", "pg_rotate_", "pg_promote", "pg_switch_", "pg_create_", "pg_drop_", "pg_copy_", "currtid", "setval", "lastval",
+    "pg_file_", "loread", "lowrite", "pg_relation_size", "pg_total_relation_size", "pg_table_size", "pg_indexes_size", "pg_database_size",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A relation that policy shows. column: what confines it, None for shared ones."""
+
+    relation: Relation
+    access: Literal["tenant", "shared", "view"]
+    column: Column | None = None
+    key: str = ""
+
+
+class Relations:
+    """Lookups for one policy and catalog."""
+
+    def __init__(self, policy: Policy, catalog: Catalog) -> None:
+        self.policy = policy
+        self.catalog = catalog
+
+    def shown(self, schema: str, name: str) -> Shown | None:
+        """The relation, or None where policy hides it."""
+        relation = self.catalog.relations.get((schema, name))
+        if relation is None or schema.startswith("pg_") or schema in SYSTEM:
+            return None
+        rule = self._rule(relation)
+        if rule is None:
+            rule = RelationRule(schema, name, "tenant") if relation.kind in "rp" else None
+            if rule is None or relation.column(self.policy.tenant_column) is None:
+                return None
+        if rule.access == "hidden":
+            return None
+        if rule.access == "shared":
+            return Shown(relation, "shared")
+        column = relation.column(rule.tenant_column or self.policy.tenant_column)
+        if column is None or column.type not in KEYS:
+            return None
+        if relation.kind in "rp" and rule.access == "tenant" and column.not_null:
+            return Shown(relation, "tenant", column, rule.key)
+        return Shown(relation, "view", column, rule.key) if relation.kind in "vm" else None
+
+    def _rule(self, relation: Relation) -> RelationRule | None:
+        rule = self.policy.relations.get((relation.schema, relation.name))
+        if rule is not None or relation.column(self.policy.tenant_column) is not None:
+            return rule
+        for number in relation.parents:
+            parent = self.catalog.relations_by_oid.get(number)
+            rule = None if parent is None else self._rule(parent)
+            if rule is not None and rule.access == "tenant":
+                return rule
+        return None
+
+    def callable(self, schema: str | None, name: str) -> bool:
+        """May this function be called? Outside pg_catalog only what policy lists."""
+        if name.startswith(NEVER):
+            return False
+        found = self.catalog.functions.get(name, ())
+        listed = {(one.schema, one.name) for one in self.policy.functions}
+        considered = [one for one in found if schema is None or one.schema == schema]
+        return bool(considered) and all(
+            one.schema in SYSTEM or (one.schema, name) in listed
+            for one in considered
+            if schema is not None or one.schema in (*SYSTEM, "public")
+        )
