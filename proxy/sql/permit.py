@@ -20,7 +20,7 @@ from proxy.errors import (
     UndefinedObject,
     UndefinedTable,
 )
-from proxy.sql.classify import setting_call
+from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number, relation_text
 from proxy.sql.plan import StatementKind
 from proxy.sql.settings import showable
@@ -48,7 +48,7 @@ def permit(tree: Node, world: World, kind: StatementKind) -> None:
     """A Refusal for the first name that is not allowed."""
     if world.policy.read_only:
         _refuse_writes(tree)
-    _Permit(world, tree, setting_call(tree) is not None).walk(tree)
+    _Permit(world, tree, frozenset(setting_calls(tree))).walk(tree)
 
 
 def _refuse_writes(tree: Node) -> None:
@@ -61,7 +61,7 @@ def _refuse_writes(tree: Node) -> None:
 
 
 class _Permit:
-    def __init__(self, world: World, tree: Node, sets: bool) -> None:
+    def __init__(self, world: World, tree: Node, sets: frozenset[int]) -> None:
         self._world = world
         self._sets = sets
         self._aliases, self._names = _aliases(tree, world)
@@ -109,7 +109,7 @@ class _Permit:
         if name in SEQUENCES:
             self._sequence(name, args, location)
         elif name == "set_config":
-            if not self._sets:
+            if location not in self._sets:
                 _denied(name, location, "Use SET, or set_config() with constants as the whole statement.")
         elif name == "current_setting":
             setting = _text(args[0]) if args else None
@@ -266,43 +266,57 @@ class _Permit:
     def _column(self, body: Node) -> None:
         fields = body.get("fields", ())
         if len(fields) > 1 and "String" in fields[-1] and "String" in fields[-2]:
-            owner = fields[-2]["String"].get("sval", "")
             name = fields[-1]["String"].get("sval", "")
-            known = self._aliases.get(owner)
-            self._attribute(name, name in self._names if known is None else name in known, body)
+            columns = self._aliases.get(fields[-2]["String"].get("sval", ""), frozenset())
+            self._attribute(name, name in columns, body)
 
     def _indirection(self, body: Node) -> None:
         for one in body.get("indirection", ()):
             if "String" in one:
-                name = one["String"].get("sval", "")
-                self._attribute(name, name in self._names, body)
+                self._attribute(one["String"].get("sval", ""), False, body)
 
     def _attribute(self, name: str, is_column: bool, body: Node) -> None:
-        """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3)."""
-        if not is_column and self._world.function_candidates(None, name):
+        """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3). Whose row it is shows
+        only in full analysis: a column of that name elsewhere in the statement proves nothing, so what could be a call is one."""
+        if is_column:
+            return
+        found = [one for one in self._world.function_candidates(None, name) if self._takes_a_row(one)]
+        if found and not (name in self._names and all(self._harmless(one) for one in found)):
             self._call(None, name, [{"ColumnRef": body}], body)
+
+    def _takes_a_row(self, function: Function) -> bool:
+        """Can it be called with one argument that is a row of a table or a record?"""
+        if not function.arguments or len(function.arguments) - function.defaults - bool(function.variadic) > 1:
+            return False
+        first = self._world.catalog.types.get(function.arguments[0])
+        return first is None or first.kind in "cpd"
+
+    def _harmless(self, function: Function) -> bool:
+        return function.name in allowed() if function.schema == "pg_catalog" else self._listed(function)
+
+
+SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
 def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """The columns that each alias of a relation can have, in any scope, and every column or output name of the statement."""
+    """What each name of a relation is sure to have as columns, whatever the scope it is used in, and every column or output name of
+    the statement. A name that anything but a relation also has is left out of the first."""
+    every = list(_nodes(tree))
+    ctes = {body.get("ctename", "") for kind, body in every if kind == "CommonTableExpr"}
     aliases: dict[str, frozenset[str]] = {}
     names: set[str] = set()
-    for kind, body in _nodes(tree):
+    others = {"excluded", "new", "old"} | ctes
+    for kind, body in every:
         if kind == "RangeVar":
             alias = body.get("alias", {})
-            visible = world.relation(body.get("schemaname"), body.get("relname", ""))
-            columns = frozenset() if visible is None else frozenset(one.name for one in visible.relation.columns)
-            columns |= frozenset(_names(alias.get("colnames", ()))) | {
-                "ctid",
-                "xmin",
-                "xmax",
-                "cmin",
-                "cmax",
-                "tableoid",
-            }
             name = alias.get("aliasname") or body.get("relname", "")
-            if visible is not None:
-                aliases[name] = aliases.get(name, frozenset()) | columns
+            visible = world.relation(body.get("schemaname"), body.get("relname", ""))
+            if visible is None or ("schemaname" not in body and body.get("relname") in ctes):
+                others.add(name)
+                continue
+            renamed = _names(alias.get("colnames", ()))
+            columns = frozenset(renamed + [one.name for one in visible.relation.columns][len(renamed) :]) | SYSTEM_COLUMNS
+            aliases[name] = aliases.get(name, columns) & columns
             names |= columns
         elif kind == "ResTarget":
             names.add(body.get("name", ""))
@@ -310,11 +324,8 @@ def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], froze
             names |= {*_names(body.get("colnames", ())), *_names(body.get("aliascolnames", ()))}
         elif kind == "ColumnDef":
             names.add(body.get("colname", ""))
-    others = {
-        body.get("alias", {}).get("aliasname", "")
-        for kind, body in _nodes(tree)
-        if kind.startswith("Range") and kind != "RangeVar"
-    } | {body.get("ctename", "") for kind, body in _nodes(tree) if kind == "CommonTableExpr"}
+        if kind == "JoinExpr" or (kind.startswith("Range") and kind != "RangeVar"):
+            others |= {body.get(one, {}).get("aliasname", "") for one in ("alias", "join_using_alias")}
     return {name: columns for name, columns in aliases.items() if name not in others}, frozenset(names)
 
 
