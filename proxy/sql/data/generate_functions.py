@@ -25,6 +25,9 @@ SESSION = (
     "user",
     "getpgusername",
 )
+# Partitions' names, which psql's \\d asks for: schema, no rows.
+SCHEMA = ("pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_is_publishable",
+    "pg_available_extensions", "pg_available_extension_versions")
 # Refused overloads beside allowed ones, told apart by the number of arguments: name -> allowed numbers.
 BY_NUMBER = {"ts_rewrite": [3], "age": [1, 2]}
 # They take a relation by name, as text: a constant one must be visible.
@@ -32,6 +35,13 @@ RELATION_TEXT = {
     "to_regclass": 0, "regclass": 0, "pg_get_serial_sequence": 0, "has_table_privilege": -1, "has_any_column_privilege": -1,
     "has_column_privilege": -1, "has_sequence_privilege": -1, "pg_get_viewdef": 0,
 }  # fmt: skip
+# Bounds of partitions name tenants; roles are nobody's business; setseed outlives the lease and would steer another's random().
+REFUSED = {"makeaclitem", "pg_get_partition_constraintdef", "pg_indexam_progress_phasename", "setseed", "to_regrole", "to_regtypemod"}
+
+
+def _prints(row: dict[str, str]) -> bool:
+    """Type output functions and senders of reg* types: they print an object's name from its OID."""
+    return row["returns"] == "cstring" or (row["name"].startswith("reg") and row["name"].endswith("send"))
 
 
 def main(table: Path) -> None:
@@ -39,12 +49,12 @@ def main(table: Path) -> None:
     actions: dict[str, set[str]] = defaultdict(set)
     with table.open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines, delimiter="\t"):
-            actions[row["name"]].add(row["row_mode_action"].split(" ")[0])
+            actions[row["name"]].add("reject" if _prints(row) else row["row_mode_action"].split(" ")[0])
     allowed = {name for name, some in actions.items() if some == {"allow"}}
     # Type input functions share a name with casts that may be called.
     allowed |= {name for name, some in actions.items() if "allow" in some and name in BY_NUMBER}
-    allowed |= {*ADDED, *SESSION}
-    allowed -= {"current_setting", "set_config", "pg_stat_clear_snapshot"}
+    allowed |= {*ADDED, *SESSION, *SCHEMA}
+    allowed -= {"current_setting", "set_config", "pg_stat_clear_snapshot", *REFUSED}
     data = {"allow": sorted(allowed), "by_number": BY_NUMBER, "relation_text": RELATION_TEXT}
     json.dump(data, sys.stdout, indent=0, sort_keys=True)
 
