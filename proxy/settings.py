@@ -50,7 +50,9 @@ class LogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["json", "console"] = Field(default="json", description="json for machines, console for people")
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least level that is logged")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least level that is logged"
+    )
 
 
 class Settings(BaseSettings):
@@ -69,7 +71,9 @@ class Settings(BaseSettings):
         Path("state"), description="where the process keeps what must survive a restart: the secret, unless it is given"
     )
     secret: SecretStr | None = Field(
-        None, min_length=16, description="what unknown logins' salts are made of; the same for all processes of a service"
+        None,
+        min_length=16,
+        description="what unknown logins' salts are made of; the same for all processes of a service",
     )
     log: LogSettings = LogSettings()
     tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain for clients")
@@ -109,7 +113,10 @@ def load_settings(file: Path | None, given: Mapping[str, Any]) -> Settings:
     class Filed(Settings):
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
+            cls,
+            settings_cls: type[BaseSettings],
+            *sources: PydanticBaseSettingsSource,
+            **more: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             named = Settings.settings_customise_sources(settings_cls, *sources, **more)
             return named if file is None else (*named, TomlConfigSettingsSource(settings_cls, file))

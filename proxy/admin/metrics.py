@@ -106,7 +106,9 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
     for labels, count in totals.items():
         connections.add_metric(list(labels), count)
     yield connections
-    yield GaugeMetricFamily("partywall_server_connections", "Server connections of this process", value=pools.connections)
+    yield GaugeMetricFamily(
+        "partywall_server_connections", "Server connections of this process", value=pools.connections
+    )
     yield GaugeMetricFamily("partywall_server_connections_limit", "Their ceiling", value=pools.ceiling)
     for name, what in (
         ("opened", "Server connections opened"),
@@ -126,7 +128,9 @@ def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
     entries = GaugeMetricFamily("partywall_plan_cache_entries", "Plans kept", labels=["database"])
     size = GaugeMetricFamily("partywall_plan_cache_bytes", "Bytes of plans kept", labels=["database"])
     evictions = CounterMetricFamily("partywall_plan_cache_evictions", "Plans thrown out for room", labels=["database"])
-    version = GaugeMetricFamily("partywall_catalog_version", "Grows with every change of the schema", labels=["database"])
+    version = GaugeMetricFamily(
+        "partywall_catalog_version", "Grows with every change of the schema", labels=["database"]
+    )
     failures = CounterMetricFamily("partywall_catalog_failures", "Looks at the schema that failed", labels=["database"])
     for name, one in databases.items():
         plans = one.plans

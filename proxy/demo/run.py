@@ -143,7 +143,9 @@ def _wait_for_the_end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tell(say: Print, logins: tuple[Login, ...], port: int, admin_port: int, cluster: Cluster) -> None:
-    say(f"PostgreSQL {cluster.major} on port {cluster.port}; Partywall on port {port}; http://127.0.0.1:{admin_port}/metrics")
+    say(
+        f"PostgreSQL {cluster.major} on port {cluster.port}; Partywall on port {port}; http://127.0.0.1:{admin_port}/metrics"
+    )
     say("\nthe tenants' DSNs:")
     for login in logins:
         say(f'  psql "{dsn(login, port)}"')

@@ -7,6 +7,7 @@ a plan or a lease) and will be handled again. Source: PostgreSQL documentation, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from proxy.backend.state import FAILED
 from proxy.errors import Refusal, RemoteProtocolError
@@ -14,6 +15,7 @@ from proxy.session import encode
 from proxy.session.actions import CloseFrontend
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
+from proxy.session.parameters import quote_value
 from proxy.session.query import answer_now, clamped, over_ceiling, own_objection, plan_of, simple_query
 from proxy.session.statements import Portal, Statement
 from proxy.sql.plan import Answer, Forward, Planned
@@ -162,9 +164,11 @@ def bind(s: Conversation, body: bytes) -> bool:
         s.portals[portal] = Portal(statement)
         s.supply(encode.BIND_COMPLETE)
         return True
-    if statement.plan.effects.settings:
-        refusal = over_ceiling(s, statement.plan)
-        if refusal is None and clamped(s, statement.plan) is not None:
+    plan = statement.plan
+    if plan.effects.settings:
+        plan, refusal = with_values(s, plan, body[second + 1 :])
+        refusal = refusal or over_ceiling(s, plan)
+        if refusal is None and clamped(s, plan) is not None:
             refusal = Refusal("the timeout is longer than this tenant may have", sqlstate="22023")
         if refusal is not None:
             s.refuse_extended(refusal)
@@ -175,10 +179,31 @@ def bind(s: Conversation, body: bytes) -> bool:
         s.started = s.clock()
     upstream = upstream_name(s, name, statement)
     s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
-    s.due.append(Due(BIND, plan=statement.plan, text=statement.text))
-    s.portals[portal] = Portal(statement)
+    s.due.append(Due(BIND, plan=plan, text=statement.text))
+    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan))
     s.open = True
     return True
+
+
+def with_values(s: Conversation, plan: Forward, values: bytes) -> tuple[Forward, Refusal | None]:
+    """set_config('name', $n, …): the plan with the values that Bind gives, or why they may not be set."""
+    if all(one.parameter is None for one in plan.effects.settings):
+        return plan, None
+    reader = Reader(values)
+    formats, parameters = reader.int16s(), reader.values()
+    settings = []
+    for one in plan.effects.settings:
+        if one.parameter is None:
+            settings.append(one)
+            continue
+        index = one.parameter - 1
+        value = parameters[index] if index < len(parameters) else None
+        form = formats[index] if index < len(formats) and len(formats) > 1 else formats[0] if formats else 0
+        text = None if value is None or form not in {0, 1} else value.decode("utf-8", "replace")
+        if text is None or not s.port.allowed_setting(one.name, text):
+            return plan, Refusal(f'permission denied to set parameter "{one.name}"', sqlstate="42501")
+        settings.append(replace(one, value=quote_value(text), parameter=None))
+    return replace(plan, effects=replace(plan.effects, settings=tuple(settings))), None
 
 
 def describe(s: Conversation, body: bytes) -> bool:

@@ -50,6 +50,8 @@ class _Walk:
             return node
         if "RangeVar" in node and set(node) == {"RangeVar"}:
             return self._range(node, ctes)
+        if "ColumnRef" in node and set(node) == {"ColumnRef"}:
+            return _without_schema(node)
         found = {}
         inner = ctes
         clause = node.get("withClause")
@@ -88,6 +90,15 @@ class _Walk:
         self.touched = True
         alias = body.get("alias") or {"aliasname": name}
         return {"RangeSubselect": {"subquery": select, "alias": alias}}
+
+
+def _without_schema(node: Node) -> Node:
+    """pg_catalog.pg_class.relname: the sub-select has the relation's name, but stands in no schema."""
+    body = node["ColumnRef"]
+    fields = body.get("fields", [])
+    if len(fields) > 2 and fields[0].get("String", {}).get("sval") in SYSTEM_SCHEMAS:
+        return {"ColumnRef": {**body, "fields": fields[1:]}}
+    return node
 
 
 def _select(world: World, schema: str, name: str) -> Node | None:

@@ -62,9 +62,9 @@ def _select(tree: Node, body: Node) -> Classified:
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
         return Classified(StatementKind.SELECT, tree, answer=answer)
-    setting = setting_call(tree)
-    if setting is not None:
-        return Classified(StatementKind.SELECT, tree, Effects(settings=(setting,), taints=own(setting.name)))
+    settings = tuple(setting_calls(tree).values())
+    if settings:
+        return Classified(StatementKind.SELECT, tree, Effects(settings=settings, taints=any(own(one.name) for one in settings)))
     writes = next(_bodies(body, "lockingClause"), None) is not None or _modifies(body)
     return Classified(StatementKind.SELECT, tree, Effects(writes=True) if writes else NO_EFFECTS)
 
@@ -75,26 +75,33 @@ def _dml(kind: StatementKind) -> Callable[[Node, Node], Classified]:
 
 def only_call(select: Node) -> Node | None:
     """The function call of SELECT f(…) without any other clause, or None."""
-    if set(select) - {"targetList", "limitOption", "op"} or len(select.get("targetList", ())) != 1:
-        return None
-    value = select["targetList"][0].get("ResTarget", {}).get("val", {})
-    call: Node | None = value.get("FuncCall")
-    if call is None or set(call) - {"funcname", "args", "funcformat", "location"}:
-        return None
-    return call
+    calls = _calls(select)
+    return calls[0] if len(calls) == 1 and len(select["targetList"]) == 1 else None
 
 
-def setting_call(tree: Node) -> SettingEffect | None:
-    """What SELECT set_config('name', 'value', bool) sets, when it stands alone and all is constant; a Refusal when it may not be."""
-    call = only_call(tree.get("SelectStmt", {"sortClause": 1}))
-    if call is None or _function(call) != "set_config" or len(call.get("args", ())) != 3:
-        return None
-    name, value, local = (_constant(one) for one in call["args"])
-    if not isinstance(name, str) or not isinstance(value, str) or not isinstance(local, bool):
-        return None
-    if name.lower() in PINNED or not allowed_setting(name, value):
-        raise _denied(name)
-    return SettingEffect(name.lower(), _quoted(value), local)
+def _calls(select: Node) -> list[Node]:
+    """The plain function calls among the targets of a SELECT that has no other clause."""
+    if set(select) - {"targetList", "limitOption", "op"}:
+        return []
+    values = [one.get("ResTarget", {}).get("val", {}).get("FuncCall") for one in select.get("targetList", ())]
+    return [one for one in values if one is not None and not set(one) - {"funcname", "args", "funcformat", "location"}]
+
+
+def setting_calls(tree: Node) -> dict[int, SettingEffect]:
+    """What SELECT set_config('name', 'value' or $n, bool), … sets, by the byte offset of each call; a Refusal when it may not be set."""
+    found = {}
+    for call in _calls(tree.get("SelectStmt", {"fromClause": 1})):
+        if _function(call) != "set_config" or len(call.get("args", ())) != 3:
+            continue
+        name, value, local = (_constant(one) for one in call["args"])
+        number = call["args"][1].get("ParamRef", {}).get("number")
+        if not isinstance(name, str) or not isinstance(local, bool) or (number is None and not isinstance(value, str)):
+            continue
+        if name.lower() in PINNED or not settable(name) or (number is None and not allowed_setting(name, str(value))):
+            raise _denied(name)
+        text = None if number is not None else _quoted(str(value))
+        found[call.get("location", 0)] = SettingEffect(name.lower(), text, local, number)
+    return found
 
 
 def _function(call: Node) -> str | None:

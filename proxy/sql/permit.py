@@ -113,7 +113,8 @@ class _Permit:
                 _denied(name, location, "Use SET, or set_config() with constants as the whole statement.")
         elif name == "current_setting":
             setting = _text(args[0]) if args else None
-            if setting is None or not showable(setting):
+            bound = bool(args) and "ParamRef" in _uncast(args[0])
+            if not bound and (setting is None or not showable(setting)):
                 _denied(name, location, "Name one of the settings that a session may change, as a constant.")
         elif name not in allowed() or len(args) not in by_number().get(name, (len(args),)):
             _denied(name, location, None)
@@ -189,7 +190,8 @@ class _Permit:
             arg = arg["TypeCast"].get("arg", {})
         text = _text(arg)
         if text is None:
-            if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"}:
+            called = _names(arg.get("FuncCall", {}).get("funcname", ()))[-1:]
+            if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"} or called == ["pg_get_serial_sequence"]:
                 return  # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
             raise FeatureNotSupported(
                 f"this cast to {kind} is not supported", hint="Cast a constant or a column.", location=location
@@ -353,11 +355,15 @@ def _names(parts: Any) -> list[str]:
     return [one["String"].get("sval", "") for one in parts if "String" in one]
 
 
-def _text(node: Node) -> str | None:
-    """A string constant, cast to text or not."""
+def _uncast(node: Node) -> Node:
     while set(node) == {"TypeCast"}:
         node = node["TypeCast"].get("arg", {})
-    body = node.get("A_Const")
+    return node
+
+
+def _text(node: Node) -> str | None:
+    """A string constant, cast to text or not."""
+    body = _uncast(node).get("A_Const")
     return str(body["sval"].get("sval", "")) if body is not None and "sval" in body else None
 
 

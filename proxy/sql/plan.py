@@ -50,11 +50,12 @@ class TransactionVerb(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class SettingEffect:
     """SET, SET LOCAL or RESET of one setting. value None: back to the session's default. value is the text after TO as the server
-    would print it in SET name TO value (already quoted where needed)."""
+    would print it in SET name TO value (already quoted where needed). parameter: the value is Bind's $n, and known only then."""
 
     name: str
     value: str | None
     local: bool = False
+    parameter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

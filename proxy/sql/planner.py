@@ -34,7 +34,7 @@ from proxy.sql.plan import (
 )
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
-from proxy.sql.verify import verify
+from proxy.sql.verify import Unproven, verify
 from proxy.sql.world import World
 
 SHAPE_BYTES = 2048
@@ -199,8 +199,13 @@ def _reject(kind: StatementKind, refusal: Refusal, text: bytes) -> Reject:
         refusal.detail,
         refusal.hint,
         position,
-        rules=(f"refuse.{type(refusal).__name__}",),
+        rules=(f"refuse.{type(refusal).__name__}", *_reason(refusal)),
     )
+
+
+def _reason(refusal: Refusal) -> tuple[str, ...]:
+    """What the verifier could not prove; for audit and explain."""
+    return (f"verify: {refusal.__cause__}",) if isinstance(refusal.__cause__, Unproven) else ()
 
 
 def _shape(lifted: Lifted | None) -> str:

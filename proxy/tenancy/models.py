@@ -100,7 +100,11 @@ class Relation(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = [self.shared is not None, self.hidden is not None, self.view is not None or self.tenant_column is not None]
+        kinds = [
+            self.shared is not None,
+            self.hidden is not None,
+            self.view is not None or self.tenant_column is not None,
+        ]
         if sum(kinds) != 1:
             raise ValueError("must say exactly one of tenant_column, shared, view, hidden")
         if self.key != "default" and (self.shared or self.hidden):
@@ -154,7 +158,9 @@ class LoginModel(Strict):
         try:
             parse_verifier(self.verifier.get_secret_value())
         except ValueError:
-            raise ValueError("verifier is not a SCRAM-SHA-256 verifier; make one with partywall hash-password") from None
+            raise ValueError(
+                "verifier is not a SCRAM-SHA-256 verifier; make one with partywall hash-password"
+            ) from None
         return self
 
 
@@ -167,7 +173,9 @@ def _settings(value: dict[str, Value]) -> dict[str, str]:
     return found
 
 
-Settings = Annotated[dict[str, Value], BeforeValidator(lambda value: _settings(value) if isinstance(value, dict) else value)]
+Settings = Annotated[
+    dict[str, Value], BeforeValidator(lambda value: _settings(value) if isinstance(value, dict) else value)
+]
 
 
 class Database(Strict):

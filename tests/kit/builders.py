@@ -68,13 +68,13 @@ def plan_one(text: str) -> Plan:
     if "forbidden" in plain:
         return Reject(StatementKind.SELECT, "42P01", 'relation "forbidden" does not exist', position=15)
     for pattern, verb in _VERBS:
-        if found := re.match(pattern, plain, re.I):
+        if found := re.match(pattern, plain, re.IGNORECASE):
             name = found.group(1) if found.groups() else None
             return forward(text.encode(), Effects(transaction=verb, savepoint=name), StatementKind.TRANSACTION)
-    if found := re.match(r"SET (LOCAL )?(\w+)(?: *= *| TO )(.*)", plain, re.I):
+    if found := re.match(r"SET (LOCAL )?(\w+)(?: *= *| TO )(.*)", plain, re.IGNORECASE):
         effect = SettingEffect(found.group(2).lower(), found.group(3), bool(found.group(1)))
         return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
-    if found := re.match(r"RESET (\w+)", plain, re.I):
+    if found := re.match(r"RESET (\w+)", plain, re.IGNORECASE):
         effect = SettingEffect(found.group(1).lower(), None)
         return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
     return forward(text.encode())

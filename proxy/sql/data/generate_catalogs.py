@@ -69,6 +69,7 @@ WHERE = {
     "pg_catalog.pg_description": f"objoid < {SYSTEM}::pg_catalog.oid OR objoid {SHOWN} OR objoid = ANY ({{functions}})",
     "pg_catalog.pg_shdescription": NOTHING,
     "pg_catalog.pg_depend": f"(classid = 1259 AND objid {SHOWN} AND (refobjid {SHOWN} OR refobjid < {SYSTEM}::pg_catalog.oid))",
+    "pg_catalog.pg_auth_members": NOTHING,
     "pg_catalog.pg_am": EVERYTHING,
     "pg_catalog.pg_collation": EVERYTHING,
     "pg_catalog.pg_conversion": EVERYTHING,

@@ -85,7 +85,8 @@ class Harmless:
                 return self._call(body)
             case "A_Expr":
                 return self._operation(body)
-        return False
+            case _:
+                return False
 
     def kind(self, node: Node) -> str | None:
         """The class of an expression's type, "literal", or None where it is not known here."""

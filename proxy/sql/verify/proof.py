@@ -33,11 +33,13 @@ class Proof:
         self._catalog = relations.catalog
         self._expected = expected
         self._keys = keys
+        self._confines = True
 
     # -- statements
 
     def statement(self, tree: Node) -> None:
         """Unproven unless the statement is confined."""
+        self._confines = self._names_confined(tree)
         self._query(tree, {}, ())
 
     def _query(self, tree: Node, ctes: dict[str, Cte], outer: tuple[Level, ...]) -> Level:
@@ -332,7 +334,27 @@ class Proof:
 
     # -- what is checked of a level
 
+    def _names_confined(self, tree: Node) -> bool:
+        """Does the statement name a relation that holds rows of others? If not, nothing needs guards or boundaries."""
+        waiting: list[Any] = [tree]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, list):
+                waiting += one
+            elif isinstance(one, dict):
+                if isinstance(one.get("relname"), str):
+                    shown = self._relations.shown(one.get("schemaname", ""), one["relname"])
+                    if shown is not None and shown.column is not None:
+                        return True
+                waiting += one.values()
+        return False
+
     def _settle(self, level: Level, having: Node | None, inserted: Item | None = None) -> None:
+        if not self._confines:
+            for condition in level.conditions:
+                self._expressions(level, condition.visible, condition.parts)
+            self._expressions(level, level.visible, [having])
+            return
         for condition in level.conditions:
             for part in condition.parts:
                 self._condition(part, condition, level)
@@ -544,7 +566,7 @@ class Proof:
     def _call(self, body: Node) -> None:
         names = strings(body.get("funcname", ()))
         schema, name = (names[-2] if len(names) > 1 else None), names[-1]
-        if name == "set_config" and not all("A_Const" in one for one in body.get("args", ())):
+        if name == "set_config" and not all({"A_Const", "ParamRef"} & set(one) for one in body.get("args", ())):
             raise Unproven("set_config() of a value")
         if not self._relations.callable(schema, name):
             raise Unproven(f"a function {name}")

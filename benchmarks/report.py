@@ -1,0 +1,57 @@
+"""RESULTS.md: the tables, as the run printed them."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+
+from benchmarks.neighbour import Delay
+from benchmarks.pgbench import Row
+from benchmarks.planning import Cost
+
+
+def render(rows: list[Row], costs: list[Cost], delay: Delay | None, rewritten: float | None, setting: str) -> str:
+    """The whole page as Markdown."""
+    lines = ["# Benchmark results", ""]
+    lines += [
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}. {setting}",
+        "",
+    ]
+    lines += [
+        "Every figure of one combination comes from the same interleaved run; only the ratios carry over to another machine.",
+        "",
+    ]
+    lines += [
+        "Ratios are Partywall's to PgBouncer's. Latencies in milliseconds, CPU in microseconds per transaction of the proxy process.",
+        "",
+    ]
+    lines += [
+        "| script | mode | clients | target | tps | p50 | p95 | p99 | CPU user | CPU system | tps ratio | CPU ratio |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        one = row.sample
+        peer = next((r for r in rows if _peer(r, row)), None) if row.target == "Partywall" else None
+        ratio = f"{one.tps / peer.sample.tps:.2f}" if peer else ""
+        cpu = f"{one.cpu / peer.sample.cpu:.2f}" if peer and peer.sample.cpu else ""
+        used = f"{one.user:.1f} | {one.system:.1f}" if row.target != "direct" else " | "
+        lines.append(
+            f"| {row.script} | {row.mode} | {row.clients} | {row.target} | {one.tps:.0f} | {one.p50:.3f} | {one.p95:.3f} | {one.p99:.3f}"
+            f" | {used} | {ratio} | {cpu} |"
+        )
+    if rewritten is not None:
+        lines += ["", f"Share of planned statements that the metrics count as rewritten: {rewritten:.1%}."]
+    lines += ["", "## Planning and framing", "", "| what | microseconds |", "|---|---|"]
+    lines += [f"| {cost.what} | {cost.microseconds:.2f} |" for cost in costs]
+    if delay is not None:
+        lines += ["", "## A neighbour's 100 KB INSERTs", ""]
+        lines += [
+            f"Point selects of one tenant: p99 {delay.p99_alone:.2f} ms alone, {delay.p99_beside:.2f} ms beside {delay.inserts} INSERTs of 100 KB"
+            f" by another tenant (each a text never seen before): {delay.difference:+.2f} ms."
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _peer(candidate: Row, row: Row) -> bool:
+    same = (candidate.script, candidate.mode, candidate.clients) == (row.script, row.mode, row.clients)
+    return same and candidate.target.startswith("PgBouncer")

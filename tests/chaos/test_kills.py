@@ -1,0 +1,148 @@
+"""Seeded kills of server, client and network in every phase: afterwards nothing is leased and the books agree with the server's own."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import struct
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.kit.chaos import Chaos, chaos_before
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import RawClient
+from tests.kit.sample import load_sample
+
+KILLS = 500
+LOGINS = ("acme_app", "globex_app", "initech_app")
+SLOW = "SELECT count(*) FROM orders a, orders b, orders c, orders d WHERE a.id + b.id + c.id + d.id < 0"
+WIDE = "SELECT a.*, b.*, c.id FROM orders a, orders b, orders c"
+
+
+def message(tag: str, body: bytes = b"") -> bytes:
+    return tag.encode() + struct.pack("!i", len(body) + 4) + body
+
+
+def extended(text: str, name: bytes = b"") -> bytes:
+    parse = message("P", name + b"\0" + text.encode() + b"\0\0\0")
+    bind = message("B", b"\0" + name + b"\0" + b"\0\0\0\0\0\0")
+    return parse + bind + message("D", b"P\0") + message("E", b"\0\0\0\0\0") + message("S")
+
+
+def query(text: str) -> bytes:
+    return message("Q", text.encode() + b"\0")
+
+
+# What a client may be in the middle of when the knife falls.
+PHASES: dict[str, bytes] = {
+    "idle": b"",
+    "simple": query("SELECT id FROM orders"),
+    "slow": query(SLOW),
+    "wide result": query(WIDE),
+    "in transaction": query("BEGIN") + query("UPDATE orders SET qty = qty + 1 WHERE id = 1"),
+    "failed transaction": query("BEGIN") + query("SELECT 1 / 0"),
+    "refused": query("BEGIN") + query("SELECT * FROM jobs_that_are_not"),
+    "extended": extended("SELECT id FROM customers"),
+    "named": extended("SELECT id FROM customers", b"s1") + extended("SELECT 1", b"s2"),
+    "unsynced": extended("SELECT id FROM customers")[:-5],
+    "pipeline": b"".join(extended(f"SELECT {n}") for n in range(20)),
+    "settings": query("SET statement_timeout = '20s'") + extended("SELECT id FROM orders"),
+}
+
+
+@pytest.fixture(scope="module")
+def shared(postgres15: Cluster) -> Cluster:
+    return load_sample(postgres15)
+
+
+def pool_states(proxy: Proxy) -> Counter[str]:
+    """Server connections by state, over all tenants, as /metrics has them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+    states: Counter[str] = Counter()
+    for labels, value in re.findall(r"^partywall_pool_connections\{([^}]*)\} (\S+)$", page, re.MULTILINE):
+        found = re.search(r'state="(\w+)"', labels)
+        assert found is not None
+        states[found.group(1)] += int(float(value))
+    return states
+
+
+def server_count(cluster: Cluster) -> int:
+    with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared' AND application_name LIKE 'partywall%%'"
+            " AND application_name NOT LIKE '%%catalog%%'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def eventually(what: Callable[[], object], seconds: float) -> object:
+    """What `what` returns once it is true; its last value when time is up."""
+    deadline = time.monotonic() + seconds
+    while not (value := what()) and time.monotonic() < deadline:
+        time.sleep(0.01)  # a poll of another process, bounded by the deadline
+    return value
+
+
+def kill_server(cluster: Cluster, dice: random.Random) -> None:
+    with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
+        pids = [
+            row[0]
+            for row in connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'"
+            )
+        ]
+        for pid in pids if dice.random() < 0.3 else pids and [dice.choice(pids)]:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def cut_client(client: RawClient, dice: random.Random) -> None:
+    if dice.random() < 0.5:  # a reset instead of an orderly end
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+
+
+def strike(proxy: Proxy, cluster: Cluster, chaos: Chaos, seed: int) -> str:
+    """One client gets into a phase, one knife falls, the client goes. Returns what was done, for the report."""
+    dice = random.Random(seed)
+    knife, phase = dice.choice(("server", "client", "network")), dice.choice(sorted(PHASES))
+    data = PHASES[phase]
+    client = proxy.connect(dice.choice(LOGINS))
+    if knife == "network":
+        chaos.cut_after(dice.randrange(1, 4000)) if dice.random() < 0.7 else chaos.cut_now()
+    if not client.greeting.closed:
+        client.socket.sendall(data[: dice.randrange(len(data) + 1)] if knife == "client" and data else data)
+        if dice.random() < 0.5:
+            client.socket.settimeout(0.02)
+            try:
+                client.socket.recv(dice.randrange(1, 4096))
+            except (TimeoutError, ConnectionError):
+                pass
+    if knife == "server":
+        kill_server(cluster, dice)
+    cut_client(client, dice)
+    chaos.cut_after(None)
+    return f"seed {seed}: {knife} while {phase}"
+
+
+def test_after_every_kill_nothing_is_leased_and_the_books_agree(shared: Cluster, effort: int) -> None:
+    with chaos_before(shared.port) as chaos, running_proxy(chaos.port) as proxy:
+        for seed in range(KILLS * effort):
+            what = strike(proxy, shared, chaos, seed)
+            left = eventually(lambda: not pool_states(proxy)["leased"], 1.0)
+            assert left, f"{what}: still leased: {pool_states(proxy)}"
+            agreed = eventually(
+                lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(shared), 5.0
+            )
+            assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(shared)}"
+        with proxy.connect("acme_app") as client:
+            assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+        assert proxy.process.poll() is None

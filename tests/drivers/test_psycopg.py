@@ -1,0 +1,60 @@
+"""psycopg 3, sync and async, as two tenants."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy
+
+STATEMENTS = (
+    "SELECT * FROM orders ORDER BY id",
+    "SELECT c.name, count(o.id) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY c.name ORDER BY 1",
+    "SELECT status, sum(amount) FROM orders GROUP BY status ORDER BY status",
+    "SELECT * FROM orders o WHERE EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id AND i.qty > 1) ORDER BY id",
+)
+
+
+@pytest.mark.parametrize(("login", "tenant"), [("acme_app", 1), ("globex_app", 2)])
+def test_sync_answers_are_those_of_a_private_database(
+    shared_server: Cluster, proxy: Proxy, login: str, tenant: int
+) -> None:
+    with (
+        psycopg.connect(proxy.dsn(login)) as seen,
+        psycopg.connect(shared_server.dsn("app", f"private{tenant}")) as private,
+    ):
+        for sql in STATEMENTS:
+            for _ in range(7):  # past psycopg's threshold for server-side preparation
+                assert seen.execute(sql).fetchall() == private.execute(sql).fetchall()
+        found = seen.execute("SELECT id FROM orders WHERE id = %s AND note IS NOT DISTINCT FROM note", [3]).fetchall()
+        assert found == [(3,)]
+
+
+async def test_async_connections_of_two_tenants_do_not_meet(shared_server: Cluster, proxy: Proxy) -> None:
+    async def keys(login: str) -> set[int]:
+        async with await psycopg.AsyncConnection.connect(proxy.dsn(login)) as connection:
+            found: set[int] = set()
+            for _ in range(30):
+                cursor = await connection.execute("SELECT tenant_id FROM orders")
+                found |= {row[0] for row in await cursor.fetchall()}
+                await connection.commit()
+            return found
+
+    assert await asyncio.gather(keys("acme_app"), keys("globex_app")) == [{1}, {2}]
+
+
+def test_a_pipeline_and_a_failed_transaction_behave_as_usual(proxy: Proxy) -> None:
+    with psycopg.connect(proxy.dsn("acme_app")) as connection:
+        with connection.pipeline():
+            cursors = [connection.execute("SELECT %s::int + count(*) * 0 FROM orders", [n]) for n in range(10)]
+        assert [cursor.fetchone() for cursor in cursors] == [(n,) for n in range(10)]
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute("SELECT 1 / 0")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            connection.execute("SELECT 1")
+        connection.rollback()
+        with connection.transaction(), connection.transaction():
+            connection.execute("SELECT 1")

@@ -1,0 +1,105 @@
+"""The attackers' corpus: no entry shows or changes a byte of another tenant, and none finds a bug."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.escapes.corpus import Attack, read_attacks
+from tests.escapes.run import Result, judge
+from tests.kit.checksums import foreign_checksums
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import RawClient
+
+ATTACKS = read_attacks(Path(__file__).parents[1] / "data" / "attacks.yaml")
+
+# Entries of action `rewrite` that need statements this version refuses as a class.
+LATER = re.compile(
+    rb"^\s*(MERGE|COPY|DECLARE|FETCH|MOVE|PREPARE|EXECUTE|LISTEN|NOTIFY|CREATE|TRUNCATE|LOCK|EXPLAIN|DO|CALL|DROP|SELECT [^;]* INTO)\b",
+    re.IGNORECASE,
+)
+
+# Answered otherwise than a private database would, without a foreign byte: each with its reason.
+ACCEPTED_DIFFERENCES: dict[str, str] = {
+    "A378": "pg_namespace shows neither pg_toast nor the temporary schemas of sessions",
+    "A482": "xmin is the transaction counter of the shared cluster",
+    "A484": "xmax and tableoid are numbers of the shared cluster",
+}
+
+# Entries that ask for a refusal, and are answered without harm instead: each with its reason.
+HARMLESS: dict[str, str] = {
+    "A279": "a two-part name is the session's own in row mode: no tenant setting exists",
+    "A346": "the catalog's statistics are masked",
+    "A372": "shows listed sequences only, and no last value",
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_server: Cluster) -> Iterator[Proxy]:
+    with running_proxy(shared_server.port) as proxy:
+        yield proxy
+
+
+def _judge_all(server: Cluster, proxy: Proxy, end: str, private: str = "private1") -> list[Result]:
+    direct = partial(RawClient, "127.0.0.1", server.port, "app", private)
+    return [judge(attack, direct, partial(proxy.connect, "acme_app"), end) for attack in ATTACKS]
+
+
+def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
+    shared_server: Cluster, proxy: Proxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = foreign_checksums(shared_server, "shared", 1)
+    results = _judge_all(shared_server, proxy, "ROLLBACK")
+    counted = Counter((one.attack.action, one.verdict) for one in results)
+    with capsys.disabled():
+        print(f"\nPostgreSQL {shared_server.major}: {sorted(counted.items())}")
+    assert {one.attack.id: one.leaks for one in results if one.leaks} == {}
+    assert {one.attack.id: one.seen for one in results if one.bug} == {}
+    different = {
+        one.attack.id: (one.attack.statements, one.expected, one.seen) for one in results if one.verdict == "different"
+    }
+    assert {name: what for name, what in different.items() if name not in ACCEPTED_DIFFERENCES} == {}
+    assert foreign_checksums(shared_server, "shared", 1) == before
+
+
+def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy) -> None:
+    results = _judge_all(shared_server, proxy, "ROLLBACK")
+    accepted = {
+        one.attack.id: one.attack.statements for one in results if one.attack.action == "reject" and not one.sqlstates
+    }
+    assert accepted.keys() <= HARMLESS.keys(), accepted
+
+
+def test_nine_in_ten_statements_that_only_need_rewriting_are_answered_as_the_private_database_would(
+    shared_server: Cluster, proxy: Proxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [
+        one
+        for one in _judge_all(shared_server, proxy, "ROLLBACK")
+        if one.attack.action == "rewrite" and not _needs_more(one.attack)
+    ]
+    unequal = {one.attack.id: one.sqlstates for one in results if one.verdict != "equal"}
+    with capsys.disabled():
+        print(
+            f"\nPostgreSQL {shared_server.major}: {len(results) - len(unequal)} of {len(results)} equal; refused: {unequal}"
+        )
+    assert len(unequal) <= len(results) // 10
+
+
+def _needs_more(attack: Attack) -> bool:
+    return any(LATER.match(statement) for statement in (*attack.pre, *attack.statements))
+
+
+def test_committed_attacks_change_no_row_of_another_tenant(shared_server: Cluster, pristine_shared: str) -> None:
+    before = foreign_checksums(shared_server, pristine_shared, 1)
+    with running_proxy(shared_server.port, pristine_shared) as proxy:
+        for attack in ATTACKS:
+            judged = judge(attack, partial(proxy.connect, "acme_ro"), partial(proxy.connect, "acme_app"), "COMMIT")
+            assert not judged.bug, attack
+    assert foreign_checksums(shared_server, pristine_shared, 1) == before

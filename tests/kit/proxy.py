@@ -1,0 +1,90 @@
+"""The whole proxy as its users run it: `python -m proxy serve` as a child process in front of a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kit.postgres import free_port
+from tests.kit.rawclient import RawClient
+from tests.kit.rules import write_sample_rules
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running proxy. passwords: by login."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    admin_port: int
+    database: str
+    passwords: dict[str, str]
+    directory: Path
+
+    def connect(self, login: str, **parameters: str) -> RawClient:
+        """A raw client logged in as `login`."""
+        return RawClient("127.0.0.1", self.port, login, self.database, self.passwords[login], **parameters)
+
+    def dsn(self, login: str, scheme: str = "postgresql") -> str:
+        """What an application would be given."""
+        return f"{scheme}://{login}:{self.passwords[login]}@127.0.0.1:{self.port}/{self.database}"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "proxy.log").read_text(encoding="utf-8", errors="replace")
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def running_proxy(server_port: int, database: str = "shared", **settings: str) -> Iterator[Proxy]:
+    """Serves the sample rule set; `settings` are PARTYWALL_* values. Ends the process by SIGTERM, at last by SIGKILL."""
+    with tempfile.TemporaryDirectory(prefix="partywall-proxy-") as folder:
+        directory = Path(folder)
+        rules = directory / "rules"
+        rules.mkdir()
+        passwords = write_sample_rules(rules, server_port, database)
+        port, admin_port = free_port(), free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
+        environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}
+        environment["PARTYWALL_STATE_DIRECTORY"] = str(directory / "state")
+        command = [sys.executable, "-m", "proxy", "serve", "--rules", str(rules)]
+        command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
+        with (directory / "proxy.log").open("wb") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            proxy = Proxy(process, port, admin_port, database, passwords, directory)
+            try:
+                _wait(proxy)
+                yield proxy
+            finally:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _wait(proxy: Proxy) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if proxy.process.poll() is not None:
+            raise RuntimeError(f"the proxy ended with status {proxy.process.returncode}:\n{proxy.log}")
+        try:
+            socket.create_connection(("127.0.0.1", proxy.port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)  # a poll of a foreign process, bounded by the deadline
+    raise RuntimeError(f"the proxy does not listen after {START_SECONDS} s:\n{proxy.log}")
