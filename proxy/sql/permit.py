@@ -22,6 +22,7 @@ from proxy.errors import (
 )
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number, relation_text
+from proxy.sql.objects import check_objects
 from proxy.sql.plan import StatementKind
 from proxy.sql.settings import showable
 from proxy.sql.world import World
@@ -49,6 +50,7 @@ def permit(tree: Node, world: World, kind: StatementKind) -> None:
     if world.policy.read_only:
         _refuse_writes(tree)
     _Permit(world, tree, frozenset(setting_calls(tree))).walk(tree)
+    check_objects(tree, world)
 
 
 def _refuse_writes(tree: Node) -> None:

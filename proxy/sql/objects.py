@@ -1,0 +1,238 @@
+"""Calls and casts that tell of objects by OID or name: pg_get_viewdef(), format_type(), `::regclass` and the like. They
+may be asked of what the tenant sees and of nothing else.
+
+Promises: refuses what cannot be shown to name a visible object only. Whose columns and constants these are is for
+origins to say; names in constants under a cast are permit's business."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedTable
+from proxy.sql.origins import REG_TYPES, Origins
+from proxy.sql.parse import walk
+from proxy.sql.scope import Tree
+from proxy.sql.world import World
+
+# Functions of pg_catalog that tell of an object: the argument that names it. A negative one counts from the end, as a
+# role may come before it.
+ARGUMENTS: dict[str, int] = {
+    **dict.fromkeys(("has_column_privilege",), -3),
+    **dict.fromkeys(
+        (
+            "has_any_column_privilege",
+            "has_database_privilege",
+            "has_foreign_data_wrapper_privilege",
+            "has_function_privilege",
+            "has_language_privilege",
+            "has_schema_privilege",
+            "has_sequence_privilege",
+            "has_server_privilege",
+            "has_table_privilege",
+            "has_tablespace_privilege",
+            "has_type_privilege",
+            "pg_has_role",
+        ),
+        -2,
+    ),
+    **dict.fromkeys(
+        (
+            "col_description",
+            "format_type",
+            "obj_description",
+            "pg_basetype",
+            "pg_column_is_updatable",
+            "pg_function_is_visible",
+            "pg_get_constraintdef",
+            "pg_get_function_arg_default",
+            "pg_get_function_arguments",
+            "pg_get_function_identity_arguments",
+            "pg_get_function_result",
+            "pg_get_function_sqlbody",
+            "pg_get_functiondef",
+            "pg_get_indexdef",
+            "pg_get_partkeydef",
+            "pg_get_ruledef",
+            "pg_get_serial_sequence",
+            "pg_get_statisticsobjdef",
+            "pg_get_statisticsobjdef_columns",
+            "pg_get_statisticsobjdef_expressions",
+            "pg_get_triggerdef",
+            "pg_get_userbyid",
+            "pg_get_viewdef",
+            "pg_index_column_has_property",
+            "pg_index_has_property",
+            "pg_partition_ancestors",
+            "pg_partition_root",
+            "pg_partition_tree",
+            "pg_relation_is_publishable",
+            "pg_relation_is_updatable",
+            "pg_statistics_obj_is_visible",
+            "pg_table_is_visible",
+            "pg_type_is_visible",
+            "shobj_description",
+        ),
+        0,
+    ),
+    **dict.fromkeys(("acldefault", "pg_get_expr"), 1),
+}
+RELATION_PRIVILEGES = frozenset(
+    {"has_any_column_privilege", "has_column_privilege", "has_sequence_privilege", "has_table_privilege"}
+)
+# Functions that read a name as text.
+TEXTS = frozenset(
+    {
+        "regclass",
+        "to_regclass",
+        "to_regcollation",
+        "to_regnamespace",
+        "to_regoper",
+        "to_regoperator",
+        "to_regproc",
+        "to_regprocedure",
+        "to_regtype",
+    }
+)
+NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^."]+))\s*(?:\.|$)')
+ASKING = TEXTS | ARGUMENTS.keys()
+HINT = "Give it a column of a catalog, or a constant that names what you see."
+
+
+def check_objects(tree: Tree, world: World) -> None:
+    """Refuse a call, or a cast to a reg* type, that could tell of an object which the tenant does not see. What a name
+    in a constant means for a cast is permit's business; here it passes.
+
+    Raises FeatureNotSupported, UndefinedTable for a hidden relation, and what resolve raises."""
+    _check_declared(tree)
+    _check_age(tree)
+    origins: Origins | None = None
+    for what, argument, location, compared in _asked(tree):
+        plain = _uncast(argument)
+        text = plain.get("A_Const", {}).get("sval", {}).get("sval") if "sval" in plain.get("A_Const", {}) else None
+        if text is not None and not (text.isascii() and text.isdigit()):
+            _check_name(what, text, world, location)
+            continue
+        if compared and "ParamRef" in plain:
+            continue  # a value that is compared and not printed: drivers look types and relations up so
+        if origins is None:
+            origins = Origins(tree, world)
+        if not origins.shown(argument):
+            raise FeatureNotSupported(f"{what} of this expression is not supported", hint=HINT, location=location)
+
+
+def _check_name(what: str, text: str, world: World, location: int | None) -> None:
+    """A name in a constant, as an argument of a function of ARGUMENTS."""
+    if what == "has_database_privilege":
+        allowed = text == world.catalog.database
+    elif what == "has_schema_privilege":
+        allowed = text in world.path or text == "information_schema"
+    elif what in ARGUMENTS and what.startswith("has_") and what not in RELATION_PRIVILEGES:
+        allowed = False
+    elif what in RELATION_PRIVILEGES:
+        schema, name = split_name(text)
+        allowed = world.relation(schema, name) is not None
+        if not allowed:
+            full = name if schema is None else f"{schema}.{name}"
+            raise UndefinedTable(f'relation "{full}" does not exist', location=location)
+    else:
+        allowed = True
+    if not allowed:
+        raise FeatureNotSupported(f"{what}() of this name is not supported", hint=HINT, location=location)
+
+
+def _asked(tree: Tree) -> Iterator[tuple[str, Tree, int | None, bool]]:
+    """What is asked of which expression: the function or type, the expression, where, and whether the answer is only
+    compared."""
+    every = [
+        (name, body)
+        for name, body in walk(tree)
+        if (name == "FuncCall" and _called(body) in ASKING) or (name == "TypeCast" and _kind(body) in REG_TYPES)
+    ]
+    if not every:
+        return
+    compared = {
+        id(body)
+        for name, operation in walk(tree)
+        if name == "A_Expr" and operation.get("name", [{}])[-1].get("String", {}).get("sval") in ("=", "<>")
+        for side in ("lexpr", "rexpr")
+        for body in operation.get(side, {}).values()
+    }
+    for name, body in every:
+        location = body.get("location")
+        if name == "FuncCall":
+            called = _called(body)
+            arguments = body.get("args", [])
+            if called in TEXTS and arguments:
+                yield called, arguments[0], location, id(body) in compared
+            number = ARGUMENTS.get(called)
+            if number is None or not -len(arguments) <= number < len(arguments):
+                continue
+            if number < 0 and len(arguments) + number > 0 and "SQLValueFunction" not in arguments[0]:
+                raise FeatureNotSupported(
+                    f"{called}() for another role is not supported",
+                    hint="Leave the role out: the session's own is meant.",
+                    location=location,
+                )
+            yield called, arguments[number], location, False
+        else:
+            yield _kind(body), body["arg"], location, id(body) in compared
+
+
+def _called(call: Tree) -> str:
+    return str(call["funcname"][-1]["String"].get("sval", ""))
+
+
+def _kind(body: Tree) -> str:
+    """The last name of the type that a cast or a column definition names."""
+    return str(body.get("typeName", {}).get("names", [{}])[-1].get("String", {}).get("sval", ""))
+
+
+def _check_declared(tree: Tree) -> None:
+    """A possibly qualified name in text: quoted parts as they are, others folded."""
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(name, one) for one in value]
+        elif isinstance(value, dict):
+            if name != "TypeCast" and _kind(value) in REG_TYPES:
+                raise FeatureNotSupported(f"a column of type {_kind(value)} is not supported here", hint=HINT)
+            waiting += value.items()
+
+
+def _check_age(tree: Tree) -> None:
+    """age(xid) counts the transactions of everybody; age(timestamp) does not. Which one is meant shows in full analysis
+    only, so age() of one argument is refused where a transaction id may be about."""
+    every = list(walk(tree))
+    if not any(
+        name == "FuncCall" and _called(body) == "age" and len(body.get("args", ())) == 1 for name, body in every
+    ):
+        return
+    for name, body in every:
+        bare = name == "FuncCall" and _called(body) == "age" and "ParamRef" in body.get("args", [{}])[0]
+        fields = body.get("fields", []) if name == "ColumnRef" else []
+        system = bool(fields) and fields[-1].get("String", {}).get("sval") in ("xmin", "xmax")
+        declared = _kind(body) if name in ("TypeCast", "ColumnDef") else ""
+        xid = declared == "xid" or declared.startswith("pg_") or (name == "FuncCall" and _called(body) == "xid")
+        catalog = name == "RangeVar" and (
+            body.get("schemaname") == "pg_catalog" or str(body.get("relname", "")).startswith("pg_")
+        )
+        if bare or system or catalog or xid:
+            raise InsufficientPrivilege("permission denied for function age", hint="Cast its argument to timestamptz.")
+
+
+def _uncast(wrapped: Tree) -> Tree:
+    while set(wrapped) == {"TypeCast"}:
+        wrapped = wrapped["TypeCast"].get("arg", {})
+    return wrapped
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """A possibly qualified name in text: quoted parts as they are, others folded; as textToQualifiedNameList."""
+    parts = [
+        quoted.replace('""', '"') if quoted or not plain else plain.strip().lower()
+        for quoted, plain in NAME_PART.findall(text)
+    ]
+    return (None, parts[0] if parts else "") if len(parts) < 2 else (parts[-2], parts[-1])
