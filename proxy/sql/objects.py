@@ -190,7 +190,7 @@ def _kind(body: Tree) -> str:
 
 
 def _check_declared(tree: Tree) -> None:
-    """A possibly qualified name in text: quoted parts as they are, others folded."""
+    """Columns of json_to_record() AS t(a regclass), JSON_TABLE, JSON_VALUE(… RETURNING regclass) read names too."""
     waiting: list[tuple[str, Any]] = [("", tree)]
     while waiting:
         name, value = waiting.pop()
