@@ -12,6 +12,6 @@ ROWS = 1000
 def costs() -> list[Cost]:
     """One figure: the cost of a DataRow of 100 bytes in a run."""
     rows = DataRow((b"x" * 40, b"y" * 40, None)).encode() * ROWS
-    data = rows + CommandComplete(f"SELECT {ROWS}").encode() + ReadyForQuery(b"I").encode()
+    data = rows + CommandComplete(f"SELECT {ROWS}").encode() + ReadyForQuery(73).encode()
     stream = BackendStream()
     return [Cost("framing, per message of a run of rows", best(lambda _: stream.feed(data), 20) / (ROWS + 2))]

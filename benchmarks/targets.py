@@ -96,6 +96,7 @@ def open_bench(tenants: int, accounts: int) -> Iterator[Bench]:
         cluster = stack.enter_context(running_cluster(None, settings=SETTINGS))
         cluster.create_database("bench")
         cluster.psql("bench", schema.sql(tenants, accounts))
+        cluster.psql("bench", "VACUUM ANALYZE")
         direct = Target("direct", cluster.port, "bench_app", "bench", None)
         partywall, admin_port = _start_partywall(stack, work, cluster)
         bouncers: list[Target | None] = [None, None]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     "__main__ app errors settings admin/metrics auth/scram backend/state catalog/connect catalog/introspect"
     " catalog/model cli/serve demo/tour fleet/planning observe/log pool/ledger server/client session/query sql/parse"
-    " sql/permit sql/plan sql/references sql/resolve sql/rewrite/rules sql/scope sql/verify tenancy/load"
+    " sql/permit sql/plan sql/resolve sql/rewrite/rules sql/scope sql/verify tenancy/load"
     " tenancy/models tenancy/policy wire/framing"
 )
 

@@ -13,21 +13,30 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Words, parameters, quoted identifiers and odd numbers are matched so that nothing inside them is taken for a literal. A minus belongs
-# to the number where it must be a sign (not where it may end an operator's name): PostgreSQL's grammar folds it into the constant there.
+# One match is a run of what cannot hold a literal, and then one token. Words, parameters, quoted identifiers and odd numbers are matched so
+# that nothing inside them is taken for a literal. A minus belongs to the number where it must be a sign (not where it may end an operator's
+# name): PostgreSQL's grammar folds it into the constant there. At the end of the text the token is empty.
 TOKEN = re.compile(
     rb"""
-    [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+(?P<prefix>&?')?
-  | (?P<number>(?:(?:(?<=[=<>+*/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*+)
-  | (?P<string>'(?:[^'\\]|'')*+')(?P<continued>\s*')?
-  | \$[0-9]++(?![A-Za-z_$\x80-\xff])
-  | "(?:[^"]|"")*+"
-  | (?P<bad>['"\\\x00-\x08\x0b\x0e-\x1f$]|--|/\*|\.[0-9])
+    (?: [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+(?!&?')
+      | [ \t\r\n\f(),;=<>*+:\[\]!@#%^&|`?~{}]
+      | \$[0-9]++(?![A-Za-z_$\x80-\xff])
+      | "(?:[^"]|"")*+"
+      | /(?!\*)
+      | \.(?![0-9])
+      | -(?![-0-9])
+    )*+
+    (?: (?P<number>(?:(?:(?<=[=<>+*/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*+)
+      | (?P<string>'(?:[^'\\]|'')*+')(?!\s*')
+      | (?P<minus>-(?=[0-9]))
+      | (?P<end>\Z)
+    )?
     """,
     re.VERBOSE,
 )
 INTEGER = re.compile(rb"-?[0-9]+")
 DECIMAL = re.compile(rb"-?[0-9]+\.[0-9]+")
+SHORT = 10  # characters; fewer are an int4 in any case
 INT4 = b"2147483647"
 INT8 = b"9223372036854775807"
 MARKS = {"i": b"\x01i", "I": b"\x01I", "N": b"\x01N", "n": b"\x01n", "s": b"\x01s"}
@@ -50,17 +59,24 @@ def lift(text: bytes) -> Lifted | None:
     offsets: list[int] = []
     kinds: list[str] = []
     done = 0
-    for found in TOKEN.finditer(text):
-        name = found.lastgroup
-        if name is None:
+    match = TOKEN.match
+    at = 0
+    while True:
+        found = match(text, at)
+        name = found.lastgroup if found is not None else None
+        if found is None or name is None:
+            return None  # something that a real lexer would have to look at
+        at = found.end()
+        if name == "end":
+            break
+        if name == "minus":
             continue
-        token = found.group()
+        start = found.start(name)
+        token = text[start:at]
         if name == "string":
             kind, mark = "s", MARKS["s"]
-        elif name != "number":
-            return None
         elif INTEGER.fullmatch(token):
-            width = _width(token)
+            width = "i" if len(token) < SHORT else _width(token)
             if width is None:
                 return None
             kind, mark = "i", MARKS[width]
@@ -68,13 +84,12 @@ def lift(text: bytes) -> Lifted | None:
             kind, mark = "n", MARKS["n"]
         else:
             continue
-        start = found.start()
         pieces.append(text[done:start])
         pieces.append(mark)
         literals.append(token)
         offsets.append(start)
         kinds.append(kind)
-        done = start + len(token)
+        done = at
     pieces.append(text[done:])
     return Lifted(b"".join(pieces), tuple(literals), tuple(offsets), "".join(kinds))
 

@@ -8,6 +8,7 @@ safety depends on a tenant's key or on a lifted literal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from proxy.catalog.model import Catalog
@@ -39,6 +40,7 @@ from proxy.sql.world import World
 
 SHAPE_BYTES = 2048
 LIFT_BYTES = 8192
+MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 DEPTH_HINT = "Nest the statement's expressions less deeply."
 PLANNED = frozenset({StatementKind.SELECT, StatementKind.INSERT, StatementKind.UPDATE, StatementKind.DELETE})
 EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
@@ -51,6 +53,9 @@ class Planner:
         self.catalog = catalog
         self._cache = PlanCache(cache_bytes)
         self._worlds: dict[object, World] = {}
+        self._numbers: dict[object, int] = {}  # what keys of the cache are made of
+        self._count = count()
+        self._last: tuple[PlanContext | None, tuple[int, ...], bool, int] = (None, (), False, 0)
 
     def statistics(self) -> CacheStatistics:
         return self._cache.statistics()
@@ -64,7 +69,7 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned | None:
         """The plans of a text that was planned before, exactly or in shape; None sends the caller to plan()."""
-        key = (context.identity, tuple(parameter_types), extended)
+        key = self._key(context, parameter_types, extended)
         found = self._cache.get_exact(key, text)
         if found is not None:
             return found
@@ -102,7 +107,7 @@ class Planner:
         """Keeps what compute() made. A refusal is not kept: the next look at the catalog may heal it."""
         if planned.rejection is not None:
             return
-        key = (context.identity, tuple(parameter_types), extended)
+        key = self._key(context, parameter_types, extended)
         lifted = self._lift(text)
         if lifted is not None and planned.literals == lifted.literals:
             self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
@@ -168,6 +173,21 @@ class Planner:
             rules,
             rendered.positions,
         )
+
+    def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:
+        """A number for everything that a plan depends on besides the text: equal numbers, equal dependencies."""
+        last, types, kind, number = self._last
+        if last is context and not parameter_types and not types and kind is extended:
+            return number
+        full = (context.identity, tuple(parameter_types), extended)
+        found = self._numbers.get(full)
+        if found is None:
+            if len(self._numbers) >= MAX_NUMBERS:
+                self._numbers.clear()  # the numbers go on: what was kept under the old ones is never found again, and ages out
+            found = self._numbers[full] = next(self._count)
+        number = found
+        self._last = (context, full[1], extended, number)
+        return number
 
     @staticmethod
     def _lift(text: bytes) -> Lifted | None:
