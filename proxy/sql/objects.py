@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedTable
+from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject, UndefinedTable
 from proxy.sql.origins import REG_TYPES, Origins
 from proxy.sql.parse import walk
 from proxy.sql.scope import Tree
@@ -81,6 +81,9 @@ ARGUMENTS: dict[str, int] = {
 RELATION_PRIVILEGES = frozenset(
     {"has_any_column_privilege", "has_column_privilege", "has_sequence_privilege", "has_table_privilege"}
 )
+# These read a relation's name; to_regclass() would answer NULL for one that does not exist, and is refused for it
+# instead.
+RELATION_NAMES = frozenset({"pg_get_serial_sequence", "pg_get_viewdef", "regclass()", "to_regclass"})
 # Functions that read a name as text.
 TEXTS = frozenset(
     {
@@ -130,16 +133,44 @@ def _check_name(what: str, text: str, world: World, location: int | None) -> Non
         allowed = text in world.path or text == "information_schema"
     elif what in ARGUMENTS and what.startswith("has_") and what not in RELATION_PRIVILEGES:
         allowed = False
-    elif what in RELATION_PRIVILEGES:
+    elif what in RELATION_PRIVILEGES or what in RELATION_NAMES:
         schema, name = split_name(text)
-        allowed = world.relation(schema, name) is not None
-        if not allowed:
+        sequence = any((one, name) in world.policy.sequences for one in (world.path if schema is None else (schema,)))
+        allowed = sequence or world.relation(schema, name) is not None
+        if not allowed and what != "to_regclass":
             full = name if schema is None else f"{schema}.{name}"
             raise UndefinedTable(f'relation "{full}" does not exist', location=location)
+    elif what.endswith("regnamespace"):
+        allowed = split_name(text)[1] in (*world.path, "information_schema")
+        if not allowed and what == "regnamespace":
+            raise UndefinedObject(f'schema "{split_name(text)[1]}" does not exist', sqlstate="3F000", location=location)
+    elif what.endswith("regtype"):
+        allowed = _type_shown(text, world)
+        if not allowed and what == "regtype":
+            raise UndefinedObject(f'type "{text}" does not exist', location=location)
+    elif what.startswith("to_regproc"):
+        schema, name = split_name(text.partition("(")[0])
+        listed = {(rule.schema, rule.name) for rule in world.policy.functions}
+        found = world.function_candidates(schema, name)
+        allowed = all(one.schema == "pg_catalog" or (one.schema, one.name) in listed for one in found)
     else:
         allowed = True
     if not allowed:
         raise FeatureNotSupported(f"{what}() of this name is not supported", hint=HINT, location=location)
+
+
+def _type_shown(text: str, world: World) -> bool:
+    """Is it no type of a hidden relation's rows, nor an array of them? A type's name that is no plain one, such as
+    "double precision", belongs to pg_catalog."""
+    schema, name = split_name(text.partition("[")[0].partition("(")[0])
+    types = world.catalog.types_by_name
+    for one in world.path if schema is None else (schema,):
+        found = types.get((one, name))
+        if found is not None:
+            element = world.catalog.types.get(found.element, found)
+            row = world.catalog.relations_by_oid.get(element.relation)
+            return row is None or row.kind == "c" or world.relation(row.schema, row.name) is not None
+    return True
 
 
 def _asked(tree: Tree) -> Iterator[tuple[str, Tree, int | None, bool]]:
@@ -165,7 +196,12 @@ def _asked(tree: Tree) -> Iterator[tuple[str, Tree, int | None, bool]]:
             called = _called(body)
             arguments = body.get("args", [])
             if called in TEXTS and arguments:
-                yield called, arguments[0], location, id(body) in compared
+                yield (
+                    called if called.startswith("to_") else f"{called}()",
+                    arguments[0],
+                    location,
+                    id(body) in compared,
+                )
             number = ARGUMENTS.get(called)
             if number is None or not -len(arguments) <= number < len(arguments):
                 continue

@@ -1,7 +1,9 @@
 """What a statement names besides relations: functions, types, operators, sequences and settings; deny by default.
 
-A name that policy hides is answered as PostgreSQL answers a name that does not exist. Relations are resolve's and rewrite's business.
-Unqualified names are looked up as the server does: pg_catalog first, then the pinned search path; a name is allowed only when everything
+A name that policy hides is answered as PostgreSQL answers a name that does not exist. Relations are resolve's and
+rewrite's business.
+Unqualified names are looked up as the server does: pg_catalog first, then the pinned search path; a name is allowed
+only when everything
 that it could mean is. Refusals carry byte offsets; the planner makes positions of them.
 Source: PostgreSQL documentation, 10.3 "Functions" (how overloads are chosen).
 """
@@ -21,8 +23,8 @@ from proxy.errors import (
     UndefinedTable,
 )
 from proxy.sql.classify import setting_calls
-from proxy.sql.functions import allowed, by_number, relation_text
-from proxy.sql.objects import check_objects
+from proxy.sql.functions import allowed, by_number
+from proxy.sql.objects import check_objects, split_name
 from proxy.sql.plan import StatementKind
 from proxy.sql.settings import showable
 from proxy.sql.world import World
@@ -39,7 +41,8 @@ LOCKS = {
 }
 # Types whose input looks a name up: only constants that policy shows, and values that are numbers already.
 REG_TYPES = frozenset({
-    "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation",
+    "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace",
+    "regconfig", "regdictionary", "regcollation",
 })  # fmt: skip
 SEQUENCES = frozenset({"nextval", "setval", "currval", "lastval"})
 SYSTEM_SCHEMAS = ("pg_catalog",)
@@ -120,8 +123,6 @@ class _Permit:
                 _denied(name, location, "Name one of the settings that a session may change, as a constant.")
         elif name not in allowed() or len(args) not in by_number().get(name, (len(args),)):
             _denied(name, location, None)
-        elif name in relation_text():
-            self._relation_text(name, args)
 
     def _listed(self, function: Function) -> bool:
         return any(self._matches(rule, function) for rule in self._world.policy.functions)
@@ -154,7 +155,7 @@ class _Permit:
             raise FeatureNotSupported(
                 f"{name}() needs a constant name", hint="Name the sequence as a string.", location=location
             )
-        schema, relation = _split(text)
+        schema, relation = split_name(text)
         rule = None
         for one in self._world.search_path if schema is None else (schema,):
             rule = rule or self._world.policy.sequences.get((one, relation))
@@ -162,18 +163,6 @@ class _Permit:
             raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
         if name == "setval":
             raise InsufficientPrivilege(f"permission denied for sequence {relation}", hint="Its counter is shared.")
-
-    def _relation_text(self, name: str, args: list[Node]) -> None:
-        index = relation_text()[name]
-        for number, one in enumerate(args):
-            text = _text(one)
-            if text is None or index not in (-1, number) or (index == -1 and number == len(args) - 1):
-                continue
-            schema, relation = _split(text)
-            if self._world.relation(schema, relation) is None and index != -1:
-                if name == "to_regclass":
-                    raise FeatureNotSupported(f"{name}() of a name that does not exist is not supported")
-                raise UndefinedTable(f'relation "{_shown(text)}" does not exist')
 
     # -- types
 
@@ -194,19 +183,20 @@ class _Permit:
         if text is None:
             called = _names(arg.get("FuncCall", {}).get("funcname", ()))[-1:]
             if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"} or called == ["pg_get_serial_sequence"]:
-                return  # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
+                # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
+                return
             raise FeatureNotSupported(
                 f"this cast to {kind} is not supported", hint="Cast a constant or a column.", location=location
             )
         if text.isdigit() or text == "-":
             return
         if kind == "regclass":
-            schema, name = _split(text)
+            schema, name = split_name(text)
             sequence = any((one, name) in self._world.policy.sequences for one in (schema, *self._world.search_path))
             if self._world.relation(schema, name) is None and not sequence and not self._index(schema, name):
                 raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
         elif kind in {"regproc", "regprocedure"}:
-            schema, name = _split(text.partition("(")[0])
+            schema, name = split_name(text.partition("(")[0])
             found = self._world.function_candidates(schema, name)
             if not found or any(one.schema != "pg_catalog" and not self._listed(one) for one in found):
                 raise UndefinedFunction(f'function "{text}" does not exist', location=location)
@@ -280,8 +270,10 @@ class _Permit:
                 self._attribute(one["String"].get("sval", ""), False, body)
 
     def _attribute(self, name: str, is_column: bool, body: Node) -> None:
-        """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3). Whose row it is shows
-        only in full analysis: a column of that name elsewhere in the statement proves nothing, so what could be a call is one."""
+        """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3).
+        Whose row it is shows
+        only in full analysis: a column of that name elsewhere in the statement proves nothing, so what could be a
+        call is one."""
         if is_column:
             return
         found = [one for one in self._world.function_candidates(None, name) if self._takes_a_row(one)]
@@ -303,7 +295,8 @@ SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
 def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """What each name of a relation is sure to have as columns, whatever the scope it is used in, and every column or output name of
+    """What each name of a relation is sure to have as columns, whatever the scope it is used in, and every column or
+    output name of
     the statement. A name that anything but a relation also has is left out of the first."""
     every = list(_nodes(tree))
     ctes = {body.get("ctename", "") for kind, body in every if kind == "CommonTableExpr"}
@@ -319,7 +312,9 @@ def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], froze
                 others.add(name)
                 continue
             renamed = _names(alias.get("colnames", ()))
-            columns = frozenset(renamed + [one.name for one in visible.relation.columns][len(renamed) :]) | SYSTEM_COLUMNS
+            columns = (
+                frozenset(renamed + [one.name for one in visible.relation.columns][len(renamed) :]) | SYSTEM_COLUMNS
+            )
             aliases[name] = aliases.get(name, columns) & columns
             names |= columns
         elif kind == "ResTarget":
@@ -334,7 +329,9 @@ def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], froze
 
 
 def _nodes(value: Any) -> Iterator[tuple[str, Node]]:
-    """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in CamelCase where known."""
+    """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in
+    CamelCase where known.
+    """
     if isinstance(value, list):
         for one in value:
             yield from _nodes(one)
@@ -369,26 +366,8 @@ def _text(node: Node) -> str | None:
     return str(body["sval"].get("sval", "")) if body is not None and "sval" in body else None
 
 
-def _split(text: str) -> tuple[str | None, str]:
-    """A possibly qualified identifier in text: quoted parts as they are, others folded."""
-    parts, rest = [], text.strip()
-    while rest:
-        if rest.startswith('"'):
-            end = rest.find('"', 1)
-            while end != -1 and rest[end + 1 : end + 2] == '"':
-                end = rest.find('"', end + 2)
-            if end == -1:
-                break
-            parts.append(rest[1:end].replace('""', '"'))
-            rest = rest[end + 1 :].lstrip().removeprefix(".").lstrip()
-        else:
-            word, _, rest = rest.partition(".")
-            parts.append(word.strip().lower())
-    return (None, "") if not parts else (None, parts[0]) if len(parts) == 1 else (parts[-2], parts[-1])
-
-
 def _shown(text: str) -> str:
-    schema, name = _split(text)
+    schema, name = split_name(text)
     return name if schema is None else f"{schema}.{name}"
 
 
