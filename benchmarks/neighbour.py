@@ -1,4 +1,6 @@
-"""How much one tenant's 100 KB multi-row INSERTs delay another tenant's point selects: p99 with and without, in one run."""
+"""How much one tenant's 100 KB multi-row INSERTs delay another tenant's point selects: p99 with and without, in one
+run.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Delay:
 
 
 def measure(target: Target, other_user: str, seconds: float) -> Delay:
-    """Point selects of the target's user for `seconds` alone, then for `seconds` beside another tenant's INSERTs, each of another text."""
+    """Point selects of the target's user for `seconds` alone, then for `seconds` beside another tenant's INSERTs,
+    each of another text.
+    """
     alone = _selects(target, seconds)
     stop = threading.Event()
     done: list[int] = []

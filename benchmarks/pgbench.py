@@ -1,6 +1,8 @@
-"""pgbench against the three targets, interleaved in one run: transactions per second, latency percentiles, CPU of the proxy.
+"""pgbench against the three targets, interleaved in one run: transactions per second, latency percentiles, CPU of the
+proxy.
 
-One measurement is one pgbench process of `seconds`; rounds repeat all of them in turn, so that the machine's drift meets every target
+One measurement is one pgbench process of `seconds`; rounds repeat all of them in turn, so that the machine's drift
+meets every target
 alike; the table holds medians. Percentiles come from pgbench's own per-transaction log.
 """
 

@@ -1,4 +1,6 @@
-"""What planning and framing cost in one process: cold plans, cache hits, bytes scanned per message. Best of several repeats, microseconds."""
+"""What planning and framing cost in one process: cold plans, cache hits, bytes scanned per message. Best of several
+repeats, microseconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""pgbench's schema with a tenant column first in every key, rows of all tenants interleaved, and the scripts in both forms."""
+"""pgbench's schema with a tenant column first in every key, rows of all tenants interleaved, and the scripts in both
+forms.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE {own}aid = :aid;
 SELECT abalance FROM pgbench_accounts WHERE {own}aid = :aid;
 UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE {own}tid = :tid;
 UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE {own}bid = :bid;
-INSERT INTO pgbench_history ({column}tid, bid, aid, delta, mtime) VALUES ({value}:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
+INSERT INTO pgbench_history ({column}tid, bid, aid, delta, mtime) VALUES ({value}:tid, :bid, :aid, :delta,
+CURRENT_TIMESTAMP);
 END;
 """
 

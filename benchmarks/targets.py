@@ -1,4 +1,5 @@
-"""The three ways to one PostgreSQL that a run compares: directly, through PgBouncer, through Partywall; each as a process that can be measured.
+"""The three ways to one PostgreSQL that a run compares: directly, through PgBouncer, through Partywall; each as a
+process that can be measured.
 
 Everything is started on free ports of 127.0.0.1 and ended by process id.
 """

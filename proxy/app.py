@@ -1,6 +1,7 @@
 """The composition root: the only file that builds services and hands them to each other.
 
-`serve` is the life of one proxy process: rules, catalogs, pools, listener, the operator's HTTP door, then signals until the end.
+`serve` is the life of one proxy process: rules, catalogs, pools, listener, the operator's HTTP door, then signals
+until the end.
 Nothing listens before the rules are whole and every database's role and catalog were checked.
 """
 
@@ -42,8 +43,8 @@ from proxy.tenancy.rulebook import RuleBook
 
 NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
 PARSED_VERIFIERS = 10_000
-# Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a planner
-# process that dies takes nobody with it.
+# Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a
+# planner process that dies takes nobody with it.
 RECURSION_LIMIT = 20_000
 
 
@@ -83,7 +84,9 @@ class App:
 
 
 async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
-    """Serves until a signal ends it. True when every session ended by itself. ConfigurationError, OSError before it listens."""
+    """Serves until a signal ends it. True when every session ended by itself. ConfigurationError, OSError before it
+    listens.
+    """
     configure(settings.log.format, settings.log.level)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     log = get_logger("proxy")
@@ -174,7 +177,7 @@ def _sources(app: App) -> Sources:
     return Sources(
         traffic=lambda: {tenant: one.statistics() for tenant, one in app.counters.items()},
         pools=app.pools.statistics,
-        databases=lambda: app.databases.statistics(),
+        databases=app.databases.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,

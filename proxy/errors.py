@@ -1,7 +1,9 @@
 """The one tree of refusals.
 
-Every class names its SQLSTATE and severity in its header; an instance carries what a client may read: message, detail, hint and
-position. Nothing in here formats a protocol message (wire does) or decides anything. Texts follow PostgreSQL's own manner; a
+Every class names its SQLSTATE and severity in its header; an instance carries what a client may read: message,
+detail, hint and
+position. Nothing in here formats a protocol message (wire does) or decides anything. Texts follow PostgreSQL's own
+manner; a
 refusal never names an object that its reader could not have named.
 SQLSTATEs: PostgreSQL documentation, Appendix A.
 """
@@ -10,7 +12,8 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A statement, message or connection that is refused. `position` counts characters of the client's text from 1; whoever knows a
+    """A statement, message or connection that is refused. `position` counts characters of the client's text from 1;
+    whoever knows a
     byte offset only gives `location`, and the planner, which has the text, the position.
     """
 

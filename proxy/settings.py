@@ -1,6 +1,7 @@
 """Process settings: what an operator tunes about one process; read by app and cli only.
 
-Command line beats environment (PARTYWALL_*, nested with __) beats the TOML file beats the defaults. Every mistake is told at once.
+Command line beats environment (PARTYWALL_*, nested with __) beats the TOML file beats the defaults. Every mistake is
+told at once.
 Secrets are never printed. What tenants may do stands in the rule files, not here.
 """
 
@@ -20,7 +21,13 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
-from proxy.errors import ConfigurationError
+
+class SettingsRefused(Exception):
+    """Settings are wrong; `problems` lists all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class Address(BaseModel):
@@ -108,7 +115,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None, given: Mapping[str, Any]) -> Settings:
-    """The settings of this process; `given` comes from the command line. ConfigurationError with every mistake."""
+    """The settings of this process; `given` comes from the command line. SettingsRefused with every mistake."""
 
     class Filed(Settings):
         @classmethod
@@ -122,13 +129,13 @@ def load_settings(file: Path | None, given: Mapping[str, Any]) -> Settings:
             return named if file is None else (*named, TomlConfigSettingsSource(settings_cls, file))
 
     if file is not None and not file.is_file():
-        raise ConfigurationError([f"{file}: no such file"])
+        raise SettingsRefused([f"{file}: no such file"])
     try:
         return Filed(**given)
     except ValidationError as error:
-        raise ConfigurationError([_problem(one) for one in error.errors(include_input=False)]) from None
+        raise SettingsRefused([_problem(one) for one in error.errors(include_input=False)]) from None
     except (SettingsError, ValueError) as error:
-        raise ConfigurationError([f"settings: {error}"]) from None
+        raise SettingsRefused([f"settings: {error}"]) from None
 
 
 def _problem(error: Any) -> str:

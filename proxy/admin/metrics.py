@@ -1,6 +1,7 @@
 """Prometheus metrics: a collector over snapshots, so that counting costs the hot path an addition and nothing else.
 
-Labels are tenants, databases, statement kinds and states: all bounded by the rules. Names follow the Prometheus guidelines (base
+Labels are tenants, databases, statement kinds and states: all bounded by the rules. Names follow the Prometheus
+guidelines (base
 units, _total).
 """
 

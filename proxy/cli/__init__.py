@@ -1,6 +1,7 @@
 """The command line: one file per command, each a function that Typer calls.
 
-Commands read settings, call the parts below and print; they hold no logic of their own. Exit status: 0 done, 1 refused with
+Commands read settings, call the parts below and print; they hold no logic of their own. Exit status: 0 done, 1
+refused with
 the reasons on standard error, 2 wrong usage.
 """
 

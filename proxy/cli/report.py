@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 
 from proxy.errors import ConfigurationError
+from proxy.settings import SettingsRefused
 
 
 @contextmanager
@@ -15,7 +16,7 @@ def reported() -> Iterator[None]:
     """Prints what is wrong with rules or settings, or why a socket or file cannot be used, instead of a traceback."""
     try:
         yield
-    except ConfigurationError as error:
+    except (ConfigurationError, SettingsRefused) as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None

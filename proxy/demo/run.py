@@ -1,6 +1,8 @@
-"""The demo: a PostgreSQL of its own, the sample shop, the proxy as a process of its own, and everything gone afterwards.
+"""The demo: a PostgreSQL of its own, the sample shop, the proxy as a process of its own, and everything gone
+afterwards.
 
-The proxy runs as its users run it, by `serve` and rule files. What is printed can be copied: DSNs and statements to try.
+The proxy runs as its users run it, by `serve` and rule files. What is printed can be copied: DSNs and statements to
+try.
 """
 
 from __future__ import annotations

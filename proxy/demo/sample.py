@@ -47,13 +47,15 @@ def write_rules(directory: Path, server_port: int, server_password: str, logins:
     secret.write_text(server_password, encoding="utf-8")
     documents = [
         f"database: {DATABASE}\nserver: postgresql://{SERVER_ROLE}@127.0.0.1:{server_port}/{DATABASE}\n"
-        f"password: ${{file:{secret}}}\nisolation: row\ntenant_column: tenant_id\nrelations:\n  products: {{shared: read}}\n"
+        f"password: ${{file:{secret}}}\nisolation: row\ntenant_column: tenant_id\n"
+        "relations:\n  products: {shared: read}\n"
     ]
     for number, login in enumerate(logins, 1):
         verifier = build_verifier(login.password, secrets.token_bytes(16), 4096)
         quota = f"quotas: {{connections: {CONNECTIONS}}}\n" if login.tenant == "initech" else ""
         documents.append(
-            f'tenant: {login.tenant}\nkey: {number}\ndatabases: [{DATABASE}]\nlogins:\n  {login.name}: {{verifier: "{verifier}"}}\n{quota}'
+            f"tenant: {login.tenant}\nkey: {number}\ndatabases: [{DATABASE}]\n"
+            f'logins:\n  {login.name}: {{verifier: "{verifier}"}}\n{quota}'
         )
     (directory / "shop.yaml").write_text("---\n".join(documents), encoding="utf-8")
 

@@ -1,4 +1,6 @@
-"""The scripted tour: two tenants ask the same things, an attack is refused, a quota is hit. Raises when the wall does not hold."""
+"""The scripted tour: two tenants ask the same things, an attack is refused, a quota is hit. Raises when the wall does
+not hold.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """Databases: for each server and database that the rules name, its catalog, its planner and the processes behind it.
 
-`reconcile` follows the rules: what is new is opened and checked before anything is given up, so that a reload that fails changes
-nothing. A long text is planned in one process only, however many clients send it (single flight). Decides nothing about SQL.
+`reconcile` follows the rules: what is new is opened and checked before anything is given up, so that a reload that
+fails changes
+nothing. A long text is planned in one process only, however many clients send it (single flight). Decides nothing
+about SQL.
 """
 
 from __future__ import annotations
@@ -112,7 +114,9 @@ class Databases:
         return found
 
     async def reconcile(self, grants: Iterable[Grant]) -> None:
-        """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing has changed."""
+        """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing
+        has changed.
+        """
         wanted = {(grant.server, grant.credentials): grant.database for grant in grants}
         missing = [place for place in wanted if place not in self._open]
         opened = await asyncio.gather(*(self._start(place, wanted[place]) for place in missing), return_exceptions=True)

@@ -1,6 +1,7 @@
 """Frames between the proxy and its planner processes: a length and a pickled value, over the child's own pipes.
 
-Pickle is safe here because both ends are this program and the pipes are inherited, never opened by name. Nothing else is exchanged.
+Pickle is safe here because both ends are this program and the pipes are inherited, never opened by name. Nothing else
+is exchanged.
 """
 
 from __future__ import annotations

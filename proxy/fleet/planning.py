@@ -1,7 +1,9 @@
 """PlannerProcesses: statements too long to be planned on the event loop are planned by child processes.
 
-A process plans one text at a time; one that is still at it after `timeout` seconds is killed and replaced, and the statement is refused
-with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process. When no process
+A process plans one text at a time; one that is still at it after `timeout` seconds is killed and replaced, and the
+statement is refused
+with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process. When no
+process
 can be had, the statement is refused, never planned on the loop and never forwarded.
 """
 

@@ -1,6 +1,7 @@
 """A planner process: reads frames on standard input, answers on standard output, ends at end of file.
 
-It runs the same pure planner as the proxy, without a cache worth naming: what it plans is remembered by the proxy. It holds no
+It runs the same pure planner as the proxy, without a cache worth naming: what it plans is remembered by the proxy. It
+holds no
 secret: neither keys nor verifiers nor passwords reach it.
 """
 

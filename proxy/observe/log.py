@@ -1,6 +1,7 @@
 """The log: structlog on standard error, one JSON object per line or a coloured line for people.
 
-`configure` is called once by the process; who is given a logger binds what it knows. Nothing here looks into values: secrets
+`configure` is called once by the process; who is given a logger binds what it knows. Nothing here looks into values:
+secrets
 must not be handed in, and the values of rule files print themselves without them.
 """
 

@@ -252,7 +252,9 @@ def setting_refused(s: Conversation, reply: bytes) -> None:
 
 
 def drop_until_sync(s: Conversation, state: BackendState) -> None:
-    """The server ignores everything up to the next Sync: no reply to it is due, and what it would have defined is not."""
+    """The server ignores everything up to the next Sync: no reply to it is due, and what it would have defined is
+    not.
+    """
     first = True
     while s.due and s.due[0].kind is not SYNC:
         due = s.due.popleft()

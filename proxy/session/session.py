@@ -68,8 +68,11 @@ class ClientSession(Conversation):
             self.frontend.feed(data)
             startup.proceed(self)
             self.finish()
-            if self.phase is Phase.READY and self.frontend.buffered:
+            if self._is_ready() and self.frontend.buffered:
                 self.proceed()
+
+    def _is_ready(self) -> bool:
+        return self.phase is Phase.READY
 
     def _plain_query(self, data: bytes) -> bool:
         """The short way. False: nothing was done but perhaps leasing."""
@@ -303,7 +306,9 @@ class ClientSession(Conversation):
         self.finish()
 
     def _cancel(self) -> None:
-        """Cancels what the client waits for. The lease is kept until CancelFinished, so that no other session is hit."""
+        """Cancels what the client waits for. The lease is kept until CancelFinished, so that no other session is
+        hit.
+        """
         if self.lease is not None:
             self.held += 1
             return

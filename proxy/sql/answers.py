@@ -1,7 +1,10 @@
-"""What a client may see of the server's ErrorResponse and NoticeResponse: the fields a private database would send, and no more.
+"""What a client may see of the server's ErrorResponse and NoticeResponse: the fields a private database would send,
+and no more.
 
-Pure. DETAIL is kept unless it could tell of another tenant's row: of a unique or exclusion violation only where the constraint's key holds
-the tenant column, of a foreign key only where it carries it on both sides. Internal query text and positions of rewritten text are never
+Pure. DETAIL is kept unless it could tell of another tenant's row: of a unique or exclusion violation only where the
+constraint's key holds
+the tenant column, of a foreign key only where it carries it on both sides. Internal query text and positions of
+rewritten text are never
 shown. Source: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
 """
 
@@ -22,7 +25,9 @@ UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01",
 def answer(
     fields: Mapping[str, str], plan: Forward | None, catalog: Catalog, policy: Policy, text: bytes
 ) -> dict[str, str]:
-    """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not known."""
+    """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not
+    known.
+    """
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
     if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
         del shown["D"]
@@ -74,5 +79,5 @@ def _foreign_keys(name: str, relation: Relation, catalog: Catalog) -> list[tuple
         (one, key)
         for one in catalog.relations.values()
         for key in one.foreign_keys
-        if key.name == name and (one.oid == relation.oid or key.references == relation.oid)
+        if key.name == name and relation.oid in {one.oid, key.references}
     ]

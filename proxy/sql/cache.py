@@ -1,7 +1,9 @@
 """PlanCache: plans by exact text, and by shape; bounded in bytes, least recently used goes first.
 
-A key is (everything the planner read besides the text, the text or shape). A plan of a shape serves every text whose literals differ only
-where the plan has holes: the others are compared. So no plan is ever used for a text that it was not made for. Single flight lives
+A key is (everything the planner read besides the text, the text or shape). A plan of a shape serves every text whose
+literals differ only
+where the plan has holes: the others are compared. So no plan is ever used for a text that it was not made for. Single
+flight lives
 where the waiting is, not here. Sizes are estimates of what the entries hold.
 """
 

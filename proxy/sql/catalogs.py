@@ -1,6 +1,7 @@
 """Catalog relations as a tenant sees them: each becomes a sub-select that shows what policy shows, and no statistics.
 
-The rows and masks are data (data/catalogs.json); a relation that is not in it, or that has a column the data does not know, does not
+The rows and masks are data (data/catalogs.json); a relation that is not in it, or that has a column the data does not
+know, does not
 exist. OFFSET 0 keeps the client's conditions above the filter. verify reads the same data with code of its own.
 """
 
@@ -28,7 +29,8 @@ def rules() -> Mapping[str, Any]:
 
 
 def confine_catalogs(tree: Node, world: World) -> tuple[Node, bool]:
-    """A tree in which every catalog relation is a confined sub-select, and whether there was one. The input is not changed.
+    """A tree in which every catalog relation is a confined sub-select, and whether there was one. The input is not
+    changed.
 
     UndefinedTable for a catalog relation that a tenant may not see.
     """

@@ -1,8 +1,12 @@
-"""What a statement is, what it does to the session, and whether its kind may be used at all: a total table over statement nodes.
+"""What a statement is, what it does to the session, and whether its kind may be used at all: a total table over
+statement nodes.
 
-A kind that is not in the table is refused. Verbs that a tenant may not use are 42501, what this version does not plan yet is 0A000; both
-with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are session commands in disguise. A session's own two-part setting
-taints the server connection: once set, its name stays there with the value '' until the connection ends, and would tell that it was used.
+A kind that is not in the table is refused. Verbs that a tenant may not use are 42501, what this version does not plan
+yet is 0A000; both
+with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are
+session commands in disguise. A session's own two-part setting
+taints the server connection: once set, its name stays there with the value '' until the connection ends, and would
+tell that it was used.
 """
 
 from __future__ import annotations
@@ -64,7 +68,9 @@ def _select(tree: Node, body: Node) -> Classified:
         return Classified(StatementKind.SELECT, tree, answer=answer)
     settings = tuple(setting_calls(tree).values())
     if settings:
-        return Classified(StatementKind.SELECT, tree, Effects(settings=settings, taints=any(own(one.name) for one in settings)))
+        return Classified(
+            StatementKind.SELECT, tree, Effects(settings=settings, taints=any(own(one.name) for one in settings))
+        )
     writes = next(_bodies(body, "lockingClause"), None) is not None or _modifies(body)
     return Classified(StatementKind.SELECT, tree, Effects(writes=True) if writes else NO_EFFECTS)
 
@@ -88,7 +94,9 @@ def _calls(select: Node) -> list[Node]:
 
 
 def setting_calls(tree: Node) -> dict[int, SettingEffect]:
-    """What SELECT set_config('name', 'value' or $n, bool), … sets, by the byte offset of each call; a Refusal when it may not be set."""
+    """What SELECT set_config('name', 'value' or $n, bool), … sets, by the byte offset of each call; a Refusal when it
+    may not be set.
+    """
     found = {}
     for call in _calls(tree.get("SelectStmt", {"fromClause": 1})):
         if _function(call) != "set_config" or len(call.get("args", ())) != 3:

@@ -1,7 +1,9 @@
 """Trees as dicts -> libpg_query's protobuf bytes, over a table of field numbers.
 
-The table is generated from pg_query.proto and compiled once at import. Entries whose name starts with "_" are the rewriter's own marks
-and are left out. An unknown node or field is a KeyError: the caller treats it as a bug. Wire format: protobuf's encoding guide.
+The table is generated from pg_query.proto and compiled once at import. Entries whose name starts with "_" are the
+rewriter's own marks
+and are left out. An unknown node or field is a KeyError: the caller treats it as a bug. Wire format: protobuf's
+encoding guide.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """Literal lifting: a text's shape, and the constants that were taken out of it, so that one plan serves many texts.
 
-One regular expression cuts the text into tokens; plain integers, decimals and strings become markers. A text with anything that
-would need a real lexer (comments, dollar quotes, backslashes, strings with a prefix) is not lifted: None, and the exact text is the
-key. Two texts of one shape therefore have the same tokens but for these literals. An integer's marker says which of int4, int8 and
+One regular expression cuts the text into tokens; plain integers, decimals and strings become markers. A text with
+anything that
+would need a real lexer (comments, dollar quotes, backslashes, strings with a prefix) is not lifted: None, and the
+exact text is the
+key. Two texts of one shape therefore have the same tokens but for these literals. An integer's marker says which of
+int4, int8 and
 numeric PostgreSQL makes of it, because the tree and the types depend on it. NULL stays in the shape.
 Decides nothing about which literals may differ.
 Source: PostgreSQL documentation, 4.1 "Lexical Structure".
@@ -13,8 +16,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# One match is a run of what cannot hold a literal, and then one token. Words, parameters, quoted identifiers and odd numbers are matched so
-# that nothing inside them is taken for a literal. A minus belongs to the number where it must be a sign (not where it may end an operator's
+# One match is a run of what cannot hold a literal, and then one token. Words, parameters, quoted identifiers and odd
+# numbers are matched so
+# that nothing inside them is taken for a literal. A minus belongs to the number where it must be a sign (not where it
+# may end an operator's
 # name): PostgreSQL's grammar folds it into the constant there. At the end of the text the token is empty.
 TOKEN = re.compile(
     rb"""
@@ -44,7 +49,9 @@ MARKS = {"i": b"\x01i", "I": b"\x01I", "N": b"\x01N", "n": b"\x01n", "s": b"\x01
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """shape: the text with markers; literals: raw tokens in order; offsets: of each in the text, bytes; kinds: i or n or s each."""
+    """shape: the text with markers; literals: raw tokens in order; offsets: of each in the text, bytes; kinds: i or n
+    or s each.
+    """
 
     shape: bytes
     literals: tuple[bytes, ...]
@@ -95,7 +102,9 @@ def lift(text: bytes) -> Lifted | None:
 
 
 def _width(token: bytes) -> str | None:
-    """i: int4, I: int8, N: numeric. None for a negative one beyond int4: its type changes at another bound than the positives'."""
+    """i: int4, I: int8, N: numeric. None for a negative one beyond int4: its type changes at another bound than the
+    positives'.
+    """
     digits = token.lstrip(b"-0")
     if len(digits) < len(INT4) or (len(digits) == len(INT4) and digits <= INT4):
         return "i"

@@ -1,7 +1,9 @@
 """Which lifted literals become holes: those at places where only the server looks at the value.
 
-The planner decides nothing by the value of an operand, of a VALUES item, of an assigned value or of LIMIT and OFFSET; where a rule
-does look at one (a LIKE pattern, a function argument), its hole is taken away again and the plan is kept for that value only.
+The planner decides nothing by the value of an operand, of a VALUES item, of an assigned value or of LIMIT and OFFSET;
+where a rule
+does look at one (a LIKE pattern, a function argument), its hole is taken away again and the plan is kept for that
+value only.
 Shape and token classes fix the tree, so a hole's place is the same in every text of the shape.
 """
 

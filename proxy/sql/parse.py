@@ -1,7 +1,9 @@
 """The only door to pglast's parser: text in, statements as plain dicts out, or a Refusal in PostgreSQL's words.
 
-Limits come before parsing: size, UTF-8, NUL. The C parser refuses deep nesting cleanly; a tree deeper than our own walkers like is
-refused here, so that nothing behind this door needs to fear recursion. What a newer grammar accepts and the server's major does not is
+Limits come before parsing: size, UTF-8, NUL. The C parser refuses deep nesting cleanly; a tree deeper than our own
+walkers like is
+refused here, so that nothing behind this door needs to fear recursion. What a newer grammar accepts and the server's
+major does not is
 a syntax error here as it is there. Offsets in trees are bytes; positions in refusals are characters, from 1.
 """
 
@@ -103,7 +105,9 @@ def walk(node: Any) -> Iterator[tuple[str, Node]]:
 
 
 def _check_vertical_tabs(text: str) -> None:
-    """A vertical tab is white space since PostgreSQL 16; before, it is no character of SQL outside strings and comments."""
+    """A vertical tab is white space since PostgreSQL 16; before, it is no character of SQL outside strings and
+    comments.
+    """
     end = -1
     for token in [*scan(text), None]:
         start = len(text) if token is None else token.start

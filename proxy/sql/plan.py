@@ -1,7 +1,9 @@
 """Plan: what becomes of one statement, and PlanContext: everything the planner may read besides the text.
 
-A Forward exists only after verify accepted its text. Its text is a Template: bytes with holes for the tenant's key values and for
-lifted literals. render.fill is the only function that fills them. Plans hold no tenant's key value: a decision that looked at one
+A Forward exists only after verify accepted its text. Its text is a Template: bytes with holes for the tenant's key
+values and for
+lifted literals. render.fill is the only function that fills them. Plans hold no tenant's key value: a decision that
+looked at one
 would have to be keyed by it, and none does.
 """
 
@@ -39,6 +41,8 @@ class StatementKind(enum.Enum):
 
 
 class TransactionVerb(enum.Enum):
+    """What a statement does to the transaction."""
+
     BEGIN = "begin"
     COMMIT = "commit"
     ROLLBACK = "rollback"
@@ -49,8 +53,10 @@ class TransactionVerb(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SettingEffect:
-    """SET, SET LOCAL or RESET of one setting. value None: back to the session's default. value is the text after TO as the server
-    would print it in SET name TO value (already quoted where needed). parameter: the value is Bind's $n, and known only then."""
+    """SET, SET LOCAL or RESET of one setting. value None: back to the session's default. value is the text after TO
+    as the server
+    would print it in SET name TO value (already quoted where needed). parameter: the value is Bind's $n, and known
+    only then."""
 
     name: str
     value: str | None
@@ -83,7 +89,9 @@ class KeyHole:
 
 @dataclass(frozen=True, slots=True)
 class LiteralHole:
-    """A place for the client's literal number `index` of the lifted text; kind: "i" integer, "n" decimal, "s" string, "0" NULL."""
+    """A place for the client's literal number `index` of the lifted text; kind: "i" integer, "n" decimal, "s" string,
+    "0" NULL.
+    """
 
     index: int
     kind: str
@@ -157,7 +165,9 @@ Plan = Forward | Answer | Reject
 
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans. Hash once, keep it."""
+    """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans. Hash once,
+    keep it.
+    """
 
     policy: Policy
     catalog_version: int
@@ -172,8 +182,10 @@ class PlanContext:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plans of one text (several for a simple query of several statements; one EMPTY Answer for none), and the literals that were
-    lifted from this text (client order, raw token text as bytes, quotes included). `shape` names the statement in audit and metrics:
+    """The plans of one text (several for a simple query of several statements; one EMPTY Answer for none), and the
+    literals that were
+    lifted from this text (client order, raw token text as bytes, quotes included). `shape` names the statement in
+    audit and metrics:
     the text with literals replaced, at most 2 kB. If any plan is a Reject the text must not be run at all."""
 
     plans: tuple[Plan, ...]

@@ -1,7 +1,9 @@
 """Planner: one database's statements become plans; the order of the stations, and nothing else.
 
-plan() never raises for what a client wrote: a refusal is a Reject. An exception that is not a Refusal is a bug and goes up; nothing
-is forwarded then. A Forward comes out of _forward only, after verify accepted two different fillings of its text, so that no plan's
+plan() never raises for what a client wrote: a refusal is a Reject. An exception that is not a Refusal is a bug and
+goes up; nothing
+is forwarded then. A Forward comes out of _forward only, after verify accepted two different fillings of its text, so
+that no plan's
 safety depends on a tenant's key or on a lifted literal.
 """
 
@@ -61,7 +63,9 @@ class Planner:
         return self._cache.statistics()
 
     def replace_catalog(self, catalog: Catalog) -> None:
-        """A newer picture of the database; plans of the older one are never found again, as contexts name their version."""
+        """A newer picture of the database; plans of the older one are never found again, as contexts name their
+        version.
+        """
         self.catalog = catalog
         self._worlds.clear()
 
@@ -183,7 +187,8 @@ class Planner:
         found = self._numbers.get(full)
         if found is None:
             if len(self._numbers) >= MAX_NUMBERS:
-                self._numbers.clear()  # the numbers go on: what was kept under the old ones is never found again, and ages out
+                # the numbers go on: what was kept under the old ones is never found again, and ages out
+                self._numbers.clear()
             found = self._numbers[full] = next(self._count)
         number = found
         self._last = (context, full[1], extended, number)

@@ -1,7 +1,10 @@
-"""The only place where SQL text is made: an edited tree becomes a Template, and a Template becomes the text that is sent.
+"""The only place where SQL text is made: an edited tree becomes a Template, and a Template becomes the text that is
+sent.
 
-libpg_query's C deparser prints; what it printed is parsed again and must equal the edited tree, locations aside, or the statement is
-refused. Walking both trees in step finds where the holes lie in the printed text, and pairs positions for error messages. fill() is
+libpg_query's C deparser prints; what it printed is parsed again and must equal the edited tree, locations aside, or
+the statement is
+refused. Walking both trees in step finds where the holes lie in the printed text, and pairs positions for error
+messages. fill() is
 the only function that puts a value into a text: integers through int(), everything else as a quoted literal, never raw.
 """
 
@@ -43,7 +46,9 @@ STRING = re.compile(rb"'(?:[^']|'')*'")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """template: what plans keep; text: the template with the holes as they were in the edited tree; tree: parsed from text."""
+    """template: what plans keep; text: the template with the holes as they were in the edited tree; tree: parsed from
+    text.
+    """
 
     template: Template
     text: str
@@ -119,7 +124,9 @@ def _template(text: bytes, holes: list[tuple[int, Hole]]) -> Template:
 
 
 def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[tuple[int, Hole]]) -> bool:
-    """Are the trees equal, locations and marks aside? Notes (printed, client) offsets and holes on the way. Iterative."""
+    """Are the trees equal, locations and marks aside? Notes (printed, client) offsets and holes on the way.
+    Iterative.
+    """
     stack = [(edited, printed)]
     while stack:
         one, other = stack.pop()

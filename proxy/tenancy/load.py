@@ -1,6 +1,7 @@
 """rules/ becomes a RuleBook, or every mistake at once with file and line; nothing in between.
 
-Files are read as YAML by libyaml's loader into nodes, so that every value knows its line; the models judge shapes, this module names,
+Files are read as YAML by libyaml's loader into nodes, so that every value knows its line; the models judge shapes,
+this module names,
 references and secrets. A message never holds the value of a secret.
 """
 
@@ -14,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
-from pydantic import ValidationError
 
 from proxy.errors import ConfigurationError
 from proxy.tenancy.models import (
@@ -22,10 +22,12 @@ from proxy.tenancy.models import (
     Database,
     Defaults,
     DefaultValues,
+    InvalidDocument,
     Quotas,
     Relation,
     Strict,
     Tenant,
+    document,
     function_name,
     qualified_name,
 )
@@ -90,10 +92,9 @@ class _Loader:
             self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
             return source
         try:
-            model = KINDS[kinds[0]].model_validate(value)
-        except ValidationError as error:
-            for one in error.errors(include_input=False, include_url=False):
-                self.problems.append(f"{source.at(*one['loc'])}: {_dotted(one['loc'])}{_sentence(one)}")
+            model = document(kinds[0], value)
+        except InvalidDocument as error:
+            self.problems += [f"{source.at(*path)}: {_dotted(path)}{text}" for path, text in error.mistakes]
             return source
         if len(self.problems) == before:
             source.model = model
@@ -294,7 +295,7 @@ def _server(model: Database) -> tuple[Server, Credentials]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     tls, root = options.pop("sslmode", "prefer"), options.pop("sslrootcert", None)
     if options:
-        raise ValueError(f"unknown parameter {sorted(options)[0]}")
+        raise ValueError(f"unknown parameter {min(options)}")
     if tls not in SSL_MODES:
         raise ValueError(f"unknown sslmode {tls}")
     password = None if model.password is None else model.password.get_secret_value()
@@ -304,9 +305,3 @@ def _server(model: Database) -> tuple[Server, Credentials]:
 
 def _dotted(path: tuple[int | str, ...]) -> str:
     return "".join(f"{part}: " for part in path[-2:]) if path else ""
-
-
-def _sentence(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    return str(error["msg"]).removeprefix("Value error, ").replace("Field required", "is required")

@@ -1,7 +1,9 @@
 """The shape of rule files: strict pydantic models, one per kind of document.
 
-Every key of every isolation mode is known here, because a strict model would make a later key a breaking change; what this
-version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does. Secrets are
+Every key of every isolation mode is known here, because a strict model would make a later key a breaking change; what
+this
+version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does. Secrets
+are
 SecretStr and never printed. Durations and sizes are written as in postgresql.conf.
 """
 
@@ -10,7 +12,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from proxy.auth.scram import parse_verifier
 
@@ -20,12 +31,15 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?")
 SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)?")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
-# Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is seen.
+# Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is
+# seen.
 TENANT_SETTINGS = frozenset({
-    "bytea_output", "datestyle", "default_statistics_target", "default_text_search_config", "default_transaction_isolation",
+    "bytea_output", "datestyle", "default_statistics_target", "default_text_search_config",
+    "default_transaction_isolation",
     "effective_cache_size", "extra_float_digits", "geqo", "idle_in_transaction_session_timeout", "intervalstyle", "jit",
     "lc_monetary", "lc_numeric", "lc_time", "lock_timeout", "maintenance_work_mem", "max_parallel_workers_per_gather",
-    "statement_timeout", "synchronous_commit", "temp_buffers", "temp_file_limit", "timezone", "transaction_timeout", "work_mem",
+    "statement_timeout", "synchronous_commit", "temp_buffers", "temp_file_limit", "timezone", "transaction_timeout",
+    "work_mem",
 })  # fmt: skip
 
 
@@ -268,6 +282,29 @@ class Admin(Strict):
 
 Document = Database | Tenant | Defaults | Admin
 KINDS: dict[str, type[Strict]] = {"database": Database, "tenant": Tenant, "defaults": Defaults, "admin": Admin}
+
+
+class InvalidDocument(Exception):
+    """A document is not of its kind's shape; mistakes: (path of the value, what is wrong), never the value."""
+
+    def __init__(self, mistakes: list[tuple[tuple[int | str, ...], str]]) -> None:
+        super().__init__(f"{len(mistakes)} mistakes")
+        self.mistakes = mistakes
+
+
+def document(kind: str, value: dict[str, Any]) -> Strict:
+    """The model of a document of this kind (a key of KINDS). InvalidDocument with every mistake."""
+    try:
+        return KINDS[kind].model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        raise InvalidDocument([(one["loc"], _sentence(one["type"], one["msg"])) for one in found]) from None
+
+
+def _sentence(kind: str, text: str) -> str:
+    if kind == "extra_forbidden":
+        return "unknown key"
+    return text.removeprefix("Value error, ").replace("Field required", "is required")
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What runs: Tenant, Login, Policy, RelationRule, Limits; frozen values without behaviour.
 
-The loader makes them from rule files; sql reads Policy; pool and session read Limits. A Policy holds everything that a plan may
-depend on except the tenant's key values, so that all tenants of one `policy_class` share plans and none can read another's.
+The loader makes them from rule files; sql reads Policy; pool and session read Limits. A Policy holds everything that
+a plan may
+depend on except the tenant's key values, so that all tenants of one `policy_class` share plans and none can read
+another's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ Access = Literal["tenant", "shared", "view", "hidden"]
 
 @dataclass(frozen=True, slots=True)
 class RelationRule:
-    """An exception in a rule file. `tenant`: filtered by column = key; `shared`: read by all; `view`: reviewed; `hidden`: absent."""
+    """An exception in a rule file. `tenant`: filtered by column = key; `shared`: read by all; `view`: reviewed;
+    `hidden`: absent.
+    """
 
     schema: str
     name: str
@@ -27,7 +31,9 @@ class RelationRule:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRule:
-    """An allowed function outside pg_catalog. arguments None: every overload present; else the type names as written."""
+    """An allowed function outside pg_catalog. arguments None: every overload present; else the type names as
+    written.
+    """
 
     schema: str
     name: str

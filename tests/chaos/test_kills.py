@@ -1,4 +1,6 @@
-"""Seeded kills of server, client and network in every phase: afterwards nothing is leased and the books agree with the server's own."""
+"""Seeded kills of server, client and network in every phase: afterwards nothing is leased and the books agree with
+the server's own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -77,7 +80,8 @@ def pool_states(proxy: Proxy) -> Counter[str]:
 def server_count(cluster: Cluster) -> int:
     with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared' AND application_name LIKE 'partywall%%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'"
+            " AND application_name LIKE 'partywall%%'"
             " AND application_name NOT LIKE '%%catalog%%'"
         ).fetchone()
     assert row is not None
@@ -122,10 +126,8 @@ def strike(proxy: Proxy, cluster: Cluster, chaos: Chaos, seed: int) -> str:
         client.socket.sendall(data[: dice.randrange(len(data) + 1)] if knife == "client" and data else data)
         if dice.random() < 0.5:
             client.socket.settimeout(0.02)
-            try:
+            with suppress(TimeoutError, ConnectionError):
                 client.socket.recv(dice.randrange(1, 4096))
-            except (TimeoutError, ConnectionError):
-                pass
     if knife == "server":
         kill_server(cluster, dice)
     cut_client(client, dice)

@@ -1,4 +1,6 @@
-"""asyncpg as two tenants: a pool that resets at every release, enum columns that are introspected, prepared statements."""
+"""asyncpg as two tenants: a pool that resets at every release, enum columns that are introspected, prepared
+statements.
+"""
 
 from __future__ import annotations
 

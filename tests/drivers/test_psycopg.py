@@ -14,7 +14,8 @@ STATEMENTS = (
     "SELECT * FROM orders ORDER BY id",
     "SELECT c.name, count(o.id) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY c.name ORDER BY 1",
     "SELECT status, sum(amount) FROM orders GROUP BY status ORDER BY status",
-    "SELECT * FROM orders o WHERE EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id AND i.qty > 1) ORDER BY id",
+    "SELECT * FROM orders o WHERE EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id AND i.qty > 1)"
+    " ORDER BY id",
 )
 
 
@@ -43,7 +44,7 @@ async def test_async_connections_of_two_tenants_do_not_meet(shared_server: Clust
                 await connection.commit()
             return found
 
-    assert await asyncio.gather(keys("acme_app"), keys("globex_app")) == [{1}, {2}]
+    assert list(await asyncio.gather(keys("acme_app"), keys("globex_app"))) == [{1}, {2}]
 
 
 def test_a_pipeline_and_a_failed_transaction_behave_as_usual(proxy: Proxy) -> None:

@@ -1,6 +1,8 @@
-"""What two servers' answers to the same block must share: everything a client can see, except OIDs that each database counts itself.
+"""What two servers' answers to the same block must share: everything a client can see, except OIDs that each database
+counts itself.
 
-Row order counts only where the block says that it is fixed. Errors and notices are compared in the fields S, C, M, D and H.
+Row order counts only where the block says that it is fixed. Errors and notices are compared in the fields S, C, M, D
+and H.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
 
 
 def run_block(client: RawClient, block: Block, protocol: str) -> list[Seen]:
-    """Runs one block by "simple" or "extended" protocol and leaves no transaction open. Blocks that read or write alone are rolled back."""
+    """Runs one block by "simple" or "extended" protocol and leaves no transaction open. Blocks that read or write
+    alone are rolled back.
+    """
     ask = client.simple if protocol == "simple" or block.multi else client.extended
     seen: list[Seen] = []
     wrapped = block.kind != "txn"

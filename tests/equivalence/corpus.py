@@ -11,7 +11,9 @@ HEADER = re.compile(r"^-- @ (\S+) (\S+) (\S+)(.*)$")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One legitimate piece of work. statements: in order, each without its final semicolon's newline; data: for COPY FROM."""
+    """One legitimate piece of work. statements: in order, each without its final semicolon's newline; data: for COPY
+    FROM.
+    """
 
     id: str
     family: str

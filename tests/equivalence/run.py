@@ -1,7 +1,9 @@
 """Lock step: the same blocks at a private database and through the proxy, each difference as an outcome.
 
-Outcomes: `equal`; `refused` (the proxy said 0A000 or another refusal of its own where the private database did not, and nothing
-else differs before it); `different`. Only `different` is a fault; what is refused is listed by id in what each test expects.
+Outcomes: `equal`; `refused` (the proxy said 0A000 or another refusal of its own where the private database did not,
+and nothing
+else differs before it); `different`. Only `different` is a fault; what is refused is listed by id in what each test
+expects.
 """
 
 from __future__ import annotations
@@ -68,8 +70,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
     verdicts = ("equal", "refused", "different")
     families = sorted({family for family, _ in counted})
     lines = [f"{'family':14}" + "".join(f"{verdict:>11}" for verdict in verdicts)]
-    for family in families:
-        lines.append(f"{family:14}" + "".join(f"{counted[family, verdict]:11}" for verdict in verdicts))
+    lines += [f"{family:14}" + "".join(f"{counted[family, verdict]:11}" for verdict in verdicts) for family in families]
     totals = [sum(counted[family, verdict] for family in families) for verdict in verdicts]
     lines.append(f"{'all':14}" + "".join(f"{total:11}" for total in totals))
     return "\n".join(lines)

@@ -11,7 +11,9 @@ import yaml
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One SQL entry. statements: raw bytes in order; copydata: for COPY FROM; transaction: run inside BEGIN … ROLLBACK."""
+    """One SQL entry. statements: raw bytes in order; copydata: for COPY FROM; transaction: run inside BEGIN …
+    ROLLBACK.
+    """
 
     id: str
     category: str

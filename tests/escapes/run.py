@@ -1,7 +1,9 @@
 """Each attack at a private database and through the proxy, and what to make of the two answers.
 
-Outcomes: `equal`; `refused` (an error where the private database had none, or another error, and nothing but errors beside it);
-`different`: something was answered that the private database would not have said. A foreign byte anywhere in the client's stream is
+Outcomes: `equal`; `refused` (an error where the private database had none, or another error, and nothing but errors
+beside it);
+`different`: something was answered that the private database would not have said. A foreign byte anywhere in the
+client's stream is
 a leak whatever the outcome.
 """
 
@@ -31,7 +33,9 @@ class Result:
 
 
 def attempt(attack: Attack, client: RawClient, end: str) -> tuple[list[Seen], bytes]:
-    """Runs one attack; `end` is ROLLBACK or COMMIT for those that run in a transaction. What was seen, and the raw stream."""
+    """Runs one attack; `end` is ROLLBACK or COMMIT for those that run in a transaction. What was seen, and the raw
+    stream.
+    """
     seen: list[Seen] = []
     raw = b""
     wrapped = attack.transaction
@@ -55,7 +59,8 @@ def attempt(attack: Attack, client: RawClient, end: str) -> tuple[list[Seen], by
 def judge(
     attack: Attack, private: Callable[[], RawClient], proxied: Callable[[], RawClient], end: str = "ROLLBACK"
 ) -> Result:
-    """Runs the attack at both, each on a connection of its own; one that must be refused at the proxy only, because at a private
+    """Runs the attack at both, each on a connection of its own; one that must be refused at the proxy only, because
+    at a private
     database it would do what it says (ALTER ROLE changes the whole cluster).
     """
     expected: list[Seen] = []

@@ -1,6 +1,7 @@
 """Builders: a planner that forwards everything, rules of one login, services around them, for tests below the SQL core.
 
-The planner here confines nothing; it stands where the real one stands so that sessions and sockets can be tested without it.
+The planner here confines nothing; it stands where the real one stands so that sessions and sockets can be tested
+without it.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def services(
         audit=recorder.audit,
         log=recorder,
         fill=lambda plan, _, literals: fill_whole(plan, literals),
-        answer=lambda fields, plan, catalog, text: fields,
+        answer=lambda fields, plan, catalog, policy, text: fields,
         allowed_setting=allowed_setting,
         verifier=verifier_of,
         mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),

@@ -26,7 +26,9 @@ class Chaos:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def cut_after(self, count: int | None) -> None:
-        """The next `count` bytes, of whatever connections and directions, pass; then everything is cut once. None: never."""
+        """The next `count` bytes, of whatever connections and directions, pass; then everything is cut once. None:
+        never.
+        """
         self._loop.call_soon_threadsafe(setattr, self, "_budget", count)
 
     def cut_now(self) -> None:

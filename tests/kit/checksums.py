@@ -17,7 +17,8 @@ def foreign_checksums(cluster: Cluster, database: str, tenant: int) -> dict[str,
     with psycopg.connect(cluster.dsn(database=database), autocommit=True) as connection:
         tables = connection.execute(
             "SELECT c.relname, (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (%s))"
-            " FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition",
+            " FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+            " AND NOT c.relispartition",
             [list(OWN)],
         ).fetchall()
         for table, column in tables:

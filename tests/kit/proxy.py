@@ -50,7 +50,9 @@ class Proxy:
 
 @contextmanager
 def running_proxy(server_port: int, database: str = "shared", **settings: str) -> Iterator[Proxy]:
-    """Serves the sample rule set; `settings` are PARTYWALL_* values. Ends the process by SIGTERM, at last by SIGKILL."""
+    """Serves the sample rule set; `settings` are PARTYWALL_* values. Ends the process by SIGTERM, at last by
+    SIGKILL.
+    """
     with tempfile.TemporaryDirectory(prefix="partywall-proxy-") as folder:
         directory = Path(folder)
         rules = directory / "rules"

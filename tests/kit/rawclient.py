@@ -1,6 +1,7 @@
 """A PostgreSQL client that keeps every message it receives, for comparing two servers message by message.
 
-Blocking sockets, one statement at a time, no cleverness: what comes back is recorded as it came. It shares no decoder with the
+Blocking sockets, one statement at a time, no cleverness: what comes back is recorded as it came. It shares no decoder
+with the
 proxy, so that one mistake does not hide another: not even SCRAM is borrowed from it.
 """
 
@@ -13,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -108,10 +110,8 @@ class RawClient:
         self.close()
 
     def close(self) -> None:
-        try:
+        with suppress(OSError):
             self.socket.sendall(b"X\0\0\0\4")
-        except OSError:
-            pass
         self.socket.close()
 
     def send(self, tag: str, body: bytes = b"") -> None:

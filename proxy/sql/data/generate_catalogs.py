@@ -1,8 +1,11 @@
 """Writes catalogs.json: which catalog relations a tenant may read, which of their rows, and what is masked.
 
-Run as `psql -Atc "$COLUMNS" … | python -m proxy.sql.data.generate_catalogs > catalogs.json` over servers of several majors: the columns are the
-union of what they have. A relation that is not named here does not exist for a tenant, nor does one with a column that no listed server had.
-{relations}, {functions}: OIDs of what policy shows; {database}: the database's name; {schemas}: names of visible schemas.
+Run as `psql -Atc "$COLUMNS" … | python -m proxy.sql.data.generate_catalogs > catalogs.json` over servers of several
+majors: the columns are the
+union of what they have. A relation that is not named here does not exist for a tenant, nor does one with a column
+that no listed server had.
+{relations}, {functions}: OIDs of what policy shows; {database}: the database's name; {schemas}: names of visible
+schemas.
 """
 
 from __future__ import annotations
@@ -121,12 +124,15 @@ WHERE = {
 # Statistics, addresses and secrets; the value is of the column's type.
 MASK = {
     "pg_catalog.pg_class": {
-        "reltuples": "(-1)::pg_catalog.float4", "relpages": "0", "relallvisible": "0", "relallfrozen": "0", "relfilenode": "0::pg_catalog.oid",
-        "relfrozenxid": "'0'::pg_catalog.xid", "relminmxid": "'0'::pg_catalog.xid", "reltoastrelid": "0::pg_catalog.oid",
+        "reltuples": "(-1)::pg_catalog.float4", "relpages": "0", "relallvisible": "0", "relallfrozen": "0",
+        "relfilenode": "0::pg_catalog.oid",
+        "relfrozenxid": "'0'::pg_catalog.xid", "relminmxid": "'0'::pg_catalog.xid",
+        "reltoastrelid": "0::pg_catalog.oid",
     },
     "pg_catalog.pg_attribute": {"attmissingval": "NULL::pg_catalog.anyarray"},
     "pg_catalog.pg_database": {
-        "datfrozenxid": "'0'::pg_catalog.xid", "datminmxid": "'0'::pg_catalog.xid", "datacl": "NULL::pg_catalog.aclitem[]",
+        "datfrozenxid": "'0'::pg_catalog.xid", "datminmxid": "'0'::pg_catalog.xid",
+        "datacl": "NULL::pg_catalog.aclitem[]",
         "datlastsysoid": "0::pg_catalog.oid",
     },
     "pg_catalog.pg_sequences": {"last_value": "NULL::pg_catalog.int8"},
@@ -138,8 +144,10 @@ MASK = {
 }  # fmt: skip
 
 
-COLUMNS = """SELECT n.nspname || '.' || c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid < 16384 ORDER BY c.oid, a.attnum"""
+COLUMNS = """SELECT n.nspname || '.' || c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid =
+          a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid < 16384 ORDER BY
+          c.oid, a.attnum"""
 
 
 def main(lines: Iterable[str]) -> None:

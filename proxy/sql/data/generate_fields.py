@@ -2,7 +2,8 @@
 
     python -m proxy.sql.data.generate_fields path/to/pg_query.proto
 
-The field numbers are data of libpg_query, BSD-3-Clause, Copyright (c) 2015, Lukas Fittl; see pg_query_fields.NOTICE. Not part of
+The field numbers are data of libpg_query, BSD-3-Clause, Copyright (c) 2015, Lukas Fittl; see pg_query_fields.NOTICE.
+Not part of
 the running proxy.
 """
 

@@ -1,6 +1,7 @@
 """Writes functions.json: which built-in functions a tenant may call, by name, from a table of pg_proc with classes.
 
-Run as `python -m proxy.sql.data.generate_functions TABLE.tsv > functions.json`; the table has the columns name, class and
+Run as `python -m proxy.sql.data.generate_functions TABLE.tsv > functions.json`; the table has the columns name, class
+and
 row_mode_action. What later majors added stands here, classified by hand; what is in neither list is refused.
 """
 
@@ -13,7 +14,57 @@ from collections import defaultdict
 from pathlib import Path
 
 # New in PostgreSQL 16, 17 and 18, and pure.
-ADDED = ["any_value", "array_reverse", "array_sample", "array_shuffle", "array_sort", "bytea", "bytea_larger", "bytea_smaller", "casefold", "crc32", "crc32c", "date_add", "date_subtract", "erf", "erfc", "gamma", "hashbool", "hashboolextended", "hashbytea", "hashbyteaextended", "hashdate", "hashdateextended", "icu_unicode_version", "json_agg_strict", "json_object_agg_strict", "json_object_agg_unique", "json_object_agg_unique_strict", "jsonb_agg_strict", "jsonb_object_agg_strict", "jsonb_object_agg_unique", "jsonb_object_agg_unique_strict", "jsonb_populate_record_valid", "lgamma", "pg_basetype", "random_normal", "record_larger", "record_smaller", "timestamptz_hash", "timestamptz_hash_extended", "to_bin", "to_oct", "to_regtypemod", "unicode_assigned", "unicode_version", "uuid_extract_timestamp", "uuid_extract_version", "uuidv4", "uuidv7", "xmltext"]
+ADDED = [
+    "any_value",
+    "array_reverse",
+    "array_sample",
+    "array_shuffle",
+    "array_sort",
+    "bytea",
+    "bytea_larger",
+    "bytea_smaller",
+    "casefold",
+    "crc32",
+    "crc32c",
+    "date_add",
+    "date_subtract",
+    "erf",
+    "erfc",
+    "gamma",
+    "hashbool",
+    "hashboolextended",
+    "hashbytea",
+    "hashbyteaextended",
+    "hashdate",
+    "hashdateextended",
+    "icu_unicode_version",
+    "json_agg_strict",
+    "json_object_agg_strict",
+    "json_object_agg_unique",
+    "json_object_agg_unique_strict",
+    "jsonb_agg_strict",
+    "jsonb_object_agg_strict",
+    "jsonb_object_agg_unique",
+    "jsonb_object_agg_unique_strict",
+    "jsonb_populate_record_valid",
+    "lgamma",
+    "pg_basetype",
+    "random_normal",
+    "record_larger",
+    "record_smaller",
+    "timestamptz_hash",
+    "timestamptz_hash_extended",
+    "to_bin",
+    "to_oct",
+    "to_regtypemod",
+    "unicode_assigned",
+    "unicode_version",
+    "uuid_extract_timestamp",
+    "uuid_extract_version",
+    "uuidv4",
+    "uuidv7",
+    "xmltext",
+]
 # Session facts that are the same on a private database.
 SESSION = (
     "current_database",
@@ -26,17 +77,32 @@ SESSION = (
     "getpgusername",
 )
 # Partitions' names, which psql's \\d asks for: schema, no rows.
-SCHEMA = ("pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_is_publishable",
-    "pg_available_extensions", "pg_available_extension_versions")
+SCHEMA = (
+    "pg_partition_ancestors",
+    "pg_partition_root",
+    "pg_partition_tree",
+    "pg_relation_is_publishable",
+    "pg_available_extensions",
+    "pg_available_extension_versions",
+)
 # Refused overloads beside allowed ones, told apart by the number of arguments: name -> allowed numbers.
 BY_NUMBER = {"ts_rewrite": [3], "age": [1, 2]}
 # They take a relation by name, as text: a constant one must be visible.
 RELATION_TEXT = {
-    "to_regclass": 0, "regclass": 0, "pg_get_serial_sequence": 0, "has_table_privilege": -1, "has_any_column_privilege": -1,
+    "to_regclass": 0, "regclass": 0, "pg_get_serial_sequence": 0, "has_table_privilege": -1,
+    "has_any_column_privilege": -1,
     "has_column_privilege": -1, "has_sequence_privilege": -1, "pg_get_viewdef": 0,
 }  # fmt: skip
-# Bounds of partitions name tenants; roles are nobody's business; setseed outlives the lease and would steer another's random().
-REFUSED = {"makeaclitem", "pg_get_partition_constraintdef", "pg_indexam_progress_phasename", "setseed", "to_regrole", "to_regtypemod"}
+# Bounds of partitions name tenants; roles are nobody's business; setseed outlives the lease and would steer another's
+# random().
+REFUSED = {
+    "makeaclitem",
+    "pg_get_partition_constraintdef",
+    "pg_indexam_progress_phasename",
+    "setseed",
+    "to_regrole",
+    "to_regtypemod",
+}
 
 
 def _prints(row: dict[str, str]) -> bool:

@@ -1,9 +1,13 @@
 """The independent verifier: the text that would be sent is parsed afresh and proved to be confined, or refused.
 
-It shares no code with scope, resolve, rewrite or permit, so that one bug cannot blind both; it is simpler and stricter, because it need
-accept only what the rewriter makes. What it proves, level by level: every relation is qualified and one that policy shows; every use of
-a tenant relation has `alias.column = key` where it confines; every new row has the key; no condition that may throw runs unguarded on
-rows of others; derived tables are boundaries where that is needed; catalogs stand in their confined form. Source: isolation.md 2.1 and
+It shares no code with scope, resolve, rewrite or permit, so that one bug cannot blind both; it is simpler and
+stricter, because it need
+accept only what the rewriter makes. What it proves, level by level: every relation is qualified and one that policy
+shows; every use of
+a tenant relation has `alias.column = key` where it confines; every new row has the key; no condition that may throw
+runs unguarded on
+rows of others; derived tables are boundaries where that is needed; catalogs stand in their confined form. Source:
+isolation.md 2.1 and
 2.5. What it takes on trust: types of derived columns, and that a verified view deserves the word.
 """
 

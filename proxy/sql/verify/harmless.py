@@ -1,4 +1,5 @@
-"""Which conditions cannot throw, emit or act whatever the row: the verifier's own, syntactic list, with the types it can see.
+"""Which conditions cannot throw, emit or act whatever the row: the verifier's own, syntactic list, with the types it
+can see.
 
 Types of columns of tables are looked up; of derived columns they are taken on trust. Source: isolation.md 2.5, rule 2.
 """
@@ -18,13 +19,17 @@ CONTAIN = frozenset({"@>", "<@", "&&", "@@", "?", "->", "->>"})
 LIKE = frozenset({"~~", "!~~", "~~*", "!~~*"})
 NUMBERS = {21: "int", 23: "int", 20: "int", 1700: "numeric", 700: "float", 701: "float"}
 CLASSES = {
-    **NUMBERS, 25: "text", 1043: "text", 19: "text", 1042: "bpchar", 1082: "date", 1114: "date", 1184: "date", 1083: "time", 1266: "timetz",
-    1186: "interval", 16: "bool", 2950: "uuid", 17: "bytea", 869: "inet", 650: "cidr", 829: "macaddr", 26: "oid", 3904: "int4range",
+    **NUMBERS, 25: "text", 1043: "text", 19: "text", 1042: "bpchar", 1082: "date", 1114: "date", 1184: "date",
+    1083: "time", 1266: "timetz",
+    1186: "interval",
+    16: "bool", 2950: "uuid", 17: "bytea", 869: "inet", 650: "cidr", 829: "macaddr", 26: "oid", 3904: "int4range",
     3926: "int8range", 3912: "daterange", 3908: "tsrange", 3910: "tstzrange", 3802: "jsonb", 3614: "tsvector",
 }  # fmt: skip
 PLAIN_CASTS = frozenset({
-    "int2", "int4", "int8", "text", "varchar", "name", "bpchar", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric",
-    "float4", "float8", "bool", "uuid", "bytea", "inet", "cidr", "macaddr", "oid", "int4range", "int8range", "daterange", "tsrange", "tstzrange",
+    "int2", "int4", "int8", "text", "varchar", "name", "bpchar", "date", "time", "timetz", "timestamp", "timestamptz",
+    "interval", "numeric",
+    "float4", "float8", "bool", "uuid", "bytea", "inet", "cidr", "macaddr", "oid", "int4range", "int8range",
+    "daterange", "tsrange", "tstzrange",
     "jsonb", "tsvector", "tsquery",
 })  # fmt: skip
 MIXED = ({"int", "numeric"}, {"int", "float"})

@@ -1,4 +1,6 @@
-"""Levels as the verifier sees them: one SELECT arm or DML statement, its FROM items, and the conditions of its clauses."""
+"""Levels as the verifier sees them: one SELECT arm or DML statement, its FROM items, and the conditions of its
+clauses.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Item:
 
 @dataclass(slots=True, eq=False)
 class Condition:
-    """The conjuncts of a WHERE or ON; visible: what they can name of this level; under: what a failing row is kept out of."""
+    """The conjuncts of a WHERE or ON; visible: what they can name of this level; under: what a failing row is kept
+    out of.
+    """
 
     parts: list[Node]
     visible: list[Item]

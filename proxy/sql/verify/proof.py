@@ -146,7 +146,8 @@ class Proof:
 
     def _insert(self, body: Node, target: Item, level: Level) -> None:
         shown = target.shown
-        assert shown is not None and shown.column is not None
+        assert shown is not None
+        assert shown.column is not None
         columns = [one["ResTarget"]["name"] for one in body.get("cols", ())]
         if columns.count(shown.column.name) != 1 or "selectStmt" not in body:
             raise Unproven("an INSERT without the tenant column")
@@ -216,7 +217,8 @@ class Proof:
     @staticmethod
     def _assignments(targets: list[Node], target: Item) -> None:
         shown = target.shown
-        assert shown is not None and shown.column is not None
+        assert shown is not None
+        assert shown.column is not None
         if any(one["ResTarget"].get("name") == shown.column.name for one in targets):
             raise Unproven("an assignment to the tenant column")
 
@@ -422,7 +424,9 @@ class Proof:
         return plain and simple and "CaseExpr" not in repr(select)
 
     def _guarded(self, part: Node, visible: list[Item], level: Level) -> None:
-        """CASE WHEN guard THEN q END with a guard over everything that q needs; bare q only where there is nothing to guard."""
+        """CASE WHEN guard THEN q END with a guard over everything that q needs; bare q only where there is nothing to
+        guard.
+        """
         body = part.get("CaseExpr", {})
         clauses = body.get("args", ())
         tests: list[Item] = []

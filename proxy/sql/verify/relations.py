@@ -12,10 +12,14 @@ SYSTEM = ("pg_catalog", "information_schema")
 KEYS = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
 # Run SQL text, change settings, reach files, other sessions or other objects: never, whatever else allows them.
 NEVER = (
-    "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml", "ts_stat", "lo_", "pg_read_", "pg_ls_", "pg_stat_",
-    "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_terminate_", "pg_cancel_", "dblink", "pg_export_", "txid_", "pg_logical_", "pg_replication_",
-    "binary_upgrade_", "pg_reload_", "pg_rotate_", "pg_promote", "pg_switch_", "pg_create_", "pg_drop_", "pg_copy_", "currtid", "setval", "lastval",
-    "pg_file_", "loread", "lowrite", "pg_relation_size", "pg_total_relation_size", "pg_table_size", "pg_indexes_size", "pg_database_size",
+    "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml", "ts_stat", "lo_", "pg_read_",
+    "pg_ls_", "pg_stat_",
+    "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_terminate_", "pg_cancel_", "dblink", "pg_export_", "txid_",
+    "pg_logical_", "pg_replication_",
+    "binary_upgrade_", "pg_reload_", "pg_rotate_", "pg_promote", "pg_switch_", "pg_create_", "pg_drop_", "pg_copy_",
+    "currtid", "setval", "lastval",
+    "pg_file_", "loread", "lowrite", "pg_relation_size", "pg_total_relation_size", "pg_table_size", "pg_indexes_size",
+    "pg_database_size",
 )  # fmt: skip
 
 
