@@ -11,8 +11,10 @@ import struct
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +23,7 @@ from tests.kit.chaos import Chaos, chaos_before
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
-from tests.kit.sample import load_sample
+from tests.kit.sample import load_sample, pristine
 
 KILLS = 500
 LOGINS = ("acme_app", "globex_app", "initech_app")
@@ -60,9 +62,22 @@ PHASES: dict[str, bytes] = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared(postgres15: Cluster) -> Cluster:
-    return load_sample(postgres15)
+@dataclass(frozen=True)
+class Target:
+    """A database of this test's own: nobody else's connections are counted or killed."""
+
+    cluster: Cluster
+    database: str
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.cluster.dsn(database=self.database), autocommit=True)
+
+
+@pytest.fixture
+def target(postgres15: Cluster) -> Iterator[Target]:
+    cluster = load_sample(postgres15)
+    with pristine(cluster) as database:
+        yield Target(cluster, database)
 
 
 def pool_states(proxy: Proxy) -> Counter[str]:
@@ -77,12 +92,12 @@ def pool_states(proxy: Proxy) -> Counter[str]:
     return states
 
 
-def server_count(cluster: Cluster) -> int:
-    with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
+def server_count(target: Target) -> int:
+    with target.connect() as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'"
-            " AND application_name LIKE 'partywall%%'"
-            " AND application_name NOT LIKE '%%catalog%%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = current_database()"
+            " AND application_name LIKE 'partywall%'"
+            " AND application_name NOT LIKE '%catalog%'"
         ).fetchone()
     assert row is not None
     return int(row[0])
@@ -96,12 +111,12 @@ def eventually(what: Callable[[], object], seconds: float) -> object:
     return value
 
 
-def kill_server(cluster: Cluster, dice: random.Random) -> None:
-    with psycopg.connect(cluster.dsn(database="shared"), autocommit=True) as connection:
+def kill_server(target: Target, dice: random.Random) -> None:
+    with target.connect() as connection:
         pids = [
             row[0]
             for row in connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND datname = 'shared'"
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND datname = current_database()"
             )
         ]
         for pid in pids if dice.random() < 0.3 else pids and [dice.choice(pids)]:
@@ -114,7 +129,7 @@ def cut_client(client: RawClient, dice: random.Random) -> None:
     client.socket.close()
 
 
-def strike(proxy: Proxy, cluster: Cluster, chaos: Chaos, seed: int) -> str:
+def strike(proxy: Proxy, target: Target, chaos: Chaos, seed: int) -> str:
     """One client gets into a phase, one knife falls, the client goes. Returns what was done, for the report."""
     dice = random.Random(seed)
     knife, phase = dice.choice(("server", "client", "network")), dice.choice(sorted(PHASES))
@@ -129,22 +144,22 @@ def strike(proxy: Proxy, cluster: Cluster, chaos: Chaos, seed: int) -> str:
             with suppress(TimeoutError, ConnectionError):
                 client.socket.recv(dice.randrange(1, 4096))
     if knife == "server":
-        kill_server(cluster, dice)
+        kill_server(target, dice)
     cut_client(client, dice)
     chaos.cut_after(None)
     return f"seed {seed}: {knife} while {phase}"
 
 
-def test_after_every_kill_nothing_is_leased_and_the_books_agree(shared: Cluster, effort: int) -> None:
-    with chaos_before(shared.port) as chaos, running_proxy(chaos.port) as proxy:
+def test_after_every_kill_nothing_is_leased_and_the_books_agree(target: Target, effort: int) -> None:
+    with chaos_before(target.cluster.port) as chaos, running_proxy(chaos.port, target.database) as proxy:
         for seed in range(KILLS * effort):
-            what = strike(proxy, shared, chaos, seed)
+            what = strike(proxy, target, chaos, seed)
             left = eventually(lambda: not pool_states(proxy)["leased"], 1.0)
             assert left, f"{what}: still leased: {pool_states(proxy)}"
             agreed = eventually(
-                lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(shared), 5.0
+                lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(target), 5.0
             )
-            assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(shared)}"
+            assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(target)}"
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
         assert proxy.process.poll() is None
