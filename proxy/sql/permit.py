@@ -1,16 +1,15 @@
 """What a statement names besides relations: functions, types, operators, sequences and settings; deny by default.
 
 A name that policy hides is answered as PostgreSQL answers a name that does not exist. Relations are resolve's and
-rewrite's business.
-Unqualified names are looked up as the server does: pg_catalog first, then the pinned search path; a name is allowed
-only when everything
-that it could mean is. Refusals carry byte offsets; the planner makes positions of them.
+rewrite's business. Unqualified names are looked up as the server does: pg_catalog first, then the pinned search path;
+a name is allowed only when everything that it could mean is. Refusals carry byte offsets; the planner makes positions
+of them.
 Source: PostgreSQL documentation, 10.3 "Functions" (how overloads are chosen).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from proxy.catalog.model import Function
@@ -22,6 +21,7 @@ from proxy.errors import (
     UndefinedObject,
     UndefinedTable,
 )
+from proxy.sql.aliases import certain_columns, nodes, strings
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
 from proxy.sql.objects import check_objects, split_name
@@ -57,7 +57,7 @@ def permit(tree: Node, world: World, kind: StatementKind) -> None:
 
 
 def _refuse_writes(tree: Node) -> None:
-    for name, body in _nodes(tree):
+    for name, body in nodes(tree):
         what = WRITES.get(name)
         if name == "LockingClause":
             what = f"SELECT FOR {LOCKS.get(body.get('strength', ''), 'UPDATE')}"
@@ -69,7 +69,7 @@ class _Permit:
     def __init__(self, world: World, tree: Node, sets: frozenset[int]) -> None:
         self._world = world
         self._sets = sets
-        self._aliases, self._names = _aliases(tree, world)
+        self._aliases, self._names = certain_columns(tree, world)
         self._checks: Mapping[str, Callable[[Node], None]] = {
             "FuncCall": self._function,
             "TypeCast": self._cast,
@@ -84,7 +84,7 @@ class _Permit:
 
     def walk(self, tree: Node) -> None:
         """Looks at every node, FROM before the rest of its level, as the server does."""
-        for name, body in _nodes(tree):
+        for name, body in nodes(tree):
             check = self._checks.get(name)
             if check is not None:
                 check(body)
@@ -92,7 +92,7 @@ class _Permit:
     # -- functions
 
     def _function(self, call: Node) -> None:
-        names = _names(call.get("funcname", ()))
+        names = strings(call.get("funcname", ()))
         schema, name = (names[-2] if len(names) > 1 else None), names[-1]
         if len(names) > 2 and names[0] != self._world.catalog.database:
             raise FeatureNotSupported(f"cross-database references are not implemented: {'.'.join(names)}")
@@ -168,20 +168,20 @@ class _Permit:
 
     def _cast(self, cast: Node) -> None:
         type_name = cast.get("typeName", {})
-        names = _names(type_name.get("names", ()))
+        names = strings(type_name.get("names", ()))
         self._type(type_name)
         if names and names[-1] in REG_TYPES:
             self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:
-        while set(arg) == {"TypeCast"} and _names(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (
+        while set(arg) == {"TypeCast"} and strings(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (
             ["text"],
             ["varchar"],
         ):
             arg = arg["TypeCast"].get("arg", {})
         text = _text(arg)
         if text is None:
-            called = _names(arg.get("FuncCall", {}).get("funcname", ()))[-1:]
+            called = strings(arg.get("FuncCall", {}).get("funcname", ()))[-1:]
             if set(arg) <= {"ColumnRef", "ParamRef", "A_Const"} or called == ["pg_get_serial_sequence"]:
                 # a column of a reg or oid type shows what the catalogs show; text columns cannot hold what is hidden
                 return
@@ -211,7 +211,7 @@ class _Permit:
         return False
 
     def _type(self, type_name: Node) -> None:
-        names = _names(type_name.get("names", ()))
+        names = strings(type_name.get("names", ()))
         if not names:
             return
         schema, name = (names[-2] if len(names) > 1 else None), names[-1]
@@ -231,13 +231,13 @@ class _Permit:
     # -- operators and the rest
 
     def _operator(self, body: Node) -> None:
-        self._operator_name(_names(body.get("name", ())))
+        self._operator_name(strings(body.get("name", ())))
 
     def _sort(self, body: Node) -> None:
-        self._operator_name(_names(body.get("useOp", ())))
+        self._operator_name(strings(body.get("useOp", ())))
 
     def _sublink(self, body: Node) -> None:
-        self._operator_name(_names(body.get("operName", ())))
+        self._operator_name(strings(body.get("operName", ())))
 
     def _operator_name(self, names: list[str]) -> None:
         if not names:
@@ -253,7 +253,7 @@ class _Permit:
                 raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
 
     def _collation(self, body: Node) -> None:
-        names = _names(body.get("collname", ()))
+        names = strings(body.get("collname", ()))
         if len(names) > 1 and names[-2] not in (*SYSTEM_SCHEMAS, *self._world.search_path):
             raise UndefinedObject(f'collation "{".".join(names)}" for encoding "UTF8" does not exist')
 
@@ -271,9 +271,9 @@ class _Permit:
 
     def _attribute(self, name: str, is_column: bool, body: Node) -> None:
         """`row.name` is name(row) where the row has no such column (PostgreSQL documentation, 4.2.6 and 38.4.3).
-        Whose row it is shows
-        only in full analysis: a column of that name elsewhere in the statement proves nothing, so what could be a
-        call is one."""
+        Whose row it is shows only in full analysis: a column of that name elsewhere in the statement proves nothing,
+        so what could be a call is one.
+        """
         if is_column:
             return
         found = [one for one in self._world.function_candidates(None, name) if self._takes_a_row(one)]
@@ -289,69 +289,6 @@ class _Permit:
 
     def _harmless(self, function: Function) -> bool:
         return function.name in allowed() if function.schema == "pg_catalog" else self._listed(function)
-
-
-SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
-
-
-def _aliases(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """What each name of a relation is sure to have as columns, whatever the scope it is used in, and every column or
-    output name of
-    the statement. A name that anything but a relation also has is left out of the first."""
-    every = list(_nodes(tree))
-    ctes = {body.get("ctename", "") for kind, body in every if kind == "CommonTableExpr"}
-    aliases: dict[str, frozenset[str]] = {}
-    names: set[str] = set()
-    others = {"excluded", "new", "old"} | ctes
-    for kind, body in every:
-        if kind == "RangeVar":
-            alias = body.get("alias", {})
-            name = alias.get("aliasname") or body.get("relname", "")
-            visible = world.relation(body.get("schemaname"), body.get("relname", ""))
-            if visible is None or ("schemaname" not in body and body.get("relname") in ctes):
-                others.add(name)
-                continue
-            renamed = _names(alias.get("colnames", ()))
-            columns = (
-                frozenset(renamed + [one.name for one in visible.relation.columns][len(renamed) :]) | SYSTEM_COLUMNS
-            )
-            aliases[name] = aliases.get(name, columns) & columns
-            names |= columns
-        elif kind == "ResTarget":
-            names.add(body.get("name", ""))
-        elif kind in {"Alias", "CommonTableExpr"}:
-            names |= {*_names(body.get("colnames", ())), *_names(body.get("aliascolnames", ()))}
-        elif kind == "ColumnDef":
-            names.add(body.get("colname", ""))
-        if kind == "JoinExpr" or (kind.startswith("Range") and kind != "RangeVar"):
-            others |= {body.get(one, {}).get("aliasname", "") for one in ("alias", "join_using_alias")}
-    return {name: columns for name, columns in aliases.items() if name not in others}, frozenset(names)
-
-
-def _nodes(value: Any) -> Iterator[tuple[str, Node]]:
-    """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in
-    CamelCase where known.
-    """
-    if isinstance(value, list):
-        for one in value:
-            yield from _nodes(one)
-        return
-    if not isinstance(value, dict):
-        return
-    for name in sorted(value, key=lambda field: field not in {"fromClause", "withClause", "relation", "usingClause"}):
-        body = value[name]
-        if isinstance(body, dict):
-            yield BARE.get(name, name), body
-            yield from _nodes(body)
-        elif isinstance(body, list):
-            yield from _nodes(body)
-
-
-BARE = {"relation": "RangeVar", "alias": "Alias", "typeName": "TypeName", "join_using_alias": "Alias"}
-
-
-def _names(parts: Any) -> list[str]:
-    return [one["String"].get("sval", "") for one in parts if "String" in one]
 
 
 def _uncast(node: Node) -> Node:
@@ -395,7 +332,7 @@ def _argument_type(node: Node) -> str:
             return "boolean"
         return "numeric" if "fval" in body else "unknown"
     if "TypeCast" in node:
-        names = _names(node["TypeCast"].get("typeName", {}).get("names", ()))
+        names = strings(node["TypeCast"].get("typeName", {}).get("names", ()))
         return _type_name(names[-1]) if names else "unknown"
     return "unknown"
 

@@ -1,14 +1,11 @@
 """The independent verifier: the text that would be sent is parsed afresh and proved to be confined, or refused.
 
 It shares no code with scope, resolve, rewrite or permit, so that one bug cannot blind both; it is simpler and
-stricter, because it need
-accept only what the rewriter makes. What it proves, level by level: every relation is qualified and one that policy
-shows; every use of
-a tenant relation has `alias.column = key` where it confines; every new row has the key; no condition that may throw
-runs unguarded on
-rows of others; derived tables are boundaries where that is needed; catalogs stand in their confined form. Source:
-isolation.md 2.1 and
-2.5. What it takes on trust: types of derived columns, and that a verified view deserves the word.
+stricter, because it need accept only what the rewriter makes. What it proves, level by level: every relation is
+qualified and one that policy shows; every use of a tenant relation has `alias.column = key` where it confines; every
+new row has the key; no condition that may throw runs unguarded on rows of others; derived tables are boundaries where
+that is needed; catalogs stand in their confined form. Source: isolation.md 2.1 and 2.5. What it takes on trust: types
+of derived columns, and that a verified view deserves the word.
 """
 
 from __future__ import annotations
@@ -20,7 +17,8 @@ from proxy.errors import FeatureNotSupported
 from proxy.sql.parse import parse
 from proxy.sql.plan import PlanContext
 from proxy.sql.verify.catalogs import Expected
-from proxy.sql.verify.proof import Proof, Unproven
+from proxy.sql.verify.levels import Unproven
+from proxy.sql.verify.proof import Proof
 from proxy.sql.verify.relations import Relations
 
 HINT = "Write the statement in another way, for example with simpler conditions or without nesting."

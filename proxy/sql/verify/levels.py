@@ -12,6 +12,10 @@ from proxy.sql.verify.relations import Shown
 Node = dict[str, Any]
 
 
+class Unproven(Exception):
+    """What could not be proved; for the log, never for a client."""
+
+
 @dataclass(slots=True, eq=False)
 class Item:
     """A FROM item or DML target, under the name it has. names: column -> the name it has here, of relations only."""
@@ -23,6 +27,7 @@ class Item:
     boundary: bool = True
     hard: bool = False
     fenced: bool = False  # has an OFFSET or LIMIT of its own, or is materialized
+    outputs: frozenset[str] = frozenset()  # of a derived table: the columns that it certainly has
 
     @property
     def tenant(self) -> bool:

@@ -1,4 +1,4 @@
-"""The nodes that may stand in expressions, and the fields of SELECT: what is not here is not proved."""
+"""The nodes that may stand in expressions, and the fields of statements: what is not here is not proved."""
 
 from __future__ import annotations
 
@@ -24,5 +24,14 @@ SELECT_FIELDS = frozenset({
     "all", "distinctClause", "fromClause", "groupClause", "groupDistinct", "havingClause", "larg", "limitCount",
     "limitOffset", "limitOption",
     "lockingClause", "op", "rarg", "sortClause", "targetList", "valuesLists", "whereClause", "windowClause",
+    "withClause",
+})  # fmt: skip
+
+INSERT_FIELDS = frozenset({
+    "cols", "onConflictClause", "override", "relation", "returningClause", "returningList", "selectStmt", "withClause",
+})  # fmt: skip
+
+CHANGE_FIELDS = frozenset({
+    "fromClause", "relation", "returningClause", "returningList", "targetList", "usingClause", "whereClause",
     "withClause",
 })  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from proxy.catalog.model import Catalog, Column, Relation
 from proxy.tenancy.policy import Policy, RelationRule
@@ -84,3 +84,18 @@ class Relations:
             for one in considered
             if schema is not None or one.schema in (*SYSTEM, "public")
         )
+
+    def confined_in(self, tree: dict[str, Any]) -> bool:
+        """Does the statement name a relation that holds rows of others? If not, nothing needs guards or boundaries."""
+        waiting: list[Any] = [tree]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, list):
+                waiting += one
+            elif isinstance(one, dict):
+                if isinstance(one.get("relname"), str):
+                    shown = self.shown(one.get("schemaname", ""), one["relname"])
+                    if shown is not None and shown.column is not None:
+                        return True
+                waiting += one.values()
+        return False
