@@ -1,0 +1,44 @@
+"""What may throw runs on rows of others only behind a guard over every relation that it needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.verify.conftest import Doubt
+
+KEY = "OPERATOR(pg_catalog.=) '1'::int"
+GUARD = f"CASE WHEN (o.tenant_id {KEY}) IS NOT FALSE THEN {{}} END"
+
+
+@pytest.mark.parametrize("condition", ["1 / o.qty > 0", "o.note::int = 1", "sqrt(o.qty) > 1", "o.note ~ '('"])
+def test_a_condition_that_may_throw_needs_its_guard(doubt: Doubt, condition: str) -> None:
+    select = f"SELECT o.id FROM public.orders o WHERE o.tenant_id {KEY} AND "
+    assert "not guarded" in doubt(select + condition)
+    assert doubt(select + GUARD.format(condition)) == ""
+
+
+def test_a_guard_over_one_of_two_relations_is_not_enough(doubt: Doubt) -> None:
+    both = f"FROM public.orders o, public.customers c WHERE o.tenant_id {KEY} AND c.tenant_id {KEY} AND "
+    assert "c that is not guarded" in doubt(f"SELECT 1 {both}" + GUARD.format("1 / (o.qty - c.id) > 0"))
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "CASE WHEN (o.id {}) IS NOT FALSE THEN {} END",
+        "CASE WHEN (o.tenant_id {}) IS TRUE OR true THEN {} END",
+        "CASE WHEN (o.tenant_id {}) IS NOT FALSE THEN {} ELSE 1 / o.qty > 0 END",
+        "CASE WHEN (o.tenant_id {}) IS NOT FALSE OR true THEN {} END",
+        "CASE WHEN (o.tenant_id {}) IS NOT NULL THEN {} END",
+    ],
+)
+def test_what_only_looks_like_a_guard_is_none(doubt: Doubt, guard: str) -> None:
+    condition = guard.format(KEY, "1 / o.qty > 0")
+    assert doubt(f"SELECT o.id FROM public.orders o WHERE o.tenant_id {KEY} AND {condition}") != ""
+
+
+def test_an_output_that_may_throw_is_kept_in_by_a_fence(doubt: Doubt) -> None:
+    inner = f"SELECT 1 / o.qty AS r FROM public.orders o WHERE o.tenant_id {KEY}"
+    assert doubt(f"SELECT x.r FROM ({inner}) x WHERE x.r > 1") != ""
+    fenced = f"SELECT o.qty FROM public.orders o WHERE o.tenant_id {KEY} OFFSET 0"
+    assert doubt(f"SELECT 1 / x.qty FROM ({fenced}) x") == ""
