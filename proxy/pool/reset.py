@@ -39,6 +39,8 @@ async def undo(connection: ServerConnection, sql: bytes, timeout: float = RESET_
         raise ConnectionFailure("the server connection could not be cleaned in time") from error
     finally:
         connection.receiver = NOBODY
+    if work.pending:  # whoever reads next would begin in the middle of it
+        connection.state.taint("half a message behind the answer")
     if sql == DISCARD:
         connection.state.forget()
 
@@ -60,28 +62,30 @@ class _Undoing:
 
     def __init__(self, connection: ServerConnection) -> None:
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pending = 0  # bytes of a message that is not whole, as IdleWatch's
         self._connection = connection
         self._stream = BackendStream(_UNDOING)
 
     def backend_data(self, data: bytes) -> None:
         try:
             run, marks = self._stream.feed(data)
+            self.pending += len(data) - len(run)
             for tag, start, end in marks:
                 self._message(tag, run[start + 5 : end])
         except (ConnectionFailure, RemoteProtocolError) as error:
             self._fail(error.message)
 
     def _message(self, tag: int, body: bytes) -> None:
-        if self.finished.done():
-            # Its future is settled; a second ReadyForQuery and the like must still not be taken for peace.
-            if tag == ord("Z"):
-                self._connection.state.taint("an answer that nobody waits for")
-        elif tag == ord("E"):
-            self._fail("the server connection could not be cleaned")
-        elif tag == ord("S"):
+        if tag == ord("S"):
             status = ParameterStatus.decode(body)
             if not self._connection.state.parameter(status.name, status.value):
                 self._fail(f"{status.name} changed")
+        elif tag == ord("N"):
+            return
+        elif self.finished.done():
+            self._fail("an answer that nobody waits for")
+        elif tag == ord("E"):
+            self._fail("the server connection could not be cleaned")
         elif tag == ord("Z"):
             if ReadyForQuery.decode(body).status != IDLE:
                 self._fail("the server connection could not be cleaned")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -23,9 +23,16 @@ from tests.kit.sample import load_sample
 WATCH_ALL = kinds(relayed=b"", watched=bytes(tag for tag in range(256) if FULL[tag] != 2))
 
 
+# Of these tests alone: what they count and what they change is nobody else's.
+DATABASE = "pools"
+
+
 @pytest.fixture(scope="session")
-def server15(postgres15: Cluster) -> Cluster:
-    return load_sample(postgres15)
+def server15(postgres15: Cluster) -> Iterator[Cluster]:
+    cluster = load_sample(postgres15)
+    cluster.create_database(DATABASE, "template_shared")
+    yield cluster
+    cluster.drop_database(DATABASE)
 
 
 def grant_of(cluster: Cluster, tenant: str = "acme", **more: object) -> Grant:
@@ -35,7 +42,7 @@ def grant_of(cluster: Cluster, tenant: str = "acme", **more: object) -> Grant:
     grant: dict[str, object] = {
         "tenant": tenant,
         "database": "shared",
-        "server": Server(cluster.host, cluster.port, "shared", "app"),
+        "server": Server(cluster.host, cluster.port, DATABASE, "app"),
         "credentials": Credentials(tls="disable"),
         "policy": Policy("shared", "row", "tenant_id", {}),
         "keys": {},
@@ -96,7 +103,8 @@ class Census:
 
     async def count(self) -> int:
         found: int = await self._connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'partywall'"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'partywall' AND datname = current_database()"
         )
         return found
 
@@ -123,7 +131,7 @@ def settled(pools: Pools) -> bool:
 
 @pytest.fixture
 async def census(server15: Cluster) -> AsyncIterator[Census]:
-    connection = await asyncpg.connect(server15.dsn(database="shared"))
+    connection = await asyncpg.connect(server15.dsn(database=DATABASE))
     yield Census(connection)
     await connection.close()
 

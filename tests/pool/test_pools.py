@@ -13,7 +13,7 @@ from proxy.pool.lease import Lease
 from proxy.pool.pools import Pools
 from proxy.tenancy.policy import Grant, Server
 from tests.kit.postgres import Cluster
-from tests.pool.conftest import Census, Talk, grant_of
+from tests.pool.conftest import DATABASE, Census, Talk, grant_of
 
 
 async def test_a_released_connection_is_lent_again_without_waiting(
@@ -243,8 +243,10 @@ async def test_who_stops_waiting_leaks_nothing(server15: Cluster, census: Census
 
     async def client(tenant: str) -> None:
         lease: Lease = await pools.wait_lease(grant_of(server15, tenant))
-        await asyncio.sleep(0)
-        pools.release(lease)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            pools.release(lease)
 
     for round_ in range(30):
         tasks = [asyncio.create_task(client(f"tenant{number % 3}")) for number in range(6)]
@@ -329,7 +331,7 @@ async def test_the_servers_own_refusal_keeps_its_sqlstate_and_tells_no_names(ser
 
 async def test_a_superuser_is_never_lent(server15: Cluster, pools: Pools, census: Census) -> None:
     with pytest.raises(ConnectionFailure):
-        await pools.wait_lease(grant_of(server15, server=Server(server15.host, server15.port, "shared", "postgres")))
+        await pools.wait_lease(grant_of(server15, server=Server(server15.host, server15.port, DATABASE, "postgres")))
     await census.agrees(pools)
 
 
@@ -363,7 +365,7 @@ async def test_closing_waits_for_leases_and_lends_no_more(server15: Cluster, cen
 
 
 async def test_the_unix_socket_serves_as_well(server15: Cluster, pools: Pools) -> None:
-    server = Server(str(server15.socket_directory), server15.port, "shared", "app")
+    server = Server(str(server15.socket_directory), server15.port, DATABASE, "app")
     lease = await pools.wait_lease(grant_of(server15, server=server))
     assert await Talk(lease)("SELECT inet_client_addr() IS NULL") == [(b"t",)]
     pools.release(lease)

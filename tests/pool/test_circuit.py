@@ -1,0 +1,77 @@
+"""The circuit: growing pauses, failures together counted once, the server's own words meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.errors import ConnectionFailure, Refusal
+from proxy.pool.circuit import Circuit
+
+REFUSED = ConnectionFailure("could not connect to the server")
+
+
+def fail(circuit: Circuit, times: int) -> list[float]:
+    """The delays after so many failures, none of which was under way together with another."""
+    delays = []
+    for _ in range(times):
+        circuit.cancel()
+        circuit.trip(REFUSED)
+        delays.append(circuit.delay)
+    return delays
+
+
+async def test_each_failure_doubles_the_pause_up_to_five_seconds() -> None:
+    circuit = Circuit(lambda: None)
+    assert circuit.delay == 0.0
+    assert fail(circuit, 8) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert fail(circuit, 2000)[-1] == 5.0  # and no overflow after a night of failures
+    circuit.cancel()
+
+
+async def test_failures_that_were_under_way_together_count_once() -> None:
+    circuit = Circuit(lambda: None)
+    for _ in range(5):
+        circuit.trip(REFUSED)
+    assert (circuit.failures, circuit.delay) == (1, 0.1)
+    circuit.cancel()
+
+
+async def test_the_retry_comes_once_the_pause_is_over_and_the_longer_pause_later() -> None:
+    order: list[str] = []
+    done = asyncio.Event()
+
+    def retry() -> None:
+        order.append("longer")
+        done.set()
+
+    longer, shorter = Circuit(retry), Circuit(lambda: order.append("shorter"))
+    fail(longer, 2)
+    shorter.trip(REFUSED)
+    async with asyncio.timeout(20):
+        await done.wait()
+    assert order == ["shorter", "longer"]
+    shorter.trip(REFUSED)  # after its retry the next failure is a new one
+    assert shorter.failures == 2
+    shorter.cancel()
+
+
+async def test_a_cancelled_circuit_never_retries() -> None:
+    called: list[str] = []
+    done = asyncio.Event()
+    first, second = Circuit(lambda: called.append("first")), Circuit(done.set)
+    first.trip(REFUSED)
+    first.cancel()
+    fail(second, 2)  # due after the first would have been
+    async with asyncio.timeout(20):
+        await done.wait()
+    assert called == []
+
+
+async def test_those_who_ask_meanwhile_hear_the_last_sqlstate_or_08006() -> None:
+    circuit = Circuit(lambda: None)
+    assert circuit.refusal().sqlstate == "08006"
+    circuit.trip(REFUSED)
+    circuit.trip(Refusal("the database system is starting up", sqlstate="57P03"))
+    refusal = circuit.refusal()
+    assert (refusal.sqlstate, refusal.message) == ("57P03", "the database system is starting up")
+    circuit.cancel()
