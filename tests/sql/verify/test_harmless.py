@@ -38,7 +38,7 @@ def test_what_cannot_throw_is_harmless(harmless: Harmless, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "1 / id", "id + 1", "note::int", "note LIKE '%\\'", "note ~ 'x'", 
+        "1 / id", "id + 1", "note::int", "note LIKE '%\\'", "note ~ 'x'",
         "(SELECT 1) = id", "order_secret(id) = 1", "id OPERATOR(public.=) 3", "CASE WHEN id = 1 THEN 1 / id END = 1",
         "id = ANY (note::int[])", "B'2'",
     ],
