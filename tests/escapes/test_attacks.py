@@ -16,6 +16,7 @@ from tests.kit.checksums import foreign_checksums
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
+from tests.kit.sample import pristine
 
 ATTACKS = read_attacks(Path(__file__).parents[1] / "data" / "attacks.yaml")
 
@@ -43,20 +44,27 @@ HARMLESS: dict[str, str] = {
 
 @pytest.fixture(scope="module")
 def proxy(shared_server: Cluster) -> Iterator[Proxy]:
-    with running_proxy(shared_server.port) as proxy:
+    """Before a copy of its own: what others drew from a shared sequence would be a difference."""
+    with pristine(shared_server) as database, running_proxy(shared_server.port, database) as proxy:
         yield proxy
 
 
-def _judge_all(server: Cluster, proxy: Proxy, end: str, private: str = "private1") -> list[Result]:
+@pytest.fixture(scope="module")
+def private(shared_server: Cluster) -> Iterator[str]:
+    with pristine(shared_server, "private1") as database:
+        yield database
+
+
+def _judge_all(server: Cluster, proxy: Proxy, private: str, end: str) -> list[Result]:
     direct = partial(RawClient, "127.0.0.1", server.port, "app", private)
     return [judge(attack, direct, partial(proxy.connect, "acme_app"), end) for attack in ATTACKS]
 
 
 def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
-    shared_server: Cluster, proxy: Proxy, capsys: pytest.CaptureFixture[str]
+    shared_server: Cluster, proxy: Proxy, private: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = foreign_checksums(shared_server, "shared", 1)
-    results = _judge_all(shared_server, proxy, "ROLLBACK")
+    results = _judge_all(shared_server, proxy, private, "ROLLBACK")
     counted = Counter((one.attack.action, one.verdict) for one in results)
     with capsys.disabled():
         print(f"\nPostgreSQL {shared_server.major}: {sorted(counted.items())}")
@@ -69,8 +77,8 @@ def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
     assert foreign_checksums(shared_server, "shared", 1) == before
 
 
-def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy) -> None:
-    results = _judge_all(shared_server, proxy, "ROLLBACK")
+def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy, private: str) -> None:
+    results = _judge_all(shared_server, proxy, private, "ROLLBACK")
     accepted = {
         one.attack.id: one.attack.statements for one in results if one.attack.action == "reject" and not one.sqlstates
     }
@@ -78,11 +86,11 @@ def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy:
 
 
 def test_nine_in_ten_statements_that_only_need_rewriting_are_answered_as_the_private_database_would(
-    shared_server: Cluster, proxy: Proxy, capsys: pytest.CaptureFixture[str]
+    shared_server: Cluster, proxy: Proxy, private: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = [
         one
-        for one in _judge_all(shared_server, proxy, "ROLLBACK")
+        for one in _judge_all(shared_server, proxy, private, "ROLLBACK")
         if one.attack.action == "rewrite" and not _needs_more(one.attack)
     ]
     unequal = {one.attack.id: one.sqlstates for one in results if one.verdict != "equal"}
