@@ -1,0 +1,74 @@
+"""The plan cache: no plan for a text that it was not made for, and never more bytes than allowed."""
+
+from __future__ import annotations
+
+from proxy.sql.cache import VARIANTS, PlanCache
+from proxy.sql.lift import Lifted, lift
+from proxy.sql.plan import Planned, Reject, StatementKind
+
+
+def planned(message: str, literals: tuple[bytes, ...] = ()) -> Planned:
+    return Planned((Reject(StatementKind.SELECT, "0A000", message),), literals, message)
+
+
+def lifted(text: bytes) -> Lifted:
+    found = lift(text)
+    assert found is not None
+    return found
+
+
+def test_a_plan_is_found_by_its_whole_key_only() -> None:
+    cache = PlanCache(1 << 20)
+    cache.put_exact(("a", 1), b"SELECT 1", planned("x"))
+    assert cache.get_exact(("a", 1), b"SELECT 1") is not None
+    assert cache.get_exact(("a", 2), b"SELECT 1") is None
+    assert cache.get_exact(("a", 1), b"SELECT 2") is None
+    assert cache.get_shape(("a", 1), lifted(b"SELECT 1")) is None
+
+
+def test_literals_that_are_no_holes_are_compared() -> None:
+    cache = PlanCache(1 << 20)
+    first = lifted(b"SELECT 1 FROM t WHERE a = 2")
+    cache.put_shape("k", first, planned("x", first.literals), frozenset({1}))
+    same = cache.get_shape("k", lifted(b"SELECT 1 FROM t WHERE a = 3"))
+    assert same is not None
+    assert same.literals == (b"1", b"3")
+    assert cache.get_shape("k", lifted(b"SELECT 9 FROM t WHERE a = 2")) is None
+
+
+def test_variants_of_one_shape_stand_side_by_side_up_to_a_number() -> None:
+    cache = PlanCache(1 << 20)
+    for number in range(VARIANTS + 1):
+        one = lifted(f"SELECT {number}".encode())
+        cache.put_shape("k", one, planned(str(number), one.literals), frozenset())
+    assert cache.get_shape("k", lifted(b"SELECT 0")) is None
+    for number in range(1, VARIANTS + 1):
+        found = cache.get_shape("k", lifted(f"SELECT {number}".encode()))
+        assert found is not None
+        assert found.shape == str(number)
+
+
+def test_the_bytes_are_bounded_and_the_least_used_goes_first() -> None:
+    cache = PlanCache(20_000)
+    for number in range(100):
+        cache.put_exact("k", f"SELECT {number}".encode(), planned("x"))
+        assert cache.get_exact("k", b"SELECT 0") is not None
+        assert cache.statistics().bytes <= 20_000
+    assert cache.get_exact("k", b"SELECT 1") is None
+    assert cache.get_exact("k", b"SELECT 99") is not None
+    assert cache.statistics().evictions > 0
+
+
+def test_what_is_larger_than_the_cache_is_not_kept() -> None:
+    for size in (0, 1000):
+        cache = PlanCache(size)
+        cache.put_exact("k", b"x" * 2000, planned("x"))
+        assert (cache.statistics().entries, cache.statistics().bytes) == (0, 0)
+
+
+def test_putting_again_counts_the_bytes_once() -> None:
+    cache = PlanCache(1 << 20)
+    cache.put_exact("k", b"SELECT 1", planned("x"))
+    before = cache.statistics().bytes
+    cache.put_exact("k", b"SELECT 1", planned("x"))
+    assert cache.statistics().bytes == before

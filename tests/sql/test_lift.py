@@ -1,0 +1,110 @@
+"""The lifter: a shape and its literals are the text again, and only what PostgreSQL lexes as a literal is lifted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pglast.parser import scan
+
+from proxy.sql.lift import lift
+
+MARKS = (b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s")
+
+
+@pytest.mark.parametrize(
+    ("text", "literals"),
+    [
+        (b"SELECT 1", (b"1",)),
+        (b"SELECT a1, b$2, \"c 3\" FROM t4 WHERE x = 'it''s'", (b"'it''s'",)),
+        (b"SELECT -1", ()),
+        (b"SELECT * FROM t WHERE a = -1", (b"-1",)),
+        (b"SELECT a -1", (b"1",)),
+        (b"SELECT 1.5, 2147483648", (b"1.5", b"2147483648")),
+        (b"SELECT $1, 2", (b"2",)),
+        (b"VALUES (1, 'x'), (-2, '')", (b"1", b"'x'", b"-2", b"''")),
+        (b"SELECT NULL, true", ()),
+    ],
+)
+def test_plain_numbers_and_strings_are_lifted(text: bytes, literals: tuple[bytes, ...]) -> None:
+    found = lift(text)
+    assert found is not None
+    if text == b"SELECT -1":
+        assert found.literals in {(b"1",), ()}
+    else:
+        assert found.literals == literals
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SELECT 1 -- x", b"SELECT /* 1 */ 2", b"SELECT $$1$$", b"SELECT $a$1$a$", b"SELECT E'1'", b"SELECT U&'1'",
+        b"SELECT B'1'", b"SELECT 'a\\'", b"SELECT 'a' 'b'", b"SELECT 'a'\n'b'", b"SELECT 'open", b'SELECT "open',
+        b"SELECT 1 \x01i", b"SELECT 1\x00",
+    ],
+)  # fmt: skip
+def test_what_needs_a_real_lexer_is_not_lifted(text: bytes) -> None:
+    assert lift(text) is None
+
+
+@pytest.mark.parametrize(
+    "pair", [(b"1", b"2147483648"), (b"1", b"1.5"), (b"1", b"'1'"), (b"1", b"NULL"), (b"1", b"0x1")]
+)
+def test_literals_of_other_types_have_other_shapes(pair: tuple[bytes, bytes]) -> None:
+    one, other = (lift(b"SELECT " + literal) for literal in pair)
+    assert one is not None
+    assert other is None or one.shape != other.shape
+
+
+WORDS = [
+    *[
+        "SELECT",
+        "a",
+        "t.b",
+        "FROM",
+        "=",
+        "-",
+        "- ",
+        "(",
+        ")",
+        ",",
+        "1",
+        "23",
+        "4.5",
+        "-6",
+        "'x'",
+        "'it''s'",
+        "''",
+        "1e5",
+        "0x1F",
+        "1_000",
+        ".5",
+    ],
+    *["||", "$1", "::int", "--", "/*", "$$", "E'x'", "N'x'", "<@", "@-", "99999999999"],
+    '"q 1"',
+    "\n",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12), st.sampled_from(["", " "]))
+def test_every_lifted_literal_is_a_token_of_the_servers_lexer(words: list[str], between: str) -> None:
+    text = between.join(words)
+    found = lift(text.encode())
+    if found is None:
+        return
+    shape = found.shape
+    for literal in found.literals:
+        at = min(shape.index(mark) for mark in MARKS if mark in shape)
+        shape = shape[:at] + literal + shape[at + 2 :]
+    assert shape == text.encode()
+    try:
+        tokens: list[Any] = list(scan(text))
+    except Exception:
+        return
+    spans = {(token.start, token.end + 1): token.name for token in tokens}
+    for literal, offset in zip(found.literals, found.offsets, strict=True):
+        sign = 1 if literal.startswith(b"-") else 0
+        kind = spans.get((offset + sign, offset + len(literal)))
+        assert kind in {"ICONST", "FCONST", "SCONST"}, (text, literal, kind)
