@@ -1,0 +1,58 @@
+"""What one server connection has that another has not; whatever is unknown taints it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.backend.state import PINNED_PARAMETERS, BackendState
+
+
+@pytest.fixture
+def state() -> BackendState:
+    return BackendState(7, b"key!", dict.fromkeys(PINNED_PARAMETERS, "as it was"), limit=2)
+
+
+@pytest.mark.parametrize("name", PINNED_PARAMETERS)
+def test_a_pinned_parameter_that_changes_taints_the_connection(state: BackendState, name: str) -> None:
+    assert state.parameter(name, "as it was")
+    assert state.tainted is None
+    assert not state.parameter(name, "other")
+    assert state.tainted == f"{name} changed"
+
+
+def test_any_other_parameter_may_change(state: BackendState) -> None:
+    assert state.parameter("TimeZone", "UTC")
+    assert state.parameter("TimeZone", "Asia/Tokyo")
+    assert state.tainted is None
+
+
+def test_the_first_reason_of_a_taint_is_kept(state: BackendState) -> None:
+    state.taint("first")
+    state.taint("second")
+    assert state.tainted == "first"
+
+
+def test_names_at_the_server_are_never_used_twice(state: BackendState) -> None:
+    one = state.prepare((b"SELECT 1", ()))
+    assert state.name_of((b"SELECT 1", ())) == one
+    assert state.name_of((b"SELECT 1", (23,))) is None
+    assert state.unprepare((b"SELECT 1", ())) == one
+    assert state.name_of((b"SELECT 1", ())) is None
+    assert state.prepare((b"SELECT 1", ())) != one
+
+
+def test_the_least_recently_used_statements_are_surplus(state: BackendState) -> None:
+    names = [state.prepare((b"%d" % number, ())) for number in range(3)]
+    state.name_of((b"0", ()))
+    assert state.surplus() == [names[1]]
+    assert state.surplus() == []
+
+
+def test_only_what_pins_must_be_undone_and_then_everything_is_forgotten(state: BackendState) -> None:
+    state.settings = {"work_mem": "'1MB'"}
+    assert state.undo() is None
+    state.pins.add("temp")
+    state.prepare((b"x", ()))
+    assert state.undo() == b"DISCARD ALL"
+    state.forget()
+    assert (dict(state.settings), list(state.prepared), state.unnamed, state.pins) == ({}, [], None, set())

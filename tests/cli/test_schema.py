@@ -1,0 +1,17 @@
+"""schema: a JSON Schema that names what rule files may hold."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import Run
+
+
+def test_the_schema_is_json_and_names_the_three_documents(run: Run) -> None:
+    result = run("schema")
+    assert result.exit_code == 0
+    schema = json.loads(result.output)
+    text = json.dumps(schema)
+    assert "$schema" in schema or "$defs" in schema
+    for name in ("tenant_column", "logins", "verifier", "quotas", "isolation"):
+        assert f'"{name}"' in text
