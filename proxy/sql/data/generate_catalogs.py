@@ -128,6 +128,7 @@ MASK = {
         "relfilenode": "0::pg_catalog.oid",
         "relfrozenxid": "'0'::pg_catalog.xid", "relminmxid": "'0'::pg_catalog.xid",
         "reltoastrelid": "0::pg_catalog.oid",
+        "relpartbound": "NULL::pg_catalog.pg_node_tree",  # of list partitions: the keys of every tenant
     },
     "pg_catalog.pg_attribute": {"attmissingval": "NULL::pg_catalog.anyarray"},
     "pg_catalog.pg_database": {
