@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import secrets
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +43,7 @@ from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant, Login
 from proxy.tenancy.rulebook import RuleBook
 
+SECRET_BYTES = 32
 NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
 PARSED_VERIFIERS = 10_000
 # Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a
@@ -189,10 +192,12 @@ def _secret(settings: Settings) -> bytes:
     if settings.secret is not None:
         return settings.secret.get_secret_value().encode()
     path: Path = settings.state_directory / "secret"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         settings.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_bytes(secrets.token_bytes(32))
-        return path.read_bytes()
+        fresh = path.with_name(f"secret.{os.getpid()}")
+        fresh.touch(mode=0o600, exist_ok=True)
+        fresh.write_bytes(secrets.token_bytes(SECRET_BYTES))
+        with suppress(FileExistsError):  # another process of this service was first
+            path.hardlink_to(fresh)  # whole or not at all
+        fresh.unlink()
+    return path.read_bytes()
