@@ -1,6 +1,6 @@
 """`python -m proxy` is the command `partywall`."""
 
-from proxy.cli import program
+from proxy.cli import main
 
 if __name__ == "__main__":
-    program()
+    main()

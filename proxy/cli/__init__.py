@@ -28,6 +28,6 @@ for command in (demo, serve, check, explain, schema):
 application.command("hash-password")(hash_password)
 
 
-def program() -> None:
+def main() -> None:
     """Runs the command line."""
     application(prog_name="partywall")
