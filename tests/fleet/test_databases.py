@@ -1,0 +1,119 @@
+"""Databases follow the rules: opened whole or not at all, closed when nothing names them, planned once for many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from proxy.errors import CannotConnectNow, ConfigurationError
+from proxy.fleet.databases import Databases
+from proxy.fleet.planning import PlannerProcesses
+from proxy.sql.plan import PlanContext
+from proxy.tenancy.policy import Grant, Server
+from tests.kit.builders import grant
+from tests.sql.worlds import sample_policy
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[PlannerProcesses]:
+    made = PlannerProcesses(1, timeout=30)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def databases(processes: PlannerProcesses) -> AsyncIterator[Databases]:
+    made = Databases(1 << 20, 3600.0, processes)
+    yield made
+    await made.close()
+
+
+def grant_at(port: int, database: str = "shared", role: str = "app") -> Grant:
+    """The sample's grant, as the tests' rule book gives it."""
+    made = grant(port)
+    return replace(made, server=Server("127.0.0.1", port, database, role), policy=sample_policy())
+
+
+async def test_what_no_rule_names_is_not_open(databases: Databases, sample_port: int) -> None:
+    with pytest.raises(CannotConnectNow):
+        databases.of(grant_at(sample_port))
+    await databases.reconcile([grant_at(sample_port)])
+    assert databases.of(grant_at(sample_port)).catalog.database == "shared"
+    await databases.reconcile([])
+    with pytest.raises(CannotConnectNow):
+        databases.of(grant_at(sample_port))
+
+
+async def test_two_grants_to_one_database_share_its_catalog_and_two_roles_do_not(
+    databases: Databases, sample_port: int
+) -> None:
+    one, same = grant_at(sample_port), replace(grant_at(sample_port), tenant="globex")
+    other = grant_at(sample_port, role="app_owner")
+    try:
+        await databases.reconcile([one, same, other])
+    except ConfigurationError:  # the owner of the tables is not a role to serve tenants with
+        await databases.reconcile([one, same])
+        assert list(databases.statistics()) == [databases.of(one).name]
+    assert databases.of(one) is databases.of(same)
+
+
+async def test_a_database_that_cannot_be_opened_changes_nothing_and_is_named(
+    databases: Databases, sample_port: int
+) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    before = databases.of(grant_at(sample_port))
+    with pytest.raises(ConfigurationError) as refused:
+        await databases.reconcile([grant_at(sample_port, "nowhere")])
+    assert any("nowhere" in problem for problem in refused.value.problems)
+    assert databases.of(grant_at(sample_port)) is before
+    with pytest.raises(CannotConnectNow):
+        databases.of(grant_at(sample_port, "nowhere"))
+
+
+async def test_a_long_text_that_many_send_at_once_is_planned_once(
+    databases: Databases, processes: PlannerProcesses, sample_port: int
+) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    database = databases.of(grant_at(sample_port))
+    context = PlanContext(sample_policy(), database.catalog.version, role="app")
+    text = b"SELECT id FROM orders WHERE id IN (" + b",".join(b"%d" % one for one in range(500)) + b")"
+    every = await asyncio.gather(*(database.wait_plan(text, context) for _ in range(6)))
+    assert processes.planned == 1
+    assert all(one.plans == every[0].plans for one in every)
+    assert database.lookup(text, context) is not None
+
+
+async def test_another_context_never_joins_the_flight(
+    databases: Databases, processes: PlannerProcesses, sample_port: int
+) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    database = databases.of(grant_at(sample_port))
+    context = PlanContext(sample_policy(), database.catalog.version, role="app")
+    elsewhere = replace(context, search_path=("pg_catalog",))
+    text = b"SELECT count(*) FROM orders"
+    mine, other, typed = await asyncio.gather(
+        database.wait_plan(text, context),
+        database.wait_plan(text, elsewhere),
+        database.wait_plan(text, context, (23,), True),
+    )
+    assert processes.planned == 3
+    assert mine.rejection is None
+    assert other.rejection is not None
+    assert typed.plans is not mine.plans
+
+
+async def test_one_waiter_that_leaves_does_not_take_the_plan_from_the_others(
+    databases: Databases, sample_port: int
+) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    database = databases.of(grant_at(sample_port))
+    context = PlanContext(sample_policy(), database.catalog.version, role="app")
+    leaving, staying = (asyncio.ensure_future(database.wait_plan(b"SELECT 42", context)) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).rejection is None
+    assert leaving.cancelled()
+    assert database.flights == {}

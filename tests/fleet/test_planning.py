@@ -1,0 +1,106 @@
+"""Planner processes: started when needed, killed when late, replaced when dead, and never a reason to forward."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import InternalError, StatementTooComplex
+from proxy.fleet.planning import PlannerProcesses
+from proxy.sql.plan import Planned
+from proxy.sql.world import World
+from tests.sql.test_planner import context_of
+
+TEXT = b"SELECT note FROM orders WHERE id = 5"
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[PlannerProcesses]:
+    made = PlannerProcesses(1, timeout=30)
+    yield made
+    await made.close()
+
+
+async def planned(processes: PlannerProcesses, world: World, text: bytes = TEXT) -> Planned:
+    return await processes.plan("d", world.catalog, text, context_of(world), (), False)
+
+
+def children() -> set[int]:
+    """The planner processes of this process."""
+    every = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    found = set()
+    for one in every:
+        with suppress(FileNotFoundError):
+            if b"proxy.fleet.worker" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.add(int(one))
+    return found
+
+
+async def test_one_process_serves_one_text_after_the_other(processes: PlannerProcesses, world: World) -> None:
+    assert children() == set()
+    first = await planned(processes, world)
+    started = children()
+    second = await planned(processes, world, TEXT + b" ")
+    assert first.plans == second.plans
+    assert len(started) == 1
+    assert children() == started
+    assert processes.planned == 2
+
+
+async def test_texts_wait_for_a_process_rather_than_start_more_than_allowed(
+    processes: PlannerProcesses, world: World
+) -> None:
+    await asyncio.gather(*(planned(processes, world, b"SELECT %d" % number) for number in range(8)))
+    assert len(children()) == 1
+    assert processes.planned == 8
+
+
+async def test_a_text_that_takes_too_long_is_refused_and_its_process_killed(world: World) -> None:
+    processes = PlannerProcesses(1, timeout=0.0)
+    try:
+        with pytest.raises(StatementTooComplex) as refused:
+            await planned(processes, world)
+        assert refused.value.sqlstate == "54001"
+        assert refused.value.hint
+        assert processes.killed == 1
+        assert children() == set()
+    finally:
+        await processes.close()
+
+
+async def test_a_process_that_was_killed_is_replaced_at_the_next_need(
+    processes: PlannerProcesses, world: World
+) -> None:
+    await planned(processes, world)
+    (child,) = children()
+    os.kill(child, signal.SIGKILL)
+    with pytest.raises(InternalError):
+        await planned(processes, world)
+    again = await planned(processes, world)
+    assert again.rejection is None
+    assert children()
+    assert child not in children()
+
+
+async def test_who_stops_waiting_leaves_no_answer_for_the_next(processes: PlannerProcesses, world: World) -> None:
+    await planned(processes, world, b"SELECT 1")
+    waiting = asyncio.ensure_future(planned(processes, world, b"SELECT 2"))
+    await asyncio.sleep(0)  # it has sent its text and waits for the answer
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    other = await planned(processes, world)
+    assert "orders" in other.shape
+
+
+async def test_closing_leaves_no_process_behind(world: World) -> None:
+    processes = PlannerProcesses(2, timeout=30)
+    await asyncio.gather(planned(processes, world), planned(processes, world))
+    assert len(children()) == 2
+    await processes.close()
+    assert children() == set()
