@@ -1,0 +1,196 @@
+"""What the pages name exists, and what exists is named: settings, rule-file keys, metrics, SQLSTATEs, events, links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.core import Metric
+from pydantic import BaseModel
+from typer.main import get_command
+
+from proxy.admin.metrics import PartywallCollector, Sources
+from proxy.cli import application
+from proxy.pool.pools import Pools
+from proxy.settings import Address, LogSettings, Settings, load_settings
+from proxy.sql.classify import LATER
+from proxy.tenancy import models
+from proxy.tenancy.load import load
+from proxy.tenancy.policy import Limits
+from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
+
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "database": models.Database,
+    "relations": models.Relation,
+    "tenant": models.Tenant,
+    "logins": models.LoginModel,
+    "quotas": models.Quotas,
+    "defaults": models.Defaults,
+    "admin": models.Admin,
+}
+
+WHOLE: dict[str, dict[str, object]] = {
+    "database": {"database": "shop", "server": "postgresql://a@b/c", "tenant_column": "tenant_id"},
+    "tenant": {"tenant": "acme", "key": 1, "databases": ["shop"]},
+    "admin": {},
+}
+# What is marked as later in a table of the rules page, and a value for it.
+LATER_VALUES: dict[tuple[str, str], object] = {
+    ("database", "extensions"): ["citext"],
+    ("tenant", "schema"): "acme",
+    ("tenant", "server_login"): "acme_rw",
+    ("tenant", "server"): "postgresql://a@b/c",
+    ("quotas", "statements_per_second"): 1.0,
+    ("quotas", "rows_per_second"): 1.0,
+    ("quotas", "bytes_per_second"): 1,
+    ("admin", "admin"): {},
+}
+
+
+def shown(value: object) -> str:
+    """A default as the tables write it."""
+    if value is None or value in ({}, []) or (isinstance(value, BaseModel) and not isinstance(value, Address)):
+        return "none"
+    if isinstance(value, Address):
+        return f"`{value.host}:{value.port}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def fields(model: type[BaseModel]) -> dict[str, str]:
+    """Key -> default, as the tables write them."""
+    return {
+        one.alias or name: "required" if one.is_required() else shown(one.get_default(call_default_factory=True))
+        for name, one in model.model_fields.items()
+    }
+
+
+def test_every_setting_stands_in_the_operators_page_with_its_default() -> None:
+    wanted = fields(Settings)
+    del wanted["log"]
+    wanted |= {f"log.{name}": default for name, default in fields(LogSettings).items()}
+    assert {row[0].strip("`"): row[1] for row in tables(OPERATING)["Settings"]} == wanted
+
+
+@pytest.mark.parametrize("heading", DOCUMENTS)
+def test_every_key_of_a_document_stands_in_the_rules_page_with_its_default(heading: str) -> None:
+    wanted = fields(DOCUMENTS[heading])
+    if heading == "quotas":  # what the program takes when nobody says anything
+        given = Limits()
+        wanted = {name: shown(getattr(given, name, None)) for name in wanted}
+    assert {row[0].strip("`"): row[1] for row in tables(RULES)[heading]} == wanted
+
+
+@pytest.mark.parametrize("heading", ["database", "tenant", "quotas", "admin"])
+def test_what_is_called_later_is_refused_as_not_supported_yet(heading: str) -> None:
+    named = [row[0].strip("`") for row in tables(RULES)[heading] if row[2] == "*later*"]
+    assert named
+    for key in named:
+        value = LATER_VALUES[heading, key]
+        given = {"quotas": {key: value}} if heading == "quotas" else {key: value}
+        kind = "tenant" if heading == "quotas" else heading
+        with pytest.raises(models.InvalidDocument) as refused:
+            models.document(kind, WHOLE[kind] | given)
+        assert models.LATER in str(refused.value.mistakes), key
+
+
+def test_every_environment_variable_that_is_named_is_read_somewhere() -> None:
+    known = {f"PARTYWALL_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"PARTYWALL_LOG__{name.upper()}" for name in LogSettings.model_fields}
+    elsewhere = "".join(
+        (ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "tests/conftest.py", "proxy/demo/cluster.py")
+    )
+    named = {
+        name for page in pages() for name in re.findall(r"PARTYWALL_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert [name for name in named if name not in known and name not in elsewhere] == []
+
+
+def metrics() -> set[str]:
+    """The names of every family, as the exposition writes them."""
+    sources = Sources(
+        traffic=dict,
+        pools=Pools(1).statistics,
+        databases=dict,
+        generation=int,
+        reload_failed=bool,
+        unready=lambda: None,
+    )
+
+    def name(family: Metric) -> str:
+        return f"{family.name}_total" if family.type == "counter" else family.name
+
+    return {name(family) for family in PartywallCollector(sources).collect()}
+
+
+def test_every_metric_stands_in_the_operators_page_and_no_other() -> None:
+    rows = tables(OPERATING)["Metrics"]
+    assert {name for row in rows for name in SPAN.findall(row[0])} == metrics()
+    everywhere = {name for page in pages() for name in re.findall(r"partywall_[a-z_]+", prose(page))}
+    assert everywhere - {"partywall_app"} <= metrics()
+
+
+def source_of(folder: str) -> str:
+    """All Python of a folder."""
+    return "".join(one.read_text(encoding="utf-8") for one in sorted((ROOT / folder).rglob("*.py")))
+
+
+def test_every_sqlstate_and_its_text_stand_in_the_code() -> None:
+    source = source_of("proxy")
+    complaints = [row[0] for row in tables(OPERATING)["A client complains"]]
+    assert len(complaints) > 15
+    for one in complaints:
+        for state in re.findall(r"\b(?=\w*\d)[0-9A-Z]{5}\b", one):
+            assert f'"{state}"' in source, one
+    for text in re.findall(r"\d\w{4} ([a-z][a-z -]{12,})", "\n".join(complaints)):
+        words = text.strip().split()
+        assert re.search(r"[^\n]*".join(map(re.escape, words)), source), text
+
+
+def test_every_event_of_the_log_that_is_named_is_logged() -> None:
+    source = source_of("proxy")
+    logged = set(re.findall(r'log\.(?:info|warning|error)\(\s*"([^"]+)"', source))
+    named = {name for row in tables(OPERATING)["Log"] for name in SPAN.findall(row[0])}
+    assert named == logged
+
+
+def test_every_statement_that_is_to_come_stands_in_the_readme() -> None:
+    (row,) = [row for row in tables(README)["What it refuses today"] if row[0] == "0A000, to come"]
+    assert {what for what, _ in LATER.values()} <= set(re.split(r", |\.", row[1]))
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for page in pages():
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_command_in_the_text_has_the_options_that_it_is_given() -> None:
+    known = get_command(application).commands  # type: ignore[attr-defined]  # the application is a group of commands
+    found = 0
+    for page in pages():
+        for span in SPAN.findall(prose(page)):
+            words = span.split()
+            if len(words) > 1 and words[0] == "partywall":
+                found += 1
+                options = {name for one in known[words[1]].params for name in one.opts}
+                assert {word for word in words[2:] if word.startswith("--")} <= options, span
+    assert found > 5
+
+
+def test_the_example_of_the_rules_page_is_a_rule_set(tmp_path: Path) -> None:
+    (text,) = [one.text for one in blocks() if one.page == "docs/rules.md" and one.language == "yaml"]
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    book = load(tmp_path, {}, 1)
+    assert (book.databases, book.tenants, list(book.logins)) == (("shop",), ("acme",), ["acme_app"])
+
+
+def test_the_example_of_the_operators_page_is_a_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (text,) = [one.text for one in blocks() if one.page == "docs/operating.md" and one.language == "toml"]
+    (tmp_path / "partywall.toml").write_text(text, encoding="utf-8")
+    monkeypatch.delenv("PARTYWALL_LISTEN", raising=False)
+    found = load_settings(tmp_path / "partywall.toml", {})
+    assert (found.listen, found.max_server_connections) == (Address(host="0.0.0.0", port=6432), 60)
