@@ -41,7 +41,7 @@ async def test_the_servers_identity_and_what_is_pinned_are_sent_whatever_the_ten
 @pytest.mark.parametrize("name", REPORTED)
 async def test_a_server_that_reports_something_else_or_nothing_is_left(name: str) -> None:
     for value in ("something else", None):
-        async with scripted(greeter(welcome(**{name: value}), [])) as port:
+        async with scripted(greeter(welcome(ord("I"), **{name: value}), [])) as port:
             with pytest.raises(ConnectionFailure) as failed:
                 await connect(grant_at(port))
         assert failed.value.detail is not None

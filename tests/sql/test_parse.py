@@ -1,0 +1,68 @@
+"""What is no statement of this server is refused before anything looks at it, with the server's own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.errors import Refusal
+from proxy.sql.parse import parse, walk
+
+
+def refused(text: bytes, *, size_limit: int = 1 << 20, server_major: int = 15) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        parse(text, size_limit=size_limit, server_major=server_major)
+    return caught.value
+
+
+def test_every_statement_knows_its_bytes() -> None:
+    text = "SELECT 'ä'; ;\n  DELETE FROM x".encode()
+    first, second = parse(text, size_limit=100, server_major=15)
+    assert text[first.location : first.location + first.length] == "SELECT 'ä'".encode()
+    assert text[second.location : second.location + second.length].strip() == b"DELETE FROM x"
+    assert list(second.tree) == ["DeleteStmt"]
+
+
+@pytest.mark.parametrize("text", [b"", b" \n", b";;", b"-- nothing", b"/* /* nested */ */"])
+def test_an_empty_text_holds_no_statement(text: bytes) -> None:
+    assert parse(text, size_limit=100, server_major=15) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sqlstate", "position"),
+    [
+        (b"SELECT 'open", "42601", 8),
+        ("SELECT 'ä' FRM x".encode(), "42601", 16),
+        (b"SELECT \xff", "22021", None),
+        (b"SELECT '\xed\xa0\x80'", "22021", None),
+        (b"SELECT 1\0; DROP TABLE x", "22021", None),
+        (b"SELECT " + b"(" * 20000 + b"1" + b")" * 20000, "42601", None),
+        (b"SELECT " + b"+".join([b"1"] * 30001), "54001", None),
+        (b"SELECT 1\v", "42601", 9),
+        (b"SELECT 0x1F", "42601", None),
+        (b"MERGE INTO a USING b ON true WHEN MATCHED THEN DELETE RETURNING 1", "42601", None),
+    ],
+)
+def test_what_this_server_could_not_read_is_refused(text: bytes, sqlstate: str, position: int | None) -> None:
+    refusal = refused(text)
+    assert refusal.sqlstate == sqlstate
+    if position is not None:
+        assert refusal.position == position
+
+
+def test_the_same_text_is_read_where_the_server_reads_it() -> None:
+    for text in (b"SELECT 1\v", b"SELECT 0x1F", b"SELECT 1_000"):
+        assert len(parse(text, size_limit=100, server_major=18)) == 1
+    merge = b"MERGE INTO a USING b ON true WHEN MATCHED THEN DELETE RETURNING 1"
+    assert len(parse(merge, size_limit=100, server_major=17)) == 1
+
+
+def test_a_text_above_the_limit_is_refused_unread() -> None:
+    refusal = refused(b"this is not SQL", size_limit=5)
+    assert (refusal.sqlstate, bool(refusal.hint)) == ("54000", True)
+
+
+def test_walking_meets_every_node_however_deep() -> None:
+    deep: dict[str, object] = {"A_Const": {}}
+    for _ in range(5000):
+        deep = {"A_Expr": {"lexpr": deep}}
+    assert sum(1 for name, _ in walk(deep) if name == "A_Expr") == 5000
