@@ -1,0 +1,220 @@
+"""Every command in a shell block of the pages is run here as it stands there, or is on a short list with its reason.
+
+Only addresses are others: a server and ports that are this test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from proxy.auth.scram import build_verifier
+from tests.docs.pages import README, ROOT, blocks, commands
+from tests.kit.postgres import Cluster, free_port, running
+
+# Not run here, and who does it instead. `make -n` is asked for all of them whether the Makefile knows them.
+ELSEWHERE = {
+    "make demo": "waits for Ctrl-C; tests/demo/test_run.py runs the same program with --once",
+    "make demo ARGS=--once": "tests/demo/test_run.py runs the program behind it",
+    "make test": "it runs this test",
+    "make test-long": "as make test, with twenty times as many seeds",
+    "make lint": "the CI script runs it",
+    "make bench": "measures for minutes; benchmarks/ is its own check",
+    "make venv": "whoever runs this test has done it",
+    ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
+}
+PROGRAMS = {
+    "make demo": "-m proxy demo",
+    "make demo ARGS=--once": "-m proxy demo --once",
+    "make test": "-m pytest",
+    "make lint": "mypy --strict proxy tests",
+    "make bench": "-m benchmarks",
+}
+SERVE = "partywall serve --rules rules"
+SERVE_SOMEWHERE = "partywall serve --rules rules --listen 127.0.0.1:6432 --admin-listen 127.0.0.1:6433"
+TERMINATE = 'kill -TERM "$PID"'
+# Run here: what the answer must hold.
+ANSWERS = {
+    "echo acme-secret | partywall hash-password": r"^SCRAM-SHA-256\$4096:[^$]+\$[^:]+:\S+$",
+    "partywall check rules": r"1 databases, 2 tenants, 2 logins: no mistakes",
+    "partywall check --online rules": r"no mistakes",
+    'partywall explain --tenant acme --database shop "SELECT * FROM orders"': r"text sent: .* WHERE orders\.tenant_id .*'1'",
+    "partywall schema": r'"\$schema": "https://json-schema\.org/',
+    'psql "postgresql://acme_app:acme-secret@127.0.0.1:6432/shop" -c "SELECT count(*) FROM orders"': r"^\s*800$",
+    "curl -fsS http://127.0.0.1:6433/healthz": "ok",
+    "curl -fsS http://127.0.0.1:6433/readyz": "ready",
+    "curl -fsS http://127.0.0.1:6433/metrics": "partywall_info",
+}
+STARTING = {SERVE, SERVE_SOMEWHERE}
+SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"'}
+EXPORTS = {"SHOP_PASSWORD", "ACME_APP_VERIFIER", "GLOBEX_APP_VERIFIER"}
+SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Place:
+    """A folder with rules/shop.yaml, its secrets in the environment, and a server that it fits."""
+
+    folder: Path
+    environment: dict[str, str]
+    port: int
+    admin_port: int
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.folder / "log"
+
+    def here(self, command: str) -> str:
+        """The command with this place's ports."""
+        return command.replace(":6432", f":{self.port}").replace(":6433", f":{self.admin_port}")
+
+    def run(self, command: str, **more: str) -> str:
+        """What a shell prints; AssertionError when the command fails."""
+        done = subprocess.run(
+            ["sh", "-c", self.here(command)],
+            cwd=self.folder,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def serving(self, command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The proxy as the page starts it, once it is ready."""
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                ["sh", "-c", f"exec {self.here(command)}"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                self.wait_for('"event": "serving"', process)
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    def wait_for(self, text: str, process: subprocess.Popen[bytes]) -> None:
+        """Until the log holds the text."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.log.read_text(encoding="utf-8"):
+            assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
+            assert process.poll() is None or text in self.log.read_text(encoding="utf-8"), self.log.read_text()
+            time.sleep(0.02)  # a poll of another process, bounded by the deadline
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Cluster]:
+    """A server with passwords and the sample shop, and the statements of the README on it."""
+    with running(18, auth="scram-sha-256") as cluster:
+        cluster.create_database("shop")
+        cluster.psql("shop", file=ROOT / "proxy" / "demo" / "shop.sql")
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def place(shop: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """rules/shop.yaml as it is, but for the server's port."""
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "rules").mkdir()
+    rules = (ROOT / "rules" / "shop.yaml").read_text(encoding="utf-8")
+    assert rules.count("127.0.0.1:5432") == 1
+    (folder / "rules" / "shop.yaml").write_text(rules.replace("127.0.0.1:5432", f"127.0.0.1:{shop.port}"))
+    shop.psql("shop", "ALTER ROLE partywall_app PASSWORD 'for-the-proxy'")
+    port, admin_port = free_port(), free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "SHOP_PASSWORD": "for-the-proxy",
+        "ACME_APP_VERIFIER": build_verifier("acme-secret", b"0123456789abcdef", 4096),
+        "GLOBEX_APP_VERIFIER": build_verifier("globex-secret", b"0123456789abcdef", 4096),
+        # `serve` without addresses takes 6432 and 6433, which may be somebody else's on this machine
+        "PARTYWALL_LISTEN": f"127.0.0.1:{port}",
+        "PARTYWALL_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+    }
+    return Place(folder, environment, port, admin_port)
+
+
+@pytest.fixture(scope="module")
+def served(place: Place) -> Iterator[Place]:
+    """The place with the proxy running."""
+    with place.serving(SERVE):
+        yield place
+
+
+def exported() -> set[str]:
+    """What the pages put into the environment."""
+    return {found[1] for one in commands() if (found := re.match(r"export (\w+)=", one))}
+
+
+def test_every_command_of_the_pages_is_run_or_has_its_reason() -> None:
+    written = {one for one in commands() if not one.startswith("export ")}
+    assert written == ANSWERS.keys() | STARTING | SIGNALS.keys() | ELSEWHERE.keys()
+    assert exported() == EXPORTS
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_the_command_does_what_the_page_says(command: str, served: Place) -> None:
+    if command.startswith("curl "):  # need not be installed: what counts is the address
+        with urllib.request.urlopen(served.here(command.rsplit(maxsplit=1)[-1]), timeout=10) as answer:
+            said = answer.read().decode()
+    else:
+        said = served.run(command)
+    assert re.search(ANSWERS[command], said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize("command", SIGNALS)
+def test_the_signal_does_what_the_page_says(command: str, shop: Cluster, place: Place) -> None:
+    own = Place(place.folder, dict(place.environment), free_port(), free_port())
+    own.log = place.folder / f"log-{command.split()[1]}"
+    with own.serving(SERVE_SOMEWHERE) as process:
+        own.run(command, PID=str(process.pid))
+        own.wait_for(SIGNALS[command], process)
+        if command == TERMINATE:
+            assert process.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("command", [one for one in ELSEWHERE if one.startswith("make ")])
+def test_the_makefile_knows_the_target_and_its_program(command: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        [*command.split(), "-n"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert PROGRAMS.get(command, "") in done.stdout
+
+
+def test_the_statements_of_the_readme_make_a_role_that_may_serve(place: Place, shop: Cluster) -> None:
+    (text,) = [one.text for one in blocks() if one.page == README.name and one.language == "sql"]
+    text = text.replace("partywall_app", "documented_app")
+    shop.psql("shop", text + "\nGRANT CONNECT ON DATABASE shop TO documented_app;")
+    rules = place.folder / "rules-of-another-role"
+    rules.mkdir()
+    shop_rules = (place.folder / "rules" / "shop.yaml").read_text(encoding="utf-8")
+    (rules / "shop.yaml").write_text(shop_rules.replace("partywall_app@", "documented_app@"), encoding="utf-8")
+    assert "no mistakes" in place.run(f"partywall check --online {rules}")
+
+
+def test_the_command_partywall_is_the_program_that_python_starts() -> None:
+    (script,) = entry_points(group="console_scripts", name="partywall")
+    assert script.load().__module__ == "proxy.cli"
+    for reason in ELSEWHERE.values():
+        for file in re.findall(r"tests/[\w/]+\.py", reason):
+            assert (ROOT / file).is_file(), file
