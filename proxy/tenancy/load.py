@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import UUID
 
 import yaml
 
@@ -46,6 +48,7 @@ class _Source:
     file: Path
     lines: dict[Path_, int] = field(default_factory=dict)
     model: Strict | None = None
+    says: tuple[str, object] | None = None  # its kind and name, also when the rest is wrong
 
     def at(self, *path: str | int) -> str:
         """file:line of a value, or of the nearest that has a line."""
@@ -91,6 +94,7 @@ class _Loader:
         if len(kinds) != 1:
             self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
             return source
+        source.says = (kinds[0], value[kinds[0]])
         try:
             model = document(kinds[0], value)
         except InvalidDocument as error:
@@ -164,6 +168,7 @@ class _Assembly:
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.defaults = self._defaults(sources)
+        self.wrong = {source.says for source in sources if source.model is None and source.says is not None}
 
     def _named(self, sources: list[_Source], kind: type[Strict], key: str) -> Iterator[tuple[str, tuple[_Source, Any]]]:
         seen: dict[str, _Source] = {}
@@ -203,13 +208,27 @@ class _Assembly:
                 logins[login] = Login(login, name, (verifier,), one.read_only, one.disabled)
             for number, database in enumerate(model.databases):
                 if database not in self.databases:
-                    self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
+                    if ("database", database) not in self.wrong:  # else its own mistakes have been told
+                        self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
                     continue
                 if places[database] is not None:
                     for read_only in (False, True):
                         grant = self._grant(source, model, database, places[database], read_only)
                         grants[name, database, read_only] = grant
+        self._check_keys()
         return RuleBook(generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)))
+
+    def _check_keys(self) -> None:
+        """Two tenants with one key on one database would be one tenant."""
+        owners: dict[tuple[str, str, str], str] = {}
+        for name, (source, model) in self.tenants.items():
+            keys = {"default": model.key} if model.keys is None else model.keys
+            for database in dict.fromkeys(model.databases):
+                for key, value in keys.items():
+                    owner = owners.setdefault((database, key, _canonical(value)), name)
+                    if owner != name:
+                        where = source.at("key") if model.keys is None else source.at("keys", key)
+                        self.problems.append(f"{where}: tenant {owner} has the same key on database {database}")
 
     def _place(self, source: _Source, model: Database) -> tuple[Server, Credentials] | None:
         try:
@@ -241,6 +260,14 @@ class _Assembly:
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
         )
+
+
+def _canonical(value: str | int) -> str:
+    """One spelling for what integer and uuid columns take for the same value."""
+    text = str(value).strip()
+    with suppress(ValueError):
+        return str(int(text)) if re.fullmatch(r"[-+]?[0-9]+", text) else UUID(text).hex
+    return str(value)
 
 
 def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:

@@ -1,0 +1,166 @@
+"""Rule files load whole or not at all, and every problem is told with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import ConfigurationError
+from proxy.tenancy.load import load
+from proxy.tenancy.rulebook import RuleBook
+from tests.kit.builders import VERIFIER
+
+DATABASE = "database: shop\nserver: postgresql://app@db:5433/shop?sslmode=require\ntenant_column: tenant_id\n"
+TENANT = f'tenant: acme\nkey: 1\ndatabases: [shop]\nlogins:\n  acme_app: {{verifier: "{VERIFIER}"}}\n'
+OTHER = f'tenant: globex\nkey: 2\ndatabases: [shop]\nlogins:\n  globex_app: {{verifier: "{VERIFIER}"}}\n'
+
+Load = Callable[..., RuleBook]
+Problems = Callable[..., list[str]]
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Load:
+    def call(*documents: str, environ: dict[str, str] | None = None) -> RuleBook:
+        for number, text in enumerate(documents):
+            (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
+        return load(tmp_path, environ or {}, 7)
+
+    return call
+
+
+@pytest.fixture
+def problems(loaded: Load, tmp_path: Path) -> Problems:
+    def call(*documents: str, environ: dict[str, str] | None = None) -> list[str]:
+        with pytest.raises(ConfigurationError) as caught:
+            loaded(*documents, environ=environ)
+        return [one.removeprefix(f"{tmp_path}/") for one in caught.value.problems]
+
+    return call
+
+
+def test_a_login_leads_to_its_tenant_on_each_of_its_databases(loaded: Load) -> None:
+    book = loaded(DATABASE, TENANT + "---\n" + OTHER)
+    assert (book.generation, book.databases, book.tenants) == (7, ("shop",), ("acme", "globex"))
+    login = book.login("globex_app")
+    assert login is not None
+    grant = book.grant(login, "shop")
+    assert grant is not None
+    assert (grant.tenant, grant.keys) == ("globex", {"default": "2"})
+    assert (grant.server.host, grant.server.port, grant.credentials.tls) == ("db", 5433, "require")
+    assert book.grant(login, "other") is None
+
+
+def test_problems_of_all_files_come_together_with_their_lines(problems: Problems) -> None:
+    found = problems(DATABASE + "tenant_colum: x\n", TENANT + "quotas:\n  connections: many\n", "tenant: [\n")
+    assert found[0] == "0.yaml:4: tenant_colum: unknown key"
+    assert found[1].startswith("1.yaml:7: quotas: connections: ")
+    assert found[2].startswith("2.yaml:2: ")
+    assert len(found) == 3  # that acme's database is wrong has been told once
+
+
+def test_a_database_that_nobody_describes_is_told_where_it_is_asked_for(problems: Problems) -> None:
+    assert problems(TENANT) == ["0.yaml:3: there is no database shop"]
+
+
+@pytest.mark.parametrize("key", ["1", "'1'", "01", "'+1'"])
+def test_two_tenants_with_one_key_are_refused_however_it_is_written(problems: Problems, key: str) -> None:
+    found = problems(DATABASE, TENANT, OTHER.replace("key: 2", f"key: {key}"))
+    assert found == ["2.yaml:2: tenant acme has the same key on database shop"]
+
+
+def test_two_tenants_with_one_uuid_are_refused_in_whatever_case(problems: Problems) -> None:
+    value = "A0000000-0000-4000-8000-00000000000B"
+    first = TENANT.replace("key: 1", f"keys: {{default: 1, uid: {value}}}")
+    found = problems(DATABASE, first, OTHER.replace("key: 2", f"keys: {{default: 2, uid: {value.lower()}}}"))
+    assert found == ["2.yaml:2: tenant acme has the same key on database shop"]
+
+
+def test_one_key_on_two_databases_is_no_mistake(loaded: Load) -> None:
+    second = DATABASE.replace("database: shop", "database: crm")
+    book = loaded(DATABASE, second, TENANT, OTHER.replace("[shop]", "[crm]").replace("key: 2", "key: 1"))
+    assert book.tenants == ("acme", "globex")
+
+
+def test_names_are_given_once_over_all_files(problems: Problems) -> None:
+    assert "database shop is also in" in problems(DATABASE, DATABASE)[0]
+    assert "tenant acme is also in" in problems(DATABASE, TENANT, TENANT)[0]
+    again = OTHER.replace("globex_app", "acme_app")
+    assert "login acme_app is also in" in problems(DATABASE, TENANT, again)[0]
+    assert any("duplicate key key" in one for one in problems(DATABASE, TENANT + "key: 3\n", OTHER))
+
+
+def test_secrets_come_from_the_environment_and_from_files_beside(loaded: Load, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n", encoding="utf-8")
+    book = loaded(DATABASE + "password: ${file:secret}\n", TENANT)
+    login = book.login("acme_app")
+    assert login is not None
+    grant = book.grant(login, "shop")
+    assert grant is not None
+    assert grant.credentials.password == "from a file"
+
+
+def test_a_secret_is_a_value_and_never_yaml(loaded: Load) -> None:
+    book = loaded(DATABASE + "password: ${env:PW}\n", TENANT, environ={"PW": "x: [\n"})
+    login = book.login("acme_app")
+    assert login is not None
+    grant = book.grant(login, "shop")
+    assert grant is not None
+    assert grant.credentials.password == "x: [\n"
+
+
+def test_a_secret_that_is_not_there_is_the_only_problem(problems: Problems) -> None:
+    assert problems(DATABASE + "password: ${env:PW}\n", TENANT) == ["0.yaml:4: the environment has no PW"]
+    assert problems(DATABASE + "password: ${file:none}\n", TENANT) == ["0.yaml:4: the file none cannot be read"]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "mysql://app@db/shop", "postgresql://app:secret@db/shop", "postgresql://db/shop", "postgresql://app@db",
+        "postgresql://app@db/shop?sslmode=maybe", "postgresql://app@db/shop?options=-c%20role=x", "postgresql://app@db:x/s",
+    ],
+)  # fmt: skip
+def test_a_server_that_is_no_plain_address_is_refused(problems: Problems, server: str) -> None:
+    (problem,) = problems(DATABASE.replace("postgresql://app@db:5433/shop?sslmode=require", server), TENANT)
+    assert problem.startswith("0.yaml:2: server: ")
+    assert "secret" not in problem
+
+
+def test_a_key_that_a_relation_asks_for_must_be_given(problems: Problems) -> None:
+    found = problems(DATABASE + "relations:\n  notes: {tenant_column: tenant, key: slug}\n", TENANT)
+    assert found == ["1.yaml:1: database shop asks for the key slug of relation notes"]
+
+
+def test_a_tenant_says_less_than_the_defaults_or_more(loaded: Load) -> None:
+    defaults = "defaults:\n  quotas: {connections: 7, statement_timeout: 5s}\n  settings: {work_mem: 8MB}\n"
+    book = loaded(DATABASE, defaults, TENANT + "quotas: {connections: 3}\n", OTHER)
+    limits = {}
+    for name in ("acme_app", "globex_app"):
+        login = book.login(name)
+        assert login is not None
+        grant = book.grant(login, "shop")
+        assert grant is not None
+        assert grant.settings == {"work_mem": "8MB"}
+        limits[name] = (grant.limits.connections, grant.limits.statement_timeout)
+    assert limits == {"acme_app": (3, 5.0), "globex_app": (7, 5.0)}
+
+
+def test_a_reader_is_of_another_class_than_a_writer(loaded: Load) -> None:
+    reader = TENANT.rstrip("\n") + f'\n  acme_ro: {{verifier: "{VERIFIER}", read_only: true}}\n'
+    book = loaded(DATABASE, reader)
+    classes = []
+    for name in ("acme_app", "acme_ro"):
+        login = book.login(name)
+        assert login is not None
+        grant = book.grant(login, "shop")
+        assert grant is not None
+        classes.append((grant.policy.read_only, grant.policy.policy_class))
+    assert [one for one, _ in classes] == [False, True]
+    assert classes[0][1] != classes[1][1]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such directory"):
+        load(tmp_path / "none", {}, 1)

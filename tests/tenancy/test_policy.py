@@ -1,0 +1,41 @@
+"""The values that run: equal where they mean the same, unchangeable, and silent about secrets."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server
+
+
+def test_secrets_are_never_printed() -> None:
+    login = Login("acme_app", "acme", ("SCRAM-SHA-256$4096:secret",))
+    assert "secret" not in repr(Credentials("secret")) + str(login)
+
+
+def test_a_server_is_a_key_of_all_its_parts() -> None:
+    server = Server("db", 5432, "shop", "app")
+    others = [Server("db2", 5432, "shop", "app"), Server("db", 1, "shop", "app"), Server("db", 5432, "x", "app")]
+    assert len({server, Server("db", 5432, "shop", "app"), Server("db", 5432, "shop", "y"), *others}) == 5
+
+
+def test_what_runs_cannot_be_changed() -> None:
+    policy = Policy("shop", "row", "tenant_id", {})
+    grant = Grant("acme", "shop", Server("db", 1, "shop", "app"), Credentials(), policy, {"default": "1"}, Limits())
+    for value, name in ((policy, "isolation"), (grant, "tenant"), (grant.limits, "connections")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, "other")
+
+
+def test_limits_hold_without_being_asked_for() -> None:
+    limits = Limits()
+    assert None not in (limits.connections, limits.server_connections, limits.statement_size)
+    assert {one.name for one in fields(Limits) if getattr(limits, one.name) is None} == {
+        "statement_timeout", "transaction_timeout", "idle_in_transaction_timeout",
+    }  # fmt: skip
+
+
+def test_nothing_is_allowed_that_a_policy_does_not_name() -> None:
+    policy = Policy("shop", "row", "tenant_id", {})
+    assert (policy.functions, policy.sequences, policy.extensions, policy.explain) == ((), {}, (), "refused")
