@@ -235,14 +235,17 @@ class Client(ClientPort, asyncio.Protocol):
         if transport is None or context is None:
             return
         try:
-            self.transport = await upgrade(transport, self, context, self.services.options.login_timeout)
+            secured, early = await upgrade(transport, self, context, self.services.options.login_timeout)
         except (OSError, TimeoutError) as problem:  # ssl.SSLError is an OSError
             self.services.log.info("TLS handshake failed", peer=self.peer, problem=str(problem))
             transport.abort()
             return
-        self.transport.set_write_buffer_limits(high=self.services.options.write_buffer)
-        self.flow = Flow(self.transport)
+        secured.set_write_buffer_limits(high=self.services.options.write_buffer)
+        self.transport = secured
+        self.flow = Flow(secured)
         self.handle(TlsStarted())
+        if early:
+            self.data_received(early)
 
     async def _cancel_other(self, action: CancelBackend) -> None:
         try:

@@ -19,12 +19,32 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+class _Early(asyncio.Protocol):
+    """Keeps what a client sends right behind its handshake: it may be read before `upgrade` has returned, while the
+    session still writes in the clear.
+    """
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self.data = b""
+        self._protocol = protocol
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+
 async def upgrade(
     transport: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext, timeout: float
-) -> asyncio.Transport:
-    """The same connection, encrypted. ConnectionError, ssl.SSLError or TimeoutError when the handshake fails."""
+) -> tuple[asyncio.Transport, bytes]:
+    """The same connection, encrypted, and what the client has sent through it already: to be given to `protocol` once
+    it knows its new transport. ConnectionError, ssl.SSLError or TimeoutError when the handshake fails.
+    """
     loop = asyncio.get_running_loop()
-    secured = await loop.start_tls(transport, protocol, context, server_side=True, ssl_handshake_timeout=timeout)
+    early = _Early(protocol)
+    secured = await loop.start_tls(transport, early, context, server_side=True, ssl_handshake_timeout=timeout)
     if secured is None:
         raise ConnectionResetError("the client left during the TLS handshake")
-    return secured
+    secured.set_protocol(protocol)
+    return secured, early.data

@@ -1,0 +1,135 @@
+"""One client's socket: whatever goes wrong ends this client alone, and its server connection never goes back used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from proxy.errors import StatementTooComplex
+from proxy.server.services import Options
+from proxy.sql.plan import PlanContext, Planned
+from proxy.tenancy.policy import Limits
+from tests.kit.builders import ForwardingPlanner
+from tests.server.conftest import House, until
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+class Broken(ForwardingPlanner):
+    """A planner with a bug."""
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        raise AssertionError("a bug that names tenant globex")
+
+
+class Slow(ForwardingPlanner):
+    """A planner that gives up on long texts."""
+
+    async def wait_plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        raise StatementTooComplex("statement is too complex to be planned in time", hint="smaller")
+
+
+async def settled(house: House) -> None:
+    """Until no lease is held."""
+    await until(lambda: not house.pools.statistics().leased)
+
+
+async def test_a_bug_shows_the_client_a_number_and_the_log_everything(house: House) -> None:
+    client = await house.connect()
+    other = await house.connect()
+    await house.ask(client, "BEGIN")
+    for one in tuple(house.listener.clients):
+        if one.session.lease is not None:
+            one.planning = Broken()
+    failed = await house.ask(client, "SELECT 1")
+    (error,) = failed.errors
+    assert (error["S"], error["C"]) == ("FATAL", "XX000")
+    assert "globex" not in str(error)
+    ((_, _, logged),) = house.log.errors
+    assert logged["id"] in error["M"]
+    assert "globex" in str(logged["exc_info"])
+    assert (await house.ask(other, "SELECT 2")).rows == [(b"2",)]
+    await settled(house)
+    house.log.events.clear()
+    client.close()
+    other.close()
+
+
+async def test_a_long_text_is_planned_elsewhere_and_its_refusal_leaves_the_session_whole(houses: Houses) -> None:
+    house = await houses(options=Options(plan_inline_bytes=20))
+    client = await house.connect()
+    assert (await house.ask(client, "SELECT 'a text above twenty bytes'")).rows == [(b"a text above twenty bytes",)]
+    for one in house.listener.clients:
+        one.planning = Slow()
+    failed = await house.ask(client, "SELECT 'another text above twenty bytes'")
+    assert [one["C"] for one in failed.errors] == ["54001"]
+    assert failed.status == "I"
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+
+
+async def test_a_client_that_vanishes_gives_its_connection_back_or_ends_it(house: House) -> None:
+    for text in ("BEGIN", "SELECT pg_sleep(30)"):
+        client = await house.connect()
+        if text == "BEGIN":
+            await house.ask(client, text)
+        else:
+            client.send("Q", text.encode() + b"\0")
+        await until(lambda: house.pools.statistics().leased == 1)
+        client.socket.close()
+        await until(lambda: not house.listener.clients)
+        await settled(house)
+    assert house.listener.services.counters("acme").connections == 0
+
+
+async def test_who_does_not_log_in_in_time_is_cut(houses: Houses) -> None:
+    house = await houses(options=Options(login_timeout=0.05))
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "sqlstate"),
+    [
+        (Limits(idle_in_transaction_timeout=0.05), "25P03"),
+        (Limits(transaction_timeout=0.05), "25P04"),
+    ],
+)
+async def test_who_overstays_in_a_transaction_is_ended_with_the_servers_own_code(
+    houses: Houses, limits: Limits, sqlstate: str
+) -> None:
+    house = await houses(limits=limits, options=Options(sweep_interval=0.02))
+    client, idle = await house.connect(), await house.connect()
+    await house.ask(client, "BEGIN")
+    told = await asyncio.to_thread(client.collect)
+    assert [one["C"] for one in told.errors] == [sqlstate]
+    assert (await house.ask(idle, "SELECT 1")).rows == [(b"1",)]
+    await settled(house)
+    client.close()
+    idle.close()
+
+
+async def test_an_unknown_name_is_refused_only_after_another_look_at_the_database(house: House) -> None:
+    looked = 0
+
+    class Looking(ForwardingPlanner):
+        async def refresh(self) -> bool:
+            nonlocal looked
+            looked += 1
+            return False
+
+    client = await house.connect()
+    for one in house.listener.clients:
+        one.planning = Looking()
+    failed = await house.ask(client, "SELECT FROM forbidden")
+    assert [one["C"] for one in failed.errors] == ["42P01"]
+    assert looked == 1
+    client.close()

@@ -1,0 +1,91 @@
+"""Back-pressure: whoever does not read stops the other, and no reason lifts another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from proxy.server.flow import Flow, prepare_socket
+from tests.pool.scripted import Wire, wired
+from tests.server.conftest import until
+
+
+@pytest.fixture
+def client() -> Wire:
+    return Wire()
+
+
+async def test_a_client_that_does_not_read_stops_the_server_until_it_does(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.frontend_full(True)
+    assert not server.reading
+    flow.frontend_full(False)
+    assert server.reading
+
+
+async def test_a_connection_leased_to_a_full_client_is_not_read_and_goes_back_reading(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.frontend_full(True)
+    flow.leased(connection)
+    assert not server.reading
+    flow.released()
+    assert server.reading
+
+
+async def test_two_reasons_hold_the_client_until_both_are_gone(client: Wire) -> None:
+    connection, _ = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.frontend_waits(True)
+    flow.backend_full(True)
+    flow.frontend_waits(False)
+    assert not client.reading
+    flow.backend_full(False)
+    assert client.reading
+
+
+async def test_a_server_that_does_not_read_holds_nobody_once_it_is_given_back(client: Wire) -> None:
+    connection, _ = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.backend_full(True)
+    assert not client.reading
+    flow.released()
+    assert client.reading
+
+
+async def test_nothing_is_done_to_a_socket_that_is_gone(client: Wire) -> None:
+    flow = Flow(client)
+    client.abort()
+    flow.frontend_waits(True)
+    flow.pause_for_tls()
+    flow.close()
+    flow.backend_full(True)
+    assert client.reading
+
+
+async def test_every_client_socket_has_no_delay_and_keepalive() -> None:
+    made: list[asyncio.Transport] = []
+
+    class Door(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(transport)  # type: ignore[arg-type]  # what create_server makes
+
+    server = await asyncio.get_running_loop().create_server(Door, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    await until(lambda: bool(made))
+    peer = prepare_socket(made[0], 1000)
+    raw = made[0].get_extra_info("socket")
+    assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert made[0].get_write_buffer_limits()[1] == 1000
+    assert peer == "{}:{}".format(*writer.get_extra_info("sockname"))
+    writer.close()
+    made[0].close()
+    server.close()
+    assert await reader.read() == b""

@@ -1,0 +1,81 @@
+"""Signals: a reload reads the rules, an end drains, and a second one does not wait."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+
+from proxy.server.lifecycle import Lifecycle
+from proxy.server.services import Options
+from proxy.tenancy.policy import Server
+from tests.kit.builders import Recorder
+from tests.server.conftest import House
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+async def nothing() -> None:
+    """A reload that changes nothing."""
+
+
+async def test_a_hangup_reads_the_rules_and_forgets_what_servers_reported(house: House) -> None:
+    read = asyncio.Event()
+
+    async def reload() -> None:
+        read.set()
+
+    house.listener.learn((Server("db", 1, "shop", "app"), ()), {})
+    life = Lifecycle(house.listener, reload, Recorder())
+    life.install()
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(5):
+            await read.wait()
+        await house.listener.tasks.close()
+    finally:
+        life.uninstall()
+
+
+async def test_the_end_is_whole_when_every_transaction_could_finish(house: House) -> None:
+    log = Recorder()
+    life = Lifecycle(house.listener, nothing, log)
+    life.install()
+    try:
+        client = await house.connect()
+        await house.ask(client, "BEGIN")
+        running = asyncio.ensure_future(life.run())
+        os.kill(os.getpid(), signal.SIGTERM)
+        done = await asyncio.to_thread(client.simple, "COMMIT")
+        assert done.tags == ["COMMIT"]
+        async with asyncio.timeout(5):
+            assert await running
+    finally:
+        life.uninstall()
+    assert [event for _, event, _ in log.events] == ["draining", "drained"]
+    client.close()
+
+
+async def test_what_does_not_finish_in_time_is_closed(houses: Houses) -> None:
+    house = await houses(options=Options(drain_timeout=0.05))
+    life = Lifecycle(house.listener, nothing, Recorder())
+    client = await house.connect()
+    await house.ask(client, "BEGIN")
+    life.stop()
+    async with asyncio.timeout(5):
+        assert not await life.run()
+    assert [one["C"] for one in (await asyncio.to_thread(client.collect)).errors] == ["57P01"]
+    client.close()
+
+
+async def test_a_second_signal_does_not_wait(house: House) -> None:
+    life = Lifecycle(house.listener, nothing, Recorder())
+    client = await house.connect()
+    await house.ask(client, "BEGIN")
+    running = asyncio.ensure_future(life.run())
+    life.stop()
+    life.stop()
+    async with asyncio.timeout(5):  # its own drain_timeout is 30
+        assert not await running
+    client.close()

@@ -1,0 +1,67 @@
+"""The front door counts who is inside, lets nobody in while draining, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from proxy.server.services import Options
+from proxy.tenancy.policy import Server
+from tests.server.conftest import House, until
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+async def test_whoever_connects_is_counted_until_it_leaves(house: House) -> None:
+    first, second = await house.connect(), await house.connect()
+    assert len(house.listener.clients) == 2
+    await asyncio.to_thread(first.close)
+    await asyncio.to_thread(second.close)
+    await until(lambda: not house.listener.clients)
+
+
+async def test_draining_waits_for_transactions_and_takes_nobody(house: House) -> None:
+    client = await house.connect()
+    await house.ask(client, "BEGIN")
+    assert not await house.listener.drain(0.05)
+    with pytest.raises(OSError, match="refused"):
+        await house.connect()
+    draining = asyncio.ensure_future(house.listener.drain(20))
+    done = await asyncio.to_thread(client.simple, "COMMIT")
+    assert done.tags == ["COMMIT"]
+    assert await draining
+    client.close()
+
+
+async def test_far_beyond_the_limit_nobody_is_even_heard(houses: Houses) -> None:
+    house = await houses(options=Options(max_client_connections=0))
+    held = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(101)]
+    reader, writer = held[-1]
+    async with asyncio.timeout(5):
+        try:
+            assert await reader.read() == b""
+        except ConnectionResetError:
+            writer.close()
+    for _, one in held:
+        one.close()
+
+
+async def test_what_servers_report_is_kept_for_a_bounded_number_and_forgotten_at_reload(house: House) -> None:
+    for number in range(1001):
+        house.listener.learn((Server("db", number, "shop", "app"), ()), {"TimeZone": "UTC"})
+    assert len(house.listener.templates) == 1000
+    assert (Server("db", 0, "shop", "app"), ()) not in house.listener.templates
+    house.listener.forget_templates()
+    assert house.listener.templates == {}
+
+
+async def test_closing_tells_every_client_and_frees_every_connection(house: House) -> None:
+    client = await house.connect()
+    await house.ask(client, "BEGIN")
+    await house.listener.close()
+    told = await asyncio.to_thread(client.collect)
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    assert house.listener.clients == set()
+    client.close()

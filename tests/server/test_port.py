@@ -1,0 +1,92 @@
+"""What a session is answered at once: its login's grant as of the rules in force, and never another tenant's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from proxy.server.services import Options
+from proxy.session.actions import FindLogin
+from proxy.tenancy.policy import Limits
+from tests.kit.builders import OneTenant, grant
+from tests.server.conftest import House, until
+
+
+def _same(rules: OneTenant) -> OneTenant:
+    return rules
+
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+async def test_an_unknown_login_is_asked_for_a_proof_like_any_other(house: House) -> None:
+    client = await house.connect()
+    (port,) = house.listener.clients
+    known, unknown = (port.find_login(FindLogin(name, "test", "")) for name in ("alice", "mallory"))
+    again = port.find_login(FindLogin("mallory", "test", ""))
+    assert known.grant is not None
+    assert unknown.grant is None
+    assert unknown.refusal is None
+    assert unknown.verifier.salt == again.verifier.salt
+    assert (unknown.verifier.iterations, len(unknown.verifier.stored_key)) == (4096, 32)
+    client.close()
+
+
+async def test_a_database_without_a_grant_is_refused_after_the_proof_only(house: House) -> None:
+    client = await house.connect()
+    (port,) = house.listener.clients
+    found = port.find_login(FindLogin("alice", "other", ""))
+    assert found.grant is None
+    assert found.refusal is not None
+    assert found.refusal.sqlstate == "3D000"
+    client.close()
+
+
+async def test_a_tenants_connections_are_counted_and_limited(houses: Houses) -> None:
+    house = await houses(limits=Limits(connections=1))
+    client = await house.connect()
+    second = await house.connect()
+    assert [one["C"] for one in second.greeting.errors] == ["53300"]
+    second.close()
+    client.close()
+
+
+async def test_too_many_clients_are_told_so_once_they_proved_who_they_are(houses: Houses) -> None:
+    house = await houses(options=Options(max_client_connections=1))
+    client = await house.connect()
+    second = await house.connect()
+    assert [(one["C"], one["M"]) for one in second.greeting.errors] == [("53300", "sorry, too many clients already")]
+    second.close()
+    client.close()
+
+
+async def test_new_rules_hold_from_the_next_transaction_on(house: House) -> None:
+    client = await house.connect()
+    (port,) = house.listener.clients
+    await house.ask(client, "BEGIN")
+    old = port.grant
+    house.rules.granted = replace(house.rules.granted, keys={"default": "99"})
+    port.services = replace(port.services, rules=lambda: rules)
+    rules = OneTenant(house.rules.granted, generation=2)
+    await house.ask(client, "SELECT 1")
+    assert port.grant is old
+    await house.ask(client, "COMMIT")
+    await house.ask(client, "SELECT 1")
+    assert port.grant is not None
+    assert port.grant.keys == {"default": "99"}
+    assert port.session.generation == 2
+    client.close()
+
+
+async def test_a_login_that_the_rules_took_away_or_gave_to_another_tenant_is_ended(house: House) -> None:
+    for rules in (OneTenant(grant(), logins=()), OneTenant(grant(tenant="globex"))):
+        client = await house.connect()
+        (port,) = house.listener.clients
+        port.services = replace(port.services, rules=partial(_same, rules))
+        ended = await house.ask(client, "SELECT 1")
+        assert [one["C"] for one in ended.errors] == ["57P01"]
+        assert ended.rows == []
+        client.close()
+        await until(lambda: not house.listener.clients)
