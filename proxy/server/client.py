@@ -25,6 +25,7 @@ from proxy.session.actions import (
     FindLogin,
     LearnParameters,
     LeaseBackend,
+    LoginRefused,
     PlanStatement,
     Report,
     StartTls,
@@ -176,6 +177,16 @@ class Client(ClientPort, asyncio.Protocol):
                 session = self.session
                 who = AuditContext(tenant, session.user, session.database, self.peer, session.application_name)
                 self.services.audit(action, who)
+            case LoginRefused():
+                session, refusal = self.session, action.refusal
+                self.services.log.warning(
+                    "log-in refused",
+                    login=session.user,
+                    database=session.database,
+                    peer=self.peer,
+                    sqlstate=refusal.sqlstate,
+                    reason=refusal.message,
+                )
             case Report():
                 self.services.log.error("server connection destroyed", reason=action.text, login=self.session.user)
             case _:

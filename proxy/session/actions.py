@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proxy.errors import Refusal
 from proxy.sql.plan import Decision
 
 
@@ -86,6 +87,13 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """Nobody was let in, and why: what the client was told."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Something that the operator should know and the client must not: a protocol violation of the server and the
     like.
@@ -105,5 +113,6 @@ Action = (
     | Established
     | CloseFrontend
     | Audit
+    | LoginRefused
     | Report
 )

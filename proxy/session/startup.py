@@ -26,6 +26,7 @@ from proxy.session.actions import (
     FindLogin,
     LearnParameters,
     LeaseBackend,
+    LoginRefused,
     StartTls,
 )
 from proxy.session.conversation import Conversation, Phase, Waiting
@@ -80,6 +81,7 @@ def proceed(s: Conversation) -> None:
             else:
                 return
     except Refusal as refusal:
+        s.port.act(LoginRefused(refusal))
         s.fatal(refusal)
 
 
@@ -89,6 +91,9 @@ def _packet(s: Conversation, body: bytes) -> None:
         case SSLRequest() | GSSENCRequest():
             if s.frontend.buffered:  # sent before the answer: not to be trusted behind an encryption handshake
                 raise RemoteProtocolError("received unencrypted data after SSL request")
+            s.requests += 1
+            if s.requests > 2:
+                raise RemoteProtocolError("unsupported frontend protocol: negotiation was asked for again")
             if isinstance(packet, SSLRequest) and s.tls_available and not s.tls:
                 s.phase = Phase.TLS
                 s.out.append(b"S")
@@ -96,9 +101,6 @@ def _packet(s: Conversation, body: bytes) -> None:
                 s.port.act(StartTls())
             else:
                 s.out.append(b"N")
-            s.requests += 1
-            if s.requests > 2:
-                raise RemoteProtocolError("unsupported frontend protocol: negotiation was asked for again")
         case CancelRequest():
             s.phase = Phase.CLOSED
             s.port.act(CancelBackend(packet.process_id, packet.secret_key))

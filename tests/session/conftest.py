@@ -1,0 +1,179 @@
+"""A session without sockets: bytes in by hand, bytes and actions out to a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from proxy.auth.scram import ScramClient
+from proxy.backend.state import BackendState
+from proxy.errors import Refusal
+from proxy.session.actions import Action, FindLogin
+from proxy.session.events import LoginFound
+from proxy.session.session import ClientSession
+from proxy.sql.plan import Forward, Planned
+from proxy.tenancy.policy import Grant
+from proxy.wire.fields import message
+from tests.kit.builders import PASSWORD, VERIFIER, fill_whole, grant, plan_text, verifier_of
+
+REPORTED = {"client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC"}
+READY = b"Z\0\0\0\5"
+
+
+@dataclass
+class Link:
+    """A server connection that only remembers."""
+
+    state: BackendState
+    receiver: Any = None
+    written: bytes = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+@dataclass
+class Lease:
+    connection: Link
+
+
+@dataclass
+class Door:
+    """The session's Port. `free`: the connections that are idle; `cached` False makes every text wait for its plan."""
+
+    free: list[Link] = field(default_factory=list)
+    cached: bool = True
+    reported: Mapping[str, str] | None = field(default_factory=lambda: dict(REPORTED))
+    refusal: Refusal | None = None
+    written: bytes = b""
+    actions: list[Action] = field(default_factory=list)
+    released: list[tuple[Link, bool, bool]] = field(default_factory=list)
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
+        return plan_text(text) if self.cached else None
+
+    def lease_nowait(self) -> Lease | None:
+        return Lease(self.free.pop()) if self.free else None
+
+    def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
+        self.released.append((lease.connection, destroy, cancel))
+        if not destroy:
+            self.free.append(lease.connection)
+
+    def act(self, action: Action) -> None:
+        self.actions.append(action)
+
+    def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
+        return fields
+
+    def allowed_setting(self, name: str, value: str) -> bool:
+        return name != "role"
+
+    def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
+        return self.reported
+
+    def admit(self, grant: Grant) -> Refusal | None:
+        return self.refusal
+
+    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+        return fill_whole(plan, literals)
+
+    def take(self) -> bytes:
+        """What was written to the client since."""
+        data, self.written = self.written, b""
+        return data
+
+    def asked(self, kind: type[Action]) -> list[Any]:
+        """The actions of one kind, taken away."""
+        found = [one for one in self.actions if isinstance(one, kind)]
+        self.actions = [one for one in self.actions if not isinstance(one, kind)]
+        return found
+
+
+def link() -> Link:
+    """A connection as the pool lends it."""
+    return Link(BackendState(7, b"four", dict(REPORTED)))
+
+
+def packet(version: int = 196608, /, **parameters: str) -> bytes:
+    """A StartupMessage."""
+    words = b"".join(name.encode() + b"\0" + value.encode() + b"\0" for name, value in parameters.items())
+    return (len(words) + 9).to_bytes(4, "big") + version.to_bytes(4, "big") + words + b"\0"
+
+
+def query(text: str) -> bytes:
+    return message(81, text.encode() + b"\0")
+
+
+def complete(tag: str, status: str = "I") -> bytes:
+    """CommandComplete and ReadyForQuery."""
+    return message(67, tag.encode() + b"\0") + READY + status.encode()
+
+
+def failed(code: str, status: str = "E") -> bytes:
+    """ErrorResponse and ReadyForQuery."""
+    return message(69, f"SERROR\0VERROR\0C{code}\0Mno\0\0".encode()) + READY + status.encode()
+
+
+def kinds(data: bytes) -> str:
+    """The type bytes of whole messages."""
+    found = ""
+    while data:
+        found += chr(data[0])
+        data = data[1 + int.from_bytes(data[1:5], "big") :]
+    return found
+
+
+def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted: Grant | None = None) -> None:
+    """The whole exchange as a driver does it; the session is ready afterwards if the password was right."""
+    session.data(packet(user="alice", database="test"))
+    (asked,) = door.asked(FindLogin)
+    assert (asked.user, asked.database) == ("alice", "test")
+    verifier = verifier_of(type("Login", (), {"verifiers": (VERIFIER,)})())
+    session.handle(LoginFound(verifier, b"nonce-of-the-tests-000001", granted or grant()))
+    client = ScramClient(password, b"nonce-of-the-client-00001")
+    first = client.first()
+    door.take()
+    session.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
+    session.data(message(112, client.final(door.take()[9:])))
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door(free=[link()])
+
+
+@pytest.fixture
+def fresh(door: Door) -> ClientSession:
+    """A session that has heard nothing yet."""
+    return ClientSession(door, process_id=42, secret_key=b"key!", clock=lambda: 0.0)
+
+
+@pytest.fixture
+def session(fresh: ClientSession, door: Door) -> ClientSession:
+    """One that is logged in and idle; what the greeting wrote is taken away."""
+    log_in(fresh, door)
+    door.take()
+    door.actions.clear()
+    return fresh
+
+
+Talk = Callable[[bytes, bytes], bytes]
+
+
+@pytest.fixture
+def talk(session: ClientSession, door: Door) -> Talk:
+    """One exchange: the client's bytes, then the server's; what the client was told."""
+
+    def exchange(sent: bytes, replied: bytes) -> bytes:
+        session.data(sent)
+        session.backend_data(replied)
+        return door.take()
+
+    return exchange
