@@ -188,7 +188,7 @@ class Conversation:
             and not self.open
             and not self.skipping  # else the server ignores everything until Sync
             and not self.up
-            and self.stream.between_messages
+            and self.stream.whole
         )
 
     def release(self, destroy: bool = False) -> None:
@@ -253,6 +253,8 @@ class Conversation:
     def broken(self, reason: str) -> None:
         """The server said what it must not: its connection goes, and so does the session."""
         self.port.act(Report(f"unexpected from server: {reason}"))
+        if self.state is not None:
+            self.state.taint(reason)
         self.fatal(Refusal("server connection is out of step", sqlstate="08P01"))
 
     def end(self) -> None:

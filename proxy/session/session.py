@@ -215,6 +215,7 @@ class ClientSession(Conversation):
             or self.portals
             or self.frontend.buffered
             or state.tainted is not None
+            or not self.stream.whole
         ):
             if state is not None:
                 state.status = IDLE

@@ -33,7 +33,7 @@ def kinds(relayed: bytes, watched: bytes) -> bytes:
 ALWAYS = b"ZENSAGH"  # state, errors and notices, asynchronous messages, the begin of a copy
 LOGIN = kinds(relayed=b"", watched=b"RKZENSv")
 FULL = kinds(relayed=b"Ddc", watched=ALWAYS + b"C123ntTsI")
-QUIET = kinds(relayed=b"DdcC123ntTsI", watched=ALWAYS)  # only while Outstanding.quiet
+QUIET = kinds(relayed=b"DCT", watched=ALWAYS + b"123ntsI")  # only while Outstanding.quiet
 
 
 def length_at(buffer: bytes, offset: int) -> int:

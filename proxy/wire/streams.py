@@ -119,6 +119,11 @@ class BackendStream:
         """True when what was handed out ends with a whole message: only then may the proxy write one of its own."""
         return self._remaining == 0
 
+    @property
+    def whole(self) -> bool:
+        """True when nothing of a message that is still to come has been read: only then may another begin to read."""
+        return self._remaining == 0 and not self._partial
+
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """A run: bytes that may be relayed now, and the whole watched messages among them, in order.
 

@@ -172,7 +172,8 @@ def talk(session: ClientSession, door: Door) -> Talk:
     """One exchange: the client's bytes, then the server's; what the client was told."""
 
     def exchange(sent: bytes, replied: bytes) -> bytes:
-        session.data(sent)
+        if sent:
+            session.data(sent)
         session.backend_data(replied)
         return door.take()
 
