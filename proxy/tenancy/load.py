@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
-from uuid import UUID
 
 import yaml
 
@@ -265,9 +263,10 @@ class _Assembly:
 def _canonical(value: str | int) -> str:
     """One spelling for what integer and uuid columns take for the same value."""
     text = str(value).strip()
-    with suppress(ValueError):
-        return str(int(text)) if re.fullmatch(r"[-+]?[0-9]+", text) else UUID(text).hex
-    return str(value)
+    if re.fullmatch(r"[-+]?[0-9]+", text):
+        return str(int(text))
+    digits = re.sub(r"[-{}]", "", text).lower()
+    return digits if re.fullmatch(r"[0-9a-f]{32}", digits) else str(value)
 
 
 def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
