@@ -43,6 +43,6 @@ def test_the_major_version_is_the_leading_part_of_the_number(catalog: Catalog) -
 def test_a_picture_cannot_be_changed_after_it_was_taken(catalog: Catalog) -> None:
     orders = catalog.relations["public", "orders"]
     with pytest.raises(FrozenInstanceError):
-        orders.name = "other"  # type: ignore[misc]
+        orders.name = "other"  # type: ignore[misc]  # the point of the test
     with pytest.raises(FrozenInstanceError):
-        catalog.version = 2  # type: ignore[misc]
+        catalog.version = 2  # type: ignore[misc]  # the point of the test

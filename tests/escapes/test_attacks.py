@@ -63,7 +63,7 @@ def _judge_all(server: Cluster, proxy: Proxy, private: str, end: str) -> list[Re
 def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
     shared_server: Cluster, proxy: Proxy, private: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = foreign_checksums(shared_server, "shared", 1)
+    before = foreign_checksums(shared_server, proxy.database, 1)
     results = _judge_all(shared_server, proxy, private, "ROLLBACK")
     counted = Counter((one.attack.action, one.verdict) for one in results)
     with capsys.disabled():
@@ -74,7 +74,7 @@ def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
         one.attack.id: (one.attack.statements, one.expected, one.seen) for one in results if one.verdict == "different"
     }
     assert {name: what for name, what in different.items() if name not in ACCEPTED_DIFFERENCES} == {}
-    assert foreign_checksums(shared_server, "shared", 1) == before
+    assert foreign_checksums(shared_server, proxy.database, 1) == before
 
 
 def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy, private: str) -> None:
