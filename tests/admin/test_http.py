@@ -42,8 +42,7 @@ def test_a_proxy_that_drains_is_alive_and_not_ready(postgres15: Cluster) -> None
     with running_proxy(load_sample(postgres15).port) as proxy, proxy.connect("acme_app") as client:
         client.simple("BEGIN")
         proxy.process.terminate()
-        with proxy.connect("acme_app") as late:  # answered only by who drains
-            assert [error["C"] for error in late.greeting.errors] in (["57P03"], ["57P01"], [])
+        proxy.wait_refusing()  # who drains does not listen
         assert get(proxy, "/readyz") == (503, "draining\n")
         assert get(proxy, "/healthz") == (200, "ok\n")
         client.simple("COMMIT")

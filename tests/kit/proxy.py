@@ -47,6 +47,17 @@ class Proxy:
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
 
+    def wait_refusing(self) -> None:
+        """Waits until nothing listens for clients any more: a proxy that drains takes none."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except ConnectionRefusedError:
+                return
+            time.sleep(0.02)  # a poll of a foreign process, bounded by the deadline
+        raise RuntimeError(f"the proxy still listens after {START_SECONDS} s:\n{self.log}")
+
 
 @contextmanager
 def running_proxy(server_port: int, database: str = "shared", **settings: str) -> Iterator[Proxy]:
