@@ -32,6 +32,8 @@ WITHOUT_TWIN = {
 
 # What must not stand in a file of the project: where somebody built it, and work that was left for later.
 MACHINE = re.compile(r"/(?:work|root|home/\w+|opt/pypi\w*|tmp/pw)(?=/)|\b(?:localhost|127\.0\.0\.1):\d+/simple\b")
+ATOMS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
+POSSESSIVE = re.compile(r"[*+?}]\+|\(\?>")
 UNDONE = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 TEXT = {
     "",
@@ -216,6 +218,20 @@ def test_every_ignored_lint_rule_has_its_reason() -> None:
     assert all(re.fullmatch(r"\s+# \S.{6,}", rest) for rest in entries), entries
     coded = re.compile(r"#\s*no" + r"qa(?!: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*\s+\S)")
     assert complaints([name for name in tracked() if name.endswith(".py")], coded) == []
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_pattern_is_possessive(module: str) -> None:
+    """Before 3.11.5, and so on Debian 12, Python's `re` stops such a repetition too early (gh-106052)."""
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).startswith("re.")
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            pattern = node.args[0].value
+            text = pattern.decode("latin-1") if isinstance(pattern, bytes) else str(pattern)
+            assert not POSSESSIVE.search(ATOMS.sub("x", text)), text
 
 
 def test_the_makefile_offers_what_the_readme_promises() -> None:

@@ -17,22 +17,22 @@ import re
 from dataclasses import dataclass
 
 # One match is a run of what cannot hold a literal, and then one token. Words, parameters, quoted identifiers and odd
-# numbers are matched so
-# that nothing inside them is taken for a literal. A minus belongs to the number where it must be a sign (not where it
-# may end an operator's
-# name): PostgreSQL's grammar folds it into the constant there. At the end of the text the token is empty.
+# numbers are matched so that nothing inside them is taken for a literal; what follows each is looked at, so that none
+# can end early. (Possessive quantifiers would say so too, but Python gets them wrong before 3.11.5.) A minus belongs to
+# the number where it must be a sign (not where it may end an operator's name): PostgreSQL's grammar folds it into the
+# constant there. At the end of the text the token is empty.
 TOKEN = re.compile(
     rb"""
-    (?: [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+(?!&?')
-      | [ \t\r\n\f(),;=<>*+:\[\]!@#%^&|`?~{}]
-      | \$[0-9]++(?![A-Za-z_$\x80-\xff])
-      | "(?:[^"]|"")*+"
+    (?: [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*(?![A-Za-z0-9_$\x80-\xff]|&?')
+      | [ \t\r\n\f(),;=<>+*:\[\]!@#%^&|`?~{}]
+      | \$[0-9]+(?![0-9A-Za-z_$\x80-\xff])
+      | "[^"]*(?:""[^"]*)*"(?!")
       | /(?!\*)
       | \.(?![0-9])
       | -(?![-0-9])
-    )*+
-    (?: (?P<number>(?:(?:(?<=[=<>+*/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*+)
-      | (?P<string>'(?:[^'\\]|'')*+')(?!\s*')
+    )*
+    (?: (?P<number>(?:(?:(?<=[=<>*+/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*)
+      | (?P<string>'[^'\\]*(?:''[^'\\]*)*')(?!\s*')
       | (?P<minus>-(?=[0-9]))
       | (?P<end>\Z)
     )?
