@@ -75,6 +75,7 @@ class Effects:
     writes: bool = False
     pins: str | None = None  # why the server connection must stay with the session
     taints: bool = False  # the server connection must be closed at check-in
+    positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
 
 
 NO_EFFECTS = Effects()
@@ -109,6 +110,19 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """The client gives the tenant column of `table` a value, which must be the tenant's key: else 42501, and nothing
+    is sent. value: a lifted literal, the text of one that was not lifted, or the number of a parameter of Bind. type
+    is the column's. The check does not confine: the template writes the key itself, or NULL, whatever the value.
+    """
+
+    table: str
+    key: str
+    type: int
+    value: LiteralHole | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Send `template`, filled, to the server. `rewritten` says whether a tenant predicate or key was put in.
     `tag` replaces the server's command tag where it differs from the client's verb."""
@@ -121,6 +135,7 @@ class Forward:
     rules: tuple[str, ...] = ()
     # client byte offset <-> rendered byte offset pairs (rendered, client), ascending by rendered; for error positions
     positions: tuple[tuple[int, int], ...] = ()
+    checks: tuple[KeyCheck, ...] = ()  # asked by admission.py wherever the template is filled, and at Bind
 
 
 class AnswerKind(enum.Enum):
