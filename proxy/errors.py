@@ -71,6 +71,24 @@ class UndefinedTable(Refusal):
     sqlstate = "42P01"
 
 
+class UndefinedColumn(Refusal):
+    """The column does not exist."""
+
+    sqlstate = "42703"
+
+
+class AmbiguousColumn(Refusal):
+    """Several columns have the name."""
+
+    sqlstate = "42702"
+
+
+class DuplicateAlias(Refusal):
+    """Two items of a FROM clause have one name."""
+
+    sqlstate = "42712"
+
+
 class UndefinedFunction(Refusal):
     """The function does not exist, or policy hides it: the same answer."""
 

@@ -106,7 +106,7 @@ class ClientPort:
         grant = self.grant
         if grant is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
-        return self.services.answer(fields, plan, planning.catalog, grant.policy, text)
+        return self.services.answer(fields, plan, planning.catalog, grant.policy, text, grant.keys)
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""

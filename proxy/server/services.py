@@ -6,7 +6,7 @@ Nothing here is global: a Services value is handed to the listener, and by it to
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -134,7 +134,7 @@ class Services:
     audit: Callable[[Audit, AuditContext], None]
     log: Log
     fill: Callable[[Forward, Grant, tuple[bytes, ...]], bytes]
-    answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes], dict[str, str]]
+    answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]
     allowed_setting: Callable[[str, str], bool]
     verifier: Callable[[Login], Verifier]  # parsed and kept
     mock_verifier: Callable[[str], Verifier]

@@ -3,9 +3,9 @@ and no more.
 
 Pure. DETAIL is kept unless it could tell of another tenant's row: of a unique or exclusion violation only where the
 constraint's key holds
-the tenant column, of a foreign key only where it carries it on both sides. Internal query text and positions of
-rewritten text are never
-shown. Source: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
+the tenant column, of a foreign key only where it carries it on both sides. A position is shown
+where it is certainly that of the client's own text; internal query text never.
+Source: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
 """
 
 from __future__ import annotations
@@ -13,24 +13,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.catalog.model import Catalog, ForeignKey, Relation
+from proxy.sql.lift import lift
 from proxy.sql.plan import Forward
+from proxy.sql.positions import client_position
 from proxy.tenancy.policy import Policy
 
-HIDDEN = frozenset(
-    {"q", "p", "P"}
-)  # of internal queries; P counts characters of the text that we sent, not of the client's
+HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01", "23503"
 
 
 def answer(
-    fields: Mapping[str, str], plan: Forward | None, catalog: Catalog, policy: Policy, text: bytes
+    fields: Mapping[str, str],
+    plan: Forward | None,
+    catalog: Catalog,
+    policy: Policy,
+    text: bytes,
+    keys: Mapping[str, str],
 ) -> dict[str, str]:
     """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not
-    known.
+    known; `keys`: the tenant's, which the plan was filled with.
     """
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
     if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
         del shown["D"]
+    if plan is not None and "P" in fields:
+        position = client_position(fields["P"], plan, keys, lift(text), text)
+        if position is not None:
+            shown["P"] = position
     return shown
 
 

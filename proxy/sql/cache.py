@@ -19,7 +19,6 @@ from proxy.sql.plan import CacheStatistics, Forward, Planned
 ENTRY_BYTES = 600  # of an entry and its key, besides the bytes of texts and templates
 PLAN_BYTES = 500
 HOLE_BYTES = 200
-PAIR_BYTES = 120  # of a pair of positions
 VARIANTS = 16  # plans of one shape that differ in literals which are no holes; further ones push the oldest out
 
 
@@ -115,5 +114,5 @@ def _size(planned: Planned) -> int:
         total += PLAN_BYTES
         if isinstance(plan, Forward):
             total += sum(len(piece) for piece in plan.template.pieces)
-            total += HOLE_BYTES * len(plan.template.holes) + PAIR_BYTES * len(plan.positions)
+            total += HOLE_BYTES * len(plan.template.holes) + len(plan.positions)
     return total

@@ -6,15 +6,16 @@ columns are as silent as the expressions of its definition; a definition that is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.errors import FeatureNotSupported, UndefinedTable
+from proxy.catalog.model import Relation
+from proxy.errors import DuplicateAlias, FeatureNotSupported, UndefinedTable
 from proxy.sql.outputs import renamed
 from proxy.sql.ranges import view_columns
 from proxy.sql.scope import Item, Join, Level, Named, Source, SourceKind, Tree, Value
-from proxy.sql.types import Types
+from proxy.sql.types import Types, node
 from proxy.sql.world import Scenery, Visible
 
 
@@ -25,6 +26,27 @@ class Place:
     lateral: tuple[Item, ...] = ()
     join: Join | None = None
     below_alias: bool = False
+
+
+def check_names(before: Sequence[Item], found: Sequence[Item]) -> None:
+    """Raise DuplicateAlias where an item has the name of one before it; two tables of one name in different schemas,
+    both without an alias, may stand side by side (parse_relation.c, checkNameSpaceConflicts).
+    """
+    for one in found:
+        for other in before:
+            if one.by_name and other.by_name and one.name == other.name and one.name is not None:
+                if _bare(one) and _bare(other) and _relation(one) is not _relation(other):
+                    continue
+                raise DuplicateAlias(f'table name "{one.name}" specified more than once')
+
+
+def _bare(item: Item) -> bool:
+    return _relation(item) is not None and item.source is not None and "alias" not in node(item.source.item)[1]
+
+
+def _relation(item: Item) -> Relation | None:
+    visible = item.source.visible if item.source is not None else None
+    return visible.relation if visible is not None else None
 
 
 class Items:

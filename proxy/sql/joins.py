@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proxy.errors import AmbiguousColumn, UndefinedColumn
 from proxy.sql.scope import UNKNOWN, Named, Tree, Value
 from proxy.sql.silent import Silence
 from proxy.sql.types import Types
@@ -27,6 +28,15 @@ def _one(columns: Sequence[Named], name: str) -> Value | None:
     return found[0] if len(found) == 1 else None
 
 
+def check_column(name: str, columns: Sequence[Named], side: str) -> None:
+    """Raise what the server says of a column of USING that an arm does not have, or has twice."""
+    count = sum(one.name == name for one in columns)
+    if count == 0:
+        raise UndefinedColumn(f'column "{name}" specified in USING clause does not exist in {side} table')
+    if count > 1:
+        raise AmbiguousColumn(f'common column name "{name}" appears more than once in {side} table')
+
+
 def merge(
     body: Tree, left: tuple[Named, ...], right: tuple[Named, ...], is_open: bool, types: Types, silence: Silence
 ) -> JoinColumns:
@@ -41,6 +51,9 @@ def merge(
     for name in names:
         first, second = _one(left, name), _one(right, name)
         if first is None or second is None:
+            if not is_open:
+                check_column(name, left, "left")
+                check_column(name, right, "right")
             pairs = None
             merged.append(Named(name, UNKNOWN))
             continue

@@ -41,6 +41,7 @@ TOKEN = re.compile(
 )
 INTEGER = re.compile(rb"-?[0-9]+")
 DECIMAL = re.compile(rb"-?[0-9]+\.[0-9]+")
+LONGEST = 8192  # bytes; lifting a longer text would hold up everybody else on the loop
 SHORT = 10  # characters; fewer are an int4 in any case
 INT4 = b"2147483647"
 INT8 = b"9223372036854775807"
@@ -61,6 +62,8 @@ class Lifted:
 
 def lift(text: bytes) -> Lifted | None:
     """The shape of a text; None where only the exact text may be the key."""
+    if len(text) > LONGEST:
+        return None
     pieces: list[bytes] = []
     literals: list[bytes] = []
     offsets: list[int] = []

@@ -9,7 +9,7 @@ Source: PostgreSQL documentation, 10.3 "Functions" (how overloads are chosen).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from proxy.catalog.model import Function
@@ -21,6 +21,7 @@ from proxy.errors import (
     UndefinedObject,
     UndefinedTable,
 )
+from proxy.sql.absent import with_types
 from proxy.sql.aliases import certain_columns, nodes, strings
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
@@ -48,11 +49,14 @@ SEQUENCES = frozenset({"nextval", "setval", "currval", "lastval"})
 SYSTEM_SCHEMAS = ("pg_catalog",)
 
 
-def permit(tree: Node, world: World, kind: StatementKind) -> None:
+def permit(tree: Node, world: World, kind: StatementKind, parameter_types: Sequence[int] = ()) -> None:
     """A Refusal for the first name that is not allowed."""
     if world.policy.read_only:
         _refuse_writes(tree)
-    _Permit(world, tree, frozenset(setting_calls(tree))).walk(tree)
+    try:
+        _Permit(world, tree, frozenset(setting_calls(tree))).walk(tree)
+    except UndefinedFunction as refusal:
+        raise with_types(refusal, tree, world, parameter_types) from None
     check_objects(tree, world)
 
 

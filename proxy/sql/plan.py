@@ -133,8 +133,7 @@ class Forward:
     rewritten: bool = False
     tag: str | None = None
     rules: tuple[str, ...] = ()
-    # client byte offset <-> rendered byte offset pairs (rendered, client), ascending by rendered; for error positions
-    positions: tuple[tuple[int, int], ...] = ()
+    positions: bytes = b""  # which places of the sent text are which of the client's; proxy/sql/positions.py reads it
     checks: tuple[KeyCheck, ...] = ()  # asked by admission.py wherever the template is filled, and at Bind
 
 

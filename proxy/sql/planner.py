@@ -35,13 +35,13 @@ from proxy.sql.plan import (
     StatementKind,
     Template,
 )
+from proxy.sql.positions import pack
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.verify import Unproven, verify
 from proxy.sql.world import World
 
 SHAPE_BYTES = 2048
-LIFT_BYTES = 8192
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 DEPTH_HINT = "Nest the statement's expressions less deeply."
 PLANNED = frozenset({StatementKind.SELECT, StatementKind.INSERT, StatementKind.UPDATE, StatementKind.DELETE})
@@ -77,7 +77,7 @@ class Planner:
         found = self._cache.get_exact(key, text)
         if found is not None:
             return found
-        lifted = self._lift(text)
+        lifted = lift(text)
         found = None if lifted is None else self._cache.get_shape(key, lifted)
         if found is None:
             self._cache.missed()
@@ -95,7 +95,7 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
         """plan() without the cache: what a planner process does."""
-        lifted = self._lift(text)
+        lifted = lift(text)
         try:
             statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
             if extended and len(statements) > 1:
@@ -112,7 +112,7 @@ class Planner:
         if planned.rejection is not None:
             return
         key = self._key(context, parameter_types, extended)
-        lifted = self._lift(text)
+        lifted = lift(text)
         if lifted is not None and planned.literals == lifted.literals:
             self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
         else:
@@ -158,12 +158,13 @@ class Planner:
             world = self._world(context)
             if lifted is not None:
                 tree = mark_literals(tree, lifted)
-            permit(tree, world, classified.kind)
+            permit(tree, world, classified.kind, parameter_types)
             tree, confined = confine_catalogs(tree, world)
             outcome = rewrite(tree, world, parameter_types)
             tree, rewritten = without_holes(outcome.tree, outcome.sensitive), outcome.rewritten or confined
             rules = outcome.rules + (("catalog.confine",) if confined else ())
         rendered = render(tree)
+        positions = pack(rendered.positions, rendered.holes, lifted)
         if classified.kind in PLANNED:
             for keys in _sample_keys(rendered.template):
                 filled = fill(rendered.template, keys, literals).decode()
@@ -175,7 +176,7 @@ class Planner:
             rewritten,
             None,
             rules,
-            rendered.positions,
+            positions,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:
@@ -193,11 +194,6 @@ class Planner:
         number = found
         self._last = (context, full[1], extended, number)
         return number
-
-    @staticmethod
-    def _lift(text: bytes) -> Lifted | None:
-        """Long texts are looked up exactly only: lifting one would hold up everybody else on the loop."""
-        return lift(text) if len(text) <= LIFT_BYTES else None
 
     def _world(self, context: PlanContext) -> World:
         identity = (context.policy.policy_class, context.search_path)

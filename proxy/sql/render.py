@@ -47,13 +47,14 @@ STRING = re.compile(rb"'(?:[^']|'')*'")
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """template: what plans keep; text: the template with the holes as they were in the edited tree; tree: parsed from
-    text.
+    text; holes: start and length of each in the text; positions: pairs of byte offsets, in the text and the client's.
     """
 
     template: Template
     text: str
     tree: Node
-    positions: tuple[tuple[int, int], ...]
+    holes: tuple[tuple[int, int], ...]
+    positions: frozenset[tuple[int, int]]
 
 
 def render(tree: Node) -> Rendered:
@@ -67,7 +68,8 @@ def render(tree: Node) -> Rendered:
     holes: list[tuple[int, Hole]] = []
     if len(statements) != 1 or not _same(tree, statements[0]["stmt"], pairs, holes):
         raise FeatureNotSupported("statement cannot be printed back exactly", hint=HINT)
-    return Rendered(_template(text.encode(), holes), text, statements[0]["stmt"], tuple(sorted(set(pairs))))
+    template, spans = _template(text.encode(), holes)
+    return Rendered(template, text, statements[0]["stmt"], spans, frozenset(pairs))
 
 
 def fill(template: Template, keys: Mapping[str, str], literals: Sequence[bytes]) -> bytes:
@@ -107,9 +109,10 @@ def quote(value: str) -> bytes:
     return b"'" + value.replace("'", "''").encode() + b"'"
 
 
-def _template(text: bytes, holes: list[tuple[int, Hole]]) -> Template:
+def _template(text: bytes, holes: list[tuple[int, Hole]]) -> tuple[Template, tuple[tuple[int, int], ...]]:
     pieces: list[bytes] = []
     found: list[Hole] = []
+    spans: list[tuple[int, int]] = []
     done = 0
     # SET (a, b) = (SELECT …) repeats its source in the tree, so the same hole may be met twice.
     for start, hole in sorted(dict.fromkeys(holes), key=lambda one: one[0]):
@@ -118,9 +121,10 @@ def _template(text: bytes, holes: list[tuple[int, Hole]]) -> Template:
             raise FeatureNotSupported("statement cannot be printed back exactly", hint=HINT)
         pieces.append(text[done:start])
         found.append(hole)
+        spans.append((start, constant.end() - start))
         done = constant.end()
     pieces.append(text[done:])
-    return Template(tuple(pieces), tuple(found))
+    return Template(tuple(pieces), tuple(found)), tuple(spans)
 
 
 def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[tuple[int, Hole]]) -> bool:
@@ -139,7 +143,8 @@ def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[t
             hole = one.get("_hole")
             if hole is not None:
                 holes.append((other.get("location", 0), hole))
-            if "location" in one and "location" in other:
+            if "location" in one and "location" in other and not ("val" in one and "name" not in one):
+                # a target without a name begins where its value does, and is never what an error points at
                 pairs.append((other["location"], one["location"]))
             stack.extend((one[name], other[name]) for name in names)
         elif isinstance(one, list):

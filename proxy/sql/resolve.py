@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.errors import FeatureNotSupported
-from proxy.sql.items import Items, Place
+from proxy.sql.items import Items, Place, check_names
 from proxy.sql.joins import JoinColumns, merge
 from proxy.sql.outputs import combined, expanded, of_values
 from proxy.sql.ranges import function_columns, table_function_columns
@@ -170,6 +170,7 @@ class _Resolver:
         items: list[Item] = []
         for one in body.get("fromClause", []):
             found, _, _ = self._from(one, level, outer, ctes, Place(lateral=tuple(items)))
+            check_names(items, found)
             items += found
         level.env = Env(items, outer, ctes)
         if "whereClause" in body:
@@ -211,6 +212,7 @@ class _Resolver:
         items: list[Item] = []
         for one in body.get("fromClause", []) if kind == "UpdateStmt" else body.get("usingClause", []):
             found, _, _ = self._from(one, level, outer, ctes, Place(lateral=tuple(items)))
+            check_names([target, *items], found)
             items += found
         level.env = Env([target, *items], outer, ctes)
         if kind == "InsertStmt":
@@ -330,6 +332,7 @@ class _Resolver:
         left_items, left, left_open = self._from(body["larg"], level, outer, ctes, Place(place.lateral, left_of, below))
         seen = (*place.lateral, *left_items) if kind in ("JOIN_INNER", "JOIN_LEFT") else place.lateral
         right_items, right, right_open = self._from(body["rarg"], level, outer, ctes, Place(seen, right_of, below))
+        check_names(left_items, right_items)
         join.env.items += [*left_items, *right_items]
         join.arms = (Env(left_items, None, ctes), Env(right_items, None, ctes))
         if "quals" in body:

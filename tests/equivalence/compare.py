@@ -1,8 +1,8 @@
 """What two servers' answers to the same block must share: everything a client can see, except OIDs that each database
 counts itself.
 
-Row order counts only where the block says that it is fixed. Errors and notices are compared in the fields S, C, M, D
-and H.
+Row order counts only where the block says that it is fixed. Errors and notices are compared in the fields S, C, M, D, H
+and P.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
             seen.append(("T", tuple((n, oid if oid < FIRST_USER_OID else "user", code) for n, oid, code in columns)))
         elif message.tag in "EN":
             fields = error_fields(message.body)
-            seen.append((message.tag, *(fields.get(letter, "") for letter in "SCMDH")))
+            seen.append((message.tag, *(fields.get(letter, "") for letter in "SCMDHP")))
         elif message.tag == "S":
             name, value, _ = message.body.split(b"\0")
             seen.append(("S", name, value))

@@ -222,7 +222,7 @@ def services(
         audit=recorder.audit,
         log=recorder,
         fill=lambda plan, _, literals: fill_whole(plan, literals),
-        answer=lambda fields, plan, catalog, policy, text: fields,
+        answer=lambda fields, plan, catalog, policy, text, keys: fields,
         allowed_setting=allowed_setting,
         verifier=verifier_of,
         mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),

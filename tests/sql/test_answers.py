@@ -31,28 +31,28 @@ def policy() -> Policy:
 
 def test_internal_queries_and_positions_of_our_text_are_never_shown(world: World, policy: Policy) -> None:
     sent = {"S": "ERROR", "C": "42601", "M": "m", "P": "9", "p": "3", "q": "SELECT secret", "W": "context", "H": "h"}
-    assert answer(sent, None, world.catalog, policy, b"") == {
+    assert answer(sent, None, world.catalog, policy, b"", {}) == {
         "S": "ERROR", "C": "42601", "M": "m", "W": "context", "H": "h",
     }  # fmt: skip
 
 
 def test_a_key_with_the_tenant_column_tells_its_detail(world: World, policy: Policy) -> None:
-    shown = answer(fields("23505", "users", "users_pkey"), None, world.catalog, policy, b"")
+    shown = answer(fields("23505", "users", "users_pkey"), None, world.catalog, policy, b"", {})
     assert shown["D"] == DETAIL
 
 
 @pytest.mark.parametrize("code", ["23505", "23P01"])
 def test_a_key_without_the_tenant_column_tells_no_detail(world: World, policy: Policy, code: str) -> None:
     catalog = changed(world.catalog, "users", keys=(Key("global_key", "u", (3,)),))
-    shown = answer(fields(code, "users", "global_key"), None, catalog, policy, b"")
+    shown = answer(fields(code, "users", "global_key"), None, catalog, policy, b"", {})
     assert "D" not in shown
     assert shown["n"] == "global_key"
 
 
 def test_a_constraint_that_the_catalog_does_not_know_tells_no_detail(world: World, policy: Policy) -> None:
     for table, constraint in (("users", "added_a_moment_ago"), ("no_such_table", "users_pkey"), ("", "")):
-        assert "D" not in answer(fields("23505", table, constraint), None, world.catalog, policy, b"")
-        assert "D" not in answer(fields("23503", table, constraint), None, world.catalog, policy, b"")
+        assert "D" not in answer(fields("23505", table, constraint), None, world.catalog, policy, b"", {})
+        assert "D" not in answer(fields("23503", table, constraint), None, world.catalog, policy, b"", {})
 
 
 def test_a_foreign_key_tells_its_detail_only_where_both_sides_carry_the_tenant(world: World, policy: Policy) -> None:
@@ -62,11 +62,11 @@ def test_a_foreign_key_tells_its_detail_only_where_both_sides_carry_the_tenant(w
     alone = ForeignKey("alone", (7,), users.oid, (2,))
     catalog = changed(world.catalog, "users", foreign_keys=(own, crossed, alone))
     catalog = replace(catalog, version=2)
-    assert answer(fields("23503", "users", "own"), None, catalog, policy, b"")["D"] == DETAIL
-    assert "D" not in answer(fields("23503", "users", "crossed"), None, catalog, policy, b"")
-    assert "D" not in answer(fields("23503", "users", "alone"), None, catalog, policy, b"")
+    assert answer(fields("23503", "users", "own"), None, catalog, policy, b"", {})["D"] == DETAIL
+    assert "D" not in answer(fields("23503", "users", "crossed"), None, catalog, policy, b"", {})
+    assert "D" not in answer(fields("23503", "users", "alone"), None, catalog, policy, b"", {})
 
 
 def test_a_row_that_fails_a_check_is_the_clients_own_and_is_shown(world: World, policy: Policy) -> None:
     for code in ("23502", "23514"):
-        assert answer(fields(code, "orders", "positive"), None, world.catalog, policy, b"")["D"] == DETAIL
+        assert answer(fields(code, "orders", "positive"), None, world.catalog, policy, b"", {})["D"] == DETAIL

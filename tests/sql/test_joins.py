@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.errors import Refusal
 from proxy.sql.world import World
 from tests.kit.rawclient import RawClient, row_description
 from tests.sql.worlds import analysed
@@ -46,7 +47,22 @@ def test_every_compared_pair_is_listed(world: World) -> None:
 def test_a_pair_that_is_not_known_makes_all_unknown(world: World) -> None:
     assert pairs(world, "SELECT 1 FROM customers NATURAL JOIN json_to_record('{}') AS r(id int)") == 1
     assert pairs(world, "SELECT 1 FROM customers NATURAL JOIN jsonb_each('{}')") is None
-    assert pairs(world, "SELECT 1 FROM customers JOIN orders USING (nowhere)") is None
+    assert pairs(world, "SELECT 1 FROM customers JOIN jsonb_each('{}') USING (nowhere)") is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate"),
+    [
+        ("SELECT 1 FROM customers JOIN orders USING (nowhere)", "42703"),
+        ("SELECT 1 FROM odd a(t, i, c2) JOIN (SELECT c1 AS x, c2 FROM odd) s USING (c2)", "42702"),
+    ],
+)
+def test_a_column_of_using_that_an_arm_does_not_have_once_is_the_servers_error(
+    world: World, sql: str, sqlstate: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        analysed(world, sql)
+    assert refused.value.sqlstate == sqlstate
 
 
 @pytest.mark.parametrize(

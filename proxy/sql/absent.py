@@ -1,0 +1,85 @@
+"""Absent: the server's words for a function that does not exist, which name the types of its arguments.
+
+permit refuses a hidden function before names are resolved; here the statement is resolved for the types, as far as
+they are certain. The refusal stays whatever is found. Source: PostgreSQL, parse_func.c and format_type.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from proxy.errors import Refusal, UndefinedFunction
+from proxy.sql.resolve import Analysis, resolve
+from proxy.sql.scope import Env, Level, Tree
+from proxy.sql.world import World
+
+# format_type.c spells these otherwise than pg_type.typname
+SPELT = {
+    "bool": "boolean",
+    "bpchar": "character",
+    "float4": "real",
+    "float8": "double precision",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "time": "time without time zone",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "timetz": "time with time zone",
+    "varbit": "bit varying",
+    "varchar": "character varying",
+}
+
+
+def with_types(refusal: UndefinedFunction, tree: Tree, world: World, parameter_types: Sequence[int]) -> Refusal:
+    """The same refusal with the argument types as the server prints them; as it is where they are not known. A name
+    that the server would miss before the function is refused instead.
+    """
+    try:
+        analysis = resolve(tree, world, parameter_types)
+    except Refusal as other:
+        return other if other.sqlstate == "42P01" else refusal
+    for level in analysis.levels:
+        for env, call in _calls(level):
+            if call.get("location") == refusal.location and refusal.location is not None:
+                name = refusal.message.removeprefix("function ").partition("(")[0]
+                types = ", ".join(_type(one, env, analysis, world) for one in call.get("args", []))
+                return UndefinedFunction(
+                    f"function {name}({types}) does not exist", hint=refusal.hint, location=refusal.location
+                )
+    return refusal
+
+
+def _calls(level: Level) -> Iterator[tuple[Env, Tree]]:
+    """The function calls of a level's own expressions, each with the names that it sees."""
+    for clause in level.clauses:
+        if clause.kind == "on":
+            yield from ((clause.env, call) for call in _own(clause.body.get(clause.key)))
+    if level.env is not None:
+        parts = [
+            value for name, value in level.body.items() if name not in {"fromClause", "withClause", "larg", "rarg"}
+        ]
+        yield from ((level.env, call) for call in _own(parts))
+
+
+def _own(value: Any) -> Iterator[Tree]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _own(one)
+    elif isinstance(value, dict):
+        for name, body in value.items():
+            if name == "FuncCall":
+                yield body
+            if name != "subselect":
+                yield from _own(body)
+
+
+def _type(argument: Tree, env: Env, analysis: Analysis, world: World) -> str:
+    found = world.catalog.types.get(analysis.types.value(argument, env).type or 0)
+    if found is None or found.name == "unknown":
+        return "unknown"
+    if found.element and found.name.startswith("_"):
+        element = world.catalog.types.get(found.element)
+        return f"{SPELT.get(element.name, element.name)}[]" if element is not None else "unknown"
+    return SPELT.get(found.name, found.name)
