@@ -80,7 +80,14 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
     latency = HistogramMetricFamily(
         "partywall_statement_seconds", "From a statement's arrival to its ReadyForQuery", labels=["tenant"]
     )
+    pinned = GaugeMetricFamily(
+        "partywall_pinned_sessions",
+        "Sessions that keep their server connection between transactions, by reason",
+        labels=["tenant", "reason"],
+    )
     for tenant, one in tenants.items():
+        for reason, count in one.pinned.items():
+            pinned.add_metric([tenant, reason], count)
         connections.add_metric([tenant], one.connections)
         sessions.add_metric([tenant], one.sessions)
         for (kind, verdict), count in one.statements.items():
@@ -90,7 +97,7 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
         sent.add_metric([tenant], one.bytes_out)
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
-    yield from (connections, sessions, statements, rewritten, received, sent, latency)
+    yield from (connections, sessions, statements, rewritten, received, sent, latency, pinned)
 
 
 def _pools(pools: PoolsStatistics) -> Iterator[Metric]:

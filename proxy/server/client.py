@@ -288,7 +288,7 @@ class Client(ClientPort, asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Looks whether the session overstays in a transaction. Called every sweep_interval."""
         session, limits = self.session, self.session.limits
-        if session.lease is None or session.state is None:
+        if session.between:
             self.quiet_since = self.block_since = (-1, 0.0)
             return
         if limits.idle_in_transaction_timeout is not None:

@@ -53,6 +53,7 @@ class ClientPort:
         self.rules: object = None  # the rule book and catalog that context was made of
         self.catalog: object = None
         self.admitted = False
+        self.gone = False  # the rules in force have no place for this session
         self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
         self.block_since: tuple[int, float] = (-1, 0.0)
 
@@ -67,10 +68,10 @@ class ClientPort:
         planning, context = self.planning, self.context
         if planning is None or context is None:
             return None
-        if self.session.lease is None and (
-            self.services.rules() is not self.rules or planning.catalog is not self.catalog
-        ):
-            if not self.bind():
+        if self.session.between and (self.services.rules() is not self.rules or planning.catalog is not self.catalog):
+            if self.gone or not self.bind():
+                self.gone = True
+                self.session.release()  # a pinned one: the answer must not wait for it
                 self.actions.append(CloseFrontend())
                 return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
             planning, context = self.planning, self.context
@@ -163,6 +164,8 @@ class ClientPort:
             fresh = None if login is None or login.disabled else rules.grant(login, session.database)
             if fresh is None or grant is None or fresh.tenant != grant.tenant:
                 return False
+            if session.lease is not None and fresh.server != grant.server:
+                return False  # a pinned connection cannot move
             grant = fresh
         if grant is None:
             return False

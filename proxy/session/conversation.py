@@ -90,6 +90,7 @@ class Conversation:
         self.failed = False  # an error came since the last ReadyForQuery
         self.held = 0  # cancel connections that concern the leased connection
         self.draining = False
+        self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read
         self.settings = Settings({})
         self.statements: dict[bytes, Statement] = {}
@@ -198,6 +199,7 @@ class Conversation:
             return
         whole = not destroy and state.tainted is None and self.idle()
         running = bool(self.due)
+        self.unpin(*self.pins)
         self.lease = self.link = self.state = None
         self.settings.state = None
         self.settings.savepoints.clear()
@@ -208,6 +210,25 @@ class Conversation:
         if not whole:
             self.stream = BackendStream(FULL)
         self.port.release(lease, not whole, running)
+
+    def pin(self, reason: str) -> None:
+        """The connection stays until the reason is gone or the session ends, and is cleaned when it goes back."""
+        self.backend().pins.add(reason)
+        if reason not in self.pins:
+            self.pins.add(reason)
+            self.counters.pinned[reason] = self.counters.pinned.get(reason, 0) + 1
+
+    def unpin(self, *reasons: str) -> None:
+        """These reasons are gone; with the last of them the lease ends like any other."""
+        for reason in reasons:
+            if reason in self.pins:
+                self.pins.discard(reason)
+                self.counters.pinned[reason] -= 1
+
+    @property
+    def between(self) -> bool:
+        """Between two transactions: no connection is held, or one that is pinned and idle."""
+        return self.lease is None or self.idle()
 
     # -- refusals and the end
 
@@ -268,9 +289,15 @@ class Conversation:
 
     def finish(self) -> None:
         """The end of every event: release what is free, end when draining, write."""
-        if self.lease is not None and not self.held and self.waiting is Waiting.NOTHING and self.idle():
+        if (
+            self.lease is not None
+            and not self.pins
+            and not self.held
+            and self.waiting is Waiting.NOTHING
+            and self.idle()
+        ):
             self.release()
-        if self.draining and self.phase is Phase.READY and self.lease is None and self.message is None:
+        if self.draining and self.phase is Phase.READY and self.message is None and self.between:
             self.fatal(AdminShutdown("terminating connection due to administrator command"))
         self.flush()
 

@@ -22,6 +22,7 @@ class TrafficStatistics:
     sessions: int
     bytes_in: int
     bytes_out: int
+    pinned: Mapping[str, int]  # reason -> sessions that keep their server connection for it now
     buckets: tuple[int, ...]  # one more than BUCKETS: the last is +Inf
     seconds: float
 
@@ -29,9 +30,10 @@ class TrafficStatistics:
 class Counters:
     """Mutable by the sessions of one tenant."""
 
-    __slots__ = ("answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "rejected", "rewritten",
-    "seconds",
-                 "sessions")  # fmt: skip
+    __slots__ = (
+        "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "pinned", "rejected", "rewritten",
+        "seconds", "sessions",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.forwarded: dict[str, int] = {}  # by statement kind
@@ -42,6 +44,7 @@ class Counters:
         self.sessions = 0  # ever
         self.bytes_in = 0  # from clients
         self.bytes_out = 0  # to clients
+        self.pinned: dict[str, int] = {}
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
 
@@ -63,6 +66,7 @@ class Counters:
             self.sessions,
             self.bytes_in,
             self.bytes_out,
+            dict(self.pinned),
             tuple(self.buckets),
             self.seconds,
         )

@@ -35,6 +35,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         rejection = s.own_refusal(planned.plans[0].kind, refusal)
     if refusal is None and s.refusal is not None:
         refusal, s.refusal = s.refusal, None  # no lease to be had
+    if refusal is None and s.pins and s.idle() and discards(planned):
+        s.release()
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
     if refusal is None and not answered and not s.ensure_lease():
         s.planned = planned
@@ -57,6 +59,12 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         return True
     send_query(s, text, planned)
     return True
+
+
+def discards(planned: Planned) -> bool:
+    """Is it DISCARD ALL? Then the session needs no connection of its own any more."""
+    only = planned.plans[0]
+    return isinstance(only, Answer) and only.answer is AnswerKind.DISCARD_ALL
 
 
 def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
@@ -172,6 +180,7 @@ def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes
         s.settings.reset_all()
         s.statements.clear()
         s.portals.clear()
+        s.unpin(*s.pins)  # the pool takes everything off the connection before anybody has it again
     elif kind is AnswerKind.DEALLOCATE_ALL:
         unnamed = s.statements.pop(b"", None)
         s.statements.clear()

@@ -177,7 +177,8 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
         if effects.transaction is not None or effects.settings:
             s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
         if effects.pins is not None:
-            state.pins.add(effects.pins)
+            s.pin(effects.pins)
+        s.unpin(*effects.unpins)
         if effects.taints:
             state.taint(f"{plan.kind.value} leaves traces")
         if plan.tag is not None:

@@ -100,7 +100,7 @@ class ClientSession(Conversation):
         if settings.state is None:
             settings.begin(state)
         effects = plan.effects
-        if effects is NO_EFFECTS or not (effects.settings or effects.transaction or effects.pins or effects.taints):
+        if effects is NO_EFFECTS or not effects.noted:
             self.quiet = True
             self.stream.table = QUIET
         elif effects.settings:
@@ -212,6 +212,7 @@ class ClientSession(Conversation):
             or state.status != IDLE
             or self.settings.savepoints
             or self.held
+            or self.pins
             or self.portals
             or self.frontend.buffered
             or state.tainted is not None

@@ -73,9 +73,15 @@ class Effects:
     chain: bool = False  # COMMIT/ROLLBACK AND CHAIN
     settings: tuple[SettingEffect, ...] = ()
     writes: bool = False
-    pins: str | None = None  # why the server connection must stay with the session
+    pins: str | None = None  # why the server connection must stay with the session from now on
     taints: bool = False  # the server connection must be closed at check-in
     positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
+    unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
+
+    @property
+    def noted(self) -> bool:
+        """Must the session hear of it when the statement completes?"""
+        return bool(self.settings or self.transaction or self.pins or self.unpins or self.taints)
 
 
 NO_EFFECTS = Effects()

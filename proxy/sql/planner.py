@@ -40,11 +40,11 @@ from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.verify import Unproven, verify
 from proxy.sql.world import World
+from proxy.sql.wrapped import query_in, with_query
 
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 DEPTH_HINT = "Nest the statement's expressions less deeply."
-PLANNED = frozenset({StatementKind.SELECT, StatementKind.INSERT, StatementKind.UPDATE, StatementKind.DELETE})
 EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
 
 
@@ -154,18 +154,20 @@ class Planner:
         rules: tuple[str, ...] = ()
         rewritten = False
         literals = lifted.literals if lifted else ()
-        if classified.kind in PLANNED:
+        query = query_in(tree)
+        if query is not None:
             world = self._world(context)
             if lifted is not None:
-                tree = mark_literals(tree, lifted)
-            permit(tree, world, classified.kind, parameter_types)
-            tree, confined = confine_catalogs(tree, world)
-            outcome = rewrite(tree, world, parameter_types)
-            tree, rewritten = without_holes(outcome.tree, outcome.sensitive), outcome.rewritten or confined
+                query = mark_literals(query, lifted)
+            permit(query, world, classified.kind, parameter_types)
+            query, confined = confine_catalogs(query, world)
+            outcome = rewrite(query, world, parameter_types)
+            rewritten = outcome.rewritten or confined
+            tree = with_query(tree, without_holes(outcome.tree, outcome.sensitive))
             rules = outcome.rules + (("catalog.confine",) if confined else ())
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
-        if classified.kind in PLANNED:
+        if query is not None:
             for keys in _sample_keys(rendered.template):
                 filled = fill(rendered.template, keys, literals).decode()
                 verify(filled, context, self.catalog, keys, parameter_types)

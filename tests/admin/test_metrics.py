@@ -49,4 +49,4 @@ def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:
     ours = "\n".join(line for line in text.splitlines() if line.startswith("partywall_"))
     assert ours
     names = set(re.findall(r'[{,](\w+)="', ours))
-    assert names <= {"tenant", "kind", "verdict", "le", "state", "database", "result", "version"}, names
+    assert names <= {"tenant", "reason", "kind", "verdict", "le", "state", "database", "result", "version"}, names

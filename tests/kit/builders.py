@@ -78,6 +78,10 @@ def plan_one(text: str) -> Plan:
     if found := re.match(r"RESET (\w+)", plain, re.IGNORECASE):
         effect = SettingEffect(found.group(1).lower(), None)
         return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
+    if plain.startswith("CREATE TEMP TABLE"):
+        return forward(text.encode(), Effects(pins="temp_table"), StatementKind.DDL)
+    if plain.startswith("DROP TABLE"):
+        return forward(text.encode(), Effects(unpins=("temp_table",)), StatementKind.DDL)
     return forward(text.encode())
 
 

@@ -117,6 +117,20 @@ async def test_who_overstays_in_a_transaction_is_ended_with_the_servers_own_code
     idle.close()
 
 
+async def test_a_pinned_session_that_is_idle_overstays_nothing(houses: Houses) -> None:
+    limits = Limits(transaction_timeout=0.1, idle_in_transaction_timeout=0.1)
+    house = await houses(limits=limits, options=Options(sweep_interval=0.02))
+    client, other = await house.connect(), await house.connect()
+    await house.ask(client, "CREATE TEMP TABLE pinned ()")
+    await house.ask(other, "BEGIN")
+    told = await asyncio.to_thread(other.collect)  # who overstays is ended: that much time has passed
+    assert [one["C"] for one in told.errors] == ["25P03"]
+    assert (await house.ask(client, "SELECT count(*) FROM pinned")).rows == [(b"0",)]
+    client.close()
+    other.close()
+    await settled(house)
+
+
 async def test_an_unknown_name_is_refused_only_after_another_look_at_the_database(house: House) -> None:
     looked = 0
 

@@ -90,3 +90,24 @@ async def test_a_login_that_the_rules_took_away_or_gave_to_another_tenant_is_end
         assert ended.rows == []
         client.close()
         await until(lambda: not house.listener.clients)
+
+
+async def test_a_pinned_session_gets_new_rules_between_transactions_but_cannot_move_to_another_server(
+    house: House,
+) -> None:
+    client = await house.connect()
+    (port,) = house.listener.clients
+    await house.ask(client, "CREATE TEMP TABLE pinned ()")
+    lease = port.session.lease
+    assert lease is not None
+    rules = OneTenant(replace(house.rules.granted, keys={"default": "99"}), generation=2)
+    port.services = replace(port.services, rules=lambda: rules)
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    assert port.session.generation == 2
+    assert port.session.lease is lease
+    moved = replace(rules.granted, server=replace(rules.granted.server, database="elsewhere"))
+    port.services = replace(port.services, rules=partial(_same, OneTenant(moved, generation=3)))
+    ended = await house.ask(client, "SELECT 1")
+    assert [one["C"] for one in ended.errors] == ["57P01"]
+    client.close()
+    await until(lambda: house.pools.statistics().leased == 0)

@@ -8,8 +8,9 @@ from proxy.errors import InternalError, Refusal
 from proxy.session.actions import CloseFrontend, LeaseBackend
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import QUERY, Due
+from proxy.session.events import Drain, FrontendLost
 from proxy.session.session import ClientSession
-from tests.session.conftest import Door, kinds
+from tests.session.conftest import Door, Talk, complete, kinds, query
 
 
 def leased(session: ClientSession) -> None:
@@ -111,3 +112,47 @@ def test_own_words_wait_for_the_replies_before_them(session: ClientSession, door
     session.flush()
     assert door.take() == b"now"
     assert [one.reply for one in session.due] == [b"", b"later"]
+
+
+def test_a_pinned_connection_stays_between_transactions_until_the_reason_is_gone(talk: Talk, door: Door) -> None:
+    (one,) = door.free
+    talk(query("CREATE TEMP TABLE t ()"), complete("CREATE TABLE"))
+    for _ in range(2):  # by the short way as well
+        talk(query("SELECT 1"), complete("SELECT 1"))
+    assert door.released == []
+    talk(query("DROP TABLE t"), complete("DROP TABLE"))
+    assert door.released == [(one, False, False)]
+    assert one.state.undo() == b"DISCARD ALL"
+
+
+def test_what_pinned_is_cleaned_off_the_connection_when_the_session_ends(
+    talk: Talk, session: ClientSession, door: Door
+) -> None:
+    (one,) = door.free
+    talk(query("CREATE TEMP TABLE t ()"), complete("CREATE TABLE"))
+    assert session.counters.pinned == {"temp_table": 1}
+    session.handle(FrontendLost())
+    assert door.released == [(one, False, False)]
+    assert one.state.undo() == b"DISCARD ALL"
+    assert session.counters.pinned == {"temp_table": 0}
+
+
+def test_discard_all_gives_a_pinned_connection_back_to_be_cleaned(talk: Talk, door: Door) -> None:
+    (one,) = door.free
+    talk(query("CREATE TEMP TABLE t ()"), complete("CREATE TABLE"))
+    written = one.written
+    assert talk(query("DISCARD ALL"), b"") == complete("DISCARD ALL")
+    assert (one.written, one.state.undo()) == (written, b"DISCARD ALL")
+    assert door.released == [(one, False, False)]
+
+
+def test_a_pinned_session_ends_with_the_proxy_once_it_is_idle(talk: Talk, session: ClientSession, door: Door) -> None:
+    talk(query("CREATE TEMP TABLE t ()"), complete("CREATE TABLE"))
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    session.handle(Drain())
+    assert door.take() == b""
+    told = talk(query("COMMIT"), complete("COMMIT"))
+    assert kinds(told) == "CZE"
+    assert b"57P01" in told
+    assert session.phase is Phase.CLOSED
+    assert [destroyed for _, destroyed, _ in door.released] == [False]

@@ -24,3 +24,11 @@ def test_statements_are_counted_by_kind_and_verdict() -> None:
     taken = counters.statistics()
     counters.forwarded["select"] = 9
     assert taken.statements == {("select", "forward"): 2, ("select", "reject"): 1, ("discard", "answer"): 3}
+
+
+def test_pinned_sessions_are_told_by_reason() -> None:
+    counters = Counters()
+    counters.pinned["cursor"] = 1
+    taken = counters.statistics()
+    counters.pinned["cursor"] = 0
+    assert taken.pinned == {"cursor": 1}

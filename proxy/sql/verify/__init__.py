@@ -20,6 +20,7 @@ from proxy.sql.verify.catalogs import Expected
 from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.proof import Proof
 from proxy.sql.verify.relations import Relations
+from proxy.sql.verify.wrappers import query_of
 
 HINT = "Write the statement in another way, for example with simpler conditions or without nesting."
 
@@ -32,7 +33,8 @@ def verify(
     try:
         if len(statements) != 1:
             raise Unproven("more than one statement")
-        Proof(Relations(context.policy, catalog), Expected(context, catalog), keys).statement(statements[0].tree)
+        query = query_of(statements[0].tree)
+        Proof(Relations(context.policy, catalog), Expected(context, catalog), keys).statement(query)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
 

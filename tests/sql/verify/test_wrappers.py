@@ -1,0 +1,39 @@
+"""What wraps a query is proved by its query, and not at all where its form is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.verify.conftest import Doubt
+
+CONFINED = "SELECT orders.id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) '1'::pg_catalog.int4"
+WRAPPED = [
+    "DECLARE c CURSOR WITH HOLD FOR {}",
+    "PREPARE p AS {}",
+    "EXPLAIN (COSTS OFF) {}",
+    "CREATE TEMP TABLE t AS {}",
+    "EXPLAIN CREATE TEMP TABLE t AS {}",
+    "COPY ({}) TO STDOUT",
+]
+
+
+@pytest.mark.parametrize("frame", WRAPPED)
+def test_a_wrapped_query_must_be_confined(doubt: Doubt, frame: str) -> None:
+    assert doubt(frame.format(CONFINED)) == ""
+    assert doubt(frame.format("SELECT orders.id FROM public.orders")) == "orders is not confined"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "CREATE TABLE t AS {}",
+        "CREATE UNLOGGED TABLE t AS {}",
+        "CREATE TABLE pg_temp.t AS {}",
+        "CREATE MATERIALIZED VIEW t AS {}",
+        "COPY ({}) TO '/tmp/t'",
+        "COPY ({}) TO PROGRAM 'cat'",
+        "CREATE TEMP VIEW t AS {}",
+    ],
+)
+def test_a_wrapper_that_leaves_something_for_others_is_not_proved(doubt: Doubt, frame: str) -> None:
+    assert doubt(frame.format(CONFINED)) != ""
