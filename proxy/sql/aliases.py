@@ -9,6 +9,7 @@ from proxy.sql.world import World
 
 Node = dict[str, Any]
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+FIRST = frozenset({"fromClause", "withClause", "relation", "usingClause"})
 BARE = {"relation": "RangeVar", "alias": "Alias", "typeName": "TypeName", "join_using_alias": "Alias"}
 
 
@@ -50,19 +51,25 @@ def nodes(value: Any) -> Iterator[tuple[str, Node]]:
     """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in
     CamelCase where known.
     """
-    if isinstance(value, list):
-        for one in value:
-            yield from nodes(one)
-        return
-    if not isinstance(value, dict):
-        return
-    for name in sorted(value, key=lambda field: field not in {"fromClause", "withClause", "relation", "usingClause"}):
-        body = value[name]
-        if isinstance(body, dict):
-            yield BARE.get(name, name), body
-            yield from nodes(body)
-        elif isinstance(body, list):
-            yield from nodes(body)
+    stack: list[Any] = [("", value)]
+    while stack:
+        name, body = stack.pop()
+        if type(body) is dict:
+            if name:
+                yield BARE.get(name, name), body
+            below = [one for one in body.items() if type(one[1]) is dict or type(one[1]) is list]
+            if len(below) > 1:
+                below.reverse()
+                if not FIRST.isdisjoint(body):
+                    below.sort(key=_late)
+            stack += below
+        elif type(body) is list:
+            stack += [("", one) for one in reversed(body)]
+
+
+def _late(field: tuple[str, Any]) -> bool:
+    """Sorts what is looked at first to the end of a stack."""
+    return field[0] in FIRST
 
 
 def strings(parts: Any) -> list[str]:

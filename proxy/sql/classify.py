@@ -11,7 +11,7 @@ tell that it was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,8 @@ def kind_of(statement: Statement) -> StatementKind:
 
 
 def _select(tree: Node, body: Node) -> Classified:
-    into = next(_bodies(body, "intoClause"), None)
-    if into is not None:
+    found = _found(body)
+    if "intoClause" in found:
         raise FeatureNotSupported(
             "SELECT INTO is not supported yet", hint="Use INSERT ... SELECT into a table of your own."
         )
@@ -71,12 +71,14 @@ def _select(tree: Node, body: Node) -> Classified:
         return Classified(
             StatementKind.SELECT, tree, Effects(settings=settings, taints=any(own(one.name) for one in settings))
         )
-    writes = next(_bodies(body, "lockingClause"), None) is not None or _modifies(body)
-    return Classified(StatementKind.SELECT, tree, Effects(writes=True) if writes else NO_EFFECTS)
+    return Classified(StatementKind.SELECT, tree, Effects(writes=True) if found - {"intoClause"} else NO_EFFECTS)
 
 
 def _dml(kind: StatementKind) -> Callable[[Node, Node], Classified]:
     return lambda tree, body: Classified(kind, tree, Effects(writes=True))
+
+
+TELLING = frozenset({"intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
 def only_call(select: Node) -> Node | None:
@@ -121,22 +123,18 @@ def _label(select: Node, otherwise: str) -> str:
     return str(select["targetList"][0]["ResTarget"].get("name", otherwise))
 
 
-def _bodies(node: Any, name: str) -> Iterator[Any]:
+def _found(node: Any) -> set[str]:
+    """Which of TELLING stand anywhere in a SELECT."""
+    found: set[str] = set()
     stack = [node]
     while stack:
         one = stack.pop()
-        if isinstance(one, dict):
-            if name in one:
-                yield one[name]
-            stack.extend(one.values())
-        elif isinstance(one, list):
-            stack.extend(one)
-
-
-def _modifies(node: Any) -> bool:
-    return any(
-        next(_bodies(node, name), None) is not None for name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-    )
+        if type(one) is dict:
+            found |= TELLING & one.keys()
+            stack += [value for value in one.values() if type(value) is dict or type(value) is list]
+        elif type(one) is list:
+            stack += one
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- transactions

@@ -45,6 +45,8 @@ SINCE_MAJOR = {
     "MergeStmt": 15,
 }
 RETURNING_OPTIONS = 18
+CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+WATCHED = CHANGES | SINCE_MAJOR.keys() | {"A_Const", "RangeSubselect"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,7 @@ def parse(text: bytes, *, size_limit: int, server_major: int) -> tuple[Statement
     for raw in parsed.get("stmts", ()):
         start = raw.get("stmt_location", 0)
         statement = Statement(raw["stmt"], start, raw.get("stmt_len", 0) or len(text) - start)
-        _check_depth(statement.tree)
-        _check_major(statement.tree, text, server_major)
+        _check(statement.tree, text, server_major)
         statements.append(statement)
     return tuple(statements)
 
@@ -137,7 +138,8 @@ def _too_deep() -> Refusal:
     return StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT)
 
 
-def _check_depth(tree: Node) -> None:
+def _check(tree: Node, text: bytes, major: int) -> None:
+    """Level by level: not too deep, and no node that the server's major does not know."""
     level: list[Any] = [tree]
     depth = 0
     while level:
@@ -146,30 +148,36 @@ def _check_depth(tree: Node) -> None:
             raise _too_deep()
         below: list[Any] = []
         for node in level:
-            below.extend(
-                value for value in (node.values() if isinstance(node, dict) else node) if isinstance(value, dict | list)
-            )
+            if type(node) is dict:
+                for name, value in node.items():
+                    if type(value) is dict:
+                        below.append(value)
+                        if name in WATCHED:
+                            _check_major(name, value, text, major)
+                    elif type(value) is list:
+                        below.append(value)
+            else:
+                below += [value for value in node if type(value) is dict or type(value) is list]
         level = below
 
 
-def _check_major(tree: Node, text: bytes, major: int) -> None:
-    for name, body in walk(tree):
-        since = SINCE_MAJOR.get(name, 0)
-        if since > major or (name == "MergeStmt" and major < 17 and _newer_merge(body)):
+def _check_major(name: str, body: Node, text: bytes, major: int) -> None:
+    since = SINCE_MAJOR.get(name, 0)
+    if since > major or (name == "MergeStmt" and major < 17 and _newer_merge(body)):
+        raise _unknown_to_server(text, body)
+    if name == "A_Const" and major < 16 and ("ival" in body or "fval" in body):
+        start = body.get("location", 0)
+        if NEW_NUMERAL.match(text, start) or NEW_NUMERAL.search(text, start, _numeral_end(text, start)):
             raise _unknown_to_server(text, body)
-        if name == "A_Const" and major < 16 and ("ival" in body or "fval" in body):
-            start = body.get("location", 0)
-            if NEW_NUMERAL.match(text, start) or NEW_NUMERAL.search(text, start, _numeral_end(text, start)):
-                raise _unknown_to_server(text, body)
-        if name == "RangeSubselect" and major < 16 and "alias" not in body:
-            raise SyntaxRefused(
-                "VALUES in FROM must have an alias" if _is_values(body) else "subquery in FROM must have an alias",
-                hint=f"For example, FROM ({'VALUES ...' if _is_values(body) else 'SELECT ...'}) [AS] foo.",
-            )
-        if major < RETURNING_OPTIONS and name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
-            clause = body.get("returningClause")
-            if clause and clause.get("options"):
-                raise _unknown_to_server(text, body)
+    if name == "RangeSubselect" and major < 16 and "alias" not in body:
+        raise SyntaxRefused(
+            "VALUES in FROM must have an alias" if _is_values(body) else "subquery in FROM must have an alias",
+            hint=f"For example, FROM ({'VALUES ...' if _is_values(body) else 'SELECT ...'}) [AS] foo.",
+        )
+    if major < RETURNING_OPTIONS and name in CHANGES:
+        clause = body.get("returningClause")
+        if clause and clause.get("options"):
+            raise _unknown_to_server(text, body)
 
 
 def _newer_merge(body: Node) -> bool:

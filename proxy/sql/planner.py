@@ -38,7 +38,7 @@ from proxy.sql.plan import (
 from proxy.sql.positions import pack
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
-from proxy.sql.verify import Unproven, verify
+from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
 
@@ -168,9 +168,10 @@ class Planner:
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
         if query is not None:
-            for keys in _sample_keys(rendered.template):
-                filled = fill(rendered.template, keys, literals).decode()
-                verify(filled, context, self.catalog, keys, parameter_types)
+            fillings = [
+                (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
+            ]
+            verify_fillings(fillings, context, self.catalog, parameter_types)
         return Forward(
             classified.kind,
             rendered.template,

@@ -134,11 +134,11 @@ def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[t
     stack = [(edited, printed)]
     while stack:
         one, other = stack.pop()
-        if isinstance(one, dict):
-            if not isinstance(other, dict):
+        if type(one) is dict:
+            if type(other) is not dict:
                 return False
-            names = {name for name in one if name not in IGNORED and name[0] != "_"}
-            if names != {name for name in other if name not in IGNORED}:
+            names = [name for name in one if name not in IGNORED and name[0] != "_"]
+            if other.keys() - IGNORED != set(names):
                 return False
             hole = one.get("_hole")
             if hole is not None:
@@ -146,11 +146,11 @@ def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[t
             if "location" in one and "location" in other and not ("val" in one and "name" not in one):
                 # a target without a name begins where its value does, and is never what an error points at
                 pairs.append((other["location"], one["location"]))
-            stack.extend((one[name], other[name]) for name in names)
-        elif isinstance(one, list):
-            if not isinstance(other, list) or len(one) != len(other):
+            stack += [(one[name], other[name]) for name in names]
+        elif type(one) is list:
+            if type(other) is not list or len(one) != len(other):
                 return False
-            stack.extend(zip(one, other, strict=True))
+            stack += zip(one, other, strict=True)
         elif one != other:
             return False
     return True

@@ -111,16 +111,18 @@ def _source(insert: Tree) -> Any:
 
 
 def _bodies(value: Any) -> Iterator[tuple[str, Tree]]:
-    if isinstance(value, dict):
-        for name, body in value.items():
-            if isinstance(body, dict):
-                yield name, body
-                yield from _bodies(body)
-            elif isinstance(body, list):
-                yield from _bodies(body)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _bodies(one)
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if type(one) is dict:
+            for name, body in one.items():
+                if type(body) is dict:
+                    yield name, body
+                    stack.append(body)
+                elif type(body) is list:
+                    stack.append(body)
+        elif type(one) is list:
+            stack += one
 
 
 def _inner_first(level: Level, into: list[Level]) -> None:

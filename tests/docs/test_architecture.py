@@ -43,7 +43,7 @@ def test_an_arrow_that_a_longer_way_replaces_is_left_out() -> None:
 
 def test_the_way_of_a_statement_ends_with_its_proof() -> None:
     stations = diagrams.stations()
-    assert stations[-1] == "verify"
+    assert stations[-1] == "verify_fillings"
     assert stations.index("parse") < stations.index("permit") < stations.index("rewrite") < stations.index("render")
 
 

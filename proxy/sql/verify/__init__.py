@@ -11,11 +11,13 @@ of derived columns, and that a verified view deserves the word.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported
 from proxy.sql.parse import parse
 from proxy.sql.plan import PlanContext
+from proxy.sql.verify.alike import same_but_keys
 from proxy.sql.verify.catalogs import Expected
 from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.proof import Proof
@@ -25,18 +27,41 @@ from proxy.sql.verify.wrappers import query_of
 HINT = "Write the statement in another way, for example with simpler conditions or without nesting."
 
 
+def verify_fillings(
+    fillings: Sequence[tuple[str, Mapping[str, str]]],
+    context: PlanContext,
+    catalog: Catalog,
+    parameter_types: Sequence[int] = (),
+) -> None:
+    """FeatureNotSupported unless each text, filled with its keys, is confined to the rows with these keys."""
+    proved: Mapping[str, Any] | None = None
+    first: Mapping[str, str] = {}
+    for text, keys in fillings:
+        if proved is None:
+            proved, first = verify(text, context, catalog, keys, parameter_types), keys
+        elif not same_but_keys(proved, _parsed(text, catalog), first, keys):
+            verify(text, context, catalog, keys, parameter_types)
+
+
 def verify(
     text: str, context: PlanContext, catalog: Catalog, keys: Mapping[str, str], parameter_types: Sequence[int] = ()
-) -> None:
-    """FeatureNotSupported unless `text`, filled with `keys`, is confined to the rows with these keys."""
-    statements = parse(text.encode(), size_limit=len(text.encode()) + 1, server_major=catalog.major)
+) -> dict[str, Any]:
+    """FeatureNotSupported unless `text`, filled with `keys`, is confined to the rows with these keys. What was
+    proved.
+    """
+    tree = _parsed(text, catalog)
     try:
-        if len(statements) != 1:
-            raise Unproven("more than one statement")
-        query = query_of(statements[0].tree)
-        Proof(Relations(context.policy, catalog), Expected(context, catalog), keys).statement(query)
+        Proof(Relations(context.policy, catalog), Expected(context, catalog), keys).statement(query_of(tree))
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
+    return tree
 
 
-__all__ = ["Unproven", "verify"]
+def _parsed(text: str, catalog: Catalog) -> dict[str, Any]:
+    statements = parse(text.encode(), size_limit=len(text.encode()) + 1, server_major=catalog.major)
+    if len(statements) != 1:
+        raise FeatureNotSupported("statement cannot be confined", hint=HINT) from Unproven("more than one statement")
+    return statements[0].tree
+
+
+__all__ = ["Unproven", "verify", "verify_fillings"]

@@ -350,12 +350,14 @@ class Proof:
         waiting: list[tuple[Any, bool]] = [(one, False) for one in values]
         while waiting:
             value, is_guarded = waiting.pop()
-            if isinstance(value, list):
+            if type(value) is list:
                 waiting += [(one, is_guarded) for one in value]
                 continue
-            if not isinstance(value, dict):
+            if type(value) is not dict:
                 continue
             for name, body in value.items():
+                if (kind := type(body)) is not dict and kind is not list:
+                    continue
                 if name[0].isupper() and name not in EXPRESSIONS:
                     raise Unproven(f"a node {name}")
                 if name == "SubLink":

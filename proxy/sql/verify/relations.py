@@ -90,12 +90,12 @@ class Relations:
         waiting: list[Any] = [tree]
         while waiting:
             one = waiting.pop()
-            if isinstance(one, list):
+            if type(one) is list:
                 waiting += one
-            elif isinstance(one, dict):
-                if isinstance(one.get("relname"), str):
+            elif type(one) is dict:
+                if type(one.get("relname")) is str:
                     shown = self.shown(one.get("schemaname", ""), one["relname"])
                     if shown is not None and shown.column is not None:
                         return True
-                waiting += one.values()
+                waiting += [value for value in one.values() if type(value) is dict or type(value) is list]
         return False
