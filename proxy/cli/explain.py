@@ -17,6 +17,7 @@ from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
 from proxy.cli.report import reported
 from proxy.errors import ConfigurationError
+from proxy.sql.admission import admitted
 from proxy.sql.plan import Answer, Decision, Effects, Forward, Plan, PlanContext, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill
@@ -48,7 +49,8 @@ def explain(
 def explained(catalog: Catalog, grant: Grant, generation: int, sql: str) -> list[tuple[Decision, Plan]]:
     """The decisions of a text, with their plans."""
     planner = Planner(catalog, 0)
-    planned = planner.plan(sql.encode(), PlanContext(grant.policy, catalog.version, role=grant.server.role))
+    context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
+    planned = admitted(planner.plan(sql.encode(), context), grant.keys)
     found = []
     for plan in planned.plans:
         text = fill(plan.template, grant.keys, planned.literals).decode() if isinstance(plan, Forward) else None

@@ -13,6 +13,7 @@ from proxy.backend.state import FAILED
 from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import encode
 from proxy.session.actions import CloseFrontend
+from proxy.session.admission import bound
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
 from proxy.session.parameters import quote_value
@@ -165,6 +166,10 @@ def bind(s: Conversation, body: bytes) -> bool:
         s.supply(encode.BIND_COMPLETE)
         return True
     plan = statement.plan
+    refusal = bound(s, statement, body[second + 1 :])
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
     if plan.effects.settings:
         plan, refusal = with_values(s, plan, body[second + 1 :])
         refusal = refusal or over_ceiling(s, plan)

@@ -10,6 +10,7 @@ from proxy.backend.state import FAILED, IDLE
 from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import encode
 from proxy.session.actions import PlanStatement
+from proxy.session.admission import admitted_here
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.parameters import TIMEOUTS, exceeds
@@ -112,13 +113,14 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
     planned = s.planned
     if planned is not None:
         s.planned = None
-        return planned
+        return admitted_here(s, planned)
     planned = s.port.lookup(text, types, extended)
-    if planned is None:
-        s.waiting = Waiting.PLAN
-        s.ticket += 1
-        s.port.act(PlanStatement(s.ticket, text, types, extended))
-    return planned
+    if planned is not None:
+        return admitted_here(s, planned)
+    s.waiting = Waiting.PLAN
+    s.ticket += 1
+    s.port.act(PlanStatement(s.ticket, text, types, extended))
+    return None
 
 
 def own_objection(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:

@@ -81,7 +81,7 @@ class ClientSession(Conversation):
         if planned is None or len(planned.plans) != 1:
             return False
         plan = planned.plans[0]
-        if type(plan) is not Forward or plan.tag is not None:
+        if type(plan) is not Forward or plan.tag is not None or plan.checks or plan.effects.positioned is not None:
             return False
         if self.lease is None:
             lease = self.port.lease_nowait()

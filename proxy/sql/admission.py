@@ -11,15 +11,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from proxy.errors import InsufficientPrivilege, Refusal
 from proxy.sql.oids import BPCHAR, INT2, INT4, INT8, TEXT, UUID, VARCHAR
-from proxy.sql.plan import KeyCheck, LiteralHole
+from proxy.sql.plan import Forward, KeyCheck, LiteralHole, Plan, Planned, Reject
 
 WIDTHS: Mapping[int, int] = {INT2: 2, INT4: 4, INT8: 8}
 # Drivers declare an integer by its size and a string as text or varchar: what converts without a change is taken.
 TEXTS = frozenset({TEXT, VARCHAR})
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def admitted(planned: Planned, keys: Mapping[str, str]) -> Planned:
+    """The plans of a text for the tenant with these keys: a Reject in the place of each that its literals refuse."""
+    if not any(isinstance(one, Forward) and one.checks for one in planned.plans):
+        return planned
+    return replace(planned, plans=tuple(_admitted(one, keys, planned.literals) for one in planned.plans))
+
+
+def _admitted(plan: Plan, keys: Mapping[str, str], literals: Sequence[bytes]) -> Plan:
+    refused = literals_refused(plan.checks, keys, literals) if isinstance(plan, Forward) else None
+    if refused is None:
+        return plan
+    return Reject(plan.kind, refused.sqlstate, refused.message, rules=("admission.key",))
 
 
 def literals_refused(checks: Sequence[KeyCheck], keys: Mapping[str, str], literals: Sequence[bytes]) -> Refusal | None:

@@ -44,12 +44,14 @@ def without_holes(tree: Any, sensitive: set[int]) -> Any:
 
 
 def remaining_literals(planned: Planned) -> frozenset[int]:
-    """The literals that are holes in some plan's template and nowhere baked in: free to differ under the same plan."""
+    """The literals that are holes in some plan's template, or asked for at admission, and nowhere baked in: free to
+    differ under the same plan.
+    """
     return frozenset(
         hole.index
         for plan in planned.plans
         if isinstance(plan, Forward)
-        for hole in plan.template.holes
+        for hole in (*plan.template.holes, *(one.value for one in plan.checks))
         if isinstance(hole, LiteralHole)
     )
 

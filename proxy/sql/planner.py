@@ -27,6 +27,7 @@ from proxy.sql.plan import (
     AnswerKind,
     CacheStatistics,
     Forward,
+    KeyCheck,
     KeyHole,
     Plan,
     PlanContext,
@@ -152,6 +153,7 @@ class Planner:
     ) -> Forward:
         tree: dict[str, Any] = classified.tree
         rules: tuple[str, ...] = ()
+        checks: tuple[KeyCheck, ...] = ()
         rewritten = False
         literals = lifted.literals if lifted else ()
         query = query_in(tree)
@@ -165,6 +167,7 @@ class Planner:
             rewritten = outcome.rewritten or confined
             tree = with_query(tree, without_holes(outcome.tree, outcome.sensitive))
             rules = outcome.rules + (("catalog.confine",) if confined else ())
+            checks = outcome.checks
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
         if query is not None:
@@ -180,6 +183,7 @@ class Planner:
             None,
             rules,
             positions,
+            checks,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

@@ -238,7 +238,9 @@ class _Resolver:
 
     def _conflict(self, body: Tree, level: Level, target: Item, outer: Env | None, ctes: Mapping[str, Cte]) -> None:
         source = Source("excluded", "excluded", level, {})
-        columns = tuple(Named(one.name, Value(one.value.type, one.value.collation)) for one in target.columns)
+        columns = tuple(
+            Named(one.name, Value(one.value.type, one.value.collation, key=one.value.key)) for one in target.columns
+        )
         env = Env([target, Item("excluded", columns, source, by_column=False)], outer, ctes)
         _share_sources(body.get("targetList", []))
         self._expressions([body.get("infer", {}), body.get("targetList", []), body.get("whereClause", {})], level, env)

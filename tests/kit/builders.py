@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.auth.scram import Verifier, build_verifier, mock_verifier, parse_verifier
@@ -23,6 +23,7 @@ from proxy.sql.plan import (
     AnswerKind,
     Effects,
     Forward,
+    KeyCheck,
     Plan,
     PlanContext,
     Planned,
@@ -60,7 +61,8 @@ def forward(text: bytes, effects: Effects = NO_EFFECTS, kind: StatementKind = St
 
 
 def plan_one(text: str) -> Plan:
-    """One statement's plan: its effects by its first words. `forbidden` in a text is what this planner refuses."""
+    """One statement's plan: its effects by its first words. `forbidden` in a text is what this planner refuses; KEY is
+    followed by a literal or parameter that must be the key, which is 1."""
     plain = " ".join(text.split())
     if plain.upper() in _ANSWERS:
         answer = _ANSWERS[plain.upper()]
@@ -72,6 +74,9 @@ def plan_one(text: str) -> Plan:
         if found := re.match(pattern, plain, re.IGNORECASE):
             name = found.group(1) if found.groups() else None
             return forward(text.encode(), Effects(transaction=verb, savepoint=name), StatementKind.TRANSACTION)
+    if found := re.match(r"KEY (\$)?(\S+)", plain):
+        value = int(found.group(2)) if found.group(1) else found.group(2).encode()
+        return replace(forward(text.encode()), checks=(KeyCheck("t", "default", 23, value),))
     if found := re.match(r"SET (LOCAL )?(\w+)(?: *= *| TO )(.*)", plain, re.IGNORECASE):
         effect = SettingEffect(found.group(2).lower(), found.group(3), bool(found.group(1)))
         return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)

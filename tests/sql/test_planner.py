@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.sql.admission import admitted
 from proxy.sql.plan import Forward, PlanContext
 from proxy.sql.planner import Planner
 from proxy.sql.world import World
@@ -108,6 +109,28 @@ def test_no_plan_holds_a_key_of_a_tenant(planner: Planner, world: World) -> None
     texts = {planner.explain_text(planned, {"default": key, "slug": f"s{key}"})[0] for key in ("1", "2")}
     assert len(texts) == 2
     assert all(f"'{key}'" in text for key, text in zip(("1", "2"), sorted(texts), strict=True))
+
+
+def test_one_plan_serves_every_tenant_and_every_literal_for_the_tenant_column(planner: Planner, world: World) -> None:
+    """The literal is asked for with each text; the plan knows neither it nor the key."""
+    context = context_of(world)
+    planner.plan(b"INSERT INTO customers VALUES (1, 5, 'x')", context)
+    found = planner.lookup(b"INSERT INTO customers VALUES (2, 6, 'y')", context)
+    assert found is not None
+    for key, admits in (("1", False), ("2", True), ("3", False)):
+        assert (admitted(found, {"default": key}).rejection is None) is admits
+        expected = f"INSERT INTO public.customers (tenant_id, id, name) VALUES ('{key}'::int, 6, 'y')"
+        assert planner.explain_text(found, {"default": key}) == (expected,)
+
+
+def test_a_literal_that_is_not_lifted_is_asked_for_as_it_was_planned(planner: Planner, world: World) -> None:
+    context, text = context_of(world), b"INSERT INTO customers VALUES (2, 6, 'y') -- no lifting"
+    planned = planner.plan(text, context)
+    assert planned.literals == ()
+    for one in (planned, planner.lookup(text, context)):
+        assert one is not None
+        assert admitted(one, {"default": "2"}).rejection is None
+        assert admitted(one, {"default": "1"}).rejection is not None
 
 
 def test_a_plan_of_an_older_catalog_is_never_found(planner: Planner, world: World) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.sql.plan import KeyCheck
 from proxy.sql.resolve import resolve
 from proxy.sql.rewrite.boundaries import set_boundaries
 from proxy.sql.rewrite.conflict import confine_conflicts
@@ -26,7 +27,7 @@ from proxy.sql.rewrite.placement import place_predicates
 from proxy.sql.rewrite.qualify import qualify_names
 from proxy.sql.rewrite.sample import refuse_samples
 from proxy.sql.rewrite.target import check_targets
-from proxy.sql.rewrite.update import refuse_key_assignment
+from proxy.sql.rewrite.update import keep_key
 from proxy.sql.scope import Tree
 from proxy.sql.world import Scenery
 
@@ -36,7 +37,7 @@ Rule = Callable[[Edit], None]
 ALWAYS: tuple[Rule, ...] = (check_targets, refuse_foreign_locks, qualify_names)
 RULES: tuple[Rule, ...] = (
     refuse_samples,
-    refuse_key_assignment,
+    keep_key,
     refuse_foreign_keys_and_oracles,
     supply_key,
     guard_ordering_operators,
@@ -52,12 +53,13 @@ RULES: tuple[Rule, ...] = (
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """The edited tree. rewritten: a predicate or key was put in. sensitive: byte offsets, in the client's text, of
-    the literals whose value a decision looked at."""
+    the literals whose value a decision looked at. checks: what admission must ask before the text is sent."""
 
     tree: Tree
     rewritten: bool
     rules: tuple[str, ...]
     sensitive: set[int] = field(default_factory=set)
+    checks: tuple[KeyCheck, ...] = ()
 
 
 def _copied(value: Any) -> Any:
@@ -81,7 +83,8 @@ def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     if analysis.confined:
         for rule in RULES:
             rule(edit)
-    return Rewritten(edited, analysis.confined, tuple(edit.rules), analysis.silence.sensitive | edit.sensitive)
+    sensitive = analysis.silence.sensitive | edit.sensitive
+    return Rewritten(edited, analysis.confined, tuple(edit.rules), sensitive, edit.checks(sensitive))
 
 
 __all__ = ["ALWAYS", "RULES", "Rewritten", "rewrite"]

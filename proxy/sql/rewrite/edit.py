@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.errors import FeatureNotSupported
-from proxy.sql.plan import KeyHole
+from proxy.sql.plan import KeyCheck, KeyHole, LiteralHole
+from proxy.sql.render import quote
 from proxy.sql.resolve import Analysis
 from proxy.sql.scope import Env, Source, Tree
 from proxy.sql.types import node
@@ -24,6 +25,7 @@ class Edit:
         self.world = world
         self.rules: list[str] = []
         self.sensitive: set[int] = set()
+        self._checks: list[tuple[Visible, int, Tree | int]] = []
         self._names = set(analysis.names)
         self._number = 0
 
@@ -31,6 +33,17 @@ class Edit:
         """Record that a rule acted."""
         if rule not in self.rules:
             self.rules.append(rule)
+
+    def check(self, visible: Visible, type_: int, value: Tree | int) -> None:
+        """Have this value asked for at admission: an A_Const's body or the number of a parameter, of this type."""
+        self._checks.append((visible, type_, value))
+
+    def checks(self, sensitive: set[int]) -> tuple[KeyCheck, ...]:
+        """What is to be asked; a literal whose value decided something else is asked for as it stands here."""
+        return tuple(
+            KeyCheck(visible.relation.name, visible.key, type_, _asked(value, sensitive))
+            for visible, type_, value in self._checks
+        )
 
     def fresh(self) -> str:
         """An alias that occurs nowhere in the statement."""
@@ -54,6 +67,18 @@ class Edit:
             if named is None or named.source is not source:
                 raise FeatureNotSupported(f'table name "{source.alias}" is hidden here by another of the same name')
         return equals(column_ref(source.alias, source.column), key_constant(visible))
+
+
+def _asked(value: Tree | int, sensitive: set[int]) -> LiteralHole | bytes | int:
+    if isinstance(value, int):
+        return value
+    hole = value.get("_hole")
+    if isinstance(hole, LiteralHole) and value.get("location", 0) not in sensitive:
+        return hole
+    if "sval" in value:
+        return quote(str(value["sval"].get("sval", "")))
+    number = value["ival"].get("ival", 0) if "ival" in value else value["fval"].get("fval", "")
+    return str(number).encode()
 
 
 def string(value: str) -> Tree:

@@ -1,14 +1,13 @@
 """Insert: the tenant column of every new row is the tenant's key, supplied here (isolation.md 1.2).
 
-Promises: where the client leaves the column out or says DEFAULT, the key is put in; where a SELECT gives it, it
-must provably be the own key already (the tenant column of a confined relation with the same key); a literal is
-refused, because no plan may look at a key's value. Without a column list the columns are the server's: all in
-order, only as many as there are expressions."""
+Promises: where the client leaves the column out or says DEFAULT, the key is put in; what it gives is given.py's.
+Without a column list the columns are the server's: all in order, only as many as there are expressions."""
 
 from __future__ import annotations
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit, key_constant
+from proxy.sql.rewrite.given import own_output, own_value
 from proxy.sql.scope import Level, Query, Tree
 from proxy.sql.world import Visible
 
@@ -74,23 +73,18 @@ def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
         _append(select, visible)
         return
     at = names.index(column.name)
-    if "valuesLists" in select:
-        for row in select["valuesLists"]:
-            items = row["List"].get("items", [])
-            if at < len(items):
-                if "SetToDefault" not in items[at]:
-                    raise FeatureNotSupported(
-                        f'column "{column.name}" cannot be given a value: it is the tenant column',
-                        hint="Leave it out, or use DEFAULT.",
-                    )
-                items[at] = key_constant(visible)
-        return
-    query = edit.analysis.types.queries[id(select)]
-    if query.outputs is None or at >= len(query.outputs) or query.outputs[at].value.key != visible.key:
-        raise FeatureNotSupported(
+    for row in select.get("valuesLists", []):
+        items = row["List"].get("items", [])
+        if at < len(items) and "SetToDefault" in items[at]:
+            items[at] = key_constant(visible)
+        elif at < len(items):
+            items[at] = own_value(edit, items[at], edit.analysis.types.queries[id(select)].level.env, visible)
+    if "valuesLists" not in select:
+        refused = FeatureNotSupported(
             f'column "{column.name}" cannot be given a value here: it is the tenant column',
             hint="Leave it out of the column list.",
         )
+        own_output(edit, select, at, visible, refused, True)
 
 
 def _append(select: Tree, visible: Visible) -> None:

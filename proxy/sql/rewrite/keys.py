@@ -26,7 +26,7 @@ def refuse_foreign_keys_and_oracles(edit: Edit) -> None:
         for relation in _family(visible.relation, edit.world.catalog):
             if level.kind == "InsertStmt" and "onConflictClause" in level.body:
                 _check_conflict(relation, visible)
-            columns = assigned(level)
+            columns = [one for one in assigned(level) if visible.column is None or one != visible.column.name]
             if level.kind == "InsertStmt":
                 columns = columns + written(edit, level, visible)
             _check_keys(relation, visible, {one.number for one in relation.columns if one.name in columns}, level)

@@ -1,29 +1,52 @@
-"""Update: no statement may set the tenant column; the row would move to another tenant. The answer is the same
-whatever the value."""
+"""Update: SET leaves the tenant column as it is: the row would move to another tenant. What the client gives for it
+must be the key that it has (given.py); DEFAULT is refused, with the same answer."""
 
 from __future__ import annotations
 
-from proxy.errors import FeatureNotSupported, InsufficientPrivilege
+from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit
-from proxy.sql.scope import Level
+from proxy.sql.rewrite.given import own_output, own_value, refusal
+from proxy.sql.scope import Env, Level, Tree
+from proxy.sql.types import node
+from proxy.sql.world import Visible
 
 
 def assigned(level: Level) -> list[str]:
     """The columns that SET assigns, also that of ON CONFLICT DO UPDATE."""
-    targets = level.body.get("targetList", []) if level.kind == "UpdateStmt" else []
-    targets = targets + level.body.get("onConflictClause", {}).get("targetList", [])
-    return [str(one["ResTarget"].get("name")) for one in targets]
+    return [str(one["ResTarget"].get("name")) for targets, _ in _lists(level) for one in targets]
 
 
-def refuse_key_assignment(edit: Edit) -> None:
-    """Raise InsufficientPrivilege for SET of the tenant column, FeatureNotSupported for WHERE CURRENT OF."""
+def keep_key(edit: Edit) -> None:
+    """Check every SET of the tenant column; raise FeatureNotSupported for WHERE CURRENT OF."""
     for level in edit.analysis.levels:
         visible = level.target.visible if level.target is not None else None
         if visible is None or visible.column is None:
             continue
-        if visible.column.name in assigned(level):
-            raise InsufficientPrivilege(
-                f'new row violates row-level security policy for table "{visible.relation.name}"'
-            )
+        for targets, env in _lists(level):
+            for one in targets:
+                if one["ResTarget"].get("name") == visible.column.name:
+                    _keep(edit, one["ResTarget"], env, visible)
         if "CurrentOfExpr" in level.body.get("whereClause", {}):
             raise FeatureNotSupported("WHERE CURRENT OF is not supported yet")
+
+
+def _lists(level: Level) -> list[tuple[list[Tree], Env | None]]:
+    """Every list of assignments of a level, with what its expressions see."""
+    found = [(level.body.get("targetList", []), level.env)] if level.kind == "UpdateStmt" else []
+    found += [(one.body.get("targetList", []), one.env) for one in level.clauses if one.kind == "conflict"]
+    return found
+
+
+def _keep(edit: Edit, target: Tree, env: Env | None, visible: Visible) -> None:
+    name, body = node(target.get("val", {}))
+    if name != "MultiAssignRef":
+        target["val"] = own_value(edit, target.get("val", {}), env, visible)
+        return
+    kind, source = node(body["source"])
+    at = int(body.get("colno", 0)) - 1
+    if kind == "RowExpr" and 0 <= at < len(source.get("args", [])):
+        source["args"][at] = own_value(edit, source["args"][at], env, visible)
+    elif kind == "SubLink" and "SelectStmt" in source["subselect"]:
+        own_output(edit, source["subselect"]["SelectStmt"], at, visible, refusal(visible), False)
+    else:
+        raise refusal(visible)

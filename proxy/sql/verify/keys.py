@@ -46,6 +46,14 @@ class Keys:
             and not set(cast["typeName"]) & {"typmods", "arrayBounds", "setof", "pct_type"}
         )
 
+    def is_own(self, node: Node, shown: Shown) -> bool:
+        """The key, or CASE WHEN anything THEN key END: the key or NULL, which a tenant column does not take."""
+        body = node.get("CaseExpr", {})
+        whens = body.get("args", ())
+        if whens and not set(body) - {"args", "location"}:
+            return all(self.is_key(one["CaseWhen"]["result"], shown) for one in whens)
+        return self.is_key(node, shown)
+
     def is_tenant_column(self, node: Node, shown: Shown, level: Level) -> bool:
         """A column of a confined relation that holds the same key; confined: _settle proves it of every relation."""
         fields = strings(node.get("ColumnRef", {}).get("fields", ()))
@@ -66,12 +74,12 @@ class Keys:
             return
         if "valuesLists" in select:
             values = [row["List"]["items"] for row in select["valuesLists"]]
-            if not values or not all(at < len(row) and self.is_key(row[at], shown) for row in values):
+            if not values or not all(at < len(row) and self.is_own(row[at], shown) for row in values):
                 raise Unproven("a row without the tenant's key")
             return
         targets = [one["ResTarget"]["val"] for one in select.get("targetList", ())]
         found = list(self._outputs(targets, level))
-        if at >= len(found) or not (self.is_key(found[at], shown) or self.is_tenant_column(found[at], shown, level)):
+        if at >= len(found) or not (self.is_own(found[at], shown) or self.is_tenant_column(found[at], shown, level)):
             raise Unproven("a row whose tenant key is not proved")
 
     def _outputs(self, targets: list[Node], level: Level) -> Iterator[Node]:

@@ -108,7 +108,7 @@ class Proof:
         elif "whereClause" in body:
             level.conditions.append(Condition(conjuncts(body["whereClause"]), level.visible, level.visible))
         if name == "UpdateStmt":
-            self._assignments(body.get("targetList", []), target)
+            self._assignments(body.get("targetList", []), target, level, level.visible)
             self._expressions(level, level.visible, body.get("targetList", []))
         self._expressions(level, level.visible, [body.get("returningClause"), body.get("returningList")])
         known = INSERT_FIELDS if name == "InsertStmt" else CHANGE_FIELDS
@@ -141,8 +141,8 @@ class Proof:
             return
         if conflict.get("action") == "ONCONFLICT_UPDATE":
             excluded = Item("excluded", "nothing", None)
-            self._assignments(conflict.get("targetList", []), target)
             both = [target, excluded]
+            self._assignments(conflict.get("targetList", []), target, level, both)
             condition = Condition(conjuncts(conflict.get("whereClause")), both, [target])
             if not any(self._keys.is_predicate(one, target, both) for one in condition.parts):
                 raise Unproven("ON CONFLICT DO UPDATE without the predicate")
@@ -151,13 +151,26 @@ class Proof:
         for one in conflict.get("infer", {}).get("indexElems", ()):
             self._expressions(level, [target], [one])
 
-    @staticmethod
-    def _assignments(targets: list[Node], target: Item) -> None:
+    def _assignments(self, targets: list[Node], target: Item, level: Level, visible: list[Item]) -> None:
         shown = target.shown
         assert shown is not None
         assert shown.column is not None
-        if any(one["ResTarget"].get("name") == shown.column.name for one in targets):
-            raise Unproven("an assignment to the tenant column")
+        for one in targets:
+            if one["ResTarget"].get("name") != shown.column.name:
+                continue
+            value, at = one["ResTarget"].get("val", {}), 0
+            if "MultiAssignRef" in value:
+                at = value["MultiAssignRef"].get("colno", 1) - 1
+                value = value["MultiAssignRef"]["source"]
+                if "RowExpr" in value and at < len(value["RowExpr"].get("args", ())):
+                    value = value["RowExpr"]["args"][at]
+            link = value.get("SubLink", {})
+            if link.get("subLinkType") == "EXPR_SUBLINK" and "SelectStmt" in link["subselect"]:
+                enclosing = Level(level.outer, level.ctes, visible=visible)
+                source = self._query(link["subselect"], level.ctes, (enclosing, *level.outer))
+                self._keys.gives_key(link["subselect"]["SelectStmt"], at, shown, source)
+            elif not self._keys.is_own(value, shown):
+                raise Unproven("an assignment to the tenant column")
 
     # -- FROM
 

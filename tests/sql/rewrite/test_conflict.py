@@ -27,9 +27,9 @@ def test_the_predicate_stands_first(world: World, rest: str, expected: str) -> N
     assert text_of(world, INSERT + rest).endswith(expected)
 
 
-def test_the_tenant_column_cannot_be_set(world: World) -> None:
+def test_the_tenant_column_cannot_be_set_to_something_else(world: World) -> None:
     with pytest.raises(InsufficientPrivilege):
-        text_of(world, INSERT + "(tenant_id, id) DO UPDATE SET tenant_id = 2")
+        text_of(world, INSERT + "(tenant_id, id) DO UPDATE SET tenant_id = excluded.id")
 
 
 @pytest.mark.parametrize("rest", ["DO NOTHING", "(code) DO UPDATE SET uses = 1"])

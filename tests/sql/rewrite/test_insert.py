@@ -26,6 +26,13 @@ CASES = [
         "customers (id) SELECT id FROM products UNION VALUES (1)",
         f"(id, tenant_id) SELECT id, {KEY} FROM public.products UNION VALUES (1, {KEY})",
     ),
+    ("customers (tenant_id, id) VALUES (DEFAULT, 1), (2, 2)", f"(tenant_id, id) VALUES ({KEY}, 1), ({KEY}, 2)"),
+    ("customers VALUES (9, 1, 'x')", f"(tenant_id, id, name) VALUES ({KEY}, 1, 'x')"),
+    ("customers SELECT 9, 2, 'x'", f"(tenant_id, id, name) SELECT {KEY}, 2, 'x'"),
+    (
+        "customers SELECT 9, id FROM orders UNION ALL VALUES (9, 3)",
+        f"(tenant_id, id) SELECT {KEY}, id FROM public.orders WHERE orders.tenant_id = KEY UNION ALL VALUES ({KEY}, 3)",
+    ),
     (
         "customers SELECT tenant_id, id FROM customers",
         "(tenant_id, id) SELECT tenant_id, id FROM public.customers WHERE customers.tenant_id = KEY",
@@ -45,13 +52,8 @@ def test_the_key_is_supplied(world: World, sql: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "customers (tenant_id, id) VALUES (1, 1)",
-        "customers (tenant_id, id) VALUES (DEFAULT, 1), (2, 2)",
-        "customers VALUES (1, 1, 'x')",
-        "customers SELECT 1, 2, 'x'",
         "customers SELECT id, id FROM orders",
         "notes SELECT slug, 1, 'x' FROM tenants",
-        "customers SELECT tenant_id, id FROM orders UNION ALL SELECT 2, 3",
         "customers SELECT tenant_id, id FROM (SELECT 2 AS tenant_id, 1 AS id) s",
         "customers SELECT * FROM (SELECT 2 AS tenant_id) s NATURAL JOIN orders",
         "customers SELECT tenant_id + 1, 2 FROM orders",

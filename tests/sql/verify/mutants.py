@@ -117,6 +117,26 @@ def _columns_turned(node: Node) -> bool:
     return len(columns) > 1
 
 
+def _key_otherwise(node: Node) -> bool:
+    """CASE WHEN value = key THEN key END, with what is not the key for an ELSE."""
+    clauses = node.get("CaseExpr", {}).get("args", ())
+    if len(clauses) != 1 or "TypeCast" not in clauses[0]["CaseWhen"]["result"]:
+        return False
+    node["CaseExpr"]["defresult"] = {"A_Const": {"ival": {"ival": 2}}}
+    return True
+
+
+def _key_bare(node: Node) -> bool:
+    """The value itself instead of CASE WHEN value = key THEN key END."""
+    clauses = node.get("CaseExpr", {}).get("args", ())
+    if len(clauses) != 1 or "TypeCast" not in clauses[0]["CaseWhen"]["result"]:
+        return False
+    value = clauses[0]["CaseWhen"]["expr"]["A_Expr"]["lexpr"]
+    node.clear()
+    node.update(value)
+    return True
+
+
 def _function(*names: str) -> Any:
     def change(node: Node) -> bool:
         if "funcname" in node:
@@ -140,6 +160,8 @@ CHANGES = {
     "a guard that is true": _guard_true,
     "a join turned": _join_turned,
     "the columns of an INSERT turned": _columns_turned,
+    "another key otherwise": _key_otherwise,
+    "the value itself": _key_bare,
     "a function that runs text": _function("query_to_xml"),
     "a hidden function": _function("public", "order_secret"),
 }
