@@ -94,5 +94,5 @@ def test_anything_else_is_refused_with_one_answer_and_changes_nothing(
     for text in ("INSERT INTO customers VALUES ($1, 970, 'x')", "UPDATE customers SET tenant_id = $1 WHERE id = 1"):
         errors = [one for one in played(proxy.connect("acme_app"), text, types, (value,)) if one[0] == "E"]
         message = 'new row violates row-level security policy for table "customers"'
-        assert errors == [("E", "ERROR", "42501", message, "", "")]
+        assert [one[:4] for one in errors] == [("E", "ERROR", "42501", message)]
     assert foreign_checksums(shared_server, "shared", 1) == before
