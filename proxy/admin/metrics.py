@@ -75,6 +75,9 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
     rewritten = CounterMetricFamily(
         "partywall_statements_rewritten", "Statements that got a tenant predicate or key", labels=["tenant"]
     )
+    lookups = CounterMetricFamily(
+        "partywall_plan_cache_lookups", "Lookups in the plan cache by result", labels=["tenant", "result"]
+    )
     received = CounterMetricFamily("partywall_client_received_bytes", "Bytes from clients", labels=["tenant"])
     sent = CounterMetricFamily("partywall_client_sent_bytes", "Bytes to clients", labels=["tenant"])
     latency = HistogramMetricFamily(
@@ -93,11 +96,13 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
         for (kind, verdict), count in one.statements.items():
             statements.add_metric([tenant, kind, verdict], count)
         rewritten.add_metric([tenant], one.rewritten)
+        for result, count in one.plans.items():
+            lookups.add_metric([tenant, result], count)
         received.add_metric([tenant], one.bytes_in)
         sent.add_metric([tenant], one.bytes_out)
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
-    yield from (connections, sessions, statements, rewritten, received, sent, latency, pinned)
+    yield from (connections, sessions, statements, rewritten, lookups, received, sent, latency, pinned)
 
 
 def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
@@ -130,9 +135,6 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
-    lookups = CounterMetricFamily(
-        "partywall_plan_cache_lookups", "Lookups in the plan cache by result", labels=["database", "result"]
-    )
     entries = GaugeMetricFamily("partywall_plan_cache_entries", "Plans kept", labels=["database"])
     size = GaugeMetricFamily("partywall_plan_cache_bytes", "Bytes of plans kept", labels=["database"])
     evictions = CounterMetricFamily("partywall_plan_cache_evictions", "Plans thrown out for room", labels=["database"])
@@ -142,11 +144,9 @@ def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
     failures = CounterMetricFamily("partywall_catalog_failures", "Looks at the schema that failed", labels=["database"])
     for name, one in databases.items():
         plans = one.plans
-        for result, count in (("l1", plans.hits_l1), ("l2", plans.hits_l2), ("miss", plans.misses)):
-            lookups.add_metric([name, result], count)
         entries.add_metric([name], plans.entries)
         size.add_metric([name], plans.bytes)
         evictions.add_metric([name], plans.evictions)
         version.add_metric([name], one.catalog.version)
         failures.add_metric([name], one.catalog.failures)
-    yield from (lookups, entries, size, evictions, version, failures)
+    yield from (entries, size, evictions, version, failures)

@@ -1,8 +1,7 @@
 """The audit trail: one line for every refusal, with the Decision's fields and who was refused.
 
-The statement appears as its shape, without literals; where there is none (it did not parse, or could not be lifted)
-its length and
-SHA-256 stand for it. Never a literal, never a key.
+The statement appears as its shape, without literals; where there is none (it did not parse) its length and SHA-256
+stand for it. Never a literal, never a key.
 """
 
 from __future__ import annotations

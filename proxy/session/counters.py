@@ -18,6 +18,7 @@ class TrafficStatistics:
 
     statements: Mapping[tuple[str, str], int]  # (kind, verdict) -> count
     rewritten: int
+    plans: Mapping[str, int]  # lookups in the plan cache by result: l1, l2, miss
     connections: int
     sessions: int
     bytes_in: int
@@ -31,8 +32,8 @@ class Counters:
     """Mutable by the sessions of one tenant."""
 
     __slots__ = (
-        "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "pinned", "rejected", "rewritten",
-        "seconds", "sessions",
+        "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "pinned", "plans", "rejected",
+        "rewritten", "seconds", "sessions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Counters:
         self.answered: dict[str, int] = {}
         self.rejected: dict[str, int] = {}
         self.rewritten = 0
+        self.plans = {"l1": 0, "l2": 0, "miss": 0}
         self.connections = 0  # open now
         self.sessions = 0  # ever
         self.bytes_in = 0  # from clients
@@ -62,6 +64,7 @@ class Counters:
         return TrafficStatistics(
             statements,
             self.rewritten,
+            dict(self.plans),
             self.connections,
             self.sessions,
             self.bytes_in,

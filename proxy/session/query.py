@@ -115,6 +115,7 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
         s.planned = None
         return admitted_here(s, planned)
     planned = s.port.lookup(text, types, extended)
+    s.counters.plans["miss" if planned is None else planned.cache] += 1
     if planned is not None:
         return admitted_here(s, planned)
     s.waiting = Waiting.PLAN

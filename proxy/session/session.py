@@ -114,6 +114,7 @@ class ClientSession(Conversation):
         counters = self.counters
         kind = plan.kind.value
         counters.forwarded[kind] = counters.forwarded.get(kind, 0) + 1
+        counters.plans[planned.cache] += 1
         if plan.rewritten:
             counters.rewritten += 1
         self.due.append(Due(QUERY, plan=plan, plans=planned.plans, text=text))

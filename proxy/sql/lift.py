@@ -45,6 +45,7 @@ LONGEST = 8192  # bytes; lifting a longer text would hold up everybody else on t
 SHORT = 10  # characters; fewer are an int4 in any case
 INT4 = b"2147483647"
 INT8 = b"9223372036854775807"
+MARK = re.compile(rb"\x01[iINns]")
 MARKS = {"i": b"\x01i", "I": b"\x01I", "N": b"\x01N", "n": b"\x01n", "s": b"\x01s"}
 
 

@@ -48,6 +48,10 @@ RETURNING_OPTIONS = 18
 CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 WATCHED = CHANGES | SINCE_MAJOR.keys() | {"A_Const", "RangeSubselect"}
 
+# Tokens of the scanner: what masked() leaves out and what it hides. PARAM is $1.
+COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
+LITERALS = frozenset({"SCONST", "ICONST", "FCONST", "BCONST", "XCONST", "USCONST"})
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -86,6 +90,30 @@ def parse(text: bytes, *, size_limit: int, server_major: int) -> tuple[Statement
         _check(statement.tree, text, server_major)
         statements.append(statement)
     return tuple(statements)
+
+
+def masked(text: bytes, limit: int) -> str:
+    """The beginning of a text, some `limit` bytes of it, without comments and with ? for each literal: for people who
+    may not see literals. A literal that the limit cuts, and what the lexer does not know, ends it.
+    """
+    begun = text[:limit].decode("utf-8", "ignore")
+    try:
+        tokens = scan(begun)
+    except ParseError as error:
+        begun = begun[: error.args[1] if len(error.args) > 1 and error.args[1] is not None else 0]
+        try:
+            tokens = scan(begun)
+        except ParseError:
+            return ""
+    pieces: list[str] = []
+    done = -1
+    for token in tokens:
+        if token.name in COMMENTS:
+            continue
+        space = " " if pieces and token.start > done + 1 else ""
+        pieces.append(space + ("?" if token.name in LITERALS else begun[token.start : token.end + 1]))
+        done = token.end
+    return "".join(pieces)
 
 
 def walk(node: Any) -> Iterator[tuple[str, Node]]:

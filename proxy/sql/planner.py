@@ -18,9 +18,9 @@ from proxy.errors import Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.classify import Classified, classify, kind_of
-from proxy.sql.lift import Lifted, lift
+from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
-from proxy.sql.parse import Statement, parse
+from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.permit import permit
 from proxy.sql.plan import (
     Answer,
@@ -104,7 +104,8 @@ class Planner:
         except Refusal as refusal:
             return Planned((_reject(StatementKind.INVALID, refusal, text),))
         plans = tuple(self._plan_statement(one, text, lifted, context, parameter_types) for one in statements)
-        return Planned(plans or (EMPTY,), lifted.literals if lifted else (), _shape(lifted))
+        refused = any(isinstance(one, Reject) for one in plans)
+        return Planned(plans or (EMPTY,), lifted.literals if lifted else (), _shape(text, lifted, refused))
 
     def remember(
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool, planned: Planned
@@ -236,6 +237,8 @@ def _reason(refusal: Refusal) -> tuple[str, ...]:
     return (f"verify: {refusal.__cause__}",) if isinstance(refusal.__cause__, Unproven) else ()
 
 
-def _shape(lifted: Lifted | None) -> str:
-    """What audit and metrics may know of the text: no literals; "" where the lifter bailed out."""
-    return lifted.shape[:SHAPE_BYTES].decode("utf-8", "replace") if lifted is not None else ""
+def _shape(text: bytes, lifted: Lifted | None, refused: bool) -> str:
+    """What audit may know of the text: no literals. Where the lifter bailed out, only a refused one's is looked for."""
+    if lifted is not None:
+        return MARK.sub(b"?", lifted.shape)[:SHAPE_BYTES].decode("utf-8", "replace")
+    return masked(text, SHAPE_BYTES) if refused else ""

@@ -30,13 +30,42 @@ def test_statements_are_counted_by_tenant_kind_and_verdict(proxy: Proxy) -> None
             acme.simple("SELECT id FROM orders")
         acme.simple("SELECT pg_read_file('x')")
         globex.simple("SELECT 1")
-    found = {}
-    for labels, value in re.findall(r"^partywall_statements_total\{([^}]*)\} (\S+)$", page(proxy), re.MULTILINE):
-        labelled = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        found[labelled["tenant"], labelled["kind"], labelled["verdict"]] = float(value)
+    found = values(proxy, "partywall_statements_total", "tenant", "kind", "verdict")
     assert found["acme", "select", "forward"] == 3
     assert found["acme", "select", "reject"] == 1
     assert found["globex", "select", "forward"] == 1
+
+
+def values(proxy: Proxy, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """What one metric says, by the values of these labels."""
+    found = {}
+    for said, value in re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", page(proxy), re.MULTILINE):
+        labelled = dict(re.findall(r'(\w+)="([^"]*)"', said))
+        found[tuple(labelled[one] for one in labels)] = float(value)
+    return found
+
+
+def test_each_tenant_has_its_connections_latencies_bytes_plans_and_pool(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as acme, proxy.connect("acme_app"), proxy.connect("globex_app") as globex:
+        for number in range(3):
+            acme.simple(f"SELECT id FROM orders WHERE id = {number}")
+        acme.simple("SELECT id -- by its exact text\n FROM orders")
+        acme.simple("SELECT id -- by its exact text\n FROM orders")
+        globex.simple("BEGIN")
+        globex.simple("SELECT id FROM orders WHERE id = 5")
+        assert values(proxy, "partywall_client_connections", "tenant") == {("acme",): 2, ("globex",): 1}
+        pools = values(proxy, "partywall_pool_connections", "tenant", "state")
+        assert (pools["acme", "idle"], pools["acme", "leased"]) == (1, 0)
+        assert (pools["globex", "idle"], pools["globex", "leased"]) == (0, 1)
+    plans = values(proxy, "partywall_plan_cache_lookups_total", "tenant", "result")
+    assert (plans["acme", "l1"], plans["acme", "l2"], plans["acme", "miss"]) == (1, 2, 2)
+    assert plans["globex", "l2"] == 1  # planned for acme, with a hole for the key
+    buckets = values(proxy, "partywall_statement_seconds_bucket", "tenant", "le")
+    assert buckets["acme", "+Inf"] == 5
+    assert values(proxy, "partywall_statement_seconds_count", "tenant")["globex",] == 2
+    for name in ("partywall_client_received_bytes_total", "partywall_client_sent_bytes_total"):
+        moved = values(proxy, name, "tenant")
+        assert moved["acme",] > moved["globex",] > 50
 
 
 def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import Refusal
-from proxy.sql.parse import parse, walk
+from proxy.sql.parse import masked, parse, walk
 
 
 def refused(text: bytes, *, size_limit: int = 1 << 20, server_major: int = 15) -> Refusal:
@@ -66,3 +66,29 @@ def test_walking_meets_every_node_however_deep() -> None:
     for _ in range(5000):
         deep = {"A_Expr": {"lexpr": deep}}
     assert sum(1 for name, _ in walk(deep) if name == "A_Expr") == 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SELECT /* s3cret */ a,b FROM t -- s3cret\n WHERE c = 's3cret'", "SELECT a,b FROM t WHERE c = ?"),
+        (
+            "SELECT $$s3cret$$, $x$s3cret$x$, E's3\\'cret', U&'s3cret', B'01', X'5e', 1e5, -0x1F",
+            "SELECT ?, ?, ?, ?, ?, ?, ?, -?",
+        ),
+        ("SELECT 's3'\n'cret', N's3cret', $1, \"col 1\"", 'SELECT ?, N?, $1, "col 1"'),
+        ("SELECT 'ä s3cret', \"ä\"; DELETE FROM t WHERE x = 5", 'SELECT ?, "ä"; DELETE FROM t WHERE x = ?'),
+    ],
+)
+def test_a_masked_text_has_no_literal_and_no_comment(text: str, shown: str) -> None:
+    assert masked(text.encode(), 1000) == shown
+
+
+@pytest.mark.parametrize("literal", ["'s3cret s3cret'", "$$s3cret s3cret$$", "E's3cret s3cret'", "/* s3cret s3cret */"])
+def test_a_masked_text_may_be_cut_anywhere(literal: str) -> None:
+    text = f"SELECT a FROM t WHERE b = {literal}, 4711".encode()
+    for limit in range(len(text) + 1):
+        shown = masked(text, limit)
+        assert "s3" not in shown
+        assert "4" not in shown
+    assert masked(text, len(text)).startswith("SELECT a FROM t WHERE b = ")

@@ -174,3 +174,19 @@ def test_nothing_is_forwarded_that_the_verifier_does_not_prove(
     assert not [plan for plan in planned.plans if isinstance(plan, Forward)]
     assert planned.rejection is not None
     assert planned.rejection.sqlstate == "0A000"
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        (b"SELECT * FROM no_such WHERE a = 5 AND b = 'x'", "SELECT * FROM no_such WHERE a = ? AND b = ?"),
+        (b"SELECT /* x */ * FROM no_such WHERE a = $$5$$", "SELECT * FROM no_such WHERE a = ?"),
+        (b"SELEC 'x'", ""),
+    ],
+)
+def test_a_refused_text_that_parses_is_shown_without_its_literals(
+    planner: Planner, world: World, text: bytes, shape: str
+) -> None:
+    planned = planner.plan(text, context_of(world))
+    assert planned.rejection is not None
+    assert planned.shape == shape
