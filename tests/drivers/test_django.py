@@ -1,7 +1,7 @@
 """Django as two tenants: introspection as inspectdb and migrate use it, and the ORM, by both of psycopg's protocols.
 
-The same is asked of a private database, and must be answered alike. Models leave the tenant column out: nobody but the
-proxy fills it. One with the tenant column says that the database does.
+The same is asked of a private database, and must be answered alike. Models leave the tenant column out, and the proxy
+fills it; or have it, and give nothing or their own key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, models, transaction
-from django.db.utils import IntegrityError, NotSupportedError, ProgrammingError
+from django.db.utils import IntegrityError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.equivalence.compare import FIRST_USER_OID
@@ -218,9 +218,20 @@ def test_the_orm_reads_and_writes_the_tenants_rows_as_in_a_private_database(both
     assert seen[-1] == [(TENANTS[login], "Europe/Zurich")]
 
 
-def test_a_key_that_the_application_gives_itself_and_a_hidden_relation_are_refused(both: tuple[str, str]) -> None:
-    seen, _ = both
-    with pytest.raises(NotSupportedError, match="tenant column"):
-        Asset.objects.using(seen).create(tenant_id=2, id=902, label="x")
-    with connections[seen].cursor() as cursor, pytest.raises(ProgrammingError, match="does not exist"):
+def test_the_applications_own_key_is_taken_and_another_tenants_is_refused(both: tuple[str, str], login: str) -> None:
+    own, other = TENANTS[login], 3
+    for alias in both:
+        assets = Asset.objects.using(alias)
+        with transaction.atomic(using=alias):
+            assets.create(tenant_id=own, id=902, label="x")
+            assert list(assets.filter(id=902).values_list("tenant_id", "label")) == [(own, "x")]
+            transaction.set_rollback(True, using=alias)
+    seen = both[0]
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        Asset.objects.using(seen).create(tenant_id=other, id=903, label="x")
+    assert not Asset.objects.using(seen).filter(id__in=(902, 903)).exists()
+
+
+def test_a_hidden_relation_does_not_exist(both: tuple[str, str]) -> None:
+    with connections[both[0]].cursor() as cursor, pytest.raises(ProgrammingError, match="does not exist"):
         cursor.execute("SELECT * FROM leaky_stats")
