@@ -15,10 +15,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from proxy.demo.cluster import Cluster, PostgresError, find_binaries, free_port
@@ -28,6 +27,7 @@ from proxy.demo.tour import walk
 PORT, ADMIN_PORT = 6432, 6433  # what `serve` takes by itself
 START_SECONDS = 60.0
 END_SECONDS = 15.0
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Print = Callable[[str], None]
 
@@ -37,10 +37,25 @@ class DemoFailed(Exception):
 
 
 def run(say: Print, *, once: bool, keep: bool) -> None:
-    """Brings everything up; `once`: walks the tour, else waits for Ctrl-C or SIGTERM. `keep` leaves the data directory.
-
-    PostgresError, DemoFailed, tour.WallBroken, OSError.
+    """Brings everything up; `once`: walks the tour, else waits for Ctrl-C, SIGTERM or SIGHUP. `keep` leaves the data
+    directory. Whatever happens, everything is taken down. PostgresError, DemoFailed, tour.WallBroken, OSError.
     """
+    before = {number: signal.signal(number, _end) for number in ENDINGS}
+    try:
+        _run(say, once=once, keep=keep)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(*_: object) -> None:
+    """The first signal ends the demo like Ctrl-C; further ones do not disturb the end."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _run(say: Print, *, once: bool, keep: bool) -> None:
     say("starting PostgreSQL with a sample shop ...")
     password = secrets.token_urlsafe(18)
     cluster = Cluster(_binaries(), auth="scram-sha-256")
@@ -58,7 +73,9 @@ def run(say: Print, *, once: bool, keep: bool) -> None:
                     say("\nthe wall holds.")
                 else:
                     say("\nCtrl-C takes everything down.")
-                    _wait_for_the_end(process)
+                    with suppress(KeyboardInterrupt):
+                        process.wait()
+                        raise DemoFailed(f"the proxy ended with status {process.returncode}")
                     say("taking everything down ...")
     finally:
         if keep and cluster.directory != Path():
@@ -129,19 +146,6 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> No
         else:
             return
     raise DemoFailed(f"the proxy did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
-
-
-def _wait_for_the_end(process: subprocess.Popen[bytes]) -> None:
-    """Until SIGINT or SIGTERM, or the proxy's own end (DemoFailed)."""
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not ended.wait(0.2):
-            if process.poll() is not None:
-                raise DemoFailed(f"the proxy ended with status {process.returncode}")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tell(say: Print, logins: tuple[Login, ...], port: int, admin_port: int, cluster: Cluster) -> None:

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.demo.cluster import Auth
 from proxy.errors import ConnectionFailure
 from proxy.pool.connect import PINNED, connect, require_pinned
 from proxy.wire.fields import message
+from tests.kit.postgres import running
 from tests.pool.scripted import AUTHENTICATED, REPORTED, Script, grant_at, read_packet, scripted, welcome
 
 
@@ -111,3 +113,20 @@ async def test_the_passwords_of_two_grants_are_their_own() -> None:
         with pytest.raises(ConnectionFailure):
             await connect(replace(grant, credentials=replace(grant.credentials, password="in the clear")))
     assert b"in the clear" not in b"".join(heard)  # a server that asks for it in the clear does not get it
+
+
+@pytest.mark.parametrize("auth", ["trust", "md5", "scram-sha-256"])
+async def test_a_real_server_is_given_the_proof_it_asks_for(auth: Auth) -> None:
+    with running(15, auth=auth) as cluster:
+        cluster.psql(sql="CREATE ROLE app LOGIN PASSWORD 's3cret'")
+        cluster.create_database("shared")
+        grant = grant_at(cluster.port)
+        connection = await connect(replace(grant, credentials=replace(grant.credentials, password="s3cret")))
+        connection.close()
+        if auth != "trust":
+            for password in ("wrong", None):
+                with pytest.raises(ConnectionFailure):
+                    await connect(replace(grant, credentials=replace(grant.credentials, password=password)))
+        assert cluster.psql(sql="SELECT left(rolpassword, 3) FROM pg_authid WHERE rolname = 'app'").strip() == (
+            "md5" if auth == "md5" else "SCR"
+        )

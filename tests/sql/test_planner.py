@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from proxy.catalog.model import Catalog
 from proxy.sql.admission import admitted
-from proxy.sql.plan import Forward, PlanContext
+from proxy.sql.plan import Forward, PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.sql.world import World
 from proxy.tenancy.policy import Policy, RelationRule
@@ -102,6 +104,62 @@ def test_other_parameter_types_never_find_the_plan(planner: Planner, world: Worl
     assert planner.lookup(text, context, (), True) is None
     assert planner.lookup(text, context, (INT4,), False) is None
     assert planner.lookup(text, context, (INT4,), True) is not None
+
+
+def without_orders(catalog: Catalog) -> Catalog:
+    """The next catalog, after orders was dropped."""
+    left = {name: one for name, one in catalog.relations.items() if name != ("public", "orders")}
+    return replace(catalog, version=catalog.version + 1, relations=left)
+
+
+HIDDEN = CHANGES["relations"](sample_policy())
+NUMERIC, FLOAT8 = 1700, 701
+# What a key holds -> a text, how one asks for it, and how another does whose decision must be another.
+PARTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "policy": ("SELECT note FROM orders", {}, {"policy": HIDDEN}),
+    "policy's reader": ("DELETE FROM orders", {}, {"policy": replace(sample_policy(), read_only=True)}),
+    "catalog": ("SELECT note FROM orders", {}, {"catalog": True}),
+    "search path": ("SELECT note FROM orders", {}, {"search_path": ("pg_catalog",)}),
+    "types": ("SELECT note FROM orders WHERE amount = $1", {"types": (NUMERIC,)}, {"types": (FLOAT8,)}),
+    "extended": ("SELECT 1; SELECT 2", {"extended": False}, {"extended": True}),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_key_that_lacked_a_part_would_hand_out_anothers_decision(
+    world: World, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, first, second = PARTS[part]
+    newer = without_orders(world.catalog) if "catalog" in second else world.catalog
+
+    def asked(catalog: Catalog, way: dict[str, Any]) -> tuple[PlanContext, tuple[int, ...], bool]:
+        policy = classified(way.get("policy", sample_policy()))
+        context = PlanContext(policy, catalog.version, way.get("search_path", ("public",)), "app")
+        return context, way.get("types", ()), way.get("extended", True)
+
+    def found() -> Planned | None:
+        planner = Planner(world.catalog, 1 << 20)
+        assert planner.plan(text.encode(), *asked(world.catalog, first)).rejection is None
+        planner.replace_catalog(newer)
+        return planner.lookup(text.encode(), *asked(newer, second))
+
+    def key(_: Planner, context: PlanContext, types: Sequence[int], extended: bool) -> object:
+        every = {
+            "policy": context.policy.policy_class,
+            "catalog": context.catalog_version,
+            "search path": context.search_path,
+            "types": tuple(types),
+            "extended": extended,
+        }
+        del every[part.partition("'")[0]]
+        return tuple(every.items())
+
+    assert found() is None
+    monkeypatch.setattr(Planner, "_key", key)
+    leaked = found()
+    assert leaked is not None
+    decided = Planner(newer, 0).plan(text.encode(), *asked(newer, second))
+    assert leaked.plans != decided.plans
 
 
 def test_no_plan_holds_a_key_of_a_tenant(planner: Planner, world: World) -> None:
