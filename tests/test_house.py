@@ -274,6 +274,9 @@ def test_the_compose_file_names_three_services_and_only_files_that_exist() -> No
             assert config["source"] in compose["configs"]
         for port in service.get("ports", ()):
             assert port.startswith("127.0.0.1:")
+    needed = set(re.findall(r"\$\{env:(\w+)\}", (ROOT / "rules" / "shop.yaml").read_text(encoding="utf-8")))
+    assert needed <= set(services["proxy"]["environment"])
+    assert services["proxy"]["environment"]["SHOP_SERVER"] == "postgres:5432"
     scraped = yaml.safe_load((ROOT / "docs" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     assert scraped[0]["static_configs"][0]["targets"] == ["proxy:6433"]
 

@@ -58,7 +58,7 @@ ANSWERS = {
 }
 STARTING = {SERVE, SERVE_SOMEWHERE}
 SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"'}
-EXPORTS = {"SHOP_PASSWORD", "ACME_APP_VERIFIER", "GLOBEX_APP_VERIFIER"}
+EXPORTS = {"SHOP_SERVER", "SHOP_PASSWORD", "ACME_APP_VERIFIER", "GLOBEX_APP_VERIFIER"}
 SECONDS = 30.0
 
 
@@ -131,17 +131,17 @@ def shop() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def place(shop: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """rules/shop.yaml as it is, but for the server's port."""
+    """rules/shop.yaml as it is."""
     folder = tmp_path_factory.mktemp("documented")
     (folder / "rules").mkdir()
     rules = (ROOT / "rules" / "shop.yaml").read_text(encoding="utf-8")
-    assert rules.count("127.0.0.1:5432") == 1
-    (folder / "rules" / "shop.yaml").write_text(rules.replace("127.0.0.1:5432", f"127.0.0.1:{shop.port}"))
+    (folder / "rules" / "shop.yaml").write_text(rules, encoding="utf-8")
     shop.psql("shop", "ALTER ROLE partywall_app PASSWORD 'for-the-proxy'")
     port, admin_port = free_port(), free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "SHOP_SERVER": f"127.0.0.1:{shop.port}",
         "SHOP_PASSWORD": "for-the-proxy",
         "ACME_APP_VERIFIER": build_verifier("acme-secret", b"0123456789abcdef", 4096),
         "GLOBEX_APP_VERIFIER": build_verifier("globex-secret", b"0123456789abcdef", 4096),

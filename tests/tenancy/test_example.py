@@ -13,7 +13,12 @@ from proxy.tenancy.load import load
 
 RULES = Path(__file__).parents[2] / "rules"
 VERIFIER = build_verifier("secret", b"0123456789abcdef", 4096)
-ENVIRONMENT = {"SHOP_PASSWORD": "p", "ACME_APP_VERIFIER": str(VERIFIER), "GLOBEX_APP_VERIFIER": str(VERIFIER)}
+ENVIRONMENT = {
+    "SHOP_SERVER": "db:5432",
+    "SHOP_PASSWORD": "p",
+    "ACME_APP_VERIFIER": str(VERIFIER),
+    "GLOBEX_APP_VERIFIER": str(VERIFIER),
+}
 
 
 def test_the_example_gives_each_login_its_own_tenant() -> None:
