@@ -7,6 +7,8 @@ and P.
 
 from __future__ import annotations
 
+import struct
+
 from tests.equivalence.corpus import Block
 from tests.kit.rawclient import Exchange, RawClient, error_fields, row_description, row_values
 
@@ -39,6 +41,9 @@ def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
         if message.tag == "T":
             columns = row_description(message.body)
             seen.append(("T", tuple((n, oid if oid < FIRST_USER_OID else "user", code) for n, oid, code in columns)))
+        elif message.tag == "t":
+            oids = struct.unpack(f"!{(len(message.body) - 2) // 4}i", message.body[2:])
+            seen.append(("t", tuple(oid if oid < FIRST_USER_OID else "user" for oid in oids)))
         elif message.tag in "EN":
             fields = error_fields(message.body)
             seen.append((message.tag, *(fields.get(letter, "") for letter in "SCMDHP")))

@@ -1,0 +1,500 @@
+"""SELECT in all its forms: FROM items, joins, grouping, windows, set operations, WITH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.equivalence.grammar.expressions import Expressions
+from tests.equivalence.grammar.tables import COMPLETE, OFTEN, TABLES, Column, Item, Scope, Table, quoted
+
+OUTPUTS = ("int", "text", "num", "time", "bool", "date", "key", "enum", "json", "array", "float")
+SORTABLE = frozenset(OUTPUTS) | {"word", "skey", "ukey"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """text without a final ORDER BY unless ordered; columns: its outputs by kind."""
+
+    text: str
+    columns: tuple[Column, ...]
+    ordered: bool = False
+    plain: bool = False  # a lone SELECT: ORDER BY and locks may be put behind it
+
+
+class Queries(Expressions):
+    """ctes: what WITH clauses around have named."""
+
+    ctes: list[Item]
+
+    # -- sub-links
+
+    def scalar(self, kind: str, scope: Scope, depth: int) -> str:
+        inner = scope.inner()
+        source = self.from_item(inner, depth, lateral=False)
+        self.dice.count("sublink.scalar")
+        where = f" WHERE {self.condition(inner, depth, 'sublink.where')}"
+        if kind in ("int", "key", "text", "num", "float", "time", "date", "enum") and self.dice.random() < 0.7:
+            plain = "int" if kind == "key" else kind
+            return f"(SELECT max({self.value(plain, inner, 0, 'sublink.target')}) FROM {source}{where})"
+        output = self.value("int" if kind == "key" else kind, inner, 0, "sublink.target")
+        return f"(SELECT DISTINCT {output} AS c FROM {source}{where} ORDER BY 1 LIMIT 1)"
+
+    def subquery(self, kinds: list[str], scope: Scope, depth: int) -> str:
+        self.dice.count("sublink.rows")
+        return self.select(scope.inner(), depth, kinds, lock=False).text
+
+    # -- FROM
+
+    def table(self) -> Table:
+        name = self.dice.choice(OFTEN) if self.dice.random() < 0.6 else self.dice.choice(list(TABLES))
+        self.dice.count(f"relation.{name}")
+        return TABLES[name]
+
+    def from_clause(self, scope: Scope, depth: int, count: int) -> str:
+        """Fills the scope's items; the text behind FROM."""
+        parts: list[str] = []
+        while len(scope.items) < count:
+            left = count - len(scope.items)
+            joined = left > 1 and self.dice.random() < 0.75
+            parts.append(self.join(scope, depth, left) if joined else self.from_item(scope, depth, lateral=bool(parts)))
+        if len(parts) > 1:
+            self.dice.count("from.comma")
+        return ", ".join(parts)
+
+    def from_item(self, scope: Scope, depth: int, *, lateral: bool) -> str:
+        """One item that is no join; it is put into the scope."""
+        options: dict[str, Callable[[], str]] = {"table": lambda: self._table(scope)}
+        if depth > 0:
+            options["sub_select"] = lambda: self._derived(scope, depth - 1, "sub-select")
+            options["locking"] = lambda: self._derived(scope, depth - 1, "locking")
+            options["values"] = lambda: self._values(scope)
+            options["aliased_join"] = lambda: self._aliased_join(scope, depth - 1)
+        if self.ctes:
+            options["cte"] = lambda: self._cte(scope)
+        if lateral and scope.items:
+            options["lateral"] = lambda: self._lateral(scope, depth)
+            options["function"] = lambda: self._function(scope)
+            options["lateral_values"] = lambda: self._lateral_values(scope)
+        return self.dice.produce(
+            "from", options, {"table": 7, "sub_select": 1.5, "cte": 4, "locking": 0.6, "values": 0.5, "aliased_join": 0.8}
+        )
+
+    def _table(self, scope: Scope) -> str:
+        table = self.table()
+        alias = self.name(table.name[0].lower())
+        columns = table.columns
+        spelled = self.dice.pick("spelling", {"plain": 8, "qualified": 1, "only": 0.5, "star": 0.4, "renamed": 1})
+        text = quoted(table.name)
+        text = {"qualified": f"public.{text}", "only": f"ONLY {text}", "star": f"{text} *"}.get(spelled, text)
+        text = f"{text} AS {alias}" if self.dice.random() < 0.5 else f"{text} {alias}"
+        # a list of names counts every column, and not all of them are in the table of kinds
+        if spelled == "renamed" and table.name in COMPLETE:
+            renamed = [self.name("n") for _ in range(self.dice.randint(1, len(columns)))]
+            columns = tuple(Column(new, old.kind) for new, old in zip(renamed, columns, strict=False)) + columns[len(renamed):]
+            text += f" ({', '.join(renamed)})"
+        scope.items.append(Item(alias, columns, table.source, table))
+        return text
+
+    def _derived(self, scope: Scope, depth: int, source: str) -> str:
+        if source == "locking":
+            inner = self.simple_select(Scope([], scope.outer), depth, lock=True)
+        else:
+            inner = self.query(Scope([], scope.outer), depth)
+        alias = self.name("d")
+        scope.items.append(Item(alias, inner.columns, source))
+        return f"({inner.text}) AS {alias}"
+
+    def _values(self, scope: Scope) -> str:
+        alias, one, two = self.name("v"), self.name("n"), self.name("n")
+        rows = [f"({self.constant('int')}, {self.constant('text')})" for _ in range(self.dice.randint(1, 3))]
+        scope.items.append(Item(alias, (Column(one, "int"), Column(two, "text")), "values"))
+        return f"(VALUES {', '.join(rows)}) AS {alias} ({one}, {two})"
+
+    def _lateral_values(self, scope: Scope) -> str:
+        alias, one, two = self.name("v"), self.name("n"), self.name("n")
+        row = f"({self.value('int', scope, 1, 'values')}, {self.value('text', scope, 1, 'values')})"
+        scope.items.append(Item(alias, (Column(one, "int"), Column(two, "text")), "values"))
+        return f"LATERAL (VALUES {row}) AS {alias} ({one}, {two})"
+
+    def _cte(self, scope: Scope) -> str:
+        cte = self.dice.choice(self.ctes)
+        alias = self.name("w")
+        scope.items.append(Item(alias, cte.columns, "cte"))
+        return f"{cte.alias} AS {alias}"
+
+    def _aliased_join(self, scope: Scope, depth: int) -> str:
+        inner = Scope([], scope.outer)
+        text = self.join(inner, depth, 2)
+        alias = self.name("j")
+        columns = tuple(Column(self.name("n"), one.kind) for item in inner.items for one in item.columns)
+        if any(item.table is not None and item.table.name not in COMPLETE for item in inner.items) or "USING" in text or "NATURAL" in text:
+            # the names of a join can be given only when all its columns are known, and merged ones stand first
+            scope.items += inner.items
+            return f"({text})"
+        scope.items.append(Item(alias, columns, "aliased-join"))
+        return f"({text}) AS {alias} ({', '.join(one.name for one in columns)})"
+
+    def _lateral(self, scope: Scope, depth: int) -> str:
+        inner = self.select(Scope([], [*scope.items, *scope.outer]), max(0, depth - 1), None, lock=False)
+        alias = self.name("l")
+        scope.items.append(Item(alias, inner.columns, "lateral"))
+        return f"LATERAL ({inner.text}) AS {alias}"
+
+    def _function(self, scope: Scope) -> str:
+        alias, name = self.name("f"), self.name("n")
+        kind, call = self.dice.choice([
+            ("int", f"generate_series(1, least(4, {self.value('int', scope, 0, 'function')}))"),
+            ("word", f"unnest(ARRAY[{self.value('text', scope, 0, 'function')}, 'x'])"),
+        ])  # fmt: skip
+        scope.items.append(Item(alias, (Column(name, kind),), "function"))
+        return f"{call} AS {alias} ({name})"
+
+    # -- joins
+
+    def join(self, scope: Scope, depth: int, count: int) -> str:
+        """A join of `count` items, put into the scope."""
+        before = len(scope.items)
+        left = self.from_item(scope, depth, lateral=False) if count < 3 else self.join(scope, depth, count - 1)
+        left_items = scope.items[before:]
+        kind = self.dice.pick("join", {"inner": 5, "left": 4, "right": 2, "full": 2, "cross": 0.7, "natural": 1.5, "using": 2})
+        lateral = kind in ("inner", "left", "cross")
+        right_scope = Scope(scope.items[:], scope.outer)
+        known = len(right_scope.items)
+        right = self.from_item(right_scope, depth, lateral=lateral)
+        right_items = right_scope.items[known:]
+        scope.items += right_items
+        if kind == "cross":
+            return f"{left} CROSS JOIN {right}"
+        if kind in ("natural", "using"):
+            merged = self._merged(left_items, right_items)
+            if merged:
+                outer = self.dice.pick(f"{kind}", {"inner": 2, "left": 1, "right": 1, "full": 1}).upper()
+                if kind == "natural":
+                    return f"{left} NATURAL {outer} JOIN {right}"
+                return f"{left} {outer} JOIN {right} USING ({', '.join(quoted(one) for one in merged)})"
+            kind = "left"
+        return f"{left} {kind.upper()} JOIN {right} ON {self._on(kind, Scope(left_items, scope.outer), right_items)}"
+
+    def _merged(self, left: list[Item], right: list[Item]) -> list[str]:
+        """Columns that both arms have once, of a kind that can be compared."""
+        if len(left) != 1 or len(right) != 1:
+            return []
+        theirs = {one.name: one.kind for one in right[0].columns}
+        both = [one for one in left[0].columns if theirs.get(one.name) == one.kind and one.kind not in ("json", "attrs", "range")]
+        keys = [one.name for one in both if one.kind in ("key", "skey", "ukey")]
+        return [*keys[:1], *(one.name for one in both if one.name == "id")] if keys else []
+
+    def _on(self, kind: str, left: Scope, right: list[Item]) -> str:
+        """An equation where there is one, and perhaps more; FULL JOIN takes equations only."""
+        equation = self._equation(left, right, loud=kind == "full")
+        both = Scope([*left.items, *right], left.outer)
+        if kind == "full":
+            return equation or "1 = 1"
+        more = self.condition(both, 1, f"on.{kind}") if self.dice.maybe(f"on.{kind}.more", 0.5) else None
+        return " AND ".join(one for one in (equation, more) if one) or "true"
+
+    def _equation(self, left: Scope, right: list[Item], *, loud: bool) -> str | None:
+        dice = self.dice
+        theirs = Scope(right, left.outer)
+        for kind in dice.sample(("int", "int", "key", "text", "skey", "time"), 6):
+            mine = [f"{i.alias}.{quoted(c.name)}" for i in left.items for c in i.columns if c.kind == kind]
+            other = [f"{i.alias}.{quoted(c.name)}" for i in right for c in i.columns if c.kind == kind]
+            if not mine or not other:
+                continue
+            one, two = dice.choice(mine), dice.choice(other)
+            if kind in ("int", "text") and dice.random() < (0.4 if loud else 0.12):
+                two = self.loud(kind, Scope(theirs.items, []), "on.full" if loud else "on.equation") or two
+            return f"{one} = {two}"
+        return None
+
+    # -- SELECT
+
+    def query(self, scope: Scope, depth: int, kinds: list[str] | None = None) -> Query:
+        """A SELECT, a set operation, VALUES; perhaps with ORDER BY over all its columns and LIMIT."""
+        options: dict[str, Callable[[], Query]] = {"select": lambda: self.select(scope, depth, kinds, lock=False)}
+        if depth > 0:
+            options["set_operation"] = lambda: self.set_operation(scope, depth - 1, kinds)
+            options["with"] = lambda: self._nested_with(scope, depth - 1, kinds)
+        if kinds is None:
+            options["values"] = lambda: self._values_query(scope, depth)
+        made = self.dice.produce("query", options, {"select": 8, "set_operation": 1.5, "values": 0.3, "with": 0.6})
+        if all(one.kind in SORTABLE for one in made.columns) and self.dice.maybe("query.ordered", 0.35):
+            return self.ordered(made)
+        return made
+
+    def ordered(self, made: Query) -> Query:
+        """ORDER BY all columns, so that rows which tie are the same; then LIMIT and OFFSET mean the same everywhere."""
+        how = self.dice.pick("order", {"number": 3, "name": 3, "descending": 2, "nulls_first": 1})
+        suffix = {"descending": " DESC", "nulls_first": " NULLS FIRST"}.get(how, "")
+        by = [str(at + 1) if how == "number" else one.name for at, one in enumerate(made.columns)]
+        text = f"{made.text} ORDER BY {', '.join(one + suffix for one in by)}"
+        limit = self.dice.pick("limit", {"none": 4, "count": 2, "offset": 1, "fetch": 0.6, "ties": 0.5, "sub_select": 0.7, "loud": 0.5})
+        nobody = Scope([], [])
+        if limit == "count":
+            text += f" LIMIT {self.constant('int').replace('(-1)', '2')}"
+        elif limit == "offset":
+            text += f" LIMIT {self.dice.randint(1, 9)} OFFSET {self.dice.randint(0, 3)}"
+        elif limit == "fetch":
+            text += f" OFFSET 1 FETCH FIRST {self.dice.randint(1, 5)} ROWS ONLY"
+        elif limit == "ties":
+            text += f" FETCH FIRST {self.dice.randint(1, 5)} ROWS WITH TIES"
+        elif limit == "sub_select":
+            text += f" LIMIT {self.scalar('int', nobody, 0)}"
+        elif limit == "loud":
+            inner = Scope([], [])
+            source = self._table(inner)
+            text += f" LIMIT (SELECT max(abs({self.value('int', inner, 0, 'limit')})) FROM {source})"
+        return Query(text, made.columns, ordered=True)
+
+    def _nested_with(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
+        known = len(self.ctes)
+        text = self.with_clause(min(depth, 1), None)
+        made = self.select(scope, depth, kinds, lock=False)
+        del self.ctes[known:]
+        return Query(text + made.text, made.columns)
+
+    def _values_query(self, scope: Scope, depth: int) -> Query:
+        rows = [
+            f"({self.value('int', scope, 0)}, {self.scalar('text', scope, max(0, depth - 1))})"
+            for _ in range(self.dice.randint(1, 2))
+        ]
+        return Query(f"VALUES {', '.join(rows)}", (Column("column1", "int"), Column("column2", "text")))
+
+    def set_operation(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
+        """UNION, INTERSECT or EXCEPT of two arms with columns of the same kinds."""
+        wanted = kinds or [self.dice.choice(("int", "text", "num", "time", "key")) for _ in range(self.dice.randint(1, 3))]
+        operator = self.dice.pick("set", {"UNION ALL": 3, "UNION": 2, "INTERSECT": 1, "EXCEPT": 1, "INTERSECT ALL": 0.5})
+        left = self.select(scope, depth, wanted, lock=False)
+        right = self.select(Scope([], scope.outer), depth, wanted, lock=False)
+        if self.dice.maybe("set.three_arms", 0.15):
+            third = self.select(Scope([], scope.outer), 0, wanted, lock=False)
+            right = Query(f"({right.text} EXCEPT {third.text})", right.columns)
+        if self.dice.maybe("set.parenthesised", 0.3):
+            left = Query(f"({left.text})", left.columns)
+        return Query(f"{left.text} {operator} {right.text}", left.columns)
+
+    def simple_select(self, scope: Scope, depth: int, *, lock: bool) -> Query:
+        """Columns FROM tables WHERE, which may be locked."""
+        source = self.from_clause(scope, 0 if lock else depth, 1)
+        targets, columns = self._targets(scope, depth, None)
+        text = f"SELECT {targets} FROM {source}"
+        if self.dice.random() < 0.6:
+            text += f" WHERE {self.condition(scope, depth, 'where.locking')}"
+        lockable = all(one.source == "table" for one in scope.items)
+        if lock and lockable:
+            text += self.dice.pick("lock", {" FOR UPDATE": 2, " FOR SHARE": 1, " FOR NO KEY UPDATE": 1, " FOR KEY SHARE": 1})
+        return Query(text, columns)
+
+    def select(self, scope: Scope, depth: int, kinds: list[str] | None, *, lock: bool) -> Query:
+        """One SELECT arm. The scope's items are what its FROM makes."""
+        dice = self.dice
+        if dice.maybe("select.no_from", 0.02):
+            targets, columns = self._targets(scope, depth, kinds)
+            return Query(f"SELECT {targets}", columns)
+        count = dice.choices([1, 2, 3], [5, 4, 1.2 if depth > 0 else 0.2])[0]
+        source = self.from_clause(scope, depth, count)
+        where = f" WHERE {self.condition(scope, depth, 'where')}" if dice.maybe("select.where", 0.75) else ""
+        if kinds is None and dice.random() < 0.22:
+            return self._grouped(scope, depth, source, where)
+        if kinds is None and dice.random() < 0.1:
+            return self._windowed(scope, depth, source, where)
+        if kinds is None and dice.random() < 0.06:
+            return self._starred(scope, source, where)
+        targets, columns = self._targets(scope, depth, kinds)
+        if dice.maybe("select.distinct", 0.07) and all(one.kind in SORTABLE for one in columns):
+            return Query(f"SELECT DISTINCT {targets} FROM {source}{where}", columns)
+        if dice.random() < 0.05 and all(one.kind in SORTABLE for one in columns):
+            return self._distinct_on(scope, depth, (targets, columns), source, where)
+        return Query(f"SELECT {targets} FROM {source}{where}", columns, plain=True)
+
+    def _targets(self, scope: Scope, depth: int, kinds: list[str] | None) -> tuple[str, tuple[Column, ...]]:
+        wanted = kinds or [self.dice.choice(OUTPUTS[:7]) if self.dice.random() < 0.85 else self.dice.choice(OUTPUTS)
+                           for _ in range(self.dice.randint(1, 4))]  # fmt: skip
+        parts, columns = [], []
+        for kind in wanted:
+            name = self.name("c")
+            parts.append(f"{self.value(kind, scope, min(depth, 1), 'target')} AS {name}")
+            columns.append(Column(name, kind))
+        return ", ".join(parts), tuple(columns)
+
+    def _starred(self, scope: Scope, source: str, where: str) -> Query:
+        item = self.dice.choice(scope.items)
+        self.dice.count("select.star")
+        return Query(f"SELECT {item.alias}.* FROM {source}{where}", item.columns)
+
+    def _distinct_on(
+        self, scope: Scope, depth: int, made: tuple[str, tuple[Column, ...]], source: str, where: str
+    ) -> Query:
+        by = self.value("int", scope, min(depth, 1), "distinct_on")
+        self.dice.count("select.distinct_on")
+        if by.lstrip("(").split(":")[0].lstrip("-$").replace(")", "").isdigit():
+            by = f"({by} + 0)"
+        names = ", ".join(one.name for one in made[1])
+        text = f"SELECT DISTINCT ON ({by}) {made[0]} FROM {source}{where} ORDER BY {by}, {names}"
+        return Query(f"SELECT * FROM ({text}) AS {self.name('d')}", made[1])
+
+    def _grouped(self, scope: Scope, depth: int, source: str, where: str) -> Query:
+        dice = self.dice
+        keys = [self._groupable(scope, depth) for _ in range(dice.randint(1, 2))]
+        names = [self.name("c") for _ in keys]
+        how = dice.pick("group", {"plain": 5, "sets": 1.3, "cube": 1.2, "rollup": 1.3, "primary_key": 3, "all": 1, "number": 1.3})
+        targets = [f"{text} AS {name}" for (text, _), name in zip(keys, names, strict=True)]
+        columns = [Column(name, kind) for (_, kind), name in zip(keys, names, strict=True)]
+        listed = ", ".join(text for text, _ in keys)
+        by = {
+            "plain": listed, "sets": f"GROUPING SETS (({listed}), ())", "cube": f"CUBE ({listed})",
+            "rollup": f"ROLLUP ({listed})", "number": ", ".join(str(at + 1) for at in range(len(keys))),
+        }.get(how)  # fmt: skip
+        keyed = [one for one in scope.items if one.table is not None and one.table.name in ("orders", "customers", "users")
+                 and one.columns == one.table.columns]  # fmt: skip
+        if how == "primary_key" and keyed:
+            item = keyed[0]
+            name = self.name("c")
+            targets, columns = [f"{self.value('int', Scope([item], []), 1, 'group.dependent')} AS {name}"], [Column(name, "int")]
+            by = f"{item.alias}.tenant_id, {item.alias}.id"
+        elif how in ("all", "primary_key"):
+            targets, columns, by = [], [], None
+        for _ in range(dice.randint(1, 2)):
+            text, kind = self.aggregate(scope, depth)
+            name = self.name("c")
+            targets.append(f"{text} AS {name}")
+            columns.append(Column(name, kind))
+        text = f"SELECT {', '.join(targets)} FROM {source}{where}"
+        text += f" GROUP BY {by}" if by else ""
+        if dice.maybe("select.having", 0.4):
+            text += f" HAVING {self._having(scope, depth, keys if by and how in ('plain', 'number') else [])}"
+        return Query(text, tuple(columns))
+
+    def _groupable(self, scope: Scope, depth: int) -> tuple[str, str]:
+        """A key that names a column: one that is the same in every row is sorted wrongly above GROUPING SETS, by 15."""
+        kind = self.dice.choice(("int", "text", "enum", "key", "time"))
+        text = self.value(kind, scope, min(depth, 1), "group_by")
+        if "." in text and "SELECT" not in text:
+            return text, kind
+        found = self.column(tuple(OUTPUTS), scope)
+        return (found[0], "int" if found[2] == "key" else found[2]) if found else ("1 + 1", "int")
+
+    def _having(self, scope: Scope, depth: int, keys: list[tuple[str, str]]) -> str:
+        options: dict[str, Callable[[], str]] = {
+            "count": lambda: "count(*) >= 1",
+            "aggregate": lambda: f"max({self.value('int', scope, 0, 'having')}) IS NOT NULL",
+            "loud_aggregate": lambda: f"12 / max({self.value('int', scope, 0)}) < 100",
+            "sublink": lambda: f"count(*) > {self.scalar('int', Scope([], scope.outer), max(0, depth - 1))}",
+        }
+        if keys:
+            text, kind = keys[0]
+            options["key"] = lambda: f"{text} IS NOT NULL"
+            if kind in ("int", "key"):
+                self.loud_outside = True
+                options["loud_key"] = lambda: f"60 / ({text}) IS NOT NULL"
+            options["both"] = lambda: f"({text} IS NOT NULL AND count(*) > 0)"
+        return self.dice.produce("having", options)
+
+    def aggregate(self, scope: Scope, depth: int) -> tuple[str, str]:
+        """An aggregate whose value no order decides."""
+        low = min(depth, 1)
+
+        def of(kind: str) -> str:
+            return self.value(kind, scope, low, "aggregate")
+
+        options: dict[str, Callable[[], tuple[str, str]]] = {
+            "count": lambda: ("count(*)::int", "int"),
+            "count_distinct": lambda: (f"count(DISTINCT {of('int')})::int", "int"),
+            "sum": lambda: (f"sum({of('int')})::int", "int"),
+            "max": lambda: (f"max({of('text')})", "text"),
+            "min": lambda: (f"min({of('time')})", "time"),
+            "average": lambda: (f"avg({of('num')})", "num"),
+            "bool_and": lambda: (f"bool_and({self.condition(scope, low, 'aggregate')})", "bool"),
+            "string_agg": lambda: self._ordered_agg("string_agg", of("text")),
+            "array_agg": lambda: self._ordered_agg("array_agg", of("text")),
+            "percentile": lambda: (f"percentile_disc(0.5) WITHIN GROUP (ORDER BY {of('int')})", "int"),
+        }
+        text, kind = self.dice.produce("aggregate", options)
+        if kind == "int" and "::int" not in text[-5:]:
+            return text, kind
+        if self.dice.maybe("aggregate.filter", 0.2):
+            head, cast = (text[:-5], "::int") if text.endswith("::int") else (text, "")
+            text = f"({head} FILTER (WHERE {self.condition(scope, low, 'filter')})){cast}"
+        return text, kind
+
+    @staticmethod
+    def _ordered_agg(name: str, argument: str) -> tuple[str, str]:
+        if name == "string_agg":
+            return f"string_agg({argument}, ',' ORDER BY {argument})", "text"
+        return f"array_agg({argument} ORDER BY {argument} DESC)", "array"
+
+    def _windowed(self, scope: Scope, depth: int, source: str, where: str) -> Query:
+        targets, columns = self._targets(scope, depth, None)
+        low = min(depth, 1)
+        partition = f"PARTITION BY {self.value('int', scope, low, 'window.partition')}"
+        order = f"ORDER BY {self.value(self.dice.choice(('int', 'text', 'time')), scope, low, 'window.order')}"
+        call = self.dice.pick("window", {"rank()": 1, "dense_rank()": 1, "count(*)": 1, "percent_rank()": 0.5, "sum": 1, "max": 1})
+        if call in ("sum", "max"):
+            call = f"{call}({self.value('int', scope, low, 'window.argument')})"
+        frame = self.dice.pick("frame", {"": 2, "RANGE UNBOUNDED PRECEDING": 1, "GROUPS 1 PRECEDING": 1})
+        window = f"{partition} {order} {frame}".strip()
+        name = self.name("c")
+        clause = ""
+        if self.dice.maybe("window.named", 0.4):
+            label = self.name("w")
+            window, clause = label, f" WINDOW {label} AS ({window})"
+            over = f"{call} OVER {window}"
+        else:
+            over = f"{call} OVER ({window})"
+        kind = "float" if call == "percent_rank()" else "int"
+        return Query(f"SELECT {targets}, {over} AS {name} FROM {source}{where}{clause}", (*columns, Column(name, kind)))
+
+    # -- WITH
+
+    def with_clause(self, depth: int, changing: Callable[[], Query] | None) -> str:
+        """WITH items, which the rest of the statement can name; `changing` makes a data-modifying one."""
+        parts = []
+        recursive = self.dice.maybe("with.recursive", 0.25)
+        for _ in range(self.dice.randint(1, 2)):
+            options: dict[str, Callable[[], str]] = {
+                "plain": lambda: self._with_query(depth, ""),
+                "materialized": lambda: self._with_query(depth, "MATERIALIZED "),
+                "not_materialized": lambda: self._with_query(depth, "NOT MATERIALIZED "),
+                "shadowing": lambda: self._shadowing(depth),
+            }
+            if recursive:
+                options["recursive"] = self._recursive
+            if changing is not None and not any("RETURNING" in one for one in parts):
+                options["changing"] = lambda: self._with_change(changing)
+            parts.append(self.dice.produce("with", options, {"recursive": 2, "changing": 1.5}))
+        return f"WITH {'RECURSIVE ' if recursive else ''}{', '.join(parts)} "
+
+    def _with_query(self, depth: int, how: str) -> str:
+        made = self.query(Scope([], []), depth)
+        name = self.name("q")
+        self.ctes.append(Item(name, made.columns, "cte"))
+        return f"{name} AS {how}({made.text})"
+
+    def _shadowing(self, depth: int) -> str:
+        """A WITH item named as a table; inside it the name is the table, outside the item."""
+        made = self.select(Scope([], []), depth, ["int", "text"], lock=False)
+        name = self.name("q")
+        self.ctes.append(Item(name, made.columns, "cte"))
+        return f"{name} AS (WITH orders AS ({made.text}) SELECT * FROM orders)"
+
+    def _with_change(self, changing: Callable[[], Query]) -> str:
+        made = changing()
+        name = self.name("q")
+        self.ctes.append(Item(name, made.columns, "cte"))
+        return f"{name} AS ({made.text})"
+
+    def _recursive(self) -> str:
+        name, one, two = self.name("q"), self.name("n"), self.name("n")
+        scope = Scope([], [])
+        source = self._table(scope)
+        start = f"SELECT {self.value('int', scope, 0, 'recursive.start')}, 1 FROM {source} WHERE {self.condition(scope, 0, 'recursive.start')}"
+        step = Scope([Item("r", (Column(one, "int"), Column(two, "int")), "cte")], [])
+        joined = self._table(step)
+        table = step.items[1]
+        on = self._equation(Scope(step.items[:1], []), [table], loud=False) or "true"
+        more = self.condition(step, 0, "recursive.step")
+        again = f"SELECT {self.value('int', Scope([table], []), 0)}, r.{two} + 1 FROM {name} r JOIN {joined} ON {on} WHERE r.{two} < 3 AND {more}"
+        self.ctes.append(Item(name, (Column(one, "int"), Column(two, "int")), "cte"))
+        return f"{name} ({one}, {two}) AS ({start} UNION {again})"
+
