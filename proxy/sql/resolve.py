@@ -22,6 +22,8 @@ from proxy.sql.silent import Silence
 from proxy.sql.types import Types, node
 from proxy.sql.world import Scenery
 
+_TAIL = ("sortClause", "limitOffset", "limitCount")
+_ABOVE = ("targetList", "groupClause", "havingClause", "windowClause", "distinctClause", *_TAIL)
 _SELECT_FIELDS = frozenset(
     {
         *(
@@ -165,7 +167,7 @@ class _Resolver:
         if "valuesLists" in body:
             level.kind = "values"
             level.env = Env([], outer, ctes)
-            self._expressions([body["valuesLists"], *self._tail(body)], level, level.env)
+            self._expressions([body.get(one, []) for one in ("valuesLists", *_TAIL)], level, level.env)
             if parent is None or parent.kind != "InsertStmt" or body is not _source(parent.body):
                 of_values(query, self._types, self.silence)
             return query
@@ -180,15 +182,9 @@ class _Resolver:
         level.clauses.append(Clause("where", body, "whereClause", level.env))
         if "havingClause" in body:
             level.clauses.append(Clause("having", body, "havingClause", level.env))
-        parts = [
-            body.get(one, []) for one in ("targetList", "groupClause", "havingClause", "windowClause", "distinctClause")
-        ]
-        self._expressions([*parts, *self._tail(body)], level, level.env)
+        self._expressions([body.get(one, []) for one in _ABOVE], level, Env(items, outer, ctes, above=True))
         query.outputs, query.hard = expanded(body.get("targetList", []), level.env, self._types, self.silence)
         return query
-
-    def _tail(self, body: Tree) -> list[Any]:
-        return [body.get(one, []) for one in ("sortClause", "limitOffset", "limitCount")]
 
     def _set_operation(self, query: Query, outer: Env | None, ctes: Mapping[str, Cte], cte: Cte | None) -> Query:
         query.level.kind = "setop"
@@ -197,7 +193,7 @@ class _Resolver:
             cte.outputs = _named(left.outputs, cte.body)
         right = self.select(query.body["rarg"], query.level, outer, ctes)
         query.level.env = Env([], outer, ctes)
-        self._expressions(self._tail(query.body), query.level, query.level.env)
+        self._expressions([query.body.get(one, []) for one in _TAIL], query.level, query.level.env)
         combined(query, left, right, self._types)
         return query
 

@@ -167,6 +167,7 @@ class Env:
     items: list[Item]
     parent: Env | None
     ctes: Mapping[str, Cte]
+    above: bool = False  # of a clause that runs above the level's filtered scans, where groups and no rows may be named
 
     def chain(self) -> Iterator[Env]:
         env: Env | None = self
@@ -210,10 +211,12 @@ class Env:
         return found[0] if len(found) == 1 else UNKNOWN
 
     def tenants(self) -> list[Source]:
-        """Every tenant relation that can be named here, of this level and of all enclosing ones."""
+        """Every tenant relation whose other rows may be met here: of this level and of all enclosing ones, but not of a
+        level above whose scans this runs."""
         return [
             item.source
             for env in self.chain()
+            if not env.above
             for item in env.items
             if item.by_name and item.source is not None and item.source.tenant
         ]

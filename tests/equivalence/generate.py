@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from tests.equivalence.compare import Seen, observe
@@ -44,21 +45,26 @@ class Run:
             statement = generate(seed, number, self.stage.cluster.major)
             self.loud += statement.loud
             self.productions.update({name: 1 for name, count in statement.productions.items() if count})
-            self.productions.update({name: 0 for name in statement.productions})
+            self.productions.update(dict.fromkeys(statement.productions, 0))
             yield number, ask_of(statement)
 
-    def own_rows(self, ask: Ask, seen: list[Seen]) -> bool:
-        """Whether what the proxy sends answers the same on a copy of the database without other tenants' rows."""
+    def explain(self, ask: Ask, seen: list[Seen]) -> str:
+        """Whether own rows alone decide that what the proxy sends fails or not: `own` if it answers the same on a copy
+        of the database without other tenants' rows, `plan` if that copy takes another plan.
+        """
         text = self.stage.rewriting.text(ask.text, ask.types, ask.extended)
         if text is None:
-            return False
+            return "different"
         sent = Ask(text, ask.parameters, ask.extended, ask.ordered, ask.binary)
-        return observe(self.alone.ask(sent), ordered=ask.ordered) == seen
+        if observe(self.alone.ask(sent), ordered=ask.ordered) == seen:
+            return "own"
+        how = replace(sent, text=f"EXPLAIN (COSTS OFF) {text}", binary=False)
+        return "plan" if self.alone.ask(how).rows != self.shared.ask(how).rows else "different"
 
     def go(self, seed: int, numbers: Iterator[int], every: int = 0) -> Iterator[Outcome]:
         """Every outcome; a line of progress after each `every`."""
         started = time.monotonic()
-        for outcome in compare(self.statements(seed, numbers), self.private, self.proxied, self.own_rows):
+        for outcome in compare(self.statements(seed, numbers), self.private, self.proxied, self.explain):
             self.tally.add(outcome)
             if every and self.tally.total % every == 0:
                 spent = time.monotonic() - started
@@ -74,7 +80,10 @@ class Run:
             f"run without error (private)      {tally.ran / total:.1%}",
             f"... that return or change a row  {tally.touched / max(1, tally.ran):.1%}",
             f"may throw outside target lists   {self.loud / total:.1%}",
-            *(f"verdict {name:24} {tally.verdicts[name]}" for name in ("equal", "refused", "own", "clock", "different", "bug")),
+            *(
+                f"verdict {name:24} {tally.verdicts[name]}"
+                for name in ("equal", "unplaced", "refused", "own", "plan", "clock", "different", "bug")
+            ),
             f"lost connections                 {self.proxied.lost}",
             "refused, by reason:",
             *(f"  {count:6} {count / total:6.2%} {reason}" for reason, count in tally.reasons.most_common(25)),
@@ -121,7 +130,7 @@ def main() -> int:
             run = Run(Stage(cluster, chosen.tenant), proxy)
             shown = 0
             for outcome in run.go(chosen.seed, numbers, every=1000):
-                told = outcome.verdict in ("different", "bug") or (chosen.own and outcome.verdict == "own")
+                told = outcome.verdict in ("different", "bug") or (chosen.own and outcome.verdict in ("own", "plan"))
                 if chosen.only is not None or (told and shown < chosen.show):
                     shown += 1
                     print(describe(outcome), flush=True)

@@ -47,7 +47,11 @@ class Ask:
         for value in values:
             bind += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value.encode())) + value.encode()
         bind += struct.pack("!hh", 1, 1) if self.binary else struct.pack("!h", 0)
-        parts = [(b"P", b"\0" + query + struct.pack(f"!h{len(types)}i", len(types), *types)), (b"D", b"S\0"), (b"B", bind)]
+        parts = [
+            (b"P", b"\0" + query + struct.pack(f"!h{len(types)}i", len(types), *types)),
+            (b"D", b"S\0"),
+            (b"B", bind),
+        ]
         parts += [(b"D", b"P\0"), (b"E", b"\0\0\0\0\0"), (b"S", b"")]
         return b"".join(_message(tag, body) for tag, body in parts)
 
@@ -104,7 +108,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """verdict: equal, refused, clock, own (an error on own rows that another plan meets or not), different or bug."""
+    """verdict: equal; unplaced (an error without its position); refused; clock (a limit was met); own (an error that
+    own rows alone decide, and the order of evaluation); plan (one that another plan decides); different; bug.
+    """
 
     at: int
     ask: Ask
@@ -128,7 +134,7 @@ class Tally:
         self.verdicts[outcome.verdict] += 1
         if outcome.verdict == "refused":
             self.reasons[outcome.reason] += 1
-        elif outcome.verdict not in ("equal", "clock"):
+        elif outcome.verdict not in ("equal", "unplaced", "clock"):
             self.told.append(outcome)
         if not any(one[0] == "E" for one in outcome.expected):
             self.ran += 1
@@ -150,24 +156,25 @@ def error_of(seen: Sequence[Seen]) -> tuple[str, str]:
     return next(((str(one[2]), str(one[3])) for one in seen if one[0] == "E"), ("", ""))
 
 
+Explain = Callable[[Ask, list[Seen]], str]
+
+
 def compare(
-    asks: Iterable[tuple[int, Ask]], private: Side, proxied: Side, own_rows: Callable[[Ask, list[Seen]], bool] | None = None
+    asks: Iterable[tuple[int, Ask]], private: Side, proxied: Side, explain: Explain | None = None
 ) -> Iterator[Outcome]:
-    """The outcome of each statement, in order. own_rows(ask, seen): whether the same text answers the same where only
-    own rows are; asked where one side failed and the other did not, or with another error.
+    """The outcome of each statement, in order. explain(ask, seen): the verdict where one side failed on a row and the
+    other did not, or with another error.
     """
     waiting: list[tuple[int, Ask]] = []
     for one in asks:
         waiting.append(one)
         if len(waiting) == BATCH:
-            yield from _batch(waiting, private, proxied, own_rows)
+            yield from _batch(waiting, private, proxied, explain)
             waiting = []
-    yield from _batch(waiting, private, proxied, own_rows)
+    yield from _batch(waiting, private, proxied, explain)
 
 
-def _batch(
-    batch: list[tuple[int, Ask]], private: Side, proxied: Side, own_rows: Callable[[Ask, list[Seen]], bool] | None
-) -> Iterator[Outcome]:
+def _batch(batch: list[tuple[int, Ask]], private: Side, proxied: Side, explain: Explain | None) -> Iterator[Outcome]:
     asks = [ask for _, ask in batch]
     proxied.send(asks)
     private.send(asks)
@@ -176,9 +183,14 @@ def _batch(
         expected, seen = (observe(exchange, ordered=ask.ordered) for exchange in (one, other))
         verdict, reason = judge(expected, seen)
         states = {error_of(expected)[0], error_of(seen)[0]} - {""}
-        if verdict == "different" and own_rows is not None and states and all(one[:2] in OWN for one in states):
-            verdict = "own" if own_rows(ask, seen) else verdict
+        if verdict == "different" and explain is not None and states and all(one[:2] in OWN for one in states):
+            verdict = explain(ask, seen)
         yield Outcome(at, ask, verdict, expected, seen, reason)
+
+
+def _unplaced(one: Seen) -> Seen:
+    """An error without its position, which the proxy gives only where it is certain."""
+    return (*one[:-1], "") if one[0] == "E" else one
 
 
 def judge(expected: list[Seen], seen: list[Seen]) -> tuple[str, str]:
@@ -188,6 +200,8 @@ def judge(expected: list[Seen], seen: list[Seen]) -> tuple[str, str]:
         return "bug", message
     if expected == seen:
         return "equal", ""
+    if [_unplaced(one) for one in expected] == seen:
+        return "unplaced", ""
     if state in CLOCKS or error_of(expected)[0] in CLOCKS:
         return "clock", ""
     if state in REFUSALS and error_of(expected)[0] != state:

@@ -1,7 +1,8 @@
 """Where the oracle plays: the sample set with traps, shared and private, and the planner that the proxy would use.
 
-`traps_shared` holds all tenants; `traps_privateN` tenant N alone; `traps_alone` is `traps_shared` with the other tenants'
-rows deleted and everything else left, statistics and pages too: what a statement answers there, own rows decide.
+`traps_shared` holds all tenants; `traps_privateN` tenant N alone; `traps_aloneN` is `traps_shared` with the other
+tenants' rows deleted and everything else left, statistics and pages too: what a statement answers there, own rows
+decide.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ DO $$ DECLARE r record; BEGIN
   FOR r IN SELECT a.attrelid::regclass AS rel, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     AND (a.attname IN ('tenant_id', 'tenant', 'tenant_uid', 'TenantId') OR (c.relname = 'tenants' AND a.attname = 'id'))
-  LOOP EXECUTE format('DELETE FROM %s WHERE %I::text NOT IN (%L, %L, %L)', r.rel, r.attname, {number}, {slug}, {uid}); END LOOP;
+  LOOP
+    EXECUTE format('DELETE FROM %s WHERE %I::text NOT IN (%L, %L, %L)', r.rel, r.attname, {number}, {slug}, {uid});
+  END LOOP;
 END $$;
 """
 

@@ -26,6 +26,7 @@ from proxy.sql.rewrite.ordering import guard_ordering_operators
 from proxy.sql.rewrite.placement import place_predicates
 from proxy.sql.rewrite.qualify import qualify_names
 from proxy.sql.rewrite.sample import refuse_samples
+from proxy.sql.rewrite.sets import refuse_sorted_sets
 from proxy.sql.rewrite.target import check_targets
 from proxy.sql.rewrite.update import keep_key
 from proxy.sql.scope import Tree
@@ -37,6 +38,7 @@ Rule = Callable[[Edit], None]
 ALWAYS: tuple[Rule, ...] = (check_targets, refuse_foreign_locks, qualify_names)
 RULES: tuple[Rule, ...] = (
     refuse_samples,
+    refuse_sorted_sets,
     keep_key,
     refuse_foreign_keys_and_oracles,
     supply_key,

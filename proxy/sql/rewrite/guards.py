@@ -40,8 +40,8 @@ def guarded_relations(edit: Edit, level: Level, env: Env, wrapped: Tree) -> list
     values = [edit.analysis.types.value(one, env) for one in columns]
     sources = [one.source for one in values if one.source is not None]
     named = not has_sublink and len(sources) == len(values) and any(one.level is level for one in sources)
-    wanted = [one for one in sources if one.tenant] if named else env.tenants()
-    return list(dict.fromkeys(wanted))
+    wanted = env.tenants()
+    return list(dict.fromkeys(one for one in wanted if one in sources) if named else dict.fromkeys(wanted))
 
 
 def guard(edit: Edit, sources: list[Source], env: Env) -> Tree | None:

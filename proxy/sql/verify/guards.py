@@ -94,7 +94,7 @@ class Guards:
             if owners is None:
                 return every
             here = here or any(one in visible for one in owners)
-            needed += [one for one in owners if one.tenant]
+            needed += [one for one in owners if any(one is other for other in every)]
         return needed if here else every
 
     def _owners(self, fields: list[str], visible: list[Item], level: Level) -> list[Item] | None:

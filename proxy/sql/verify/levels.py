@@ -67,12 +67,13 @@ class Level:
     conditions: list[Condition] = field(default_factory=list)
     inner: list[Level] = field(default_factory=list)
     loud: bool = False
+    above: bool = False  # of a clause above its own filtered scans: a sub-select in it meets no other rows of these
 
     def tenants(self, visible: list[Item]) -> list[Item]:
         """The tenant relations that an expression over `visible` can name, those of enclosing levels included."""
         found = [one for one in visible if one.tenant]
         for level in self.outer:
-            found += [one for one in level.visible if one.tenant]
+            found += [one for one in level.visible if one.tenant and not level.above]
         return found
 
 

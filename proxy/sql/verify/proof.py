@@ -73,7 +73,7 @@ class Proof:
             for name, value in body.items()
             if name not in {"fromClause", "withClause", "whereClause", "havingClause", "lockingClause"}
         ]
-        self._expressions(level, level.visible, rest)
+        self._expressions(level, level.visible, rest, above=True)
         self._settle(level, body.get("havingClause"))
         return level
 
@@ -337,7 +337,7 @@ class Proof:
         self._guards.guarded(part, visible, level)
 
     def _having(self, part: Node, level: Level) -> None:
-        self._expressions(level, level.visible, [part])
+        self._expressions(level, level.visible, [part], above=True)
         if Harmless(self._catalog, lambda fields: self._guards.column(fields, level.visible, level))(part):
             return
         columns, has_link = references(part)
@@ -358,7 +358,7 @@ class Proof:
 
     # -- expressions
 
-    def _expressions(self, level: Level, visible: list[Item], values: list[Any]) -> None:
+    def _expressions(self, level: Level, visible: list[Item], values: list[Any], *, above: bool = False) -> None:
         """Every node below must be known; functions allowed; sub-selects confined; ordering operators guarded."""
         waiting: list[tuple[Any, bool]] = [(one, False) for one in values]
         while waiting:
@@ -374,7 +374,7 @@ class Proof:
                 if name[0].isupper() and name not in EXPRESSIONS:
                     raise Unproven(f"a node {name}")
                 if name == "SubLink":
-                    enclosing = Level(level.outer, level.ctes, visible=visible)
+                    enclosing = Level(level.outer, level.ctes, visible=visible, above=above)
                     inner = self._query(body["subselect"], level.ctes, (enclosing, *level.outer))
                     level.inner.append(inner)
                     waiting.append((body.get("testexpr"), is_guarded))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.equivalence.grammar.queries import Queries, Query
+from tests.equivalence.grammar.queries import Queries
+from tests.equivalence.grammar.sources import Query
 from tests.equivalence.grammar.tables import TABLES, Column, Item, Scope, Table, quoted
 
 # Tables that are written, the columns that an INSERT gives (a key that is free, then the rest), and what UPDATE sets.
@@ -79,7 +80,9 @@ class Changes(Queries):
         """VALUES, a query or defaults; with ON CONFLICT or without."""
         table, text, item = self._target()
         given = list(WRITTEN[table.name][0])
-        how = self.dice.pick("insert", {"values": 3, "select": 2, "key_given": 0.7, "key_default": 0.4, "existing": 1.5})
+        how = self.dice.pick(
+            "insert", {"values": 3, "select": 2, "key_given": 0.7, "key_default": 0.4, "existing": 1.5}
+        )
         names = [quoted(name) for name, _ in given]
         number = self.dice.randint(1, 5)
         if how == "select":
@@ -114,7 +117,11 @@ class Changes(Queries):
             if at == 0 or not rule.isalpha():
                 row.append(rule.format(n=number))
             elif rule in ("text", "num", "json", "array", "enum", "time"):
-                value = self.value(rule, scope, min(depth, 1), "insert.values") if self.dice.random() < 0.5 else self.constant(rule)
+                value = (
+                    self.value(rule, scope, min(depth, 1), "insert.values")
+                    if self.dice.random() < 0.5
+                    else self.constant(rule)
+                )
                 row.append(f"coalesce({value}, {_SPARE[rule]})")
             else:
                 row.append(f"coalesce({self.constant(rule)}, {_SPARE[rule]})")
@@ -143,7 +150,11 @@ class Changes(Queries):
         parts = []
         for name, rule in columns:
             kind, scope = (rule if rule.isalpha() else "int"), Scope([item], [])
-            value = rule if not rule.isalpha() else f"coalesce({self.value(kind, scope, min(depth, 1), position)}, {_SPARE[kind]})"
+            value = (
+                rule
+                if not rule.isalpha()
+                else f"coalesce({self.value(kind, scope, min(depth, 1), position)}, {_SPARE[kind]})"
+            )
             if len(columns) == 1 and self.dice.maybe("set.row", 0.15):
                 return f"({quoted(name)}) = ROW({value})"
             if kind != "int" and len(columns) == 1 and self.dice.maybe("set.sub_select", 0.15):
@@ -206,7 +217,10 @@ class Changes(Queries):
         made += f" WHEN MATCHED{condition} THEN {what or 'UPDATE SET ' + self._assignments(table, target, depth, 'merge.set')}"
         if self.dice.maybe("merge.insert", 0.4):
             given = list(WRITTEN[name][0])
-            values = [f"700 + {shown.alias}.{key}", *(f"coalesce({self.constant(r)}, {_SPARE[r]})" if r.isalpha() else r for _, r in given[1:])]
+            values = [
+                f"700 + {shown.alias}.{key}",
+                *(f"coalesce({self.constant(r)}, {_SPARE[r]})" if r.isalpha() else r for _, r in given[1:]),
+            ]
             made += f" WHEN NOT MATCHED AND {shown.alias}.{key} > 0 THEN INSERT ({', '.join(quoted(n) for n, _ in given)}) VALUES ({', '.join(values)})"
         if self.major >= 17 and self.dice.maybe("merge.by_source", 0.3):
             made += f" WHEN NOT MATCHED BY SOURCE AND {self.condition(Scope([target], []), 0, 'merge.by_source')} THEN DELETE"

@@ -185,6 +185,7 @@ class Expressions:
     def condition(self, scope: Scope, depth: int, position: str = "") -> str:
         """A truth value; with a position, with parts that may throw."""
         if depth > 0 and self.dice.random() < 0.35:
+
             def part() -> str:
                 return self.condition(scope, depth - 1, position)
 
@@ -202,7 +203,22 @@ class Expressions:
         return self._simple(scope, depth)
 
     def _simple(self, scope: Scope, depth: int) -> str:
-        kinds = ("int", "key", "text", "num", "bool", "time", "date", "enum", "json", "array", "skey", "ukey", "word", "float")
+        kinds = (
+            "int",
+            "key",
+            "text",
+            "num",
+            "bool",
+            "time",
+            "date",
+            "enum",
+            "json",
+            "array",
+            "skey",
+            "ukey",
+            "word",
+            "float",
+        )
         found = self.column(kinds, scope)
         if found is None:
             return self.dice.choice(["true", "1 = 1", "true"])

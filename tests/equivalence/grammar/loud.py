@@ -25,7 +25,11 @@ LOUD: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("divide", "120 / {c}", "int"),
         ("modulo", "120 % {c}", "int"),
         ("rows", f"CASE WHEN {{c}} = 0 THEN {ROWS} ELSE {{c}} END", "int"),
-        ("shape", "ARRAY[ARRAY[1::bigint, 2], CASE WHEN {c} = 0 THEN ARRAY[1::bigint] ELSE ARRAY[1::bigint, {c}] END]", "matrix"),
+        (
+            "shape",
+            "ARRAY[ARRAY[1::bigint, 2], CASE WHEN {c} = 0 THEN ARRAY[1::bigint] ELSE ARRAY[1::bigint, {c}] END]",
+            "matrix",
+        ),
         ("numeric_divide", "1.5 / {c}", "num"),
         ("float_divide", "1 / {c}::float8", "float"),
         ("logarithm", "ln(abs({c}))", "num"),
@@ -51,7 +55,11 @@ LOUD: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("decode", "length(decode(lpad({c}, 8, '0'), 'hex'))", "int"),
         ("substring", "substr({c}, 1, 3 - length({c}))", "text"),
         ("rows_of_text", f"CASE WHEN {{c}} >= 'glo' THEN {ROWS} END", "int"),
-        ("shape_of_text", "ARRAY[ARRAY['x'], CASE WHEN {c} > 'glo' THEN ARRAY['a', 'b'] ELSE ARRAY['y'] END]", "matrix"),
+        (
+            "shape_of_text",
+            "ARRAY[ARRAY['x'], CASE WHEN {c} > 'glo' THEN ARRAY['a', 'b'] ELSE ARRAY['y'] END]",
+            "matrix",
+        ),
     ),
     "num": (
         ("divide_numeric", "2.5 / {c}", "num"),

@@ -1,31 +1,18 @@
-"""SELECT in all its forms: FROM items, joins, grouping, windows, set operations, WITH."""
+"""SELECT in all its forms: sub-links, grouping, windows, set operations, WITH."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from tests.equivalence.grammar.expressions import Expressions
-from tests.equivalence.grammar.tables import COMPLETE, OFTEN, TABLES, Column, Item, Scope, Table, quoted
+from tests.equivalence.grammar.sources import Query, Sources
+from tests.equivalence.grammar.tables import Column, Item, Scope
 
 OUTPUTS = ("int", "text", "num", "time", "bool", "date", "key", "enum", "json", "array", "float")
 SORTABLE = frozenset(OUTPUTS) | {"word", "skey", "ukey"}
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """text without a final ORDER BY unless ordered; columns: its outputs by kind."""
-
-    text: str
-    columns: tuple[Column, ...]
-    ordered: bool = False
-    plain: bool = False  # a lone SELECT: ORDER BY and locks may be put behind it
-
-
-class Queries(Expressions):
-    """ctes: what WITH clauses around have named."""
-
-    ctes: list[Item]
+class Queries(Sources):
+    """Queries of any depth."""
 
     # -- sub-links
 
@@ -36,183 +23,21 @@ class Queries(Expressions):
         where = f" WHERE {self.condition(inner, depth, 'sublink.where')}"
         if kind in ("int", "key", "text", "num", "float", "time", "date", "enum") and self.dice.random() < 0.7:
             plain = "int" if kind == "key" else kind
-            return f"(SELECT max({self.value(plain, inner, 0, 'sublink.target')}) FROM {source}{where})"
+            # of inner columns only: an aggregate over an enclosing level's belongs to that level
+            value = self.value(plain, Scope(inner.items, []), 0, "sublink.target")
+            return f"(SELECT max({value}) FROM {source}{where})"
         output = self.value("int" if kind == "key" else kind, inner, 0, "sublink.target")
         return f"(SELECT DISTINCT {output} AS c FROM {source}{where} ORDER BY 1 LIMIT 1)"
 
     def subquery(self, kinds: list[str], scope: Scope, depth: int) -> str:
         self.dice.count("sublink.rows")
-        return self.select(scope.inner(), depth, kinds, lock=False).text
-
-    # -- FROM
-
-    def table(self) -> Table:
-        name = self.dice.choice(OFTEN) if self.dice.random() < 0.6 else self.dice.choice(list(TABLES))
-        self.dice.count(f"relation.{name}")
-        return TABLES[name]
-
-    def from_clause(self, scope: Scope, depth: int, count: int) -> str:
-        """Fills the scope's items; the text behind FROM."""
-        parts: list[str] = []
-        while len(scope.items) < count:
-            left = count - len(scope.items)
-            joined = left > 1 and self.dice.random() < 0.75
-            parts.append(self.join(scope, depth, left) if joined else self.from_item(scope, depth, lateral=bool(parts)))
-        if len(parts) > 1:
-            self.dice.count("from.comma")
-        return ", ".join(parts)
-
-    def from_item(self, scope: Scope, depth: int, *, lateral: bool) -> str:
-        """One item that is no join; it is put into the scope."""
-        options: dict[str, Callable[[], str]] = {"table": lambda: self._table(scope)}
-        if depth > 0:
-            options["sub_select"] = lambda: self._derived(scope, depth - 1, "sub-select")
-            options["locking"] = lambda: self._derived(scope, depth - 1, "locking")
-            options["values"] = lambda: self._values(scope)
-            options["aliased_join"] = lambda: self._aliased_join(scope, depth - 1)
-        if self.ctes:
-            options["cte"] = lambda: self._cte(scope)
-        if lateral and scope.items:
-            options["lateral"] = lambda: self._lateral(scope, depth)
-            options["function"] = lambda: self._function(scope)
-            options["lateral_values"] = lambda: self._lateral_values(scope)
-        return self.dice.produce(
-            "from", options, {"table": 7, "sub_select": 1.5, "cte": 4, "locking": 0.6, "values": 0.5, "aliased_join": 0.8}
-        )
-
-    def _table(self, scope: Scope) -> str:
-        table = self.table()
-        alias = self.name(table.name[0].lower())
-        columns = table.columns
-        spelled = self.dice.pick("spelling", {"plain": 8, "qualified": 1, "only": 0.5, "star": 0.4, "renamed": 1})
-        text = quoted(table.name)
-        text = {"qualified": f"public.{text}", "only": f"ONLY {text}", "star": f"{text} *"}.get(spelled, text)
-        text = f"{text} AS {alias}" if self.dice.random() < 0.5 else f"{text} {alias}"
-        # a list of names counts every column, and not all of them are in the table of kinds
-        if spelled == "renamed" and table.name in COMPLETE:
-            renamed = [self.name("n") for _ in range(self.dice.randint(1, len(columns)))]
-            columns = tuple(Column(new, old.kind) for new, old in zip(renamed, columns, strict=False)) + columns[len(renamed):]
-            text += f" ({', '.join(renamed)})"
-        scope.items.append(Item(alias, columns, table.source, table))
-        return text
-
-    def _derived(self, scope: Scope, depth: int, source: str) -> str:
-        if source == "locking":
-            inner = self.simple_select(Scope([], scope.outer), depth, lock=True)
-        else:
-            inner = self.query(Scope([], scope.outer), depth)
-        alias = self.name("d")
-        scope.items.append(Item(alias, inner.columns, source))
-        return f"({inner.text}) AS {alias}"
-
-    def _values(self, scope: Scope) -> str:
-        alias, one, two = self.name("v"), self.name("n"), self.name("n")
-        rows = [f"({self.constant('int')}, {self.constant('text')})" for _ in range(self.dice.randint(1, 3))]
-        scope.items.append(Item(alias, (Column(one, "int"), Column(two, "text")), "values"))
-        return f"(VALUES {', '.join(rows)}) AS {alias} ({one}, {two})"
-
-    def _lateral_values(self, scope: Scope) -> str:
-        alias, one, two = self.name("v"), self.name("n"), self.name("n")
-        row = f"({self.value('int', scope, 1, 'values')}, {self.value('text', scope, 1, 'values')})"
-        scope.items.append(Item(alias, (Column(one, "int"), Column(two, "text")), "values"))
-        return f"LATERAL (VALUES {row}) AS {alias} ({one}, {two})"
-
-    def _cte(self, scope: Scope) -> str:
-        cte = self.dice.choice(self.ctes)
-        alias = self.name("w")
-        scope.items.append(Item(alias, cte.columns, "cte"))
-        return f"{cte.alias} AS {alias}"
-
-    def _aliased_join(self, scope: Scope, depth: int) -> str:
-        inner = Scope([], scope.outer)
-        text = self.join(inner, depth, 2)
-        alias = self.name("j")
-        columns = tuple(Column(self.name("n"), one.kind) for item in inner.items for one in item.columns)
-        if any(item.table is not None and item.table.name not in COMPLETE for item in inner.items) or "USING" in text or "NATURAL" in text:
-            # the names of a join can be given only when all its columns are known, and merged ones stand first
-            scope.items += inner.items
-            return f"({text})"
-        scope.items.append(Item(alias, columns, "aliased-join"))
-        return f"({text}) AS {alias} ({', '.join(one.name for one in columns)})"
-
-    def _lateral(self, scope: Scope, depth: int) -> str:
-        inner = self.select(Scope([], [*scope.items, *scope.outer]), max(0, depth - 1), None, lock=False)
-        alias = self.name("l")
-        scope.items.append(Item(alias, inner.columns, "lateral"))
-        return f"LATERAL ({inner.text}) AS {alias}"
-
-    def _function(self, scope: Scope) -> str:
-        alias, name = self.name("f"), self.name("n")
-        kind, call = self.dice.choice([
-            ("int", f"generate_series(1, least(4, {self.value('int', scope, 0, 'function')}))"),
-            ("word", f"unnest(ARRAY[{self.value('text', scope, 0, 'function')}, 'x'])"),
-        ])  # fmt: skip
-        scope.items.append(Item(alias, (Column(name, kind),), "function"))
-        return f"{call} AS {alias} ({name})"
-
-    # -- joins
-
-    def join(self, scope: Scope, depth: int, count: int) -> str:
-        """A join of `count` items, put into the scope."""
-        before = len(scope.items)
-        left = self.from_item(scope, depth, lateral=False) if count < 3 else self.join(scope, depth, count - 1)
-        left_items = scope.items[before:]
-        kind = self.dice.pick("join", {"inner": 5, "left": 4, "right": 2, "full": 2, "cross": 0.7, "natural": 1.5, "using": 2})
-        lateral = kind in ("inner", "left", "cross")
-        right_scope = Scope(scope.items[:], scope.outer)
-        known = len(right_scope.items)
-        right = self.from_item(right_scope, depth, lateral=lateral)
-        right_items = right_scope.items[known:]
-        scope.items += right_items
-        if kind == "cross":
-            return f"{left} CROSS JOIN {right}"
-        if kind in ("natural", "using"):
-            merged = self._merged(left_items, right_items)
-            if merged:
-                outer = self.dice.pick(f"{kind}", {"inner": 2, "left": 1, "right": 1, "full": 1}).upper()
-                if kind == "natural":
-                    return f"{left} NATURAL {outer} JOIN {right}"
-                return f"{left} {outer} JOIN {right} USING ({', '.join(quoted(one) for one in merged)})"
-            kind = "left"
-        return f"{left} {kind.upper()} JOIN {right} ON {self._on(kind, Scope(left_items, scope.outer), right_items)}"
-
-    def _merged(self, left: list[Item], right: list[Item]) -> list[str]:
-        """Columns that both arms have once, of a kind that can be compared."""
-        if len(left) != 1 or len(right) != 1:
-            return []
-        theirs = {one.name: one.kind for one in right[0].columns}
-        both = [one for one in left[0].columns if theirs.get(one.name) == one.kind and one.kind not in ("json", "attrs", "range")]
-        keys = [one.name for one in both if one.kind in ("key", "skey", "ukey")]
-        return [*keys[:1], *(one.name for one in both if one.name == "id")] if keys else []
-
-    def _on(self, kind: str, left: Scope, right: list[Item]) -> str:
-        """An equation where there is one, and perhaps more; FULL JOIN takes equations only."""
-        equation = self._equation(left, right, loud=kind == "full")
-        both = Scope([*left.items, *right], left.outer)
-        if kind == "full":
-            return equation or "1 = 1"
-        more = self.condition(both, 1, f"on.{kind}") if self.dice.maybe(f"on.{kind}.more", 0.5) else None
-        return " AND ".join(one for one in (equation, more) if one) or "true"
-
-    def _equation(self, left: Scope, right: list[Item], *, loud: bool) -> str | None:
-        dice = self.dice
-        theirs = Scope(right, left.outer)
-        for kind in dice.sample(("int", "int", "key", "text", "skey", "time"), 6):
-            mine = [f"{i.alias}.{quoted(c.name)}" for i in left.items for c in i.columns if c.kind == kind]
-            other = [f"{i.alias}.{quoted(c.name)}" for i in right for c in i.columns if c.kind == kind]
-            if not mine or not other:
-                continue
-            one, two = dice.choice(mine), dice.choice(other)
-            if kind in ("int", "text") and dice.random() < (0.4 if loud else 0.12):
-                two = self.loud(kind, Scope(theirs.items, []), "on.full" if loud else "on.equation") or two
-            return f"{one} = {two}"
-        return None
+        return self.select(scope.inner(), depth, kinds).text
 
     # -- SELECT
 
     def query(self, scope: Scope, depth: int, kinds: list[str] | None = None) -> Query:
         """A SELECT, a set operation, VALUES; perhaps with ORDER BY over all its columns and LIMIT."""
-        options: dict[str, Callable[[], Query]] = {"select": lambda: self.select(scope, depth, kinds, lock=False)}
+        options: dict[str, Callable[[], Query]] = {"select": lambda: self.select(scope, depth, kinds)}
         if depth > 0:
             options["set_operation"] = lambda: self.set_operation(scope, depth - 1, kinds)
             options["with"] = lambda: self._nested_with(scope, depth - 1, kinds)
@@ -229,7 +54,9 @@ class Queries(Expressions):
         suffix = {"descending": " DESC", "nulls_first": " NULLS FIRST"}.get(how, "")
         by = [str(at + 1) if how == "number" else one.name for at, one in enumerate(made.columns)]
         text = f"{made.text} ORDER BY {', '.join(one + suffix for one in by)}"
-        limit = self.dice.pick("limit", {"none": 4, "count": 2, "offset": 1, "fetch": 0.6, "ties": 0.5, "sub_select": 0.7, "loud": 0.5})
+        limit = self.dice.pick(
+            "limit", {"none": 4, "count": 2, "offset": 1, "fetch": 0.6, "ties": 0.5, "sub_select": 0.7, "loud": 0.5}
+        )
         nobody = Scope([], [])
         if limit == "count":
             text += f" LIMIT {self.constant('int').replace('(-1)', '2')}"
@@ -250,7 +77,7 @@ class Queries(Expressions):
     def _nested_with(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
         known = len(self.ctes)
         text = self.with_clause(min(depth, 1), None)
-        made = self.select(scope, depth, kinds, lock=False)
+        made = self.select(scope, depth, kinds)
         del self.ctes[known:]
         return Query(text + made.text, made.columns)
 
@@ -263,12 +90,16 @@ class Queries(Expressions):
 
     def set_operation(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
         """UNION, INTERSECT or EXCEPT of two arms with columns of the same kinds."""
-        wanted = kinds or [self.dice.choice(("int", "text", "num", "time", "key")) for _ in range(self.dice.randint(1, 3))]
-        operator = self.dice.pick("set", {"UNION ALL": 3, "UNION": 2, "INTERSECT": 1, "EXCEPT": 1, "INTERSECT ALL": 0.5})
-        left = self.select(scope, depth, wanted, lock=False)
-        right = self.select(Scope([], scope.outer), depth, wanted, lock=False)
+        wanted = kinds or [
+            self.dice.choice(("int", "text", "num", "time", "key")) for _ in range(self.dice.randint(1, 3))
+        ]
+        operator = self.dice.pick(
+            "set", {"UNION ALL": 3, "UNION": 2, "INTERSECT": 1, "EXCEPT": 1, "INTERSECT ALL": 0.5}
+        )
+        left = self.select(scope, depth, wanted)
+        right = self.select(Scope([], scope.outer), depth, wanted)
         if self.dice.maybe("set.three_arms", 0.15):
-            third = self.select(Scope([], scope.outer), 0, wanted, lock=False)
+            third = self.select(Scope([], scope.outer), 0, wanted)
             right = Query(f"({right.text} EXCEPT {third.text})", right.columns)
         if self.dice.maybe("set.parenthesised", 0.3):
             left = Query(f"({left.text})", left.columns)
@@ -283,10 +114,12 @@ class Queries(Expressions):
             text += f" WHERE {self.condition(scope, depth, 'where.locking')}"
         lockable = all(one.source == "table" for one in scope.items)
         if lock and lockable:
-            text += self.dice.pick("lock", {" FOR UPDATE": 2, " FOR SHARE": 1, " FOR NO KEY UPDATE": 1, " FOR KEY SHARE": 1})
+            text += self.dice.pick(
+                "lock", {" FOR UPDATE": 2, " FOR SHARE": 1, " FOR NO KEY UPDATE": 1, " FOR KEY SHARE": 1}
+            )
         return Query(text, columns)
 
-    def select(self, scope: Scope, depth: int, kinds: list[str] | None, *, lock: bool) -> Query:
+    def select(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
         """One SELECT arm. The scope's items are what its FROM makes."""
         dice = self.dice
         if dice.maybe("select.no_from", 0.02):
@@ -338,7 +171,9 @@ class Queries(Expressions):
         dice = self.dice
         keys = [self._groupable(scope, depth) for _ in range(dice.randint(1, 2))]
         names = [self.name("c") for _ in keys]
-        how = dice.pick("group", {"plain": 5, "sets": 1.3, "cube": 1.2, "rollup": 1.3, "primary_key": 3, "all": 1, "number": 1.3})
+        how = dice.pick(
+            "group", {"plain": 5, "sets": 1.3, "cube": 1.2, "rollup": 1.3, "primary_key": 3, "all": 1, "number": 1.3}
+        )
         targets = [f"{text} AS {name}" for (text, _), name in zip(keys, names, strict=True)]
         columns = [Column(name, kind) for (_, kind), name in zip(keys, names, strict=True)]
         listed = ", ".join(text for text, _ in keys)
@@ -351,7 +186,10 @@ class Queries(Expressions):
         if how == "primary_key" and keyed:
             item = keyed[0]
             name = self.name("c")
-            targets, columns = [f"{self.value('int', Scope([item], []), 1, 'group.dependent')} AS {name}"], [Column(name, "int")]
+            targets, columns = (
+                [f"{self.value('int', Scope([item], []), 1, 'group.dependent')} AS {name}"],
+                [Column(name, "int")],
+            )
             by = f"{item.alias}.tenant_id, {item.alias}.id"
         elif how in ("all", "primary_key"):
             targets, columns, by = [], [], None
@@ -429,7 +267,9 @@ class Queries(Expressions):
         low = min(depth, 1)
         partition = f"PARTITION BY {self.value('int', scope, low, 'window.partition')}"
         order = f"ORDER BY {self.value(self.dice.choice(('int', 'text', 'time')), scope, low, 'window.order')}"
-        call = self.dice.pick("window", {"rank()": 1, "dense_rank()": 1, "count(*)": 1, "percent_rank()": 0.5, "sum": 1, "max": 1})
+        call = self.dice.pick(
+            "window", {"rank()": 1, "dense_rank()": 1, "count(*)": 1, "percent_rank()": 0.5, "sum": 1, "max": 1}
+        )
         if call in ("sum", "max"):
             call = f"{call}({self.value('int', scope, low, 'window.argument')})"
         frame = self.dice.pick("frame", {"": 2, "RANGE UNBOUNDED PRECEDING": 1, "GROUPS 1 PRECEDING": 1})
@@ -449,7 +289,7 @@ class Queries(Expressions):
 
     def with_clause(self, depth: int, changing: Callable[[], Query] | None) -> str:
         """WITH items, which the rest of the statement can name; `changing` makes a data-modifying one."""
-        parts = []
+        parts: list[str] = []
         recursive = self.dice.maybe("with.recursive", 0.25)
         for _ in range(self.dice.randint(1, 2)):
             options: dict[str, Callable[[], str]] = {
@@ -473,7 +313,7 @@ class Queries(Expressions):
 
     def _shadowing(self, depth: int) -> str:
         """A WITH item named as a table; inside it the name is the table, outside the item."""
-        made = self.select(Scope([], []), depth, ["int", "text"], lock=False)
+        made = self.select(Scope([], []), depth, ["int", "text"])
         name = self.name("q")
         self.ctes.append(Item(name, made.columns, "cte"))
         return f"{name} AS (WITH orders AS ({made.text}) SELECT * FROM orders)"
@@ -497,4 +337,3 @@ class Queries(Expressions):
         again = f"SELECT {self.value('int', Scope([table], []), 0)}, r.{two} + 1 FROM {name} r JOIN {joined} ON {on} WHERE r.{two} < 3 AND {more}"
         self.ctes.append(Item(name, (Column(one, "int"), Column(two, "int")), "cte"))
         return f"{name} ({one}, {two}) AS ({start} UNION {again})"
-

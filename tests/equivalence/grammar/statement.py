@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.equivalence.grammar.changes import Changes
 from tests.equivalence.grammar.dice import Dice
-from tests.equivalence.grammar.queries import Query
+from tests.equivalence.grammar.sources import Query
 from tests.equivalence.grammar.tables import Scope
 
 

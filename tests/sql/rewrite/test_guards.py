@@ -68,3 +68,25 @@ def test_a_relation_that_is_shadowed_where_its_guard_must_stand_is_refused(world
 def test_a_conjunct_on_shared_columns_alone_needs_no_guard(world: World) -> None:
     assert "1 / p.id = 1" in text_of(world, "SELECT 1 FROM orders o, products p WHERE 1 / p.id = 1")
     assert "CASE" not in text_of(world, "SELECT 1 FROM orders o, products p WHERE 1 / p.id = 1")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 FROM orders o GROUP BY qty HAVING count(*) > (SELECT max(c.id) FROM customers c WHERE 1 / c.id < 9)",
+        "SELECT count(*), (SELECT max(c.id) FROM customers c WHERE 1 / c.id < 9) FROM orders o",
+        "SELECT o.id FROM orders o ORDER BY 1 LIMIT (SELECT max(c.id) FROM customers c WHERE 1 / c.id < 9)",
+    ],
+)
+def test_a_sub_select_above_the_filtered_scans_does_not_guard_their_relations(world: World, sql: str) -> None:
+    """There groups and no rows may be named, and none but own rows come so far."""
+    text = text_of(world, sql)
+    assert "CASE WHEN c.tenant_id = KEY IS NOT FALSE THEN" in text
+    assert "o.tenant_id = KEY IS NOT FALSE" not in text
+
+
+def test_a_sub_select_of_a_condition_guards_the_relations_around_it(world: World) -> None:
+    text = text_of(
+        world, "SELECT 1 FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE 1 / c.id < 9 AND 1 / o.id < 9)"
+    )
+    assert "o.tenant_id = KEY IS NOT FALSE" in text

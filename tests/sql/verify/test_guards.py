@@ -42,3 +42,17 @@ def test_an_output_that_may_throw_is_kept_in_by_a_fence(doubt: Doubt) -> None:
     assert doubt(f"SELECT x.r FROM ({inner}) x WHERE x.r > 1") != ""
     fenced = f"SELECT o.qty FROM public.orders o WHERE o.tenant_id {KEY} OFFSET 0"
     assert doubt(f"SELECT 1 / x.qty FROM ({fenced}) x") == ""
+
+
+def test_a_sub_select_above_the_filtered_scans_needs_no_guard_over_their_relations(doubt: Doubt) -> None:
+    loud = f"CASE WHEN (c.tenant_id {KEY}) IS NOT FALSE THEN 1 / c.id < 9 END"
+    link = f"(SELECT max(1) FROM public.customers c WHERE c.tenant_id {KEY} AND {loud})"
+    assert doubt(f"SELECT count(*), {link} FROM public.orders o WHERE o.tenant_id {KEY}") == ""
+    assert doubt(f"SELECT 1 FROM public.orders o WHERE o.tenant_id {KEY} LIMIT {link}") == ""
+    both = link.replace("1 / c.id", "1 / (c.id - o.id)")
+    assert doubt(f"SELECT {both} FROM public.orders o WHERE o.tenant_id {KEY}") == ""
+    guarded = f"CASE WHEN (o.tenant_id {KEY}) IS NOT FALSE THEN {both} = 1 END"
+    assert (
+        doubt(f"SELECT 1 FROM public.orders o WHERE o.tenant_id {KEY} AND {guarded}")
+        == "a condition on o that is not guarded"
+    )
