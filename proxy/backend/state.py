@@ -76,7 +76,7 @@ class BackendState:
     def prepare(self, key: StatementKey) -> bytes:
         """A fresh name for a statement that is being prepared."""
         self.serial += 1
-        name = b"pw_%d" % self.serial
+        name = b"pw_%08d" % self.serial
         self.prepared[key] = name
         return name
 

@@ -79,17 +79,23 @@ def described(decision: Decision, plan: Plan) -> list[str]:
 
 
 def _effects(effects: Effects) -> list[str]:
-    plain = asdict(effects)
+    plain = _named(asdict(effects))
     found = [f"{name} = {value}" for name, value in plain.items() if value and name not in ("transaction", "settings")]
     if effects.transaction is not None:
         found.insert(0, effects.transaction.value)
     return found + [f"{'local ' if one.local else ''}{one.name} = {one.value}" for one in effects.settings]
 
 
+def _named(effects: dict[str, Any]) -> dict[str, Any]:
+    """The same, with what it prepares or executes by its name only."""
+    return effects | {name: effects[name] and effects[name]["name"] for name in ("prepares", "executes")}
+
+
 def _plain(explained_one: tuple[Decision, Plan]) -> dict[str, Any]:
     decision, plan = explained_one
     plain = asdict(decision)
     plain["kind"] = decision.kind.value
+    plain["effects"] = _named(plain["effects"])
     plain["effects"]["transaction"] = decision.effects.transaction.value if decision.effects.transaction else None
     if isinstance(plan, Reject):
         plain |= {"message": plan.message, "detail": plan.detail, "hint": plan.hint, "position": plan.position}

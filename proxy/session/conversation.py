@@ -47,7 +47,11 @@ class Waiting(Enum):
     NOTHING = "nothing"
     PLAN = "plan"
     LEASE = "lease"
+    PREPARE = "prepare"  # what it executes is being prepared on the connection
 
+
+PlanKey = tuple[bytes, tuple[int, ...], bool]
+"""Text, parameter types, and whether it came in Parse."""
 
 NO_LIMITS = Limits(connections=None, server_connections=None)
 
@@ -78,7 +82,8 @@ class Conversation:
         self.message: tuple[int, bytes] | None = None  # taken, and waiting
         self.waiting = Waiting.NOTHING
         self.ticket = 0  # of the last question asked
-        self.planned: Planned | None = None  # the answer to PlanStatement, until the waiting message took it
+        self.asked: PlanKey = (b"", (), False)  # what PlanStatement asked
+        self.plans: dict[PlanKey, Planned] = {}  # what the waiting message was given
         self.refusal: Refusal | None = None  # the answer to LeaseBackend, likewise
         self.lease: Lease | None = None
         self.link: Link | None = None

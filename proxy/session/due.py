@@ -36,8 +36,8 @@ class Due:
     """One entry. Only the fields of its kind are used."""
 
     __slots__ = (
-        "forward", "index", "key", "kind", "name", "plan", "plans", "previous", "refusal", "reply", "started",
-        "starts", "text",
+        "forward", "index", "key", "kind", "name", "names", "plan", "plans", "prepared", "previous", "refusal", "reply",
+        "started", "starts", "tag", "text",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,9 @@ class Due:
         self.starts: tuple[int, ...] = ()  # QUERY: where each plan's text begins in what was sent, in characters
         self.key: StatementKey | None = None  # PARSE: what is being prepared under a new name
         self.name: bytes | None = None  # PARSE by the client: the name it defines
+        self.tag: str | None = None  # PARSE: what the client asked for was PREPARE, whose reply this is
+        self.names: list[tuple[int, bytes, Statement | None]] = []  # QUERY: what names meant before, by statement
+        self.prepared: list[tuple[int, StatementKey]] = []  # QUERY: what its statements prepare
         self.previous: Statement | None = None  # PARSE: what the name meant before
 
 

@@ -11,14 +11,16 @@ from dataclasses import replace
 
 from proxy.backend.state import FAILED
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import encode
+from proxy.session import encode, prepared
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
 from proxy.session.parameters import quote_value
+from proxy.session.prepared import drop_surplus
 from proxy.session.query import answer_now, clamped, over_ceiling, own_objection, plan_of, simple_query
-from proxy.session.statements import Portal, Statement
+from proxy.session.statements import Portal
+from proxy.session.upstream import aborted, defined, execute_prepare, leased, runnable, upstream_name
 from proxy.sql.plan import Answer, Forward, Planned
 from proxy.wire.fields import Reader, message
 
@@ -33,7 +35,7 @@ def parse(s: Conversation, body: bytes) -> bool:
     name, text, types = reader.name(), reader.cstring(), reader.uint32s()
     reader.end()
     if name and name in s.statements:
-        s.refuse_extended(Refusal(f'prepared statement "{name.decode()}" already exists', sqlstate="42P05"))
+        s.refuse_extended(prepared.taken(name.decode()))
         return True
     planned = plan_of(s, text, types, True)
     if planned is None:
@@ -43,13 +45,16 @@ def parse(s: Conversation, body: bytes) -> bool:
         s.audit(plan, text, planned.shape)
         s.refuse_extended(encode.refusal_of(plan))
         return True
-    if isinstance(plan, Answer):
-        s.statements[name] = Statement(text, types, plan, b"", s.epoch)
+    if isinstance(plan, Answer) or prepared.own(plan):
+        if aborted(s, plan):
+            s.refuse_extended(encode.ABORTED)
+            return True
+        s.statements[name] = defined(s, text, types, plan, planned.literals)
         s.supply(encode.PARSE_COMPLETE)
         return True
-    if not leased(s, planned):
+    if not leased(s, planned, (text, types, True)):
         return s.waiting is Waiting.NOTHING
-    statement = Statement(text, types, plan, s.port.fill(plan, planned.literals), s.epoch)
+    statement = defined(s, text, types, plan, planned.literals)
     state = s.backend()
     key = statement.key
     due = Due(PARSE, plan=plan, text=text)
@@ -71,76 +76,6 @@ def parse(s: Conversation, body: bytes) -> bool:
     return True
 
 
-def leased(s: Conversation, planned: Planned | None) -> bool:
-    """A lease for a message of the extended protocol. False: it waits, or was refused (then nothing is waited for)."""
-    if s.refusal is not None:
-        refusal, s.refusal = s.refusal, None
-        s.refuse_extended(refusal)
-        return False
-    if not s.ensure_lease():
-        s.planned = planned
-        return False
-    return True
-
-
-def drop_surplus(s: Conversation) -> None:
-    """Closes what the connection need not keep prepared any longer."""
-    for one in s.backend().surplus():
-        s.up.append(encode.close_statement(one))
-        s.due.append(Due(CLOSE, False))
-
-
-def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
-    """The statement of that name under the present rules. None: refused, and answered. False: it waits for a plan."""
-    statement = s.statements.get(name)
-    if statement is None:
-        text = (
-            f'prepared statement "{name.decode()}" does not exist'
-            if name
-            else "unnamed prepared statement does not exist"
-        )
-        s.refuse_extended(Refusal(text, sqlstate="26000"))
-        return None
-    if statement.epoch is s.epoch:
-        return statement
-    planned = plan_of(s, statement.text, statement.parameter_types, True)
-    if planned is None:
-        return False
-    plan = planned.plans[0]
-    if not isinstance(plan, Forward | Answer):
-        s.audit(plan, statement.text, planned.shape)
-        s.refuse_extended(encode.refusal_of(plan))
-        return None
-    sql = s.port.fill(plan, planned.literals) if isinstance(plan, Forward) else b""
-    statement = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch)
-    s.statements[name] = statement
-    return statement
-
-
-def upstream_name(s: Conversation, name: bytes, statement: Statement) -> bytes:
-    """The server's name of a statement, preparing it on this connection first where it is not."""
-    state = s.backend()
-    key = statement.key
-    if not name:
-        if state.unnamed == key:
-            return b""
-        state.unnamed = key
-        upstream = b""
-    else:
-        known = state.name_of(key)
-        if known is not None:
-            return known
-        upstream = state.prepare(key)
-        drop_surplus(s)
-    due = Due(PARSE, False, text=statement.text)
-    due.key = key if name else None
-    due.plan = statement.plan if isinstance(statement.plan, Forward) else None
-    s.up.append(encode.parse(upstream, statement.sql, statement.parameter_types))
-    s.due.append(due)
-    s.open = True
-    return upstream
-
-
 def bind(s: Conversation, body: bytes) -> bool:
     """Bind: parameters go on as they came; the statement's name becomes the server's."""
     if s.skipping:
@@ -152,20 +87,19 @@ def bind(s: Conversation, body: bytes) -> bool:
     portal, name = body[:first], body[first + 1 : second]
     if not name.isascii():
         Reader(name + b"\0").name()
-    statement = current_statement(s, name)
+    statement = runnable(s, name)
     if statement is None:
         return True
     if isinstance(statement, bool):
         return False
-    if isinstance(statement.plan, Answer):
-        refusal = own_objection(s, (statement.plan,))
-        if refusal is not None:
-            s.refuse_extended(refusal)
+    plan = statement.plan
+    if isinstance(plan, Answer) or prepared.own(plan):
+        if aborted(s, plan):
+            s.refuse_extended(encode.ABORTED)
             return True
         s.portals[portal] = Portal(statement)
         s.supply(encode.BIND_COMPLETE)
         return True
-    plan = statement.plan
     refusal = bound(s, statement, body[second + 1 :])
     if refusal is not None:
         s.refuse_extended(refusal)
@@ -178,7 +112,7 @@ def bind(s: Conversation, body: bytes) -> bool:
         if refusal is not None:
             s.refuse_extended(refusal)
             return True
-    if not leased(s, None):
+    if not leased(s):
         return s.waiting is Waiting.NOTHING
     if not s.due:
         s.started = s.clock()
@@ -219,15 +153,15 @@ def describe(s: Conversation, body: bytes) -> bool:
     what, name = reader.byte(), reader.name()
     reader.end()
     if what == 83:
-        statement = current_statement(s, name)
+        statement = runnable(s, name)
         if statement is None:
             return True
         if isinstance(statement, bool):
             return False
-        if isinstance(statement.plan, Answer):
-            s.supply(encode.NO_PARAMETERS + encode.described(statement.plan))
+        if isinstance(statement.plan, Answer) or prepared.own(statement.plan):
+            s.supply(encode.NO_PARAMETERS + described(statement.plan))
             return True
-        if not leased(s, None):
+        if not leased(s):
             return s.waiting is Waiting.NOTHING
         upstream = upstream_name(s, name, statement)
         s.up.append(message(68, b"S" + upstream + b"\0"))
@@ -239,13 +173,18 @@ def describe(s: Conversation, body: bytes) -> bool:
     portal = s.portals.get(name)
     if portal is None:
         s.refuse_extended(no_portal(name))
-    elif isinstance(portal.statement.plan, Answer):
-        s.supply(encode.described(portal.statement.plan))
+    elif isinstance(portal.statement.plan, Answer) or prepared.own(portal.statement.plan):
+        s.supply(described(portal.statement.plan))
     else:
         s.up.append(message(68, body))
         s.due.append(Due(DESCRIBE, plan=portal.statement.plan, text=portal.statement.text))
         s.open = True
     return True
+
+
+def described(plan: Answer | Forward) -> bytes:
+    """What Describe says of a statement that is not sent as it is: its columns."""
+    return encode.described(plan) if isinstance(plan, Answer) else encode.NO_DATA
 
 
 def no_portal(name: bytes) -> Refusal:
@@ -266,8 +205,16 @@ def execute(s: Conversation, body: bytes) -> bool:
         s.refuse_extended(no_portal(body[:end]))
         return True
     plan = portal.statement.plan
+    if prepared.own(plan):
+        refusal = own_objection(s, Planned((plan,), portal.statement.literals))
+        if refusal is None and isinstance(plan, Forward) and plan.effects.prepares is not None:
+            return execute_prepare(s, portal.statement, plan.effects.prepares)
+        if refusal is not None or not isinstance(plan, Answer):
+            s.refuse_extended(refusal or Refusal("the prepared statement came too late", sqlstate="26000"))
+            return True
     s.count((plan,))
     if isinstance(plan, Answer):
+        prepared.forget(s, plan)
         s.supply(answer_now(s, plan, False))
         return True
     s.up.append(message(69, body))
@@ -290,7 +237,7 @@ def close(s: Conversation, body: bytes) -> bool:
     if what != 80:
         raise RemoteProtocolError(f"invalid CLOSE message subtype {what}")
     portal = s.portals.pop(name, None)
-    if portal is None or isinstance(portal.statement.plan, Answer) or s.lease is None:
+    if portal is None or prepared.own(portal.statement.plan) or s.lease is None:
         s.supply(encode.CLOSE_COMPLETE)
         return True
     s.up.append(message(67, body))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import encode
+from proxy.session import encode, prepared
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.parameters import TIMEOUTS, exceeds
-from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned
+from proxy.session.statements import Statement
+from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject
 
 SEPARATOR = b";\n"
 NO_DISCARD = Refusal("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
@@ -31,7 +32,12 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if planned is None:
         return False
     rejection = planned.rejection
-    refusal = encode.refusal_of(rejection) if rejection is not None else own_objection(s, planned.plans)
+    refusal = encode.refusal_of(rejection) if rejection is not None else None
+    if refusal is None:
+        renewed = executable(s, planned)
+        if renewed is False:
+            return False
+        refusal = renewed if isinstance(renewed, Refusal) else own_objection(s, planned)
     if rejection is None and refusal is not None:
         rejection = s.own_refusal(planned.plans[0].kind, refusal)
     if refusal is None and s.refusal is not None:
@@ -39,8 +45,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if refusal is None and s.pins and s.idle() and discards(planned):
         s.release()
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
-    if refusal is None and not answered and not s.ensure_lease():
-        s.planned = planned
+    if refusal is None and not answered and not (s.ensure_lease() and prepared.ready(s, planned)):
+        s.plans[text, (), False] = planned
         return False
     if rejection is not None:
         s.audit(rejection, text, planned.shape)
@@ -55,6 +61,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if s.lease is None:
         for one in planned.plans:
             if isinstance(one, Answer):
+                prepared.forget(s, one)
                 s.out.append(answer_now(s, one, True))
         s.out.append(encode.READY_IDLE)
         return True
@@ -72,22 +79,21 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     """The statements that the server runs, as one Query; those answered here are given between its replies."""
     parts: list[bytes] = []
     starts: list[int] = []
+    plans: list[Plan] = []
     length = 0
-    for one in planned.plans:
+    due = Due(QUERY, text=text)
+    for one, sent in prepared.settle(s, text, planned, due):
         starts.append(length)
-        if isinstance(one, Forward):
-            part = clamped(s, one) or s.port.fill(one, planned.literals)
+        plans.append(one)
+        if sent is not None and isinstance(one, Forward):
+            part = clamped(s, one) or sent
             parts.append(part)
             length += len(part.decode()) + len(SEPARATOR)
     s.up.append(encode.query(SEPARATOR.join(parts)))
-    only = planned.plans[0] if len(planned.plans) == 1 else None
-    due = Due(
-        QUERY,
-        plan=only if isinstance(only, Forward) else None,
-        plans=planned.plans,
-        text=text,
-        started=isinstance(planned.plans[0], Forward),
-    )
+    only = plans[0] if len(plans) == 1 else None
+    due.plan = only if isinstance(only, Forward) else None
+    due.plans = tuple(plans)
+    due.started = isinstance(plans[0], Forward)
     due.starts = tuple(starts) if len(parts) > 1 else ()
     s.due.append(due)
     if s.state is not None:
@@ -110,22 +116,59 @@ def lead(s: Conversation, due: Due, out: list[bytes]) -> None:
 
 def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool) -> Planned | None:
     """The plans of a text; None when they were asked for and the message must wait."""
-    planned = s.planned
-    if planned is not None:
-        s.planned = None
-        return admitted_here(s, planned)
-    planned = s.port.lookup(text, types, extended)
-    s.counters.plans["miss" if planned is None else planned.cache] += 1
+    key = (text, types, extended)
+    planned = s.plans.get(key) if s.plans else None
+    if planned is None:
+        planned = s.port.lookup(text, types, extended)
+        s.counters.plans["miss" if planned is None else planned.cache] += 1
     if planned is not None:
         return admitted_here(s, planned)
     s.waiting = Waiting.PLAN
+    s.asked = key
     s.ticket += 1
     s.port.act(PlanStatement(s.ticket, text, types, extended))
     return None
 
 
-def own_objection(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:
-    """What only the session knows: that a DISCARD is inside a transaction, or an answer comes in a failed one."""
+def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Refusal | None:
+    """A statement of the session under the present rules; None: it waits for its plan."""
+    if statement.epoch is s.epoch:
+        return statement
+    parsed = statement.at is None
+    planned = plan_of(s, statement.text, statement.parameter_types if parsed else (), parsed)
+    if planned is None:
+        return None
+    plan = planned.rejection or planned.plans[statement.at or 0]
+    if isinstance(plan, Reject):
+        s.audit(plan, statement.text, planned.shape)
+        return encode.refusal_of(plan)
+    if statement.at is not None and isinstance(plan, Forward) and plan.effects.prepares is not None:
+        fresh = prepared.made(s, statement.text, plan.effects.prepares, planned.literals, statement.at)
+    else:
+        sql = s.port.fill(plan, planned.literals) if isinstance(plan, Forward) else b""
+        fresh = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch, None, planned.literals)
+    s.statements[name] = fresh
+    return fresh
+
+
+def executable(s: Conversation, planned: Planned) -> Refusal | bool:
+    """Are the statements that these execute as of the present rules? False: it waits for a plan."""
+    for one in planned.plans:
+        run = one.effects.executes if isinstance(one, Forward) else None
+        statement = None if run is None else s.statements.get(run.name.encode())
+        if run is None or statement is None:
+            continue
+        fresh = renew(s, run.name.encode(), statement)
+        if not isinstance(fresh, Statement):
+            return fresh if fresh is not None else False
+    return True
+
+
+def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
+    """What only the session knows: that a DISCARD is inside a transaction, an answer comes in a failed one, or what
+    the names of prepared statements stand for.
+    """
+    plans = planned.plans
     in_block = s.lease is not None and s.state is not None and s.state.status != IDLE
     for one in plans:
         if isinstance(one, Answer):
@@ -133,13 +176,11 @@ def own_objection(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:
                 return encode.ABORTED
             if one.answer is AnswerKind.DISCARD_ALL and (in_block or len(plans) > 1):
                 return NO_DISCARD
-            if one.answer is AnswerKind.DEALLOCATE and one.argument.encode() not in s.statements:
-                return Refusal(f'prepared statement "{one.argument}" does not exist', sqlstate="26000")
         elif isinstance(one, Forward) and one.effects.settings:
             refusal = over_ceiling(s, one)
             if refusal is not None:
                 return refusal
-    return None
+    return prepared.objection(s, planned)
 
 
 def over_ceiling(s: Conversation, plan: Forward) -> Refusal | None:
@@ -184,11 +225,4 @@ def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes
         s.statements.clear()
         s.portals.clear()
         s.unpin(*s.pins)  # the pool takes everything off the connection before anybody has it again
-    elif kind is AnswerKind.DEALLOCATE_ALL:
-        unnamed = s.statements.pop(b"", None)
-        s.statements.clear()
-        if unnamed is not None:
-            s.statements[b""] = unnamed
-    elif kind is AnswerKind.DEALLOCATE:
-        s.statements.pop(answer.argument.encode(), None)
     return encode.answered(answer, with_description)

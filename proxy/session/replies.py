@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
 from proxy.session import encode
-from proxy.session.conversation import Conversation, Phase
+from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
+from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.sql.plan import Answer, Forward
 from proxy.wire.fields import Reader
@@ -114,14 +115,17 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         s.failed = False
     elif status == IN_TRANSACTION:
         s.failed = False
+    if s.waiting is Waiting.PREPARE and not s.due:
+        s.waiting = Waiting.NOTHING
     if due.forward and not s.due:
         s.counters.observe(s.clock() - s.started)
     return heard(due)
 
 
 def parse_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
-    """ParseComplete."""
-    return heard(pop(s, PARSE))
+    """ParseComplete; the end of PREPARE where it was one."""
+    due = pop(s, PARSE)
+    return heard(due) if due.tag is None else encode.complete(due.tag)
 
 
 def bind_complete(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
@@ -222,17 +226,22 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         reply = encode.error(refusal, "ERROR")
     else:
         plan = running(due, fields)
+        rename(s, fields)
         reply = encode.report(69, s.port.answer(fields, plan, due.text))
     if due.kind is QUERY:
         if not due.forward:
             setting_refused(s, reply)
             return SKIP
+        undo(s, due)
         return reply
     if due.kind is SYNC:  # a commit at Sync may fail; its ReadyForQuery follows
         return reply
     if fields.get("R") == "RevalidateCachedQuery" and isinstance(due.plan, Forward):
         state.taint("a prepared statement went stale")
     drop_until_sync(s, state)
+    if s.waiting is Waiting.PREPARE and len(s.due) == 1:  # the end of the statement that waited for it
+        s.waiting, s.message = Waiting.NOTHING, None
+        s.due[0].forward = True
     return reply
 
 

@@ -100,11 +100,11 @@ class ClientSession(Conversation):
         if settings.state is None:
             settings.begin(state)
         effects = plan.effects
+        if effects is not NO_EFFECTS and effects.asked:
+            return False
         if effects is NO_EFFECTS or not effects.noted:
             self.quiet = True
             self.stream.table = QUIET
-        elif effects.settings:
-            return False
         else:
             self.stream.table = FULL
         self.turns += 1
@@ -139,6 +139,8 @@ class ClientSession(Conversation):
                 self.message = message
                 if handler(self, message[1]):
                     self.message = None
+                    if self.plans:
+                        self.plans.clear()
         except RemoteProtocolError as refusal:
             self.fatal(refusal)
         self.finish()
@@ -242,7 +244,7 @@ class ClientSession(Conversation):
             case StatementPlanned():
                 if event.ticket == self.ticket and self.waiting is Waiting.PLAN:
                     self.waiting = Waiting.NOTHING
-                    self.planned = event.planned
+                    self.plans[self.asked] = event.planned
                     self.proceed()
             case BackendLeased():
                 self._leased(event)
@@ -321,7 +323,7 @@ class ClientSession(Conversation):
             self.port.act(WithdrawLease(self.ticket))
         self.ticket += 1
         self.waiting = Waiting.NOTHING
-        self.planned = None
+        self.plans.clear()
         message, self.message = self.message, None
         canceled = QueryCanceled("canceling statement due to user request")
         if message is not None and message[0] == 81:

@@ -15,8 +15,8 @@ from proxy.sql.plan import Answer, Forward
 
 @dataclass(slots=True)
 class Statement:
-    """What Parse defined. `sql` is what the server gets; empty for an Answer. `epoch` says under which rules it was
-    planned.
+    """What Parse or PREPARE defined. `sql` is what the server gets; empty for an Answer. `epoch` says under which rules
+    it was planned. `at`: which statement of its text the PREPARE is; None for Parse.
     """
 
     text: bytes
@@ -24,6 +24,8 @@ class Statement:
     plan: Forward | Answer
     sql: bytes
     epoch: object
+    at: int | None = None
+    literals: tuple[bytes, ...] = ()  # of its text
     key: StatementKey = field(init=False)
 
     def __post_init__(self) -> None:

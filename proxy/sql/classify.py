@@ -12,27 +12,17 @@ tell that it was used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
+from proxy.sql import prepared
+from proxy.sql.classified import Classified, Node
 from proxy.sql.parse import Statement
 from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Effects, SettingEffect, StatementKind, TransactionVerb
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 
-Node = dict[str, Any]
 MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
 SET_HINT = "Only settings that do not change what a statement may see can be set."
-
-
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """tree: what is planned, mostly the client's; answer: the whole plan when the proxy replies itself."""
-
-    kind: StatementKind
-    tree: Node
-    effects: Effects = NO_EFFECTS
-    answer: Answer | None = None
 
 
 def classify(statement: Statement) -> Classified:
@@ -313,6 +303,8 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "VariableSetStmt": _set,
     "VariableShowStmt": _show,
     "DiscardStmt": _discard,
+    "PrepareStmt": prepared.prepare,
+    "ExecuteStmt": prepared.execute,
     "DeallocateStmt": _deallocate,
     "ClosePortalStmt": _close,
     "UnlistenStmt": _unlisten,
@@ -324,8 +316,6 @@ LATER: Mapping[str, tuple[str, str]] = {
     "CopyStmt": ("COPY", "Use INSERT with several rows, and SELECT."),
     "DeclareCursorStmt": ("DECLARE CURSOR", CURSOR_HINT),
     "FetchStmt": ("FETCH", CURSOR_HINT),
-    "PrepareStmt": ("PREPARE", "Use prepared statements of the extended protocol, which drivers do by themselves."),
-    "ExecuteStmt": ("EXECUTE", "Use prepared statements of the extended protocol, which drivers do by themselves."),
     "ListenStmt": ("LISTEN", "Poll a table of your own."),
     "NotifyStmt": ("NOTIFY", "Write to a table of your own."),
     "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),

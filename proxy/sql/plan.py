@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 from proxy.tenancy.policy import Policy
 
+STATEMENT_NAME = b"pw_00000000"
+"""Stands in the first piece of a template for the server's name of a prepared statement, which is as long."""
+
 
 class StatementKind(enum.Enum):
     """What a statement is, for metrics, limits and the session. Names follow PostgreSQL's command tags."""
@@ -65,6 +68,25 @@ class SettingEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """SQL PREPARE: the statement that the name stands for from then on, as Parse with these types would define it."""
+
+    name: str
+    types: tuple[int, ...]
+    plan: Forward
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """EXECUTE of a prepared statement, also within another statement. arguments: of each, its literal, the text of one
+    that was not lifted, or None where the value is NULL or is not known before it runs.
+    """
+
+    name: str
+    arguments: tuple[LiteralHole | bytes | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """What a statement does to the session or the server connection; check-in undoes exactly what is noted here."""
 
@@ -77,11 +99,18 @@ class Effects:
     taints: bool = False  # the server connection must be closed at check-in
     positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
     unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
+    prepares: Preparation | None = None
+    executes: Execution | None = None
 
     @property
     def noted(self) -> bool:
         """Must the session hear of it when the statement completes?"""
         return bool(self.settings or self.transaction or self.pins or self.unpins or self.taints)
+
+    @property
+    def asked(self) -> bool:
+        """Must the session be asked before the statement is sent?"""
+        return bool(self.settings or self.prepares or self.executes or self.positioned)
 
 
 NO_EFFECTS = Effects()
@@ -152,6 +181,7 @@ class AnswerKind(enum.Enum):
     DEALLOCATE_ALL = "DEALLOCATE ALL"
     CLOSE_ALL = "CLOSE CURSOR ALL"
     UNLISTEN = "UNLISTEN"
+    PREPARED = "PREPARE"  # what is prepared on this server connection already
     ADVISORY_UNLOCK_ALL = "SELECT 1"  # one row, one void column named `argument`
     EMPTY = ""
 

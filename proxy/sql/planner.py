@@ -10,14 +10,16 @@ safety depends on a tenant's key or on a lifted literal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from proxy.catalog.model import Catalog
-from proxy.errors import Refusal, StatementTooComplex, SyntaxRefused
+from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
-from proxy.sql.classify import Classified, classify, kind_of
+from proxy.sql.classified import Classified
+from proxy.sql.classify import classify, kind_of
 from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.parse import Statement, masked, parse
@@ -26,17 +28,20 @@ from proxy.sql.plan import (
     Answer,
     AnswerKind,
     CacheStatistics,
+    Effects,
     Forward,
     KeyCheck,
     KeyHole,
     Plan,
     PlanContext,
     Planned,
+    Preparation,
     Reject,
     StatementKind,
     Template,
 )
 from proxy.sql.positions import pack
+from proxy.sql.prepared import arguments, declared_types, require_one_name
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.verify import Unproven, verify_fillings
@@ -139,11 +144,28 @@ class Planner:
             classified = classify(statement)
             if classified.answer is not None:
                 return classified.answer
+            if "PrepareStmt" in classified.tree:
+                return self._prepare(statement, classified, lifted, context)
             return self._forward(classified, lifted, context, parameter_types)
         except Refusal as refusal:
             return _reject(kind, refusal, text)
         except RecursionError:
             return _reject(kind, StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT), text)
+
+    def _prepare(
+        self, statement: Statement, classified: Classified, lifted: Lifted | None, context: PlanContext
+    ) -> Forward:
+        """PREPARE, and the plan of what the name stands for."""
+        body = statement.tree["PrepareStmt"]
+        types = declared_types(body, self._world(context))
+        inner = classify(replace(statement, tree=body["query"]))
+        if inner.answer is not None:
+            raise FeatureNotSupported("this statement cannot be prepared", hint="Send it as it is.")
+        plan = self._forward(inner, lifted, context, types)
+        outer = self._forward(classified, lifted, context, types)
+        asked_now = tuple(one for one in outer.checks if not isinstance(one.value, int))
+        effects = Effects(prepares=Preparation(body["name"], types, plan))
+        return replace(outer, effects=effects, checks=asked_now)
 
     def _forward(
         self,
@@ -166,7 +188,8 @@ class Planner:
             query, confined = confine_catalogs(query, world)
             outcome = rewrite(query, world, parameter_types)
             rewritten = outcome.rewritten or confined
-            tree = with_query(tree, without_holes(outcome.tree, outcome.sensitive))
+            query = without_holes(outcome.tree, outcome.sensitive)
+            tree = with_query(tree, query)
             rules = outcome.rules + (("catalog.confine",) if confined else ())
             checks = outcome.checks
         rendered = render(tree)
@@ -176,10 +199,15 @@ class Planner:
                 (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
             ]
             verify_fillings(fillings, context, self.catalog, parameter_types)
+        effects = classified.effects
+        if effects.executes is not None or "PrepareStmt" in tree:
+            require_one_name(rendered.template)
+        if effects.executes is not None and query is not None:
+            effects = replace(effects, executes=replace(effects.executes, arguments=arguments(query)))
         return Forward(
             classified.kind,
             rendered.template,
-            classified.effects,
+            effects,
             rewritten,
             None,
             rules,

@@ -46,6 +46,7 @@ class Door:
 
     free: list[Link] = field(default_factory=list)
     cached: bool = True
+    planned: dict[bytes, Planned] = field(default_factory=dict)  # instead of what plan_text makes of a text
     reported: Mapping[str, str] | None = field(default_factory=lambda: dict(REPORTED))
     refusal: Refusal | None = None
     written: bytes = b""
@@ -56,7 +57,7 @@ class Door:
         self.written += data
 
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
-        return plan_text(text) if self.cached else None
+        return self.planned.get(text) or (plan_text(text) if self.cached else None)
 
     def lease_nowait(self) -> Lease | None:
         return Lease(self.free.pop()) if self.free else None
@@ -83,6 +84,11 @@ class Door:
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
         return fill_whole(plan, literals)
+
+    def renew(self) -> Link:
+        """Another connection is the idle one from now on."""
+        self.free = [link()]
+        return self.free[0]
 
     def take(self) -> bytes:
         """What was written to the client since."""

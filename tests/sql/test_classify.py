@@ -8,7 +8,8 @@ from importlib.resources import files
 import pytest
 
 from proxy.errors import Refusal
-from proxy.sql.classify import FORBIDDEN, HANDLERS, LATER, Classified, classify, kind_of
+from proxy.sql.classified import Classified
+from proxy.sql.classify import FORBIDDEN, HANDLERS, LATER, classify, kind_of
 from proxy.sql.parse import Statement, parse
 from proxy.sql.plan import AnswerKind, StatementKind, TransactionVerb
 

@@ -1,12 +1,17 @@
 """Statements that wrap a query, as the verifier knows them: the query that must be proved.
 
 A table of its own: a field or statement that is not in it is not proved. A table that is made is a temporary one, and
-a copy goes to the client.
+a copy goes to the client. What EXECUTE runs was proved when it was prepared, under the name that only the proxy gives;
+its arguments are proved as the row that they are.
 """
 
 from __future__ import annotations
 
+import re
+
 from proxy.sql.verify.levels import Node, Unproven
+
+OWN_NAME = re.compile(r"pw_[0-9]{8}")
 
 KNOWN = {
     "DeclareCursorStmt": {"portalname", "options", "query"},
@@ -21,13 +26,26 @@ def query_of(tree: Node) -> Node:
     """What a statement wraps, or the statement itself."""
     while True:
         ((name, body),) = tree.items()
+        if name == "ExecuteStmt":
+            return _arguments(body)
         fields = KNOWN.get(name)
         if fields is None:
             return tree
         if "query" not in body or set(body) - fields:
             raise Unproven(f"a {name} of another form")
+        if name == "PrepareStmt" and OWN_NAME.fullmatch(body["name"]) is None:
+            raise Unproven("a name that is the client's")
         if name == "CreateTableAsStmt":
             made = body["into"]["rel"]
             if made.get("relpersistence") != "t" or "schemaname" in made or body.get("objtype") != "OBJECT_TABLE":
                 raise Unproven("a table that stays")
         tree = body["query"]
+
+
+def _arguments(body: Node) -> Node:
+    if set(body) - {"name", "params"} or OWN_NAME.fullmatch(body["name"]) is None:
+        raise Unproven("an EXECUTE of another form")
+    select: Node = {"op": "SETOP_NONE", "limitOption": "LIMIT_OPTION_DEFAULT"}
+    if "params" in body:
+        select["valuesLists"] = [{"List": {"items": body["params"]}}]
+    return {"SelectStmt": select}

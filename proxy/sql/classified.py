@@ -1,0 +1,20 @@
+"""Classified: what classify says of one statement, and what the families of statements in modules of their own say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.sql.plan import NO_EFFECTS, Answer, Effects, StatementKind
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """tree: what is planned, mostly the client's; answer: the whole plan when the proxy replies itself."""
+
+    kind: StatementKind
+    tree: Node
+    effects: Effects = NO_EFFECTS
+    answer: Answer | None = None

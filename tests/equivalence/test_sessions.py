@@ -1,0 +1,205 @@
+"""What belongs to a session: prepared statements, cursors and temporary tables answer as on a private database, also
+when other sessions run in between on the same server connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.equivalence.compare import Seen, observe
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import RawClient
+
+PREPARED = {
+    "typed": (
+        "PREPARE p (int, text) AS SELECT id, note FROM orders WHERE id > $1 AND status::text = $2 ORDER BY id",
+        "EXECUTE p (3, 'paid')",
+        "EXECUTE p (10, 'new')",
+        "DEALLOCATE p",
+        "EXECUTE p (3, 'paid')",
+        "DEALLOCATE p",
+    ),
+    "inferred": (
+        "PREPARE p AS SELECT id + $1, $2 || 'x' FROM orders WHERE id = $3",
+        "EXECUTE p (1, 'a', 5)",
+        "EXECUTE p (1 + 1, upper('a'), '6')",
+        "EXECUTE p (NULL, NULL, 7)",
+        "EXECUTE p (1)",
+        "EXECUTE p ('x', 'y', 1)",
+    ),
+    "names": (
+        "PREPARE p AS SELECT 1",
+        "PREPARE p AS SELECT 2",
+        'PREPARE "P q" AS SELECT 3',
+        'EXECUTE "P q"',
+        "EXECUTE P",
+        "DEALLOCATE PREPARE p",
+        "PREPARE p AS SELECT 4 AS four",
+        "EXECUTE p",
+        "DEALLOCATE ALL",
+        "EXECUTE p",
+        'EXECUTE "P q"',
+        "PREPARE p AS SELECT 4 AS four",
+        "EXECUTE p",
+    ),
+    "errors": (
+        "PREPARE p AS SELECT nothing FROM orders",
+        "EXECUTE p",
+        "PREPARE p AS SELECT $1",
+        "PREPARE p (int) AS SELECT 10 / $1",
+        "EXECUTE p (0)",
+        "EXECUTE p (id)",
+        "EXECUTE p ((SELECT 1))",
+        "EXECUTE p (5)",
+    ),
+    "writes": (
+        "BEGIN",
+        "PREPARE p (int, text) AS INSERT INTO notes (id, body) VALUES ($1, $2) RETURNING tenant, id, body",
+        "EXECUTE p (9001, 'one')",
+        "EXECUTE p (9002, 'two')",
+        "PREPARE q AS UPDATE notes SET body = 'all' WHERE id > 9000",
+        "EXECUTE q",
+        "PREPARE d AS DELETE FROM notes WHERE id > 9000",
+        "EXECUTE d",
+        "ROLLBACK",
+        "EXECUTE q",
+        "DEALLOCATE ALL",
+    ),
+    "not undone": (
+        "BEGIN",
+        "PREPARE p AS SELECT 1",
+        "ROLLBACK",
+        "EXECUTE p",
+        "BEGIN",
+        "DEALLOCATE p",
+        "ROLLBACK",
+        "EXECUTE p",
+        "BEGIN",
+        "PREPARE p AS SELECT 1",
+        "SELECT 1 / 0",
+        "PREPARE q AS SELECT 1",
+        "EXECUTE p",
+        "COMMIT",
+        "EXECUTE p",
+        "EXECUTE q",
+        "DISCARD ALL",
+        "EXECUTE p",
+    ),
+}
+
+STRINGS = {
+    "all in one": "PREPARE p (int) AS SELECT id FROM orders WHERE id = $1; EXECUTE p (5); DEALLOCATE p; SELECT 1",
+    "again": "PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS SELECT 2; EXECUTE p; DEALLOCATE ALL",
+    "type": "PREPARE p (nothing) AS SELECT $1",
+    "over": "PREPARE p AS SELECT 1; SELECT 1 / 0; PREPARE q AS SELECT 2",
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_server: Cluster) -> Iterator[Proxy]:
+    with running_proxy(shared_server.port) as proxy:
+        yield proxy
+
+
+def private(server: Cluster) -> RawClient:
+    return RawClient("127.0.0.1", server.port, "app", "private1")
+
+
+def told(client: RawClient, statements: tuple[str, ...], protocol: str) -> list[list[Seen]]:
+    """What each statement was answered."""
+    ask = client.simple if protocol == "simple" else client.extended
+    return [observe(ask(one), ordered=True) for one in statements]
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", PREPARED)
+def test_prepared_statements_answer_as_on_a_private_database(
+    shared_server: Cluster, proxy: Proxy, name: str, protocol: str
+) -> None:
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = (told(one, PREPARED[name], protocol) for one in (direct, client))
+    assert list(zip(PREPARED[name], seen, strict=True)) == list(zip(PREPARED[name], expected, strict=True))
+
+
+@pytest.mark.parametrize("name", STRINGS)
+def test_several_of_them_in_one_string_answer_as_on_a_private_database(
+    shared_server: Cluster, proxy: Proxy, name: str
+) -> None:
+    statements = (STRINGS[name], "EXECUTE p", "EXECUTE q", "DEALLOCATE ALL", STRINGS[name])
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = (told(one, statements, "simple") for one in (direct, client))
+    assert seen == expected
+
+
+def test_a_prepared_statement_follows_its_session_to_another_connection(proxy: Proxy) -> None:
+    with (
+        proxy.connect("acme_app") as client,
+        proxy.connect("acme_app") as other,
+        proxy.connect("globex_app") as foreign,
+    ):
+        client.simple("PREPARE p (int) AS SELECT count(*) FROM orders WHERE id <> $1")
+        other.simple("BEGIN")  # takes the connection that it was prepared on
+        other.simple("SELECT 1")
+        assert client.simple("EXECUTE p (0)").rows == [(b"21",)]
+        assert client.extended("EXECUTE p (0)").rows == [(b"21",)]
+        assert [one["C"] for one in other.simple("EXECUTE p (0)").errors] == ["26000"]
+        assert [one["C"] for one in foreign.simple("EXECUTE p (0)").errors] == ["26000"]
+        foreign.simple("PREPARE p (int) AS SELECT count(*) FROM orders WHERE id <> $1")
+        assert foreign.simple("EXECUTE p (0)").rows == [(b"22",)]
+
+
+def parse(client: RawClient, name: str, text: str) -> None:
+    client.send("P", f"{name}\0{text}\0".encode() + b"\0\0")
+
+
+def bind_execute(client: RawClient, name: str, *values: bytes) -> None:
+    given = b"".join(len(one).to_bytes(4, "big") + one for one in values)
+    client.send("B", b"\0" + name.encode() + b"\0\0\0" + len(values).to_bytes(2, "big") + given + b"\0\0")
+    client.send("D", b"P\0")
+    client.send("E", b"\0\0\0\0\0")
+
+
+def one_name_space(client: RawClient) -> list[list[Seen]]:
+    """Names of Parse used in SQL, and the other way."""
+    seen = []
+    parse(client, "s1", "SELECT id FROM orders WHERE id = $1")
+    client.send("S")
+    seen.append(client.collect())
+    third = "PREPARE s2 (int) AS SELECT id, note FROM orders WHERE id = $1"
+    seen += [client.simple(text) for text in ("EXECUTE s1 (5)", "PREPARE s1 AS SELECT 1", third)]
+    bind_execute(client, "s2", b"7")
+    client.send("S")
+    seen.append(client.collect())
+    parse(client, "s2", "SELECT 1")
+    client.send("S")
+    seen.append(client.collect())
+    client.send("D", b"Ss2\0")
+    client.send("S")
+    seen.append(client.collect())
+    seen.append(client.simple("DEALLOCATE s1"))
+    client.send("C", b"Ss2\0")
+    bind_execute(client, "s1", b"5")
+    client.send("S")
+    seen.append(client.collect())
+    seen.append(client.simple("EXECUTE s2 (5)"))
+    parse(client, "e", "EXECUTE later (5)")  # what it executes comes after it
+    parse(client, "p", "PREPARE later (int) AS SELECT $1 + 1 AS sum")
+    bind_execute(client, "p")
+    bind_execute(client, "e")
+    bind_execute(client, "p")
+    client.send("S")
+    seen.append(client.collect())
+    seen += [client.simple(text) for text in ("EXECUTE e", "EXECUTE p", "DEALLOCATE later")]
+    return [observe(one, ordered=True) for one in seen]
+
+
+def test_sql_and_protocol_share_one_name_space(shared_server: Cluster, proxy: Proxy) -> None:
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = one_name_space(direct), one_name_space(client)
+    assert seen[:-3] == expected[:-3]
+    # A statement that is itself PREPARE or EXECUTE cannot be executed by EXECUTE here.
+    assert [one[0][2] for one in seen[-3:-1]] == ["0A000", "0A000"]
+    assert seen[-1] == expected[-1]

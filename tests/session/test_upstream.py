@@ -1,0 +1,85 @@
+"""Under which name the server knows a statement of the session, and what of it the session answers itself."""
+
+from __future__ import annotations
+
+from proxy.session.session import ClientSession
+from proxy.session.statements import Statement
+from proxy.session.upstream import aborted, runnable, upstream_name
+from proxy.sql.plan import Answer, AnswerKind, Planned, StatementKind
+from proxy.wire.fields import message
+from tests.session.conftest import Door, Talk, kinds
+from tests.session.test_prepared import ONE, deallocate, plan, prepare, run
+
+
+def parse(name: str, text: str) -> bytes:
+    return message(80, f"{name}\0{text}\0".encode() + b"\0\0")
+
+
+def bind(name: str) -> bytes:
+    return message(66, b"\0" + name.encode() + b"\0" + bytes(6))
+
+
+EXECUTE = message(69, b"\0" + bytes(4))
+SYNC = message(83, b"")
+DESCRIBE = message(68, b"P\0")
+
+
+def test_a_statement_is_prepared_once_on_a_connection_under_one_name(session: ClientSession) -> None:
+    session.ensure_lease()
+    statement = Statement(b"SELECT 1", (), ONE, b"SELECT 1", session.epoch)
+    name = upstream_name(session, b"p", statement)
+    assert upstream_name(session, b"another name for it", statement) == name
+    assert kinds(b"".join(session.up)) == "P"
+
+
+def test_an_execute_in_the_extended_protocol_is_sent_with_the_servers_name(talk: Talk, door: Door) -> None:
+    (one,) = door.free
+    plan(door, "PREPARE p AS SELECT 1", prepare("p"))
+    plan(door, "EXECUTE p", run("p"))
+    told = talk(parse("", "PREPARE p AS SELECT 1") + bind("") + DESCRIBE + EXECUTE + SYNC, b"1\0\0\0\4" + b"Z\0\0\0\5I")
+    assert kinds(told) == "12nCZ"
+    assert b"PREPARE\0" in told
+    assert kinds(one.written) == "PS"
+    written = len(one.written)
+    talk(parse("", "EXECUTE p") + bind("") + EXECUTE + SYNC, b"")
+    assert kinds(one.written[written:]) == "PBES"
+    assert b"\0EXECUTE pw_00000001\0" in one.written
+
+
+def test_an_execute_of_nothing_fails_when_it_is_executed_and_not_before(talk: Talk, door: Door) -> None:
+    plan(door, "EXECUTE p", run("p"))
+    told = talk(parse("", "EXECUTE p") + bind("") + DESCRIBE + EXECUTE + SYNC, b"")
+    assert kinds(told) == "12nEZ"
+    assert b'prepared statement "p" does not exist' in told
+
+
+def test_a_name_that_is_taken_fails_the_same_way(talk: Talk, door: Door, session: ClientSession) -> None:
+    plan(door, "PREPARE p AS SELECT 1", prepare("p"))
+    session.statements[b"p"] = Statement(b"SELECT 1", (), ONE, b"SELECT 1", session.epoch)
+    told = talk(parse("", "PREPARE p AS SELECT 1") + bind("") + EXECUTE + SYNC, b"")
+    assert kinds(told) == "12EZ"
+    assert b"42P05" in told
+
+
+def test_a_statement_of_older_rules_is_planned_again_before_it_is_executed(
+    talk: Talk, door: Door, session: ClientSession
+) -> None:
+    plan(door, "PREPARE p AS SELECT 1", prepare("p"))
+    talk(parse("", "PREPARE p AS SELECT 1") + bind("") + EXECUTE + SYNC, b"1\0\0\0\4" + b"Z\0\0\0\5I")
+    old = session.statements[b"p"]
+    session.epoch = object()
+    door.planned[b"PREPARE p AS SELECT 1"] = Planned((prepare("p"),))
+    found = runnable(session, b"p")
+    assert isinstance(found, Statement)
+    assert found is not old
+    assert (found.epoch, found.key) == (session.epoch, old.key)
+
+
+def test_in_a_failed_transaction_only_nothing_is_answered(session: ClientSession) -> None:
+    empty = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
+    assert not aborted(session, deallocate())
+    session.ensure_lease()
+    session.backend().status = ord("E")
+    assert aborted(session, deallocate())
+    assert aborted(session, prepare("p"))
+    assert not aborted(session, empty)
