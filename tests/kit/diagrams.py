@@ -30,7 +30,8 @@ DOORS = {
     "create_subprocess_exec": "starts",
     "Popen": "starts",
 }
-BESIDE = {"kind_of", "masked"}  # the planner's calls that only name a text, for metrics and audit
+# The planner's calls that only name a text, for metrics and audit; and those of PREPARE, which goes the same way twice.
+BESIDE = {"kind_of", "masked", "_prepare", "declared_types", "require_one_name", "arguments"}
 MESSAGES = {
     "Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute", "C": "Close", "S": "Sync", "H": "Flush",
     "X": "Terminate", "F": "FunctionCall", "d": "CopyData", "c": "CopyDone", "f": "CopyFail",
@@ -162,7 +163,7 @@ def _calls(
             name = ast.unparse(child.func).removeprefix("self.")
             if name in known:
                 yield name
-            elif name in functions and name not in seen and name.startswith("_"):
+            elif name in functions and name not in seen | BESIDE and name.startswith("_"):
                 yield from _calls(functions[name], known, functions, seen | {name})
 
 
