@@ -111,6 +111,41 @@ def test_every_refusal_is_one_line_of_the_audit_trail_and_holds_no_literal(proxy
     assert "4711" not in proxy.log
 
 
+def planners(proxy: Proxy) -> int:
+    """Its planner processes."""
+    pid = proxy.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return sum(b"proxy.fleet.worker" in Path(f"/proc/{one}/cmdline").read_bytes() for one in children)
+
+
+@pytest.mark.parametrize(("timeout", "sqlstates"), [("30", []), ("0.001", ["54001"])])
+def test_a_long_text_goes_to_a_planner_process_and_no_further_than_its_time(
+    postgres15: Cluster, timeout: str, sqlstates: list[str]
+) -> None:
+    ids = ", ".join(str(number) for number in range(100))
+    with (
+        running_proxy(load_sample(postgres15).port, PLAN_INLINE_BYTES="200", PLAN_TIMEOUT=timeout) as proxy,
+        proxy.connect("acme_app") as client,
+    ):
+        assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+        assert planners(proxy) == 0
+        told = client.simple(f"SELECT DISTINCT tenant_id FROM orders WHERE id IN ({ids})")
+        assert [one["C"] for one in told.errors] == sqlstates
+        assert told.rows == ([] if sqlstates else [(b"1",)])
+        assert planners(proxy) == (0 if sqlstates else 1)
+        assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+
+
+def test_deep_nesting_is_an_error_and_never_a_crash(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        for text in ("SELECT 1" + "+1" * 30_000, "SELECT " + "(" * 30_000 + "1" + ")" * 30_000):
+            for told in (client.simple(text), client.extended(text)):
+                (error,) = told.errors
+                assert error["C"] in {"54001", "42601"}
+        assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+    assert proxy.process.poll() is None
+
+
 def test_an_unknown_login_is_challenged_with_the_same_salt_after_a_restart(postgres15: Cluster, tmp_path: Path) -> None:
     port = load_sample(postgres15).port
     salts = []
