@@ -72,7 +72,7 @@ class Client(ClientPort, asyncio.Protocol):
             if self.actions:
                 self._perform()
             session = self.session
-            if session.message is not None and session.buffered > self.services.options.read_buffer:
+            if session.stalled and session.buffered > self.services.options.read_buffer:
                 self._flow().frontend_waits(True)
         except Exception as problem:  # the last line: nothing may escape with a lease held
             self._crash(problem)
@@ -114,6 +114,8 @@ class Client(ClientPort, asyncio.Protocol):
             self.session.backend_data(data)
             if self.actions:
                 self._perform()
+            if self.flow is not None and not self.session.stalled:
+                self.flow.frontend_waits(False)
         except Exception as problem:  # as data_received
             self._crash(problem)
 
@@ -133,7 +135,7 @@ class Client(ClientPort, asyncio.Protocol):
             self.session.handle(event)
             if self.actions:
                 self._perform()
-            if self.session.message is None and self.flow is not None:
+            if not self.session.stalled and self.flow is not None:
                 self.flow.frontend_waits(False)
         except Exception as problem:  # as data_received
             self._crash(problem)

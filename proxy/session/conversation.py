@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
@@ -27,6 +28,9 @@ from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.framing import FULL
 from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
 
+if TYPE_CHECKING:
+    from proxy.session.copy import Copying
+
 
 class Phase(Enum):
     """Where a session stands."""
@@ -42,12 +46,13 @@ class Phase(Enum):
 
 
 class Waiting(Enum):
-    """What the message at the head waits for."""
+    """What the message at the head, or the one that comes next, waits for."""
 
     NOTHING = "nothing"
     PLAN = "plan"
     LEASE = "lease"
     PREPARE = "prepare"  # what it executes is being prepared on the connection
+    COPY = "copy"  # no message waits yet; the next does until the server takes rows, or will not
 
 
 PlanKey = tuple[bytes, tuple[int, ...], bool]
@@ -89,6 +94,7 @@ class Conversation:
         self.link: Link | None = None
         self.state: BackendState | None = None
         self.due: DueQueue = deque()
+        self.copying: Copying | None = None  # the server takes rows
         self.quiet = False  # exactly one plain simple query is under way
         self.open = False  # extended messages were sent since the last Sync
         self.skipping = False  # an error was answered; everything until Sync is ignored
@@ -209,6 +215,7 @@ class Conversation:
         self.settings.state = None
         self.settings.savepoints.clear()
         self.portals.clear()
+        self.copying = None
         self.quiet = self.open = self.failed = False
         self.up.clear()
         self.due.clear()

@@ -20,6 +20,7 @@ NO_PARAMETERS = b"t\0\0\0\6\0\0"
 READY_IDLE = b"Z\0\0\0\5I"
 SYNC = b"S\0\0\0\4"
 FLUSH = b"H\0\0\0\4"
+COPY_DONE = b"c\0\0\0\4"
 VOID = 2278  # pg_type.oid
 
 # Both fail before anything runs, in any transaction state: the first does not parse, the second names no statement.

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from proxy.backend.state import FAILED
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import encode, prepared
+from proxy.session import copy, encode, prepared
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound
 from proxy.session.conversation import Conversation, Waiting
@@ -212,6 +212,10 @@ def execute(s: Conversation, body: bytes) -> bool:
         if refusal is not None or not isinstance(plan, Answer):
             s.refuse_extended(refusal or Refusal("the prepared statement came too late", sqlstate="26000"))
             return True
+    refusal = copy.objection(s, plan)
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
     s.count((plan,))
     if isinstance(plan, Answer):
         prepared.forget(s, plan)
@@ -219,6 +223,7 @@ def execute(s: Conversation, body: bytes) -> bool:
         return True
     s.up.append(message(69, body))
     s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
+    copy.wait_for_server(s, (plan,))
     s.open = True
     return True
 

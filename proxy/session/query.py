@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import encode, prepared
+from proxy.session import copy, encode, prepared
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.conversation import Conversation, Waiting
@@ -96,6 +96,7 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     due.started = isinstance(plans[0], Forward)
     due.starts = tuple(starts) if len(parts) > 1 else ()
     s.due.append(due)
+    copy.wait_for_server(s, planned.plans)
     if s.state is not None:
         s.state.unnamed = None
     if not due.started and len(s.due) == 1:
@@ -176,8 +177,10 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
                 return encode.ABORTED
             if one.answer is AnswerKind.DISCARD_ALL and (in_block or len(plans) > 1):
                 return NO_DISCARD
-        elif isinstance(one, Forward) and one.effects.settings:
-            refusal = over_ceiling(s, one)
+        else:
+            refusal = copy.objection(s, one)
+            if refusal is None and isinstance(one, Forward) and one.effects.settings:
+                refusal = over_ceiling(s, one)
             if refusal is not None:
                 return refusal
     return prepared.objection(s, planned)

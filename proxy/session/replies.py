@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 
 from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
-from proxy.session import encode
+from proxy.session import copy, encode
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
-from proxy.sql.plan import Answer, Forward
+from proxy.sql.plan import Answer, CopyOut, Forward
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -119,6 +119,7 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         s.waiting = Waiting.NOTHING
     if due.forward and not s.due:
         s.counters.observe(s.clock() - s.started)
+    copy.settled(s)
     return heard(due)
 
 
@@ -169,11 +170,11 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
     plan = due.plan
     if due.kind is EXECUTE:
         s.due.popleft()
+        copy.settled(s)
     else:
         if due.index >= len(due.plans):
             raise OutOfStep("more replies than statements")
-        current = due.plans[due.index]
-        plan = current if isinstance(current, Forward) else None
+        plan = current(due)
         due.index += 1
     verdict: Verdict = None
     if plan is not None:
@@ -219,6 +220,7 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         return encode.report(69, s.port.answer(fields, None, b""))
     due = s.due[0]
     s.failed = True
+    s.copying = None
     if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
         refusal = due.refusal
         if state.status == FAILED and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
@@ -239,20 +241,40 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     if fields.get("R") == "RevalidateCachedQuery" and isinstance(due.plan, Forward):
         state.taint("a prepared statement went stale")
     drop_until_sync(s, state)
+    copy.settled(s)
     if s.waiting is Waiting.PREPARE and len(s.due) == 1:  # the end of the statement that waited for it
         s.waiting, s.message = Waiting.NOTHING, None
         s.due[0].forward = True
     return reply
 
 
-def running(due: Due, fields: dict[str, str]) -> Forward | None:
-    """The plan that a report is about; the report's position is made one of that plan's own text."""
+def copy_in(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """CopyInResponse: the server takes rows."""
+    due = head(s, QUERY, EXECUTE)
+    return copy.begin(s, due, current(due), run[start + 5 : end])
+
+
+def copy_out(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
+    """CopyOutResponse: rows of a COPY TO follow, which are relayed."""
+    plan = current(head(s, QUERY, EXECUTE))
+    if plan is None or not isinstance(plan.copy, CopyOut):
+        raise OutOfStep("CopyOutResponse")
+    return None
+
+
+def current(due: Due) -> Forward | None:
+    """The plan that the server runs; None where it is none of the client's."""
     if due.kind is not QUERY or due.index >= len(due.plans):
         return due.plan
-    if due.starts and fields.get("P", "").isdecimal():
+    found = due.plans[due.index]
+    return found if isinstance(found, Forward) else None
+
+
+def running(due: Due, fields: dict[str, str]) -> Forward | None:
+    """The plan that a report is about; the report's position is made one of that plan's own text."""
+    if due.kind is QUERY and due.index < len(due.plans) and due.starts and fields.get("P", "").isdecimal():
         fields["P"] = str(max(1, int(fields["P"]) - due.starts[due.index]))
-    current = due.plans[due.index]
-    return current if isinstance(current, Forward) else None
+    return current(due)
 
 
 def setting_refused(s: Conversation, reply: bytes) -> None:
@@ -327,4 +349,6 @@ REPLIES: Mapping[int, Reply] = {
     ord("N"): notice_response,
     ord("S"): parameter_status,
     ord("A"): notification,
+    ord("G"): copy_in,
+    ord("H"): copy_out,
 }

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import startup
+from proxy.session import copy, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import QUERY, Due
@@ -83,6 +83,8 @@ class ClientSession(Conversation):
         plan = planned.plans[0]
         if type(plan) is not Forward or plan.tag is not None or plan.checks or plan.effects.positioned is not None:
             return False
+        if plan.copy is not None:
+            return False
         if self.lease is None:
             lease = self.port.lease_nowait()
             if lease is None:
@@ -133,8 +135,10 @@ class ClientSession(Conversation):
                     if message is None:
                         break
                 self._general()
-                handler = HANDLERS.get(message[0])
+                handler = HANDLERS.get(message[0]) if self.copying is None else copy.HANDLERS.get(message[0])
                 if handler is None:
+                    if self.copying is not None:
+                        raise RemoteProtocolError(f"unexpected message type 0x{message[0]:02X} during COPY from stdin")
                     raise RemoteProtocolError(f"invalid frontend message type {message[0]}")
                 self.message = message
                 if handler(self, message[1]):
@@ -154,6 +158,11 @@ class ClientSession(Conversation):
     def buffered(self) -> int:
         """Bytes of the client's that wait."""
         return self.frontend.buffered
+
+    @property
+    def stalled(self) -> bool:
+        """No further message of the client's can be dealt with yet."""
+        return self.message is not None or self.waiting is not Waiting.NOTHING
 
     @property
     def in_transaction(self) -> bool:

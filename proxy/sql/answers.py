@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.catalog.model import Catalog, ForeignKey, Relation
+from proxy.sql.copyerrors import in_clients_terms
 from proxy.sql.lift import lift
-from proxy.sql.plan import Forward
+from proxy.sql.plan import CopyIn, Forward
 from proxy.sql.positions import client_position
 from proxy.tenancy.policy import Policy
 
@@ -33,6 +34,8 @@ def answer(
     """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not
     known; `keys`: the tenant's, which the plan was filled with.
     """
+    if plan is not None and isinstance(plan.copy, CopyIn):
+        fields = in_clients_terms(fields, plan.copy, keys)
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
     if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
         del shown["D"]

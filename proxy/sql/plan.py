@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxy.tenancy.policy import Policy
+from proxy.wire.copyformat import CopyFormat
 
 STATEMENT_NAME = b"pw_00000000"
 """Stands in the first piece of a template for the server's name of a prepared statement, which is as long."""
@@ -158,6 +159,28 @@ class KeyCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyOut:
+    """COPY ... TO STDOUT: rows of the server's are relayed as they are."""
+
+
+FOREIGN_ROW = "row of another tenant: "  # what the server is made to say of such a row in COPY FROM
+
+
+@dataclass(frozen=True, slots=True)
+class CopyIn:
+    """COPY table FROM STDIN: what the session does with the rows. fields: columns of a row of the client's. supplied:
+    the tenant column, of this type and with the tenant's value of `key`, which is put before each row; "": the rows
+    have it themselves. format None: the server must refuse the options, and no row may come."""
+
+    table: str
+    fields: int
+    format: CopyFormat | None
+    supplied: str = ""
+    key: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Send `template`, filled, to the server. `rewritten` says whether a tenant predicate or key was put in.
     `tag` replaces the server's command tag where it differs from the client's verb."""
@@ -170,6 +193,7 @@ class Forward:
     rules: tuple[str, ...] = ()
     positions: bytes = b""  # which places of the sent text are which of the client's; proxy/sql/positions.py reads it
     checks: tuple[KeyCheck, ...] = ()  # asked by admission.py wherever the template is filled, and at Bind
+    copy: CopyIn | CopyOut | None = None
 
 
 class AnswerKind(enum.Enum):

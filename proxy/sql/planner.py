@@ -20,6 +20,7 @@ from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, kind_of
+from proxy.sql.copy import settle
 from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.parse import Statement, masked, parse
@@ -179,6 +180,10 @@ class Planner:
         checks: tuple[KeyCheck, ...] = ()
         rewritten = False
         literals = lifted.literals if lifted else ()
+        copied = None
+        if classified.kind is StatementKind.COPY:
+            tree, copied = settle(tree, self._world(context))
+            rewritten, rules = True, ("row.copy",)
         query = query_in(tree)
         if query is not None:
             world = self._world(context)
@@ -190,11 +195,11 @@ class Planner:
             rewritten = outcome.rewritten or confined
             query = without_holes(outcome.tree, outcome.sensitive)
             tree = with_query(tree, query)
-            rules = outcome.rules + (("catalog.confine",) if confined else ())
+            rules += outcome.rules + (("catalog.confine",) if confined else ())
             checks = outcome.checks
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
-        if query is not None:
+        if query is not None or copied is not None:
             fillings = [
                 (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
             ]
@@ -213,6 +218,7 @@ class Planner:
             rules,
             positions,
             checks,
+            copy=copied,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

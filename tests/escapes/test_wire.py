@@ -244,26 +244,48 @@ def test_binary_values_go_both_ways(client: RawClient, private: RawClient) -> No
     assert foreign.rows == []
 
 
-@covers("W027", "W029", "W030")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "COPY customers (id, name) FROM STDIN",
-        "COPY customers FROM STDIN WITH (FORMAT binary)",
-        "COPY orders TO STDOUT",
-        "COPY orders FROM PROGRAM 'id'",
-    ],
-)
-def test_no_copy_begins_until_it_is_built_and_its_data_is_nobodys(client: RawClient, text: str) -> None:
-    told = client.simple(text)
-    assert codes(told) == ["0A000"]
-    assert "G" not in stations(told)
-    client.send("d", b"986\tx\n\\.\n987\ty\n")
-    client.send("f", b"no\0")
-    client.send("c")
-    assert client.simple("SELECT count(*) FROM customers WHERE id IN (986, 987)").rows == [(b"0",)]
-    told = pipeline(client, parse(text), bind(), execute(), ("d", b"1\tx\n"), ("c", b""), SYNC)
-    assert (codes(told), told.status) == (["0A000"], "I")
+@covers("W027")
+@pytest.mark.parametrize("message", [("Q", b"SELECT count(*) FROM orders\0"), ("X", b""), parse("SELECT 1"), SYNC])
+def test_in_the_middle_of_a_copy_nothing_but_its_data_is_read(
+    client: RawClient, private: RawClient, message: tuple[str, bytes]
+) -> None:
+    answers = []
+    for one in (client, private):
+        assert stations(one.simple("COPY customers (id, name) FROM STDIN")) == ["G"]
+        answers.append(pipeline(one, message, ("f", b"enough\0")))
+    ours, theirs = answers
+    assert ours.closed == theirs.closed == (message != SYNC)
+    assert codes(ours)[-1:] == codes(theirs)[-1:] == ["57014" if message == SYNC else "08P01"]
+
+
+@covers("W029")
+def test_what_follows_the_end_marker_of_a_copy_is_nobodys(client: RawClient, private: RawClient) -> None:
+    answers = []
+    for one in (client, private):
+        one.simple("BEGIN")
+        one.simple("COPY customers (id, name) FROM STDIN")
+        told = one.copy_data(b"985\tx\n\\.\n986\ty\n")
+        rows = one.simple("SELECT tenant_id, id FROM customers WHERE id IN (985, 986)").rows
+        answers.append((told.tags, rows))
+        assert stations(pipeline(one, ("d", b"987\tz\n"), ("c", b""), ("Q", b"ROLLBACK\0"))) == ["C", "Z"]
+    assert answers[0] == answers[1] == (["COPY 1"], [(b"1", b"985")])
+
+
+@covers("W030")
+@pytest.mark.parametrize("count", [3, 2, 1, 0, -1, -2, 32766])
+def test_a_binary_row_has_the_tenants_column_and_never_another(
+    client: RawClient, private: RawClient, count: int
+) -> None:
+    fields = b"".join(struct.pack("!i", len(one)) + one for one in (b"\0\0\3\xda", b"evil", b"\0\0\0\2"))
+    data = b"PGCOPY\n\xff\r\n\0" + bytes(8) + struct.pack("!h", count) + fields
+    answers = []
+    for one in (client, private):
+        one.simple("BEGIN")
+        one.simple("COPY customers (id, name) FROM STDIN BINARY")
+        told = one.copy_data(data)
+        answers.append([{letter: error[letter] for letter in "CMW"} for error in told.errors] or told.tags)
+        one.simple("ROLLBACK")
+    assert answers[0] == answers[1]
 
 
 @covers("W031")

@@ -205,7 +205,7 @@ def test_a_plan_of_an_older_catalog_is_never_found(planner: Planner, world: Worl
         ("SELEC 1", "42601"),
         ("SELECT * FROM no_such", "42P01"),
         ("SELECT pg_read_file('x')", "42501"),
-        ("COPY orders TO STDOUT", "0A000"),
+        ("COPY orders TO '/tmp/x'", "42501"),
         ("SELECT " + "+1" * 30_000, "54001"),
         ("SELECT " + "(" * 20_000 + "1" + ")" * 20_000, "42601"),  # memory exhausted, says PostgreSQL's own grammar
         ("SELECT '" + "x" * (1 << 20) + "'", "54000"),

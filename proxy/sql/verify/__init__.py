@@ -19,6 +19,7 @@ from proxy.sql.parse import parse
 from proxy.sql.plan import PlanContext
 from proxy.sql.verify.alike import same_but_keys
 from proxy.sql.verify.catalogs import Expected
+from proxy.sql.verify.incoming import stand_in
 from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.proof import Proof
 from proxy.sql.verify.relations import Relations
@@ -51,7 +52,10 @@ def verify(
     """
     tree = _parsed(text, catalog)
     try:
-        Proof(Relations(context.policy, catalog), Expected(context, catalog), keys).statement(query_of(tree))
+        relations = Relations(context.policy, catalog)
+        copied = tree.get("CopyStmt", {})
+        query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree)
+        Proof(relations, Expected(context, catalog), keys).statement(query)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
     return tree

@@ -1,0 +1,274 @@
+"""COPY: what is sent for one, and what the session must know of its rows.
+
+COPY table TO becomes COPY (SELECT its columns) TO, which is confined as any query. COPY table FROM gets a condition
+that the server asks of each row: the row is the tenant's, or the statement fails. That confines it, whatever the client
+sends; the session's scanner only supplies the tenant column where the client's list has none, and a mistake of it can
+be no more than an error. Options are the server's to refuse; here they are read as it would. Source: isolation.md 1.2,
+decision 0021; PostgreSQL's commands/copy.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.catalog.model import Relation
+from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, SyntaxRefused, UndefinedTable
+from proxy.sql.parse import walk
+from proxy.sql.permit import permit
+from proxy.sql.plan import FOREIGN_ROW, CopyIn, CopyOut, StatementKind
+from proxy.sql.rewrite import rewrite
+from proxy.sql.rewrite.edit import column_ref, conjunction, equals, key_constant, operation, string
+from proxy.sql.world import KEY_TYPES, Visible, World
+from proxy.wire.copyformat import CopyFormat
+
+Node = dict[str, Any]
+
+FIELDS = frozenset({"relation", "attlist", "query", "is_from", "options", "whereClause"})
+OPTIONS: Mapping[str, int] = {  # name -> the first major that knows it
+    "format": 0, "delimiter": 0, "null": 0, "header": 0, "quote": 0, "escape": 0, "force_quote": 0, "encoding": 0,
+    "force_not_null": 0, "force_null": 0, "freeze": 0, "default": 16, "on_error": 17, "log_verbosity": 17,
+    "reject_limit": 18,
+}  # fmt: skip
+BOOLEANS = {"true": "skip", "on": "skip", "1": "skip", "false": "", "off": "", "0": "", "match": "match"}
+KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "p": "partitioned table"}
+MARKER_IN_CSV = 18  # before, a line of \. ended the data of CSV, too
+COPY_OF_VIEWS = 18  # the first major that copies from a materialized view
+QUERY_HINT = "Try the COPY (SELECT ...) TO variant."
+ANYONE = "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."
+
+
+def settle(tree: Node, world: World) -> tuple[Node, CopyIn | CopyOut]:
+    """The COPY to send, with a query still to be confined where it is one to STDOUT, and what is to be done with the
+    rows of one from STDIN. A Refusal in PostgreSQL's words. The input is not changed."""
+    body = tree["CopyStmt"]
+    _refuse_files(body, world)
+    if set(body) - FIELDS:
+        raise FeatureNotSupported("this form of COPY is not supported")
+    relation = None if "query" in body else _relation(body["relation"], world)
+    options = _options(body, world)
+    if relation is None:
+        return tree, CopyOut()
+    if not body.get("is_from"):
+        return {"CopyStmt": {"query": _table_query(body, relation, world), **_kept(body, "options")}}, CopyOut()
+    return _incoming(body, relation, options, world)
+
+
+def _kept(body: Node, *names: str) -> Node:
+    return {name: body[name] for name in names if name in body}
+
+
+def _refuse_files(body: Node, world: World) -> None:
+    incoming, major = body.get("is_from", False), world.catalog.major
+    if body.get("is_program"):
+        what, role = "COPY to or from an external program", "pg_execute_server_program"
+    elif "filename" in body:
+        what = "COPY from a file" if incoming else "COPY to a file"
+        role = "pg_read_server_files" if incoming else "pg_write_server_files"
+    else:
+        return
+    if major < 16:
+        raise InsufficientPrivilege(f"must be superuser or have privileges of the {role} role to {what}", hint=ANYONE)
+    detail = f'Only roles with privileges of the "{role}" role may {what}.'
+    raise InsufficientPrivilege(f"permission denied to {what}", detail=detail, hint=ANYONE)
+
+
+def _relation(node: Node, world: World) -> Visible:
+    schema, name = node.get("schemaname"), node.get("relname", "")
+    if node.get("catalogname", world.catalog.database) != world.catalog.database:
+        full = f"{node['catalogname']}.{schema}.{name}"
+        raise FeatureNotSupported(f'cross-database references are not implemented: "{full}"')
+    visible = world.relation(schema, name)
+    if visible is None:
+        raise UndefinedTable(f'relation "{name if schema is None else f"{schema}.{name}"}" does not exist')
+    return visible
+
+
+def _columns(body: Node, relation: Relation) -> list[str]:
+    """The columns of the rows: as listed, or all that are not generated."""
+    if "attlist" not in body:
+        return [one.name for one in relation.columns if not one.generated]
+    names: list[str] = []
+    for name in (one["String"].get("sval", "") for one in body["attlist"]):
+        column = relation.column(name)
+        if column is None:
+            raise Refusal(f'column "{name}" of relation "{relation.name}" does not exist', sqlstate="42703")
+        if column.generated:
+            detail = "Generated columns cannot be used in COPY."
+            raise Refusal(f'column "{name}" is a generated column', detail=detail, sqlstate="42P10")
+        if name in names:
+            raise Refusal(f'column "{name}" specified more than once', sqlstate="42701")
+        names.append(name)
+    return names
+
+
+# ---------------------------------------------------------------------------------------------- TO
+
+
+def _table_query(body: Node, visible: Visible, world: World) -> Node:
+    """SELECT columns FROM ONLY table: COPY leaves the rows of children out."""
+    relation = visible.relation
+    columns = _columns(body, relation)
+    if relation.kind in KINDS and not (relation.kind == "m" and world.catalog.major >= COPY_OF_VIEWS):
+        raise Refusal(f'cannot copy from {KINDS[relation.kind]} "{relation.name}"', hint=QUERY_HINT, sqlstate="42809")
+    table = {**body["relation"]}
+    if visible.access != "catalog" and relation.kind == "r":
+        table.pop("inh", None)
+    return {
+        "SelectStmt": {
+            "targetList": [{"ResTarget": {"val": column_ref(one), "location": -1}} for one in columns],
+            "fromClause": [{"RangeVar": table}],
+            "limitOption": "LIMIT_OPTION_DEFAULT",
+            "op": "SETOP_NONE",
+        }
+    }
+
+
+# ---------------------------------------------------------------------------------------------- FROM
+
+
+def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: World) -> tuple[Node, CopyIn]:
+    relation = visible.relation
+    condition = body.get("whereClause")
+    if condition is not None:
+        _check_condition(condition, body["relation"], world)
+    columns = _columns(body, relation)
+    if world.policy.read_only:
+        raise Refusal("cannot execute COPY FROM in a read-only transaction", sqlstate="25006")
+    if relation.kind in "vmf":
+        raise Refusal(f'cannot copy to {KINDS[relation.kind]} "{relation.name}"', sqlstate="42809")
+    tenant = visible.column
+    name = "" if tenant is None else tenant.name
+    _check_target(body["relation"], [one for one in columns if one != name], world)
+    if tenant is None:  # the check has refused it
+        raise AssertionError("COPY FROM into a relation without the tenant column")
+    supplied = name not in columns
+    if supplied:
+        _check_forced(options, name)
+    copy = CopyIn(
+        relation.name,
+        len(columns),
+        format_of(options, world.catalog.major) if supplied else CopyFormat(),
+        name if supplied else "",
+        visible.key if supplied else "",
+        KEY_TYPES[tenant.type],
+    )
+    condition = conjunction([_own_row(visible, relation.name), *([condition] if condition else [])])
+    sent: Node = {
+        "relation": {**_kept(body["relation"], "relname", "inh", "relpersistence"), "schemaname": relation.schema},
+        "attlist": [string(one) for one in ([name, *columns] if supplied else columns)],
+        "is_from": True,
+        "whereClause": condition,
+    }
+    if "options" in body:
+        sent["options"] = [_spread(one, columns) for one in body["options"]] if supplied else body["options"]
+    return {"CopyStmt": sent}, copy
+
+
+def _check_target(relation: Node, columns: list[str], world: World) -> None:
+    """What an INSERT of the same columns may not do, COPY may not do."""
+    insert: Node = {"relation": relation, "override": "OVERRIDING_NOT_SET"}
+    if columns:
+        row = {"List": {"items": [{"A_Const": {"isnull": True, "location": -1}} for _ in columns]}}
+        insert["cols"] = [{"ResTarget": {"name": one, "location": -1}} for one in columns]
+        insert["selectStmt"] = {
+            "SelectStmt": {"valuesLists": [row], "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}
+        }
+    rewrite({"InsertStmt": insert}, world)
+
+
+def _check_condition(condition: Node, relation: Node, world: World) -> None:
+    """Its names may be used. It needs no guard, for it is asked of the client's own rows only."""
+    for name, body in walk(condition):
+        if name == "SubLink":
+            raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))
+    query: Node = {"fromClause": [{"RangeVar": relation}], "whereClause": condition, "op": "SETOP_NONE"}
+    permit({"SelectStmt": query}, world, StatementKind.COPY)
+
+
+def _own_row(visible: Visible, table: str) -> Node:
+    """CASE WHEN column = key THEN true ELSE an error END: the server asks it of each row, before anything is stored."""
+    column = column_ref(table, visible.column.name if visible.column is not None else "")
+    text = {"TypeCast": {"arg": column, "typeName": _type("text"), "location": -1}}
+    shown = {"CoalesceExpr": {"args": [text, _constant(sval={"sval": ""})], "location": -1}}
+    message = operation("||", _constant(sval={"sval": FOREIGN_ROW}), shown)
+    otherwise = {"TypeCast": {"arg": message, "typeName": _type("bool"), "location": -1}}
+    own = equals(column, key_constant(visible))
+    when = {"CaseWhen": {"expr": own, "result": _constant(boolval={"boolval": True}), "location": -1}}
+    return {"CaseExpr": {"args": [when], "defresult": otherwise, "location": -1}}
+
+
+def _type(name: str) -> Node:
+    return {"names": [string("pg_catalog"), string(name)], "typemod": -1, "location": -1}
+
+
+def _constant(**value: Any) -> Node:
+    return {"A_Const": {**value, "location": -1}}
+
+
+# ---------------------------------------------------------------------------------------------- options
+
+
+def _options(body: Node, world: World) -> Mapping[str, Node]:
+    """DefElems by name; one that is given twice stays, for the server refuses it."""
+    found: dict[str, Node] = {}
+    for one in (each["DefElem"] for each in body.get("options", ())):
+        name = one["defname"]
+        if OPTIONS.get(name, world.catalog.major + 1) > world.catalog.major:
+            raise SyntaxRefused(f'option "{name}" not recognized', location=one.get("location"))
+        if name == "freeze":
+            raise FeatureNotSupported("COPY FREEZE is not supported", hint="Leave FREEZE out.")
+        found[name] = one
+    return found
+
+
+def _check_forced(options: Mapping[str, Node], column: str) -> None:
+    """The tenant column is no column of the client's rows."""
+    for name in ("force_not_null", "force_null"):
+        items = options.get(name, {}).get("arg", {}).get("List", {}).get("items", ())
+        if any(one.get("String", {}).get("sval") == column for one in items):
+            raise Refusal(f'{name.upper()} column "{column}" not referenced by COPY', sqlstate="42P10")
+
+
+def _spread(option: Node, columns: list[str]) -> Node:
+    """FORCE_NULL * means the client's columns."""
+    body = option["DefElem"]
+    if body["defname"] not in ("force_null", "force_not_null") or "A_Star" not in body.get("arg", {}):
+        return option
+    return {"DefElem": {**body, "arg": {"List": {"items": [string(one) for one in columns]}}}}
+
+
+def format_of(options: Mapping[str, Node], major: int) -> CopyFormat | None:
+    """What the options say about the bytes; None where the server must refuse them."""
+    given = {name: _text(one.get("arg")) for name, one in options.items()}
+    name = given.get("format", "text")
+    header = BOOLEANS.get((given.get("header", "false") or "true").lower())
+    if name not in ("text", "csv", "binary") or header is None:
+        return None
+    if re.sub(r"[^a-z0-9]", "", (given.get("encoding", "utf8") or "").lower()) not in ("utf8", "unicode"):
+        raise FeatureNotSupported("COPY FROM needs the encoding UTF8", hint="Convert the data before they are sent.")
+    csv = name == "csv"
+    delimiter = (given.get("delimiter", "," if csv else "\t") or "").encode()
+    quote = (given.get("quote", '"') or "").encode()
+    escape = (given.get("escape", quote.decode()) or "").encode()
+    if any(len(one) != 1 for one in (delimiter, quote, escape)):
+        return None
+    if csv and any(one in b"\r\n" for one in (quote, escape)):
+        raise FeatureNotSupported("COPY with a newline as QUOTE or ESCAPE is not supported")
+    markers = [given.get("null", "" if csv else "\\N"), *([given["default"]] if "default" in given else [])]
+    return CopyFormat(
+        name, delimiter, quote, escape, tuple((one or "").encode() for one in markers), header, major < MARKER_IN_CSV
+    )
+
+
+def _text(arg: Node | None) -> str:
+    """An option's value as the server reads it; "" where there is none."""
+    if arg is None:
+        return ""
+    ((name, body),) = arg.items()
+    if name == "Boolean":
+        return "true" if body.get("boolval") else "false"
+    if name == "Integer":
+        return str(body.get("ival", 0))
+    return str(body.get("sval", body.get("fval", "")))

@@ -1,0 +1,56 @@
+"""Errors of COPY FROM STDIN in the client's terms: no column that it did not send, and one answer for a foreign row.
+
+Pure. The server's CONTEXT quotes the line, which begins with the tenant column where the proxy supplied it, and some
+messages count columns. What is quoted is cut at 100 bytes, so a long line may be shown shorter than on a private
+database. Source: CopyFromErrorCallback in commands/copyfrom.c, messages of copyfromparse.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from proxy.sql.plan import FOREIGN_ROW, CopyIn
+
+REFUSED = f'invalid input syntax for type boolean: "{FOREIGN_ROW}'
+CUT = '..."'
+COUNTED = re.compile(
+    r"(?P<say>row field count is |wrong number of fields in header line: field count is )"
+    r"(?P<count>-?\d+)(?P<then>, expected )(?P<wanted>\d+)"
+)
+NUMBERED = re.compile(r"(?P<say>column name mismatch in header line field )(?P<count>\d+)(?P<then>: .*)", re.DOTALL)
+
+
+def in_clients_terms(fields: Mapping[str, str], copy: CopyIn, keys: Mapping[str, str]) -> dict[str, str]:
+    """The fields of an error or notice about this COPY; `keys`: the tenant's."""
+    shown = dict(fields)
+    message = shown.get("M", "")
+    if shown.get("C") == "22P02" and message.startswith(REFUSED):
+        shown |= {"C": "42501", "M": f'new row violates row-level security policy for table "{copy.table}"'}
+        for name in "FLR":  # where the server's code failed, which is not where it would have
+            shown.pop(name, None)
+    if not copy.supplied or copy.format is None:
+        return shown
+    if found := COUNTED.fullmatch(message):
+        count = int(found["count"])  # a negative one was not touched (wire/copybinary.py)
+        shown["M"] = f"{found['say']}{count - (count > 0)}{found['then']}{int(found['wanted']) - 1}"
+    elif found := NUMBERED.fullmatch(message):
+        shown["M"] = f"{found['say']}{int(found['count']) - 1}{found['then']}"
+    if "W" in shown and copy.format.name != "binary":
+        for value, type_name in ((keys[copy.key], copy.type), (copy.supplied, "text")):
+            prefix = (copy.format.value(value, type_name) + copy.format.delimiter).decode()
+            shown["W"] = _without(shown["W"], copy.table, prefix)
+    return shown
+
+
+def _without(context: str, table: str, prefix: str) -> str:
+    """CONTEXT whose line is quoted without its prefix."""
+    found = re.search(rf'^COPY {re.escape(table)}, line \d+: "', context, re.MULTILINE)
+    if found is None:
+        return context
+    line = context[found.end() :]
+    if line.startswith(prefix):
+        return context[: found.end()] + line[len(prefix) :]
+    if line.endswith(CUT) and prefix.startswith(line.removesuffix(CUT)):
+        return context[: found.end()] + CUT
+    return context
