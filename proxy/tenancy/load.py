@@ -46,7 +46,8 @@ class _Source:
     file: Path
     lines: dict[Path_, int] = field(default_factory=dict)
     model: Strict | None = None
-    says: tuple[str, object] | None = None  # its kind and name, also when the rest is wrong
+    kind: str = ""  # and what it says, also when much of it is wrong
+    value: dict[Any, Any] = field(default_factory=dict)
 
     def at(self, *path: str | int) -> str:
         """file:line of a value, or of the nearest that has a line."""
@@ -92,9 +93,9 @@ class _Loader:
         if len(kinds) != 1:
             self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
             return source
-        source.says = (kinds[0], value[kinds[0]])
+        source.kind, source.value = kinds[0], value
         try:
-            model = document(kinds[0], value)
+            model = document(source.kind, value)
         except InvalidDocument as error:
             self.problems += [f"{source.at(*path)}: {_dotted(path)}{text}" for path, text in error.mistakes]
             return source
@@ -166,18 +167,31 @@ class _Assembly:
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.defaults = self._defaults(sources)
-        self.wrong = {source.says for source in sources if source.model is None and source.says is not None}
+        self._check_names(sources)
 
     def _named(self, sources: list[_Source], kind: type[Strict], key: str) -> Iterator[tuple[str, tuple[_Source, Any]]]:
-        seen: dict[str, _Source] = {}
         for source in sources:
             if isinstance(source.model, kind):
-                name = getattr(source.model, key)
-                if name in seen:
-                    self.problems.append(f"{source.at(key)}: {key} {name} is also in {seen[name].at(key)}")
-                    continue
-                seen[name] = source
-                yield name, (source, source.model)
+                yield getattr(source.model, key), (source, source.model)
+
+    def _check_names(self, sources: list[_Source]) -> None:
+        """Names that are given twice and references to nothing, also in documents with other mistakes."""
+        seen: dict[tuple[str, object], str] = {}
+        for source in sources:
+            name = source.value.get(source.kind)
+            given = [(source.kind, name, source.at(source.kind))] if isinstance(name, str) else []
+            logins = source.value.get("logins")
+            if isinstance(logins, dict):
+                given += [("login", login, source.at("logins", login)) for login in logins]
+            for kind, one, where in given:
+                first = seen.setdefault((kind, one), where)
+                if first != where:
+                    self.problems.append(f"{where}: {kind} {one} is also in {first}")
+        for source in sources:
+            databases = source.value.get("databases")
+            for number, database in enumerate(databases if isinstance(databases, list) else ()):
+                if isinstance(database, str) and ("database", database) not in seen:
+                    self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
 
     def _defaults(self, sources: list[_Source]) -> DefaultValues:
         found = [source for source in sources if isinstance(source.model, Defaults)]
@@ -193,26 +207,16 @@ class _Assembly:
         """The rule book, or less of it when there were problems."""
         places = {name: self._place(source, model) for name, (source, model) in self.databases.items()}
         logins: dict[str, Login] = {}
-        owners: dict[str, str] = {}
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
             for login, one in model.logins.items():
-                where = source.at("logins", login)
-                if login in owners:
-                    self.problems.append(f"{where}: login {login} is also in {owners[login]}")
-                    continue
-                owners[login] = where
                 verifier = one.verifier.get_secret_value()
                 logins[login] = Login(login, name, (verifier,), one.read_only, one.disabled)
-            for number, database in enumerate(model.databases):
-                if database not in self.databases:
-                    if ("database", database) not in self.wrong:  # else its own mistakes have been told
-                        self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
-                    continue
-                if places[database] is not None:
+            for database in model.databases:
+                place = places.get(database)
+                if place is not None:
                     for read_only in (False, True):
-                        grant = self._grant(source, model, database, places[database], read_only)
-                        grants[name, database, read_only] = grant
+                        grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
         self._check_keys()
         return RuleBook(generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)))
 

@@ -30,6 +30,8 @@ def test_sync_answers_are_those_of_a_private_database(
         for sql in STATEMENTS:
             for _ in range(7):  # past psycopg's threshold for server-side preparation
                 assert seen.execute(sql).fetchall() == private.execute(sql).fetchall()
+            with psycopg.ClientCursor(seen) as simple, private.cursor() as other:
+                assert simple.execute(sql).fetchall() == other.execute(sql).fetchall()
         found = seen.execute("SELECT id FROM orders WHERE id = %s AND note IS NOT DISTINCT FROM note", [3]).fetchall()
         assert found == [(3,)]
 

@@ -64,6 +64,19 @@ def test_a_database_that_nobody_describes_is_told_where_it_is_asked_for(problems
     assert problems(TENANT) == ["0.yaml:3: there is no database shop"]
 
 
+def test_names_and_references_are_checked_in_documents_with_other_mistakes_too(problems: Problems) -> None:
+    wrong = TENANT.replace("databases: [shop]", "databases: [shop, nowhere]") + "colour: red\n"
+    found = problems(DATABASE + "colour: red\n", wrong, OTHER.replace("globex_app", "acme_app"))
+    assert found[:2] == ["0.yaml:4: colour: unknown key", "1.yaml:6: colour: unknown key"]
+    assert found[2].startswith("2.yaml:5: login acme_app is also in ")
+    assert found[3:] == ["1.yaml:3: there is no database nowhere"]
+
+
+def test_a_name_that_is_no_word_is_a_mistake_like_others(problems: Problems) -> None:
+    (problem,) = problems(DATABASE, TENANT, OTHER.replace("tenant: globex", "tenant: [a, b]"))
+    assert problem.startswith("2.yaml:1: tenant: ")
+
+
 @pytest.mark.parametrize("key", ["1", "'1'", "01", "'+1'"])
 def test_two_tenants_with_one_key_are_refused_however_it_is_written(problems: Problems, key: str) -> None:
     found = problems(DATABASE, TENANT, OTHER.replace("key: 2", f"key: {key}"))
