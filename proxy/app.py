@@ -22,7 +22,8 @@ from pathlib import Path
 from proxy.admin.http import AdminServer
 from proxy.admin.metrics import Sources
 from proxy.auth.scram import Verifier, mock_verifier, parse_verifier
-from proxy.errors import ConfigurationError
+from proxy.doctor.canaries import Canaries
+from proxy.errors import CannotConnectNow, ConfigurationError
 from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
 from proxy.observe.audit import AuditLog
@@ -39,6 +40,7 @@ from proxy.sql.answers import answer
 from proxy.sql.plan import Forward
 from proxy.sql.render import fill
 from proxy.sql.settings import allowed_setting
+from proxy.sql.world import World
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant, Login
 from proxy.tenancy.rulebook import RuleBook
@@ -60,6 +62,8 @@ class App:
     book: RuleBook
     databases: Databases
     pools: Pools
+    canaries: Canaries
+    port: int = 0  # that clients connect to, once it is listening
     listener: Listener = field(init=False)
     counters: dict[str, Counters] = field(default_factory=dict)
     reload_failed: bool = False
@@ -75,7 +79,9 @@ class App:
         """Takes the rules anew, whole or not at all."""
         log = get_logger("rules")
         try:
-            book = await asyncio.to_thread(load, self.settings.rules, self.environ, self.book.generation + 1)
+            book = self.canaries.admitted(
+                await asyncio.to_thread(load, self.settings.rules, self.environ, self.book.generation + 1)
+            )
             await self.databases.reconcile(book.grants.values())
         except ConfigurationError as error:
             self.reload_failed = True
@@ -83,6 +89,7 @@ class App:
             return
         self.reload_failed = False
         self.book = book
+        await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
 
 
@@ -93,11 +100,12 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     configure(settings.log.format, settings.log.level)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     log = get_logger("proxy")
-    book = load(settings.rules, environ, 1)
     processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
     databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
     pools = Pools(settings.max_server_connections)
-    app = App(settings, environ, book, databases, pools)
+    canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
+    book = canaries.admitted(load(settings.rules, environ, 1))
+    app = App(settings, environ, book, databases, pools, canaries)
     admin: AdminServer | None = None
     try:
         await databases.reconcile(book.grants.values())
@@ -105,11 +113,12 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         lifecycle = Lifecycle(app.listener, app.reload, log)
         admin = AdminServer(_sources(app))
         admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
-        port = await app.listener.start(settings.listen.host, settings.listen.port)
+        app.port = await app.listener.start(settings.listen.host, settings.listen.port)
+        await canaries.start(book, settings.listen.host, app.port)
         lifecycle.install()
         log.info(
             "serving",
-            listen=f"{settings.listen.host}:{port}",
+            listen=f"{settings.listen.host}:{app.port}",
             admin=f"{settings.admin_listen.host}:{admin_port}",
             databases=sorted(book.databases),
             tenants=len(book.tenants),
@@ -119,6 +128,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         finally:
             lifecycle.uninstall()
     finally:
+        await canaries.close()
         await pools.close(1.0)
         await databases.close()
         if admin is not None:
@@ -181,10 +191,19 @@ def _sources(app: App) -> Sources:
         traffic=lambda: {tenant: one.statistics() for tenant, one in app.counters.items()},
         pools=app.pools.statistics,
         databases=app.databases.statistics,
+        canaries=app.canaries.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,
     )
+
+
+def _world(databases: Databases, grant: Grant) -> World | None:
+    """What a grant shows of its database now; None while the database is not open."""
+    try:
+        return World(grant.policy, databases.of(grant).catalog)
+    except CannotConnectNow:
+        return None
 
 
 def _secret(settings: Settings) -> bytes:

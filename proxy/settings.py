@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     plan_timeout: float = Field(10.0, gt=0, description="seconds until a planner process is killed (54001)")
     planner_processes: int = Field(1, ge=1, description="planner processes at most")
     plan_cache_bytes: int = Field(64 << 20, ge=0, description="bytes of each database's plan cache")
+    canary_interval: float = Field(60.0, gt=0, description="seconds between rounds of a canary tenant's attacks")
     catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ units, _total).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from proxy import __version__
+from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.pool.statistics import PoolsStatistics
 from proxy.session.counters import BUCKETS, TrafficStatistics
@@ -30,6 +31,7 @@ class Sources:
     traffic: Callable[[], Mapping[str, TrafficStatistics]]  # by tenant
     pools: Callable[[], PoolsStatistics]
     databases: Callable[[], Mapping[str, DatabaseStatistics]]
+    canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
     unready: Callable[[], str | None]  # why /readyz says no
@@ -46,6 +48,7 @@ class PartywallCollector(Collector):
         yield from _traffic(self._sources.traffic())
         yield from _pools(self._sources.pools())
         yield from _databases(self._sources.databases())
+        yield from _canaries(self._sources.canaries())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -132,6 +135,19 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
         ("timeouts", "Clients that waited in vain for a server connection"),
     ):
         yield CounterMetricFamily(f"partywall_server_{name}", what, value=getattr(pools.counters, name))
+
+
+def _canaries(canaries: Sequence[CanaryStatistics]) -> Iterator[Metric]:
+    labels = ["tenant", "database"]
+    ok = GaugeMetricFamily(
+        "partywall_canary_ok", "1 when the canary's last round was whole and no attack has leaked", labels=labels
+    )
+    attacks = CounterMetricFamily("partywall_canary_attacks", "Attacks by outcome", labels=[*labels, "outcome"])
+    for one in canaries:
+        ok.add_metric([one.tenant, one.database], one.ok)
+        for outcome, count in one.outcomes.items():
+            attacks.add_metric([one.tenant, one.database, outcome], count)
+    yield from (ok, attacks)
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -218,7 +218,10 @@ class _Assembly:
                     for read_only in (False, True):
                         grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
         self._check_keys()
-        return RuleBook(generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)))
+        canaries = tuple(sorted(name for name, (_, model) in self.tenants.items() if model.canary))
+        return RuleBook(
+            generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)), canaries
+        )
 
     def _check_keys(self) -> None:
         """Two tenants with one key on one database would be one tenant."""

@@ -238,11 +238,14 @@ class Tenant(Strict):
     server_login: Name | None = None
     server: str | None = None
     logins: dict[Name, LoginModel] = {}
+    canary: bool = False
     quotas: Quotas = Quotas()
     settings: Settings = {}
 
     @model_validator(mode="after")
     def _built(self) -> Self:
+        if self.canary and self.logins:
+            raise ValueError("a canary has no logins: the proxy makes its own")
         if (self.key is None) == (self.keys is None):
             raise ValueError("must say exactly one of key and keys")
         if self.keys is not None and "default" not in self.keys:

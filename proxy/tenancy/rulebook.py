@@ -6,7 +6,7 @@ The login decides the tenant, and the tenant with the database decides the grant
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from proxy.tenancy.policy import Grant, Login, Policy
@@ -23,6 +23,7 @@ class RuleBook:
     grants: Mapping[GrantKey, Grant]
     databases: tuple[str, ...]
     tenants: tuple[str, ...]
+    canaries: tuple[str, ...] = ()  # tenants without rows, as which the proxy attacks itself
 
     def login(self, name: str) -> Login | None:
         """The login of that name, disabled or not; None when there is none."""
@@ -31,6 +32,11 @@ class RuleBook:
     def grant(self, login: Login, database: str) -> Grant | None:
         """What a login may do on a database; None when its tenant has no such database."""
         return self.grants.get((login.tenant, database, login.read_only))
+
+
+def with_logins(book: RuleBook, logins: Iterable[Login]) -> RuleBook:
+    """The book with logins that no rule file has."""
+    return replace(book, logins={**book.logins, **{one.name: one for one in logins}})
 
 
 def classified(policy: Policy) -> Policy:

@@ -47,6 +47,18 @@ class Proxy:
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
 
+    def reload_whole(self) -> None:
+        """Reloads, and waits until the log tells how it went. RuntimeError when the rules were refused."""
+        before = self.log.count("rules loaded") + self.log.count("rules refused")
+        self.reload()
+        deadline = time.monotonic() + START_SECONDS
+        while self.log.count("rules loaded") + self.log.count("rules refused") == before:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no reload after {START_SECONDS} s:\n{self.log}")
+            time.sleep(0.02)  # a poll of a foreign process, bounded by the deadline
+        if "rules refused" in self.log:
+            raise RuntimeError(self.log)
+
     def wait_refusing(self) -> None:
         """Waits until nothing listens for clients any more: a proxy that drains takes none."""
         deadline = time.monotonic() + START_SECONDS

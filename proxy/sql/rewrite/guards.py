@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit, case, conjunction, references
+from proxy.sql.rewrite.veil import veiled
 from proxy.sql.scope import UNKNOWN, Clause, Env, Level, Source, Tree, strings
 from proxy.sql.silent import conjuncts
 from proxy.sql.types import node
@@ -68,7 +69,8 @@ def _guarded(edit: Edit, level: Level, clause: Clause, part: Tree) -> Tree:
         and body.get("kind") == "AEXPR_OP"
         and strings(body.get("name", [])) in (["="], ["pg_catalog", "="])
     ):
-        return guarded(edit, level, clause.env, part)
+        test = guard(edit, guarded_relations(edit, level, clause.env, part), clause.env)
+        return veiled(edit, clause.env, part) if test is None else case(test, part)
     types, silence = edit.analysis.types, edit.analysis.silence
     left, right = types.value(body["lexpr"], clause.env), types.value(body["rexpr"], clause.env)
     operator = strings(body["name"]) or []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.catalog.model import Catalog, Column
+from proxy.sql.verify.calm import calm
 from proxy.sql.verify.harmless import Harmless
 from proxy.sql.verify.keys import Keys
 from proxy.sql.verify.levels import Item, Level, Node, Unproven, conjuncts, strings
@@ -40,9 +41,9 @@ class Guards:
         simple = all({"ColumnRef", "A_Const"} & set(one["ResTarget"]["val"]) for one in select.get("targetList", ()))
         return plain and simple and "CaseExpr" not in repr(select)
 
-    def guarded(self, part: Node, visible: list[Item], level: Level) -> None:
+    def guarded(self, part: Node, visible: list[Item], level: Level, harmless: Harmless) -> None:
         """CASE WHEN guard THEN q END with a guard over everything that q needs; bare q only where there is nothing to
-        guard.
+        guard, and nothing that throws for the planner to try out on statistics.
         """
         body = part.get("CaseExpr", {})
         clauses = body.get("args", ())
@@ -56,6 +57,8 @@ class Guards:
         for item in self.needed(result, visible, level):
             if not any(one is item for one in tests):
                 raise Unproven(f"a condition on {item.alias} that is not guarded")
+        if not tests and not calm(part, harmless) and not self._of_shared(result, visible, level):
+            raise Unproven("a condition that the planner may try out on statistics")
 
     def is_guard(self, body: Node, visible: list[Item], level: Level) -> bool:
         """Whether a CASE guards all that its result needs."""
@@ -96,6 +99,12 @@ class Guards:
             here = here or any(one in visible for one in owners)
             needed += [one for one in owners if any(one is other for other in every)]
         return needed if here else every
+
+    def _of_shared(self, node: Node, visible: list[Item], level: Level) -> bool:
+        """Whether it names columns of shared tables alone, whose statistics are nobody's."""
+        columns, has_link = references(node)
+        owners = [self._owners(fields, visible, level) for fields in columns]
+        return not has_link and all(some and not any(one.tenant for one in some) for some in owners)
 
     def _owners(self, fields: list[str], visible: list[Item], level: Level) -> list[Item] | None:
         """The tables that may own a column; None where something else may."""

@@ -101,6 +101,10 @@ class Harmless:
             return None if column is None else class_of(self._catalog, column.type)
         return "literal" if name == "A_Const" else None
 
+    def like(self, operator: list[str], left: Node, right: Node) -> bool:
+        """Whether two operands compare without a throw, whatever computes them; by what is known of their types."""
+        return not (len(operator) == 1 and self._namesake(operator[0])) and self._comparable(left, right)
+
     def _column(self, body: Node) -> bool:
         fields = _fields(body)
         if not fields or len(fields) != len(body["fields"]) or fields[-1] in SYSTEM_COLUMNS:

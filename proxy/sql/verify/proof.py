@@ -332,9 +332,9 @@ class Proof:
             for side in ("lexpr", "rexpr"):
                 operand = part["A_Expr"][side]
                 if not harmless(operand):
-                    self._guards.guarded(operand, visible, level)
+                    self._guards.guarded(operand, visible, level, harmless)
             return
-        self._guards.guarded(part, visible, level)
+        self._guards.guarded(part, visible, level, harmless)
 
     def _having(self, part: Node, level: Level) -> None:
         self._expressions(level, level.visible, [part], above=True)

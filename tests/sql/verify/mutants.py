@@ -103,6 +103,17 @@ def _guard_true(node: Node) -> bool:
     return True
 
 
+def _unveiled(node: Node) -> bool:
+    clauses = node.get("CaseExpr", {}).get("args", ())
+    link = clauses[0]["CaseWhen"]["expr"].get("SubLink", {}) if len(clauses) == 1 else {}
+    if link.get("subLinkType") != "EXPR_SUBLINK" or "fromClause" in link["subselect"]["SelectStmt"]:
+        return False
+    result = clauses[0]["CaseWhen"]["result"]
+    node.clear()
+    node.update(result)
+    return True
+
+
 def _join_turned(node: Node) -> bool:
     turned = {"JOIN_LEFT": "JOIN_RIGHT", "JOIN_RIGHT": "JOIN_LEFT"}.get(node.get("jointype", ""))
     if turned is None or not _conjunct(node):
@@ -158,6 +169,7 @@ CHANGES = {
     "a hidden relation": _relation(relname="leaky_stats"),
     "another schema": _relation(schemaname="evil"),
     "a guard that is true": _guard_true,
+    "a veil lifted": _unveiled,
     "a join turned": _join_turned,
     "the columns of an INSERT turned": _columns_turned,
     "another key otherwise": _key_otherwise,

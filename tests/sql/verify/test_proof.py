@@ -95,6 +95,10 @@ def test_what_is_confined_is_proved(doubt: Doubt, text: str) -> None:
     assert doubt(text) == ""
 
 
+# No legitimate block needs a veil.
+VEILED = ("SELECT x.note FROM (SELECT note FROM orders) x WHERE x.note ~ 'a'",)
+
+
 @pytest.mark.parametrize("text", UNPROVED)
 def test_what_is_not_confined_is_not_proved(doubt: Doubt, text: str) -> None:
     assert doubt(text) != ""
@@ -106,11 +110,11 @@ def test_no_mutant_of_what_the_rewriter_makes_is_proved(
     planner, dice = Planner(world.catalog, 0), random.Random(1)
     refused: Counter[str] = Counter()
     legit = [one for block in read_blocks(LEGIT) for one in block.statements if dice.random() <= 0.3 * effort]
-    for statement in [*legit, *WRITES]:
+    for statement in [*legit, *WRITES, *VEILED]:
         planned = planner.plan(statement.encode(), context)
         for plan in planned.plans:
             if not isinstance(plan, Forward) or not plan.rewritten:
-                assert statement not in WRITES, plan
+                assert statement not in (*WRITES, *VEILED), plan
                 continue
             text = fill(plan.template, keys_of(1), planned.literals).decode()
             assert doubt(text) == "", text
