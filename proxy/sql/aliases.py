@@ -9,7 +9,7 @@ from proxy.sql.world import World
 
 Node = dict[str, Any]
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
-FIRST = frozenset({"fromClause", "withClause", "relation", "usingClause"})
+FIRST = frozenset({"fromClause", "withClause", "relation", "usingClause", "sourceRelation"})
 BARE = {"relation": "RangeVar", "alias": "Alias", "typeName": "TypeName", "join_using_alias": "Alias"}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql import prepared
 from proxy.sql.classified import Classified, Node
+from proxy.sql.fields import check_fields
 from proxy.sql.parse import Statement
 from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Effects, SettingEffect, StatementKind, TransactionVerb
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
@@ -27,6 +28,7 @@ SET_HINT = "Only settings that do not change what a statement may see can be set
 
 def classify(statement: Statement) -> Classified:
     """The kind, or a Refusal."""
+    check_fields(statement.tree)
     ((name, body),) = statement.tree.items()
     handler = HANDLERS.get(name)
     if handler is not None:
@@ -312,6 +314,7 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "InsertStmt": _dml(StatementKind.INSERT),
     "UpdateStmt": _dml(StatementKind.UPDATE),
     "DeleteStmt": _dml(StatementKind.DELETE),
+    "MergeStmt": _dml(StatementKind.MERGE),
     "TransactionStmt": _transaction,
     "ConstraintsSetStmt": _constraints,
     "VariableSetStmt": _set,
@@ -326,7 +329,6 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
 
 # Legal for a tenant, and planned for a later version: what it is called, and the way out.
 LATER: Mapping[str, tuple[str, str]] = {
-    "MergeStmt": ("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT in one transaction."),
     "DeclareCursorStmt": ("DECLARE CURSOR", CURSOR_HINT),
     "FetchStmt": ("FETCH", CURSOR_HINT),
     "ListenStmt": ("LISTEN", "Poll a table of your own."),

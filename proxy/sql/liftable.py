@@ -77,6 +77,11 @@ def _copy_body(name: str, value: Any, holes: Holes) -> Any:
             key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key]
             for key, part in value.items()
         }
+    if name == "MergeWhenClause":
+        return {
+            key: _assignments(part, holes) if key == "targetList" else _copy(part, holes, key == "values")
+            for key, part in value.items()
+        }
     if name == "valuesLists":
         return [{"List": {"items": _copy(row["List"].get("items", []), holes, True)}} for row in value]
     return _copy(value, holes, name in ("limitCount", "limitOffset"))

@@ -33,7 +33,7 @@ from proxy.tenancy.policy import FunctionRule
 
 Node = dict[str, Any]
 NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
-WRITES = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE"}
+WRITES = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE", "MergeStmt": "MERGE"}
 LOCKS = {
     "LCS_FORKEYSHARE": "KEY SHARE",
     "LCS_FORSHARE": "SHARE",

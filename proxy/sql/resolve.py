@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.errors import FeatureNotSupported
+from proxy.sql.fields import FIELDS
 from proxy.sql.items import Items, Place, check_names
 from proxy.sql.joins import JoinColumns, merge
 from proxy.sql.outputs import combined, expanded, of_values
@@ -24,49 +25,7 @@ from proxy.sql.world import Scenery
 
 _TAIL = ("sortClause", "limitOffset", "limitCount")
 _ABOVE = ("targetList", "groupClause", "havingClause", "windowClause", "distinctClause", *_TAIL)
-_SELECT_FIELDS = frozenset(
-    {
-        *(
-            "distinctClause",
-            "targetList",
-            "fromClause",
-            "whereClause",
-            "groupClause",
-            "groupDistinct",
-            "havingClause",
-            "windowClause",
-        ),
-        *(
-            "valuesLists",
-            "sortClause",
-            "limitOffset",
-            "limitCount",
-            "limitOption",
-            "lockingClause",
-            "withClause",
-            "op",
-            "all",
-            "larg",
-            "rarg",
-        ),
-    }
-)
-_DML_FIELDS = frozenset(
-    {
-        *(
-            "relation",
-            "cols",
-            "selectStmt",
-            "onConflictClause",
-            "returningClause",
-            "returningList",
-            "withClause",
-            "override",
-        ),
-        *("targetList", "whereClause", "fromClause", "usingClause"),
-    }
-)
-_STATEMENTS = ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt")
+_STATEMENTS = ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +47,7 @@ class Analysis:
 
 
 def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Analysis:
-    """Resolve every name of a SELECT, INSERT, UPDATE or DELETE.
+    """Resolve every name of a SELECT, INSERT, UPDATE, DELETE or MERGE.
 
     Raises UndefinedTable for a relation the world does not show and FeatureNotSupported for nodes unknown here."""
     numbers: Counter[int] = Counter()
@@ -147,14 +106,14 @@ class _Resolver:
         name, body = node(wrapped)
         if name == "SelectStmt":
             return self.select(body, parent, outer, ctes)
-        if name in ("InsertStmt", "UpdateStmt", "DeleteStmt"):
+        if name in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
             return self._modify(name, body, parent, outer, ctes)
         raise FeatureNotSupported(f"{name} is not supported here")
 
     def select(
         self, body: Tree, parent: Level | None, outer: Env | None, ctes: Mapping[str, Cte], cte: Cte | None = None
     ) -> Query:
-        if set(body) - _SELECT_FIELDS:
+        if "intoClause" in body or set(body) - FIELDS["SelectStmt"]:
             raise FeatureNotSupported("this form of SELECT is not supported")
         level = Level(body, parent, "SelectStmt")
         if parent is not None:
@@ -198,7 +157,7 @@ class _Resolver:
         return query
 
     def _modify(self, kind: str, body: Tree, parent: Level | None, outer: Env | None, ctes: Mapping[str, Cte]) -> Query:
-        if set(body) - _DML_FIELDS:
+        if set(body) - FIELDS[kind]:
             raise FeatureNotSupported("this form of the statement is not supported")
         level = Level(body, parent, kind)
         if parent is not None:
@@ -208,12 +167,16 @@ class _Resolver:
         target, level.target = self._items.relation(body["relation"], body["relation"], level, Place())
         level.target.target = True  # never a CTE
         items: list[Item] = []
-        for one in body.get("fromClause", []) if kind == "UpdateStmt" else body.get("usingClause", []):
-            found, _, _ = self._from(one, level, outer, ctes, Place(lateral=tuple(items)))
+        merged = [body["sourceRelation"]] if kind == "MergeStmt" else []
+        for one in [*body.get("fromClause", []), *body.get("usingClause", []), *merged]:
+            place = Place(lateral=tuple(items), below_alias=bool(merged))  # fenced: ON keeps no row of a source out
+            found, _, _ = self._from(one, level, outer, ctes, place)
             check_names([target, *items], found)
             items += found
         level.env = Env([target, *items], outer, ctes)
-        if kind == "InsertStmt":
+        if kind == "MergeStmt":
+            self._merge(body, level, target, items, level.env)
+        elif kind == "InsertStmt":
             if "selectStmt" in body:
                 self.query(body["selectStmt"], level, outer, ctes)
             self._expressions(body.get("cols", []), level, level.env)
@@ -227,10 +190,29 @@ class _Resolver:
         returning = body.get("returningClause", {})
         if set(returning) - {"exprs"}:
             raise FeatureNotSupported("RETURNING WITH is not supported")
-        exprs = returning.get("exprs", body.get("returningList", []))
+        exprs = returning.get("exprs", [])
         self._expressions(exprs, level, level.env)
-        query.outputs, query.hard = expanded(exprs, level.env, self._types, self.silence)
+        shown = Env([*items, target], outer, ctes) if merged else level.env  # a star of MERGE begins with the source
+        query.outputs, query.hard = expanded(exprs, shown, self._types, self.silence)
         return query
+
+    def _merge(self, body: Tree, level: Level, target: Item, items: list[Item], both: Env) -> None:
+        kinds = {one["MergeWhenClause"].get("matchKind") for one in body["mergeWhenClauses"]}
+        by_target, by_source = "MERGE_WHEN_NOT_MATCHED_BY_TARGET", "MERGE_WHEN_NOT_MATCHED_BY_SOURCE"
+        sees = {by_target: Env(items, both.parent, both.ctes), by_source: Env([target], both.parent, both.ctes)}
+        join = Join(body, "JOIN_FULL" if kinds >= {by_target, by_source} else "JOIN_LEFT", both, False)
+        join.arms = (Env([target], None, both.ctes), Env(items, None, both.ctes))
+        self._expressions(body["joinCondition"], level, both)
+        level.clauses.append(Clause("on", body, "joinCondition", both, join))
+        for one in body["mergeWhenClauses"]:
+            clause = one["MergeWhenClause"]
+            if set(clause) - FIELDS["MergeWhenClause"]:
+                raise FeatureNotSupported("this form of the statement is not supported")
+            _share_sources(clause.get("targetList", []))
+            env = sees.get(clause.get("matchKind"), both)
+            parts = [clause.get(name, []) for name in ("condition", "targetList", "values")]
+            self._expressions(parts, level, env)
+            level.actions.append((clause, env))
 
     def _conflict(self, body: Tree, level: Level, target: Item, outer: Env | None, ctes: Mapping[str, Cte]) -> None:
         source = Source("excluded", "excluded", level, {})
@@ -364,7 +346,7 @@ class _Resolver:
                 if name == "SubLink":
                     self._expressions(body.get("testexpr", {}), level, env)
                     self.query(body["subselect"], level, env, env.ctes)
-                elif name in _STATEMENTS or name == "MergeStmt" or name.startswith("Range"):
+                elif name in _STATEMENTS or name.startswith("Range"):
                     raise FeatureNotSupported("this place of a sub-select is not supported")
                 elif not (name == "MultiAssignRef" and body.get("colno") != 1):
                     self._expressions(body, level, env)

@@ -125,7 +125,7 @@ class Level:
 
     body: Tree
     parent: Level | None
-    kind: str  # SelectStmt, InsertStmt, UpdateStmt, DeleteStmt, setop, values
+    kind: str  # SelectStmt, InsertStmt, UpdateStmt, DeleteStmt, MergeStmt, setop, values
     env: Env | None = None
     sources: list[Source] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
@@ -133,6 +133,7 @@ class Level:
     children: list[Level] = field(default_factory=list)
     ctes: list[Cte] = field(default_factory=list)
     target: Source | None = None
+    actions: list[tuple[Tree, Env]] = field(default_factory=list)  # WHEN clauses of MERGE, each with what it sees
     loud: bool = False
 
 

@@ -21,6 +21,7 @@ from proxy.sql.rewrite.having import guard_having
 from proxy.sql.rewrite.insert import supply_key
 from proxy.sql.rewrite.keys import refuse_foreign_keys_and_oracles
 from proxy.sql.rewrite.locking import refuse_foreign_locks
+from proxy.sql.rewrite.merge import confine_merges
 from proxy.sql.rewrite.merged import check_merged_columns
 from proxy.sql.rewrite.ordering import guard_ordering_operators
 from proxy.sql.rewrite.placement import place_predicates
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     guard_ordering_operators,
     guard_conjuncts,
     guard_having,
+    confine_merges,
     check_merged_columns,
     set_boundaries,
     confine_conflicts,
@@ -73,7 +75,7 @@ def _copied(value: Any) -> Any:
 
 
 def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Rewritten:
-    """Confine a SELECT, INSERT, UPDATE or DELETE to the tenant of `world`.
+    """Confine a SELECT, INSERT, UPDATE, DELETE or MERGE to the tenant of `world`.
 
     Raises UndefinedTable, InsufficientPrivilege with PostgreSQL's texts, and FeatureNotSupported for what is not
     provable."""

@@ -86,6 +86,11 @@ def string(value: str) -> Tree:
     return {"String": {"sval": value}}
 
 
+def into(name: str) -> Tree:
+    """A column that INSERT gives a value."""
+    return {"ResTarget": {"name": name, "location": -1}}
+
+
 def column_ref(*names: str) -> Tree:
     """A column by its qualified name."""
     return {"ColumnRef": {"fields": [string(one) for one in names], "location": -1}}

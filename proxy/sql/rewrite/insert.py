@@ -6,7 +6,7 @@ Without a column list the columns are the server's: all in order, only as many a
 from __future__ import annotations
 
 from proxy.errors import FeatureNotSupported
-from proxy.sql.rewrite.edit import Edit, key_constant
+from proxy.sql.rewrite.edit import Edit, into, key_constant
 from proxy.sql.rewrite.given import own_output, own_value
 from proxy.sql.scope import Level, Query, Tree
 from proxy.sql.world import Visible
@@ -49,16 +49,12 @@ def _columns(edit: Edit, body: Tree, select: Tree, visible: Visible) -> list[str
     return names[: len(query.outputs)]
 
 
-def _target(name: str) -> Tree:
-    return {"ResTarget": {"name": name, "location": -1}}
-
-
 def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
     column = visible.column
     if column is None:  # asked for confined targets only
         raise AssertionError("a key for a relation that is not confined")
     if "selectStmt" not in body:
-        body["cols"] = [_target(column.name)]
+        body["cols"] = [into(column.name)]
         row: Tree = {"List": {"items": [key_constant(visible)]}}
         body["selectStmt"] = {
             "SelectStmt": {"valuesLists": [row], "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}
@@ -67,9 +63,9 @@ def _supply(edit: Edit, body: Tree, visible: Visible) -> None:
     select = body["selectStmt"]["SelectStmt"]
     names = _columns(edit, body, select, visible)
     if "cols" not in body:
-        body["cols"] = [_target(one) for one in names]
+        body["cols"] = [into(one) for one in names]
     if column.name not in names:
-        body["cols"].append(_target(column.name))
+        body["cols"].append(into(column.name))
         _append(select, visible)
         return
     at = names.index(column.name)

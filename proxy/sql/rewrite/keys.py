@@ -12,6 +12,7 @@ from proxy.catalog.model import Catalog, ForeignKey, Relation
 from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit
 from proxy.sql.rewrite.insert import written
+from proxy.sql.rewrite.merge import inserted
 from proxy.sql.rewrite.update import assigned
 from proxy.sql.scope import Level
 from proxy.sql.world import Visible
@@ -27,11 +28,10 @@ def refuse_foreign_keys_and_oracles(edit: Edit) -> None:
             if level.kind == "InsertStmt" and "onConflictClause" in level.body:
                 _check_conflict(relation, visible)
             columns = [one for one in assigned(level) if visible.column is None or one != visible.column.name]
-            if level.kind == "InsertStmt":
-                columns = columns + written(edit, level, visible)
+            columns += written(edit, level, visible) if level.kind == "InsertStmt" else inserted(level, visible)
             _check_keys(relation, visible, {one.number for one in relation.columns if one.name in columns}, level)
             _check_references(relation, visible, columns, edit)
-            if level.kind == "DeleteStmt":
+            if level.kind == "DeleteStmt" or any(one.get("commandType") == "CMD_DELETE" for one, _ in level.actions):
                 _check_cascades(relation, edit)
 
 

@@ -37,6 +37,8 @@ def guard_ordering_operators(edit: Edit) -> None:
         for clause in _CLAUSES:
             if clause in level.body:
                 _walk(edit, level, level.env, level.body[clause], names)
+        for action, env in level.actions:
+            _walk(edit, level, env, action, names)
 
 
 def _walk(edit: Edit, level: Level, env: Env, value: Any, names: set[str]) -> None:

@@ -19,8 +19,8 @@ def place_predicates(edit: Edit) -> None:
         for source in level.sources:
             if source.kind not in ("table", "view") or source.visible is None or not source.visible.confined:
                 continue
-            if source.target and level.kind == "InsertStmt":
-                continue
+            if source.target and level.kind in ("InsertStmt", "MergeStmt"):
+                continue  # INSERT reads no row of it, and merge.py has its own place
             join = source.join
             if source.below_alias or (join is not None and (join.kind == "JOIN_FULL" or join.merged or join.aliased)):
                 _fence(edit, source)

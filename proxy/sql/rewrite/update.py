@@ -12,7 +12,7 @@ from proxy.sql.world import Visible
 
 
 def assigned(level: Level) -> list[str]:
-    """The columns that SET assigns, also that of ON CONFLICT DO UPDATE."""
+    """The columns that SET assigns, also that of ON CONFLICT DO UPDATE and of MERGE."""
     return [str(one["ResTarget"].get("name")) for targets, _ in _lists(level) for one in targets]
 
 
@@ -33,6 +33,9 @@ def keep_key(edit: Edit) -> None:
 def _lists(level: Level) -> list[tuple[list[Tree], Env | None]]:
     """Every list of assignments of a level, with what its expressions see."""
     found = [(level.body.get("targetList", []), level.env)] if level.kind == "UpdateStmt" else []
+    found += [
+        (body.get("targetList", []), env) for body, env in level.actions if body.get("commandType") == "CMD_UPDATE"
+    ]
     found += [(one.body.get("targetList", []), one.env) for one in level.clauses if one.kind == "conflict"]
     return found
 

@@ -21,7 +21,7 @@ from proxy.sql.verify.alike import same_but_keys
 from proxy.sql.verify.catalogs import Expected
 from proxy.sql.verify.incoming import stand_in
 from proxy.sql.verify.levels import Unproven
-from proxy.sql.verify.proof import Proof
+from proxy.sql.verify.merge import WholeProof
 from proxy.sql.verify.relations import Relations
 from proxy.sql.verify.wrappers import query_of
 
@@ -55,7 +55,7 @@ def verify(
         relations = Relations(context.policy, catalog)
         copied = tree.get("CopyStmt", {})
         query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree)
-        Proof(relations, Expected(context, catalog), keys).statement(query)
+        WholeProof(relations, Expected(context, catalog), keys).statement(query)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
     return tree

@@ -16,7 +16,7 @@ EXPRESSIONS = frozenset({
     "NullTest", "ParamRef", "RangeFunction", "RangeTableFunc", "RangeTableFuncCol", "ResTarget", "RowExpr",
     "SQLValueFunction", "SetToDefault",
     "SortBy", "String", "SubLink", "TypeCast", "TypeName", "WindowDef", "XmlExpr", "XmlSerialize", "IndexElem",
-    "ReturningOption", "LockingClause",
+    "ReturningOption", "LockingClause", "MergeSupportFunc",
 
 })  # fmt: skip
 
@@ -35,3 +35,9 @@ CHANGE_FIELDS = frozenset({
     "fromClause", "relation", "returningClause", "returningList", "targetList", "usingClause", "whereClause",
     "withClause",
 })  # fmt: skip
+
+MERGE_FIELDS = frozenset({
+    "joinCondition", "mergeWhenClauses", "relation", "returningClause", "sourceRelation", "withClause",
+})  # fmt: skip
+
+ACTION_FIELDS = frozenset({"commandType", "condition", "matchKind", "override", "targetList", "values"})

@@ -44,7 +44,7 @@ def _predicate(node: Node) -> Node | None:
 def _conjunct(node: Node) -> list[tuple[Node, str | int]]:
     """Where the predicates stand that confine: directly in a WHERE, an ON or an AND of them."""
     places: list[tuple[Node, str | int]] = []
-    for name in ("whereClause", "quals"):
+    for name in ("whereClause", "quals", "joinCondition"):
         part = node.get(name)
         if isinstance(part, dict):
             if _predicate(part):
@@ -123,7 +123,9 @@ def _join_turned(node: Node) -> bool:
 
 
 def _columns_turned(node: Node) -> bool:
-    columns = node.get("cols", [])
+    columns: list[Any] = node.get("cols") or []
+    if node.get("commandType") == "CMD_INSERT":
+        columns = node.get("targetList") or []
     columns.reverse()
     return len(columns) > 1
 
@@ -145,6 +147,42 @@ def _key_bare(node: Node) -> bool:
     value = clauses[0]["CaseWhen"]["expr"]["A_Expr"]["lexpr"]
     node.clear()
     node.update(value)
+    return True
+
+
+def _by_source(node: Node) -> bool:
+    """WHEN NOT MATCHED BY SOURCE without its predicate."""
+    if node.get("matchKind") != "MERGE_WHEN_NOT_MATCHED_BY_SOURCE":
+        return False
+    node["condition"] = TRUE
+    return True
+
+
+def _by_source_later(node: Node) -> bool:
+    """The same with the predicate behind what it must go before."""
+    condition = node.get("condition") or {}
+    parts: list[Node] = condition.get("BoolExpr", {}).get("args", [])
+    if node.get("matchKind") != "MERGE_WHEN_NOT_MATCHED_BY_SOURCE" or len(parts) < 2:
+        return False
+    parts.reverse()
+    return True
+
+
+def _source_bare(node: Node) -> bool:
+    """A source of MERGE without its fence."""
+    fence = node.get("sourceRelation", {}).get("JoinExpr", {})
+    if "RangeVar" not in fence.get("larg", {}):
+        return False
+    node["sourceRelation"] = fence["larg"]
+    return True
+
+
+def _column_left_out(node: Node) -> bool:
+    """An INSERT of MERGE without its last column."""
+    if node.get("commandType") != "CMD_INSERT" or len(node.get("targetList", ())) < 2:
+        return False
+    node["targetList"].pop()
+    node["values"].pop()
     return True
 
 
@@ -172,6 +210,10 @@ CHANGES = {
     "a veil lifted": _unveiled,
     "a join turned": _join_turned,
     "the columns of an INSERT turned": _columns_turned,
+    "no predicate by source": _by_source,
+    "the predicate by source too late": _by_source_later,
+    "a source without its fence": _source_bare,
+    "a column left out": _column_left_out,
     "another key otherwise": _key_otherwise,
     "the value itself": _key_bare,
     "a function that runs text": _function("query_to_xml"),
