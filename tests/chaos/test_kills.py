@@ -150,6 +150,7 @@ def strike(proxy: Proxy, target: Target, chaos: Chaos, seed: int) -> str:
     return f"seed {seed}: {knife} while {phase}"
 
 
+@pytest.mark.timeout(900)  # five hundred kills, on a machine that may have other work
 def test_after_every_kill_nothing_is_leased_and_the_books_agree(target: Target, effort: int) -> None:
     with chaos_before(target.cluster.port) as chaos, running_proxy(chaos.port, target.database) as proxy:
         for seed in range(KILLS * effort):
