@@ -87,8 +87,8 @@ def _effects(effects: Effects) -> list[str]:
 
 
 def _named(effects: dict[str, Any]) -> dict[str, Any]:
-    """The same, with what it prepares or executes by its name only."""
-    return effects | {name: effects[name] and effects[name]["name"] for name in ("prepares", "executes")}
+    """The same, with what it prepares, executes or declares by its name only."""
+    return effects | {name: effects[name] and effects[name]["name"] for name in ("prepares", "executes", "declares")}
 
 
 def _plain(explained_one: tuple[Decision, Plan]) -> dict[str, Any]:

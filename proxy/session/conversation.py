@@ -101,6 +101,7 @@ class Conversation:
         self.failed = False  # an error came since the last ReadyForQuery
         self.held = 0  # cancel connections that concern the leased connection
         self.draining = False
+        self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read
         self.settings = Settings({})
@@ -214,6 +215,7 @@ class Conversation:
         self.lease = self.link = self.state = None
         self.settings.state = None
         self.settings.savepoints.clear()
+        self.settings.objects.clear()
         self.portals.clear()
         self.copying = None
         self.quiet = self.open = self.failed = False
@@ -236,6 +238,14 @@ class Conversation:
             if reason in self.pins:
                 self.pins.discard(reason)
                 self.counters.pinned[reason] -= 1
+
+    def settle_pins(self) -> None:
+        """The connection stays for what the session has on it, once the transaction has ended."""
+        for reason, there in self.settings.objects.reasons.items():
+            if there:
+                self.pin(reason)
+            else:
+                self.unpin(reason)
 
     @property
     def between(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from proxy.backend.state import FAILED
 from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
 from proxy.session.actions import CloseFrontend
@@ -18,10 +17,19 @@ from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
 from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
-from proxy.session.query import answer_now, clamped, over_ceiling, own_objection, plan_of, simple_query
+from proxy.session.query import (
+    answer_now,
+    clamped,
+    fence,
+    not_positioned,
+    over_ceiling,
+    own_objection,
+    plan_of,
+    simple_query,
+)
 from proxy.session.statements import Portal
 from proxy.session.upstream import aborted, defined, execute_prepare, leased, runnable, upstream_name
-from proxy.sql.plan import Answer, Forward, Planned
+from proxy.sql.plan import Answer, Forward, Planned, StatementKind
 from proxy.wire.fields import Reader, message
 
 Handler = Callable[[Conversation, bytes], bool]
@@ -63,10 +71,14 @@ def parse(s: Conversation, body: bytes) -> bool:
     if not name:
         upstream = b""
         state.unnamed = key
-    elif key in state.prepared and not (state.status == FAILED and not s.due):
+    elif key in state.prepared and plan.kind is not StatementKind.CURSOR and not aborted(s, plan):
         s.supply(encode.PARSE_COMPLETE)
         return True
     else:
+        former = state.unprepare(key)  # FETCH is described as its cursor is when it is parsed
+        if former is not None:
+            s.up.append(encode.close_statement(former))
+            s.due.append(Due(CLOSE, False))
         upstream = state.prepare(key)
         due.key = key
         drop_surplus(s)
@@ -104,6 +116,9 @@ def bind(s: Conversation, body: bytes) -> bool:
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
+    if plan.effects.positioned in s.fenced:
+        s.refuse_extended(not_positioned(plan.effects.positioned or ""))
+        return True
     if plan.effects.settings:
         plan, refusal = with_values(s, plan, body[second + 1 :])
         refusal = refusal or over_ceiling(s, plan)
@@ -119,6 +134,7 @@ def bind(s: Conversation, body: bytes) -> bool:
     upstream = upstream_name(s, name, statement)
     s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
     s.due.append(Due(BIND, plan=plan, text=statement.text))
+    fence(s, portal.decode("utf-8", "replace"), plan)
     s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan))
     s.open = True
     return True
@@ -221,6 +237,8 @@ def execute(s: Conversation, body: bytes) -> bool:
         prepared.forget(s, plan)
         s.supply(answer_now(s, plan, False))
         return True
+    if plan.effects.declares is not None:
+        fence(s, plan.effects.declares.name, plan)
     s.up.append(message(69, body))
     s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
     copy.wait_for_server(s, (plan,))

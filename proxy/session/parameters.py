@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.backend.state import NO_SETTINGS, BackendState
+from proxy.session.objects import Objects, Snapshot
 from proxy.sql.plan import Effects, TransactionVerb
 
 TIMEOUTS = ("statement_timeout", "transaction_timeout")
@@ -60,23 +61,27 @@ def exceeds(value: str, ceiling: float) -> bool:
 class Settings:
     """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
 
-    __slots__ = ("base", "current", "defaults", "savepoints", "state")
+    __slots__ = ("base", "base_objects", "current", "defaults", "objects", "savepoints", "state")
 
     def __init__(self, defaults: Mapping[str, str]) -> None:
         self.defaults = defaults  # what RESET goes back to: the client's startup parameters and the tenant's ceilings
         self.current = defaults
         self.state: BackendState | None = None
         self.base: tuple[Mapping[str, str], Mapping[str, str]] = (defaults, NO_SETTINGS)
-        self.savepoints: list[tuple[str, Mapping[str, str], Mapping[str, str]]] = []
+        self.objects = Objects()  # undone together with the settings
+        self.base_objects = self.objects.snapshot()
+        self.savepoints: list[tuple[str, Mapping[str, str], Mapping[str, str], Snapshot]] = []
 
     def begin(self, state: BackendState) -> None:
         """A connection is leased and in line."""
         self.state = state
+        self.base_objects = self.objects.snapshot()
         self.base = (self.current, state.settings)
 
     def note(self, effects: Effects, tag: str) -> None:
         """A statement completed with command tag `tag`."""
         state = self.state
+        self.objects.note(effects)
         for one in effects.settings:
             if one.local:
                 continue
@@ -103,6 +108,7 @@ class Settings:
     def keep(self) -> None:
         """The transaction is committed."""
         self.savepoints.clear()
+        self.base_objects = self.objects.snapshot()
         if self.state is not None:
             self.base = (self.current, self.state.settings)
 
@@ -110,6 +116,7 @@ class Settings:
         """The transaction is rolled back."""
         self.savepoints.clear()
         self.current = self.base[0]
+        self.objects.restore(self.base_objects)
         if self.state is not None:
             self.state.settings = self.base[1]
 
@@ -118,11 +125,12 @@ class Settings:
         if state is None:
             return
         if verb is TransactionVerb.SAVEPOINT:
-            self.savepoints.append((name, self.current, state.settings))
+            self.savepoints.append((name, self.current, state.settings, self.objects.snapshot()))
         elif verb is TransactionVerb.ROLLBACK_TO:
             at = self._find(name)
             if at is not None:
-                _, self.current, state.settings = self.savepoints[at]
+                _, self.current, state.settings, objects = self.savepoints[at]
+                self.objects.restore(objects)
                 del self.savepoints[at + 1 :]
         elif verb is TransactionVerb.RELEASE:
             at = self._find(name)

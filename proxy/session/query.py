@@ -7,7 +7,7 @@ documentation, "Simple Query" and "Multiple Statements in a Simple Query".
 from __future__ import annotations
 
 from proxy.backend.state import FAILED, IDLE
-from proxy.errors import Refusal, RemoteProtocolError
+from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
@@ -86,6 +86,8 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
         starts.append(length)
         plans.append(one)
         if sent is not None and isinstance(one, Forward):
+            if one.effects.declares is not None:
+                fence(s, one.effects.declares.name, one)
             part = clamped(s, one) or sent
             parts.append(part)
             length += len(part.decode()) + len(SEPARATOR)
@@ -170,6 +172,7 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
     the names of prepared statements stand for.
     """
     plans = planned.plans
+    fenced = s.fenced
     in_block = s.lease is not None and s.state is not None and s.state.status != IDLE
     for one in plans:
         if isinstance(one, Answer):
@@ -179,11 +182,31 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
                 return NO_DISCARD
         else:
             refusal = copy.objection(s, one)
-            if refusal is None and isinstance(one, Forward) and one.effects.settings:
+            if refusal is None and isinstance(one, Forward):
                 refusal = over_ceiling(s, one)
+                if one.effects.positioned in fenced:
+                    refusal = not_positioned(one.effects.positioned or "")
+                if one.effects.declares is not None:
+                    name = {one.effects.declares.name}
+                    fenced = fenced | name if one.fenced else fenced - name
             if refusal is not None:
                 return refusal
     return prepared.objection(s, planned)
+
+
+def not_positioned(cursor: str) -> Refusal:
+    """WHERE CURRENT OF a cursor whose rows are computed behind a boundary: it could hit another row."""
+    return FeatureNotSupported(
+        f'WHERE CURRENT OF cursor "{cursor}" is not supported', hint="Name the row by its key, or simplify the cursor."
+    )
+
+
+def fence(s: Conversation, name: str, plan: Forward) -> None:
+    """A cursor or portal of that name is being made: does it show rows of a table as they are?"""
+    if plan.fenced:
+        s.fenced.add(name)
+    else:
+        s.fenced.discard(name)
 
 
 def over_ceiling(s: Conversation, plan: Forward) -> Refusal | None:
@@ -227,5 +250,6 @@ def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes
         s.settings.reset_all()
         s.statements.clear()
         s.portals.clear()
+        s.settings.objects.clear()
         s.unpin(*s.pins)  # the pool takes everything off the connection before anybody has it again
     return encode.answered(answer, with_description)

@@ -113,6 +113,8 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         else:
             s.settings.keep()
         s.failed = False
+        s.fenced.clear()
+        s.settle_pins()
     elif status == IN_TRANSACTION:
         s.failed = False
     if s.waiting is Waiting.PREPARE and not s.due:
@@ -179,7 +181,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
     verdict: Verdict = None
     if plan is not None:
         effects = plan.effects
-        if effects.transaction is not None or effects.settings:
+        if effects.noted:
             s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
         if effects.pins is not None:
             s.pin(effects.pins)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
-from proxy.sql import prepared
+from proxy.sql import cursors, prepared
 from proxy.sql.classified import Classified, Node
 from proxy.sql.fields import check_fields
 from proxy.sql.parse import Statement
@@ -295,19 +295,10 @@ def _deallocate(tree: Node, body: Node) -> Classified:
     return _answered(StatementKind.PREPARE, tree, AnswerKind.DEALLOCATE, body.get("name", ""))
 
 
-def _close(tree: Node, body: Node) -> Classified:
-    if "portalname" not in body:
-        return _answered(StatementKind.CURSOR, tree, AnswerKind.CLOSE_ALL)
-    raise FeatureNotSupported("CLOSE of a cursor is not supported yet", hint=CURSOR_HINT)
-
-
 def _unlisten(tree: Node, body: Node) -> Classified:
     return _answered(StatementKind.NOTIFY, tree, AnswerKind.UNLISTEN)
 
 
-CURSOR_HINT = (
-    "Use a portal of the extended protocol with a row limit, which drivers offer as server-side iteration, or LIMIT."
-)
 HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "CopyStmt": _copy,
     "SelectStmt": _select,
@@ -323,14 +314,14 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "PrepareStmt": prepared.prepare,
     "ExecuteStmt": prepared.execute,
     "DeallocateStmt": _deallocate,
-    "ClosePortalStmt": _close,
+    "DeclareCursorStmt": cursors.declare,
+    "FetchStmt": cursors.fetch,
+    "ClosePortalStmt": cursors.close,
     "UnlistenStmt": _unlisten,
 }
 
 # Legal for a tenant, and planned for a later version: what it is called, and the way out.
 LATER: Mapping[str, tuple[str, str]] = {
-    "DeclareCursorStmt": ("DECLARE CURSOR", CURSOR_HINT),
-    "FetchStmt": ("FETCH", CURSOR_HINT),
     "ListenStmt": ("LISTEN", "Poll a table of your own."),
     "NotifyStmt": ("NOTIFY", "Write to a table of your own."),
     "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),

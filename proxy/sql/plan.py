@@ -88,6 +88,14 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class CursorEffect:
+    """DECLARE of a cursor. hold: it outlives the transaction."""
+
+    name: str
+    hold: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """What a statement does to the session or the server connection; check-in undoes exactly what is noted here."""
 
@@ -100,18 +108,21 @@ class Effects:
     taints: bool = False  # the server connection must be closed at check-in
     positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
     unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
+    declares: CursorEffect | None = None
+    closes: str | None = None  # a cursor's name, "" for all of them
     prepares: Preparation | None = None
     executes: Execution | None = None
 
     @property
     def noted(self) -> bool:
         """Must the session hear of it when the statement completes?"""
-        return bool(self.settings or self.transaction or self.pins or self.unpins or self.taints)
+        made = self.declares is not None or self.closes is not None
+        return bool(made or self.settings or self.transaction or self.pins or self.unpins or self.taints)
 
     @property
     def asked(self) -> bool:
         """Must the session be asked before the statement is sent?"""
-        return bool(self.settings or self.prepares or self.executes or self.positioned)
+        return bool(self.settings or self.prepares or self.executes or self.positioned or self.declares)
 
 
 NO_EFFECTS = Effects()
@@ -194,6 +205,7 @@ class Forward:
     positions: bytes = b""  # which places of the sent text are which of the client's; proxy/sql/positions.py reads it
     checks: tuple[KeyCheck, ...] = ()  # asked by admission.py wherever the template is filled, and at Bind
     copy: CopyIn | CopyOut | None = None
+    fenced: bool = False  # a boundary stands in the query: a cursor of it cannot say which row of a table it is on
 
 
 class AnswerKind(enum.Enum):
@@ -203,7 +215,6 @@ class AnswerKind(enum.Enum):
     DISCARD_ALL = "DISCARD ALL"
     DEALLOCATE = "DEALLOCATE"  # of one name, in `argument`
     DEALLOCATE_ALL = "DEALLOCATE ALL"
-    CLOSE_ALL = "CLOSE CURSOR ALL"
     UNLISTEN = "UNLISTEN"
     PREPARED = "PREPARE"  # what is prepared on this server connection already
     ADVISORY_UNLOCK_ALL = "SELECT 1"  # one row, one void column named `argument`

@@ -15,11 +15,11 @@ from itertools import count
 from typing import Any
 
 from proxy.catalog.model import Catalog
-from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
+from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.classified import Classified
-from proxy.sql.classify import classify, kind_of
+from proxy.sql.classify import classify, kind_of, setting_calls
 from proxy.sql.copy import settle
 from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
@@ -52,6 +52,7 @@ from proxy.sql.wrapped import query_in, with_query
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 DEPTH_HINT = "Nest the statement's expressions less deeply."
+SET_ALONE = "Use SET, or set_config() with constants as the whole statement."
 EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
 
 
@@ -187,6 +188,8 @@ class Planner:
         query = query_in(tree)
         if query is not None:
             world = self._world(context)
+            if query is not tree and "PrepareStmt" not in tree and setting_calls(query):
+                raise InsufficientPrivilege("permission denied for function set_config", hint=SET_ALONE)
             if lifted is not None:
                 query = mark_literals(query, lifted)
             permit(query, world, classified.kind, parameter_types)
@@ -219,6 +222,7 @@ class Planner:
             positions,
             checks,
             copy=copied,
+            fenced="row.boundary" in rules,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

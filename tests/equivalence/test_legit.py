@@ -20,10 +20,10 @@ BLOCKS = read_blocks(Path(__file__).parents[1] / "data" / "legit.sql")
 LOGINS = ("acme_app", "globex_app", "initech_app")
 
 # Refused in this version, never answered wrongly: a key without the tenant column (L213, L214),
-# cursors (L287 to L291), LOCK (L308), temporary tables (L337, L339), LISTEN (L352), and what the rules do not list: a
+# WHERE CURRENT OF (L291), LOCK (L308), temporary tables (L337, L339), LISTEN (L352), and what the rules do not list: a
 # function (L345), a procedure (L346).
 REFUSED = frozenset({
-    "L213", "L214", "L287", "L288", "L289", "L291", "L308",
+    "L213", "L214", "L291", "L308",
     "L337", "L339", "L345", "L346", "L352",
 })  # fmt: skip
 

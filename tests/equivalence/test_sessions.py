@@ -90,6 +90,81 @@ PREPARED = {
     ),
 }
 
+CURSORS = {
+    "in a transaction": (
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT id, amount FROM orders ORDER BY id",
+        "FETCH 3 FROM c",
+        "FETCH FORWARD 2 FROM c",
+        "MOVE 2 IN c",
+        "FETCH c",
+        "FETCH BACKWARD 1 FROM c",
+        "CLOSE c",
+        "FETCH c",
+        "ROLLBACK",
+        "FETCH c",
+        "MOVE c",
+        "CLOSE c",
+        "DECLARE c CURSOR FOR SELECT 1",
+    ),
+    "scroll": (
+        "BEGIN",
+        'DECLARE "C 2" SCROLL CURSOR WITHOUT HOLD FOR SELECT id FROM orders ORDER BY id',
+        'FETCH LAST FROM "C 2"',
+        'FETCH PRIOR FROM "C 2"',
+        'FETCH ABSOLUTE 2 FROM "C 2"',
+        'FETCH RELATIVE 2 FROM "C 2"',
+        'FETCH BACKWARD ALL FROM "C 2"',
+        'FETCH FIRST FROM "C 2"',
+        "DECLARE i INSENSITIVE NO SCROLL CURSOR FOR SELECT id FROM orders ORDER BY id",
+        "FETCH ALL FROM i",
+        "FETCH BACKWARD 1 FROM i",
+        "COMMIT",
+    ),
+    "with hold": (
+        "DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id",
+        "FETCH 2 FROM h",
+        "BEGIN",
+        "DECLARE h CURSOR WITH HOLD FOR SELECT 1",
+        "ROLLBACK",
+        "FETCH 2 FROM h",
+        "BEGIN",
+        "DECLARE k SCROLL CURSOR WITH HOLD FOR SELECT count(*) FROM order_items",
+        "CLOSE h",
+        "COMMIT",
+        "FETCH ALL FROM k",
+        "FETCH h",
+        "DECLARE l CURSOR WITH HOLD FOR SELECT id, note FROM orders WHERE id < 4 ORDER BY id",
+        "CLOSE ALL",
+        "FETCH k",
+        "FETCH l",
+    ),
+    "savepoints": (
+        "BEGIN",
+        "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
+        "SAVEPOINT s",
+        "DECLARE b CURSOR WITH HOLD FOR SELECT 2",
+        "CLOSE a",
+        "ROLLBACK TO s",
+        "FETCH b",
+        "ROLLBACK TO s",
+        "FETCH a",
+        "ROLLBACK",
+    ),
+    "errors": (
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT nothing FROM orders",
+        "ROLLBACK",
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT 10 / (3 - n) FROM generate_series(1, 5) n",
+        "FETCH c",
+        "FETCH c",
+        "FETCH c",
+        "ROLLBACK",
+        "DISCARD ALL",
+    ),
+}
+
 STRINGS = {
     "all in one": "PREPARE p (int) AS SELECT id FROM orders WHERE id = $1; EXECUTE p (5); DEALLOCATE p; SELECT 1",
     "again": "PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS SELECT 2; EXECUTE p; DEALLOCATE ALL",
@@ -122,6 +197,33 @@ def test_prepared_statements_answer_as_on_a_private_database(
     with private(shared_server) as direct, proxy.connect("acme_app") as client:
         expected, seen = (told(one, PREPARED[name], protocol) for one in (direct, client))
     assert list(zip(PREPARED[name], seen, strict=True)) == list(zip(PREPARED[name], expected, strict=True))
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", CURSORS)
+def test_cursors_answer_as_on_a_private_database(
+    shared_server: Cluster, proxy: Proxy, name: str, protocol: str
+) -> None:
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = (told(one, CURSORS[name], protocol) for one in (direct, client))
+    assert list(zip(CURSORS[name], seen, strict=True)) == list(zip(CURSORS[name], expected, strict=True))
+
+
+def test_a_cursor_with_hold_keeps_its_connection_until_it_is_closed_and_no_longer(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client, proxy.connect("acme_app") as other:
+        client.simple("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id")
+        assert [one["C"] for one in other.simple("FETCH h").errors] == ["34000"]
+        assert client.simple("FETCH 2 FROM h").rows == [(b"1",), (b"2",)]
+        assert client.simple("SHOW work_mem").errors == []
+        assert client.simple("FETCH 1 FROM h").rows == [(b"3",)]
+        client.simple("CLOSE h")
+        client.simple("BEGIN")
+        client.simple("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id")
+        client.simple("ROLLBACK")
+    with proxy.connect("acme_app") as client, proxy.connect("acme_app") as other:
+        client.simple("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id")
+        client.close()
+        assert [one["C"] for one in other.simple("FETCH h").errors] == ["34000"]
 
 
 @pytest.mark.parametrize("name", STRINGS)

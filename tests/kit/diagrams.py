@@ -31,7 +31,7 @@ DOORS = {
     "Popen": "starts",
 }
 # The planner's calls that only name a text, for metrics and audit; and those of PREPARE, which goes the same way twice.
-BESIDE = {"kind_of", "masked", "_prepare", "declared_types", "require_one_name", "arguments"}
+BESIDE = {"kind_of", "masked", "setting_calls", "_prepare", "declared_types", "require_one_name", "arguments"}
 MESSAGES = {
     "Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute", "C": "Close", "S": "Sync", "H": "Flush",
     "X": "Terminate", "F": "FunctionCall", "d": "CopyData", "c": "CopyDone", "f": "CopyFail",

@@ -25,7 +25,7 @@ def test_own_answers_take_no_connection(session: ClientSession, door: Door) -> N
         ("RESET ALL", "CZ"),
         ("SELECT pg_advisory_unlock_all()", "TDCZ"),
         ("", "IZ"),
-        ("CLOSE ALL; UNLISTEN *", "CCZ"),
+        ("DEALLOCATE ALL; UNLISTEN *", "CCZ"),
     ):
         session.data(query(text))
         assert kinds(door.take()) == told, text
@@ -36,11 +36,11 @@ def test_own_answers_take_no_connection(session: ClientSession, door: Door) -> N
 def test_own_answers_stand_between_the_servers_in_order(talk: Talk, door: Door) -> None:
     (one,) = door.free
     reply = message(67, b"SELECT 1\0")
-    told = talk(query("RESET ALL; SELECT 1; UNLISTEN *; SELECT 2; CLOSE ALL"), reply + reply + b"Z\0\0\0\5I")
+    told = talk(query("RESET ALL; SELECT 1; UNLISTEN *; SELECT 2; DEALLOCATE ALL"), reply + reply + b"Z\0\0\0\5I")
     assert one.written == query("SELECT 1;\nSELECT 2")
     assert [part for part in told.split(b"\0") if part.isupper() or part[-1:].isdigit()] != []
     assert kinds(told) == "CCCCCZ"
-    assert told.index(b"RESET") < told.index(b"SELECT 1") < told.index(b"UNLISTEN") < told.index(b"CLOSE CURSOR ALL")
+    assert told.index(b"RESET") < told.index(b"SELECT 1") < told.index(b"UNLISTEN") < told.index(b"DEALLOCATE ALL")
 
 
 def test_an_error_takes_the_answers_behind_it_away(talk: Talk, door: Door) -> None:

@@ -83,7 +83,7 @@ def test_transaction_verbs_are_noted(sql: str, verb: TransactionVerb) -> None:
     [
         ("RESET ALL", AnswerKind.RESET_ALL), ("DISCARD ALL", AnswerKind.DISCARD_ALL),
         ("DEALLOCATE ALL", AnswerKind.DEALLOCATE_ALL), ("DEALLOCATE x", AnswerKind.DEALLOCATE),
-        ("CLOSE ALL", AnswerKind.CLOSE_ALL), ("UNLISTEN *", AnswerKind.UNLISTEN),
+        ("UNLISTEN *", AnswerKind.UNLISTEN),
         ("SELECT pg_advisory_unlock_all()", AnswerKind.ADVISORY_UNLOCK_ALL),
     ],
 )  # fmt: skip
