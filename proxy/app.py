@@ -155,8 +155,8 @@ def _services(app: App) -> Services:
     def verifier(login: Login) -> Verifier:
         return parsed(login.verifiers[0])
 
-    def filled(plan: Forward, grant: Grant, literals: tuple[bytes, ...]) -> bytes:
-        return fill(plan.template, grant.keys, literals)
+    def filled(plan: Forward, keys: Mapping[str, str], literals: tuple[bytes, ...]) -> bytes:
+        return fill(plan.template, keys, literals)
 
     tls = None
     if settings.tls_certificate is not None and settings.tls_key is not None:

@@ -21,6 +21,7 @@ from proxy.sql.admission import admitted
 from proxy.sql.plan import Answer, Decision, Effects, Forward, Plan, PlanContext, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill
+from proxy.tenancy.derived import LISTENING, PROCESS
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.rulebook import RuleBook
@@ -51,9 +52,10 @@ def explained(catalog: Catalog, grant: Grant, generation: int, sql: str) -> list
     planner = Planner(catalog, 0)
     context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
     planned = admitted(planner.plan(sql.encode(), context), grant.keys)
+    keys = {**grant.keys, PROCESS: "0", LISTENING: "{}"}  # there is no session
     found = []
     for plan in planned.plans:
-        text = fill(plan.template, grant.keys, planned.literals).decode() if isinstance(plan, Forward) else None
+        text = fill(plan.template, keys, planned.literals).decode() if isinstance(plan, Forward) else None
         state = plan.sqlstate if isinstance(plan, Reject) else None
         effects = Effects() if isinstance(plan, Reject) else plan.effects
         verdict = type(plan).__name__.lower()

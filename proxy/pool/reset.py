@@ -20,7 +20,7 @@ from proxy.wire.streams import BackendStream
 DISCARD = b"DISCARD ALL"
 RESET_TIMEOUT = 10.0  # seconds
 
-_UNDOING = kinds(relayed=b"", watched=b"ZCNSE")
+_UNDOING = kinds(relayed=b"", watched=b"ZCNSEA")
 _IDLING = kinds(relayed=b"", watched=b"NSE")
 
 
@@ -80,8 +80,8 @@ class _Undoing:
             status = ParameterStatus.decode(body)
             if not self._connection.state.parameter(status.name, status.value):
                 self._fail(f"{status.name} changed")
-        elif tag == ord("N"):
-            return
+        elif tag == ord("N") or (tag == ord("A") and self._connection.state.pins):
+            return  # what a session that has gone would have heard is nobody's
         elif self.finished.done():
             self._fail("an answer that nobody waits for")
         elif tag == ord("E"):

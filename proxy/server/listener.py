@@ -17,6 +17,7 @@ from proxy.server.tasks import Tasks
 from proxy.tenancy.policy import Server
 
 TEMPLATES = 1000  # sets of learnt parameters kept at most
+NOTIFIERS = 10_000  # processes of servers kept at most
 TemplateKey = tuple[Server, tuple[tuple[str, str], ...]]
 
 
@@ -30,6 +31,7 @@ class Listener:
         self.keys = CancelKeys(services.secret_key, options.host, options.worker)
         self.clients: set[Client] = set()
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
+        self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last
         self.draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -64,6 +66,13 @@ class Listener:
         self.templates[key] = parameters
         if len(self.templates) > TEMPLATES:
             self.templates.popitem(last=False)
+
+    def note_notifier(self, process: tuple[Server, int], virtual: int) -> None:
+        """A session notifies from a process of the server's."""
+        self.notifiers[process] = virtual
+        self.notifiers.move_to_end(process)
+        if len(self.notifiers) > NOTIFIERS:
+            self.notifiers.popitem(last=False)
 
     def forget_templates(self) -> None:
         """After a reload: servers may have changed."""

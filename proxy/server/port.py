@@ -18,6 +18,7 @@ from proxy.session.events import LoginFound
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
+from proxy.tenancy.derived import LISTENING, PROCESS, array_literal
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ClientPort:
         self.deadline: asyncio.TimerHandle | None = None
         self.peer = ""
         self.grant: Grant | None = None
+        self.keys: Mapping[str, str] | None = None  # of the grant, and of this session
         self.planning: Planning | None = None
         self.context: PlanContext | None = None
         self.rules: object = None  # the rule book and catalog that context was made of
@@ -104,10 +106,10 @@ class ClientPort:
         planning = self.planning
         if planning is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
-        grant = self.grant
-        if grant is None:
+        grant, keys = self.grant, self.keys
+        if grant is None or keys is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
-        return self.services.answer(fields, plan, planning.catalog, grant.policy, text, grant.keys)
+        return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""
@@ -120,10 +122,24 @@ class ClientPort:
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
         """The text of a plan with this tenant's keys."""
-        grant = self.grant
-        if grant is None:
+        keys = self.keys
+        if keys is None:
             raise InternalError("a plan without a grant")
-        return self.services.fill(plan, grant, literals)
+        return self.services.fill(plan, keys, literals)
+
+    def listening(self, names: tuple[str, ...]) -> None:
+        """The channels that fill() puts into a text from now on."""
+        if self.keys is not None:
+            self.keys = {**self.keys, LISTENING: array_literal(names)}
+
+    def notifying(self, process_id: int) -> None:
+        """This session notifies from the server's process of that number."""
+        if self.grant is not None:
+            self.listener.note_notifier((self.grant.server, process_id), self.process_id)
+
+    def notifier(self, process_id: int) -> int | None:
+        """The virtual process id of the session that notified last from that process."""
+        return None if self.grant is None else self.listener.notifiers.get((self.grant.server, process_id))
 
     def admit(self, grant: Grant) -> Refusal | None:
         """Counts the session in, or says why not."""
@@ -173,6 +189,8 @@ class ClientPort:
         self.catalog = self.planning.catalog
         self.rules = rules
         self.grant = session.grant = grant
+        own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.listening.values())}
+        self.keys = {**grant.keys, **own}
         session.limits = grant.limits
         session.generation = rules.generation
         self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)

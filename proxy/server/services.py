@@ -133,7 +133,7 @@ class Services:
     counters: Callable[[str], Counters]  # of a tenant
     audit: Callable[[Audit, AuditContext], None]
     log: Log
-    fill: Callable[[Forward, Grant, tuple[bytes, ...]], bytes]
+    fill: Callable[[Forward, Mapping[str, str], tuple[bytes, ...]], bytes]
     answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]
     allowed_setting: Callable[[str, str], bool]
     verifier: Callable[[Login], Verifier]  # parsed and kept

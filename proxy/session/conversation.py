@@ -103,6 +103,8 @@ class Conversation:
         self.draining = False
         self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
+        self.listening: dict[str, str] = {}  # channel at the server -> name; all that this connection was asked for
+        self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read
         self.settings = Settings({})
         self.statements: dict[bytes, Statement] = {}
@@ -212,6 +214,9 @@ class Conversation:
         whole = not destroy and state.tainted is None and self.idle()
         running = bool(self.due)
         self.unpin(*self.pins)
+        if self.listening:
+            self.listening.clear()
+            self.port.listening(())
         self.lease = self.link = self.state = None
         self.settings.state = None
         self.settings.savepoints.clear()

@@ -13,11 +13,13 @@ from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound
+from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
 from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
+    announce,
     answer_now,
     clamped,
     fence,
@@ -228,7 +230,7 @@ def execute(s: Conversation, body: bytes) -> bool:
         if refusal is not None or not isinstance(plan, Answer):
             s.refuse_extended(refusal or Refusal("the prepared statement came too late", sqlstate="26000"))
             return True
-    refusal = copy.objection(s, plan)
+    refusal = copy.objection(s, plan) or outside_block(s, (plan,))
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
@@ -239,6 +241,7 @@ def execute(s: Conversation, body: bytes) -> bool:
         return True
     if plan.effects.declares is not None:
         fence(s, plan.effects.declares.name, plan)
+    announce(s, plan)
     s.up.append(message(69, body))
     s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
     copy.wait_for_server(s, (plan,))

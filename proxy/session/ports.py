@@ -61,5 +61,14 @@ class Port(Protocol):
     def admit(self, grant: Grant) -> Refusal | None:
         """The proof was right: counts the session in, or says why not."""
 
+    def listening(self, names: tuple[str, ...]) -> None:
+        """The channels that fill() puts into a text from now on."""
+
+    def notifying(self, process_id: int) -> None:
+        """This session notifies from the server's process of that number."""
+
+    def notifier(self, process_id: int) -> int | None:
+        """The virtual process id of the session that notified last from that process; None where it is not known."""
+
     def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
         """The text of a plan with this tenant's keys."""

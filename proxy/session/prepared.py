@@ -99,6 +99,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         pins=one.pins or other.pins,
         taints=one.taints or other.taints,
         unpins=(*one.unpins, *other.unpins),
+        notifies=one.notifies or other.notifies,
     )
     return replace(outer, effects=effects, rewritten=outer.rewritten or inner.rewritten, tag=outer.tag or inner.tag)
 

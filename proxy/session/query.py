@@ -6,11 +6,14 @@ documentation, "Simple Query" and "Multiple Statements in a Simple Query".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
+from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.parameters import TIMEOUTS, exceeds
@@ -31,6 +34,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     planned = plan_of(s, text, (), False)
     if planned is None:
         return False
+    planned = kept(s, planned)
     rejection = planned.rejection
     refusal = encode.refusal_of(rejection) if rejection is not None else None
     if refusal is None:
@@ -69,6 +73,22 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     return True
 
 
+def kept(s: Conversation, planned: Planned) -> Planned:
+    """What the proxy would answer itself, sent where there is something to do: on a connection of the session's own."""
+    if not any(isinstance(one, Answer) and one.sent is not None for one in planned.plans):
+        return planned
+    if not has_own(s, planned.plans):
+        return planned
+    plans = [one.sent if isinstance(one, Answer) and one.sent is not None else one for one in planned.plans]
+    return replace(planned, plans=tuple(plans))
+
+
+def has_own(s: Conversation, plans: tuple[Plan, ...] = ()) -> bool:
+    """Does the session keep its connection, or will it by these plans or by what is under way?"""
+    every = [*plans, *(one for due in s.due for one in (*due.plans, due.plan))]
+    return bool(s.pins) or any(isinstance(one, Forward) and one.effects.pins is not None for one in every)
+
+
 def discards(planned: Planned) -> bool:
     """Is it DISCARD ALL? Then the session needs no connection of its own any more."""
     only = planned.plans[0]
@@ -88,6 +108,7 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
         if sent is not None and isinstance(one, Forward):
             if one.effects.declares is not None:
                 fence(s, one.effects.declares.name, one)
+            announce(s, one)
             part = clamped(s, one) or sent
             parts.append(part)
             length += len(part.decode()) + len(SEPARATOR)
@@ -104,6 +125,12 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     if not due.started and len(s.due) == 1:
         due.started = True
         lead(s, due, s.out)
+
+
+def announce(s: Conversation, plan: Forward) -> None:
+    """Who will have notified, when the notification comes."""
+    if plan.effects.notifies and s.state is not None:
+        s.port.notifying(s.state.process_id)
 
 
 def lead(s: Conversation, due: Due, out: list[bytes]) -> None:
@@ -135,7 +162,7 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
 
 def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Refusal | None:
     """A statement of the session under the present rules; None: it waits for its plan."""
-    if statement.epoch is s.epoch:
+    if statement.epoch is s.epoch and not statement.plan.effects.fresh:
         return statement
     parsed = statement.at is None
     planned = plan_of(s, statement.text, statement.parameter_types if parsed else (), parsed)
@@ -191,7 +218,7 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
                     fenced = fenced | name if one.fenced else fenced - name
             if refusal is not None:
                 return refusal
-    return prepared.objection(s, planned)
+    return prepared.objection(s, planned) or outside_block(s, plans)
 
 
 def not_positioned(cursor: str) -> Refusal:

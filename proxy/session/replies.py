@@ -14,9 +14,10 @@ from proxy.errors import Refusal
 from proxy.session import copy, encode
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
+from proxy.session.notifications import note, notification, settled
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
-from proxy.sql.plan import Answer, CopyOut, Forward
+from proxy.sql.plan import ADVISORY_LOCK, Answer, CopyOut, Forward
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -107,6 +108,7 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         raise OutOfStep("transaction status")
     state.status = status
     if status == IDLE:
+        settled(s)
         s.portals.clear()
         if s.failed:
             s.settings.restore()
@@ -152,8 +154,11 @@ def parameter_description(s: Conversation, state: BackendState, run: bytes, star
 def row_description(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
     """RowDescription: to a simple query, or to Describe."""
     due = head(s, DESCRIBE, QUERY)
+    plan = running(due, {})
     if due.kind is DESCRIBE:
         s.due.popleft()
+    if plan is not None and plan.tag is not None:  # sent as a SELECT, and known to the client as something else
+        return encode.NO_DATA if due.forward and due.kind is DESCRIBE else SKIP
     return heard(due)
 
 
@@ -186,6 +191,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
         if effects.pins is not None:
             s.pin(effects.pins)
         s.unpin(*effects.unpins)
+        note(s, state, effects)
         if effects.taints:
             state.taint(f"{plan.kind.value} leaves traces")
         if plan.tag is not None:
@@ -208,7 +214,16 @@ def empty_query(s: Conversation, state: BackendState, run: bytes, start: int, en
 
 def portal_suspended(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
     """PortalSuspended: the row limit of Execute was reached."""
-    return heard(pop(s, EXECUTE))
+    due = pop(s, EXECUTE)
+    outlasting(s, due)
+    return heard(due)
+
+
+def outlasting(s: Conversation, due: Due) -> None:
+    """A session-level lock is held although the statement that took it did not complete."""
+    plan = running(due, {}) if due.kind in (QUERY, EXECUTE) else None
+    if plan is not None and plan.effects.pins == ADVISORY_LOCK:
+        s.pin(ADVISORY_LOCK)
 
 
 def error_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
@@ -223,6 +238,7 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     due = s.due[0]
     s.failed = True
     s.copying = None
+    outlasting(s, due)
     if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
         refusal = due.refusal
         if state.status == FAILED and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
@@ -329,11 +345,6 @@ def parameter_status(s: Conversation, state: BackendState, run: bytes, start: in
         return SKIP
     s.known[name] = value
     return None
-
-
-def notification(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:
-    """NotificationResponse: LISTEN is not supported yet, so it is nobody's."""
-    return SKIP
 
 
 REPLIES: Mapping[int, Reply] = {

@@ -102,7 +102,7 @@ class ClientSession(Conversation):
         if settings.state is None:
             settings.begin(state)
         effects = plan.effects
-        if effects is not NO_EFFECTS and effects.asked:
+        if effects is not NO_EFFECTS and (effects.asked or effects.notifies):
             return False
         if effects is NO_EFFECTS or not effects.noted:
             self.quiet = True

@@ -14,7 +14,7 @@ from proxy.session import encode, prepared
 from proxy.session.conversation import Conversation, PlanKey, Waiting
 from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
-from proxy.session.query import renew
+from proxy.session.query import has_own, renew
 from proxy.session.statements import Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Plan, Planned, Preparation
 
@@ -47,7 +47,12 @@ def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
     if isinstance(fresh, Refusal):
         s.refuse_extended(fresh)
         return None
-    return fresh if fresh is not None else False
+    if fresh is None:
+        return False
+    plan = fresh.plan
+    if isinstance(plan, Answer) and plan.sent is not None and has_own(s):
+        return replace(fresh, plan=plan.sent, sql=s.port.fill(plan.sent, fresh.literals))
+    return fresh
 
 
 def runnable(s: Conversation, name: bytes) -> Statement | bool | None:

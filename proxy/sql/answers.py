@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from proxy.catalog.model import Catalog, ForeignKey, Relation
 from proxy.sql.copyerrors import in_clients_terms
 from proxy.sql.lift import lift
-from proxy.sql.plan import CopyIn, Forward
+from proxy.sql.locks import NOT_OBTAINED
+from proxy.sql.plan import CopyIn, Forward, StatementKind
 from proxy.sql.positions import client_position
 from proxy.tenancy.policy import Policy
 
 HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent
+DEADLOCK, LOCK_NOT_AVAILABLE = "40P01", "55P03"
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01", "23503"
 
 
@@ -39,6 +41,11 @@ def answer(
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
     if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
         del shown["D"]
+    if fields.get("C") == DEADLOCK:
+        shown.pop("D", None)  # it names processes and locks of the server
+    if plan is not None and plan.kind is StatementKind.LOCK and NOT_OBTAINED in fields.get("M", ""):
+        words = fields["M"][fields["M"].index(NOT_OBTAINED) : -1]
+        return {**{name: shown[name] for name in "SV" if name in shown}, "C": LOCK_NOT_AVAILABLE, "M": words}
     if plan is not None and "P" in fields:
         position = client_position(fields["P"], plan, keys, lift(text), text)
         if position is not None:

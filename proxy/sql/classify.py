@@ -18,8 +18,18 @@ from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql import cursors, prepared
 from proxy.sql.classified import Classified, Node
 from proxy.sql.fields import check_fields
+from proxy.sql.locks import BLOCK
 from proxy.sql.parse import Statement
-from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Effects, SettingEffect, StatementKind, TransactionVerb
+from proxy.sql.plan import (
+    ADVISORY_LOCK,
+    NO_EFFECTS,
+    Answer,
+    AnswerKind,
+    Effects,
+    SettingEffect,
+    StatementKind,
+    TransactionVerb,
+)
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 
 MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
@@ -57,7 +67,7 @@ def _select(tree: Node, body: Node) -> Classified:
     call = only_call(body)
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
-        return Classified(StatementKind.SELECT, tree, answer=answer)
+        return Classified(StatementKind.SELECT, tree, Effects(unpins=(ADVISORY_LOCK,)), answer)
     settings = tuple(setting_calls(tree).values())
     if settings:
         return Classified(
@@ -295,8 +305,8 @@ def _deallocate(tree: Node, body: Node) -> Classified:
     return _answered(StatementKind.PREPARE, tree, AnswerKind.DEALLOCATE, body.get("name", ""))
 
 
-def _unlisten(tree: Node, body: Node) -> Classified:
-    return _answered(StatementKind.NOTIFY, tree, AnswerKind.UNLISTEN)
+def _channel(tree: Node, body: Node) -> Classified:
+    return Classified(StatementKind.NOTIFY, tree)
 
 
 HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
@@ -317,16 +327,16 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "DeclareCursorStmt": cursors.declare,
     "FetchStmt": cursors.fetch,
     "ClosePortalStmt": cursors.close,
-    "UnlistenStmt": _unlisten,
+    "ListenStmt": _channel,
+    "NotifyStmt": _channel,
+    "UnlistenStmt": _channel,
+    "LockStmt": lambda tree, body: Classified(StatementKind.LOCK, tree, BLOCK),
 }
 
 # Legal for a tenant, and planned for a later version: what it is called, and the way out.
 LATER: Mapping[str, tuple[str, str]] = {
-    "ListenStmt": ("LISTEN", "Poll a table of your own."),
-    "NotifyStmt": ("NOTIFY", "Write to a table of your own."),
     "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),
     "CreateStmt": ("CREATE TABLE", "Use a CTE or a sub-select for intermediate results; tenants share the schema."),
-    "LockStmt": ("LOCK TABLE", "Use SELECT ... FOR UPDATE on the rows."),
     "TruncateStmt": ("TRUNCATE", "Use DELETE."),
     "ExplainStmt": ("EXPLAIN", "Ask the operator: a plan tells of other tenants' rows."),
 }

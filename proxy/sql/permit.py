@@ -25,6 +25,7 @@ from proxy.sql.absent import with_types
 from proxy.sql.aliases import certain_columns, nodes, strings
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
+from proxy.sql.mapped import ARITIES, fits
 from proxy.sql.objects import check_objects, split_name
 from proxy.sql.plan import StatementKind
 from proxy.sql.settings import showable
@@ -117,6 +118,9 @@ class _Permit:
             return
         if name in SEQUENCES:
             self._sequence(name, args, location)
+        elif name in ARITIES:
+            if not fits(name, args):
+                self._absent(schema, name, args, location)
         elif name == "set_config":
             if location not in self._sets:
                 _denied(name, location, "Use SET, or set_config() with constants as the whole statement.")

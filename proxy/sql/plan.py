@@ -106,6 +106,11 @@ class Effects:
     writes: bool = False
     pins: str | None = None  # why the server connection must stay with the session from now on
     taints: bool = False  # the server connection must be closed at check-in
+    block: str | None = None  # the command that only a transaction block may hold
+    listens: str | None = None  # the channel, under the client's name
+    unlistens: bool = False  # UNLISTEN *
+    notifies: bool = False
+    fresh: bool = False  # the text is filled with what the session has now: anew for each Bind
     positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
     unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
     declares: CursorEffect | None = None
@@ -116,8 +121,8 @@ class Effects:
     @property
     def noted(self) -> bool:
         """Must the session hear of it when the statement completes?"""
-        made = self.declares is not None or self.closes is not None
-        return bool(made or self.settings or self.transaction or self.pins or self.unpins or self.taints)
+        named = self.declares is not None or self.closes is not None or self.unlistens
+        return bool(named or self.settings or self.transaction or self.pins or self.unpins or self.taints)
 
     @property
     def asked(self) -> bool:
@@ -126,6 +131,7 @@ class Effects:
 
 
 NO_EFFECTS = Effects()
+ADVISORY_LOCK = "advisory_lock"  # the reason to pin that holds also after an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,14 @@ class LiteralHole:
     kind: str
 
 
-Hole = KeyHole | LiteralHole
+@dataclass(frozen=True, slots=True)
+class ChannelHole:
+    """A place for the tenant's channel for the client's `name`, always filled as a quoted identifier."""
+
+    name: str
+
+
+Hole = KeyHole | LiteralHole | ChannelHole
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +243,7 @@ class Answer:
     argument: str = ""
     rules: tuple[str, ...] = ()
     effects: Effects = NO_EFFECTS
+    sent: Forward | None = None  # what is sent instead where the session has, or will have, a connection of its own
 
 
 @dataclass(frozen=True, slots=True)

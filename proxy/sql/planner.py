@@ -18,11 +18,14 @@ from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
+from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, kind_of, setting_calls
 from proxy.sql.copy import settle
 from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
+from proxy.sql.locks import TAG, lock_table
+from proxy.sql.mapped import map_calls, with_calls
 from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.permit import permit
 from proxy.sql.plan import (
@@ -144,11 +147,15 @@ class Planner:
         kind = kind_of(statement)
         try:
             classified = classify(statement)
-            if classified.answer is not None:
-                return classified.answer
+            answer = classified.answer
+            if classified.kind is StatementKind.NOTIFY:
+                return plan_channel(classified.tree)
+            if answer is not None and answer.answer is not AnswerKind.ADVISORY_UNLOCK_ALL:
+                return answer
             if "PrepareStmt" in classified.tree:
                 return self._prepare(statement, classified, lifted, context)
-            return self._forward(classified, lifted, context, parameter_types)
+            sent = self._forward(classified, lifted, context, parameter_types)
+            return sent if answer is None else replace(answer, sent=sent)
         except Refusal as refusal:
             return _reject(kind, refusal, text)
         except RecursionError:
@@ -180,6 +187,7 @@ class Planner:
         rules: tuple[str, ...] = ()
         checks: tuple[KeyCheck, ...] = ()
         rewritten = False
+        effects = classified.effects
         literals = lifted.literals if lifted else ()
         copied = None
         if classified.kind is StatementKind.COPY:
@@ -193,13 +201,20 @@ class Planner:
             if lifted is not None:
                 query = mark_literals(query, lifted)
             permit(query, world, classified.kind, parameter_types)
-            query, confined = confine_catalogs(query, world)
+            mapped = map_calls(query, world)
+            if mapped.acted:
+                effects = with_calls(effects, mapped.effects)
+            query, confined = confine_catalogs(mapped.tree, world)
             outcome = rewrite(query, world, parameter_types)
             rewritten = outcome.rewritten or confined
             query = without_holes(outcome.tree, outcome.sensitive)
             tree = with_query(tree, query)
             rules += outcome.rules + (("catalog.confine",) if confined else ())
             checks = outcome.checks
+            rules += ("shared.map",) if mapped.acted else ()
+        elif "LockStmt" in tree:
+            tree = query = lock_table(tree["LockStmt"], self._world(context))
+            rules = ("shared.lock",)
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
         if query is not None or copied is not None:
@@ -207,7 +222,6 @@ class Planner:
                 (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
             ]
             verify_fillings(fillings, context, self.catalog, parameter_types)
-        effects = classified.effects
         if effects.executes is not None or "PrepareStmt" in tree:
             require_one_name(rendered.template)
         if effects.executes is not None and query is not None:
@@ -217,7 +231,7 @@ class Planner:
             rendered.template,
             effects,
             rewritten,
-            None,
+            TAG if classified.kind is StatementKind.LOCK else None,
             rules,
             positions,
             checks,

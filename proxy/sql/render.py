@@ -21,6 +21,7 @@ from pglast.parser import DeparseError, ParseError, deparse_protobuf, parse_sql_
 from proxy.errors import FeatureNotSupported
 from proxy.sql.encode import encode
 from proxy.sql.plan import Hole, KeyHole, LiteralHole, Template
+from proxy.tenancy.derived import SEED, own_channel
 
 Node = dict[str, Any]
 HINT = "Write the statement in another way; this construct cannot be printed back exactly."
@@ -83,8 +84,10 @@ def fill(template: Template, keys: Mapping[str, str], literals: Sequence[bytes])
         out.append(pieces[index])
         if type(hole) is LiteralHole:
             out.append(literal(hole.kind, literals[hole.index]))
+        elif type(hole) is KeyHole:
+            out.append(quote(keys[hole.key]))
         else:
-            out.append(quote(keys[hole.key]))  # type: ignore[union-attr]  # there are two kinds of hole
+            out.append(b'"' + own_channel(hole.name, keys[SEED]).encode() + b'"')  # type: ignore[union-attr]  # the third
     out.append(pieces[-1])
     return b"".join(out)
 

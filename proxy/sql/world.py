@@ -121,7 +121,8 @@ class World:
                 children.setdefault(parent, []).append(relation)
         return {parent: tuple(many) for parent, many in children.items()}
 
-    def _descendants(self, relation: Relation) -> list[Relation]:
+    def descendants(self, relation: Relation) -> list[Relation]:
+        """Every child and child's child."""
         found: list[Relation] = []
         waiting = [relation]
         while waiting:
@@ -179,7 +180,7 @@ class World:
         if relation.kind not in "rpvm":
             self._hide(relation, f"a relation of kind {relation.kind} cannot be shared")
             return None
-        for child in self._descendants(relation):
+        for child in self.descendants(relation):
             rule = self._policy.relations.get((child.schema, child.name))
             if child.column(self._policy.tenant_column) is not None or (rule is not None and rule.access != "shared"):
                 self._hide(relation, f"its child {child.schema}.{child.name} is not shared")
@@ -199,7 +200,7 @@ class World:
             self._hide(relation, f"the collation of its tenant column {name} is not deterministic")
             return None
         if access == "tenant":
-            for one in (relation, *self._descendants(relation)):
+            for one in (relation, *self.descendants(relation)):
                 own = one.column(name)
                 if own is None or not own.not_null:
                     self._hide(relation, f"the tenant column {name} of {one.schema}.{one.name} is nullable")

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import yaml
 
 from proxy.errors import ConfigurationError
+from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.models import (
     KINDS,
     Database,
@@ -260,11 +261,16 @@ class _Assembly:
             server=place[0],
             credentials=place[1],
             policy=_policy(rules, limits, read_only),
-            keys={name: str(value) for name, value in keys.items()},
+            keys={name: str(value) for name, value in keys.items()}
+            | derived_keys(model.tenant, place[0].database, _own_sequences(rules)),
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
         )
+
+
+def _own_sequences(rules: Database) -> list[tuple[str, str]]:
+    return [qualified_name(name) for name, kind in rules.sequences.items() if kind == "per_tenant"]
 
 
 def _canonical(value: str | int) -> str:

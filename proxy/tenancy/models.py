@@ -64,6 +64,7 @@ def _size(value: object) -> object:
 Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=float | str), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, max_length=63)]
+KeyName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^$]")]  # those with $ are derived
 Value = str | int
 
 
@@ -107,7 +108,7 @@ class Relation(Strict):
     """An exception by name: exactly one of tenant_column, shared, view, hidden."""
 
     tenant_column: Name | None = None
-    key: Name = "default"
+    key: KeyName = "default"
     shared: Literal["read"] | None = None
     view: Literal["verified"] | None = None
     hidden: Literal[True] | None = None
@@ -231,7 +232,7 @@ class Tenant(Strict):
     rules_version: Literal[1] = 1
     tenant: Name
     key: Value | None = None
-    keys: dict[Name, Value] | None = None
+    keys: dict[KeyName, Value] | None = None
     databases: list[Name] = Field(min_length=1)
     isolation: Literal["row", "schema", "rls", "database"] | None = None
     schema_name: Name | None = Field(default=None, alias="schema")

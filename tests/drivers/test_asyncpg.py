@@ -58,3 +58,31 @@ async def test_a_cancelled_statement_ends_and_the_connection_goes_on(proxy: Prox
         assert await connection.fetchval("SELECT min(tenant_id) FROM orders") == 1
     finally:
         await connection.close()
+
+
+async def test_a_listener_hears_its_own_tenant_and_knows_itself(proxy: Proxy) -> None:
+    listener, other, foreign = [
+        await asyncpg.connect(proxy.dsn(login)) for login in ("acme_app", "acme_app", "globex_app")
+    ]
+    heard: asyncio.Queue[tuple[int, str, object]] = asyncio.Queue()
+    try:
+
+        def hear(_: object, process: int, channel: str, payload: object) -> None:
+            heard.put_nowait((process, channel, payload))
+
+        await listener.add_listener("Jobs", hear)
+        await foreign.execute("NOTIFY \"Jobs\", 'another tenant'")
+        await other.fetch("SELECT pg_notify($1, $2)", "Jobs", "from a colleague")
+        await listener.execute("SELECT pg_notify('Jobs', 'from myself')")
+        told = [await asyncio.wait_for(heard.get(), 10) for _ in range(2)]
+        assert told == [
+            (other.get_server_pid(), "Jobs", "from a colleague"),
+            (listener.get_server_pid(), "Jobs", "from myself"),
+        ]
+        assert await listener.fetchval("SELECT * FROM pg_listening_channels()") == "Jobs"
+        await listener.remove_listener("Jobs", hear)
+        assert await listener.fetch("SELECT * FROM pg_listening_channels()") == []
+        assert heard.empty()
+    finally:
+        for one in (listener, other, foreign):
+            await one.close()

@@ -61,3 +61,16 @@ def test_a_pipeline_and_a_failed_transaction_behave_as_usual(proxy: Proxy) -> No
         connection.rollback()
         with connection.transaction(), connection.transaction():
             connection.execute("SELECT 1")
+
+
+def test_notifies_yields_what_the_own_tenant_sends(proxy: Proxy) -> None:
+    with (
+        psycopg.connect(proxy.dsn("acme_app"), autocommit=True) as listener,
+        psycopg.connect(proxy.dsn("acme_app"), autocommit=True) as other,
+        psycopg.connect(proxy.dsn("globex_app"), autocommit=True) as foreign,
+    ):
+        listener.execute("LISTEN jobs")
+        foreign.execute("SELECT pg_notify('jobs', %s)", ["another tenant"])
+        other.execute("SELECT pg_notify('jobs', %s)", ["work"])
+        (told,) = listener.notifies(timeout=10, stop_after=1)
+        assert (told.channel, told.payload, told.pid) == ("jobs", "work", other.info.backend_pid)

@@ -50,6 +50,8 @@ def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
         elif message.tag == "S":
             name, value, _ = message.body.split(b"\0")
             seen.append(("S", name, value))
+        elif message.tag == "A":
+            seen.append(("A", message.body[4:]))  # behind the number of the notifying process
         else:
             seen.append((message.tag, message.body))
     flush()

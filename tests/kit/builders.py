@@ -33,6 +33,7 @@ from proxy.sql.plan import (
     Template,
     TransactionVerb,
 )
+from proxy.tenancy.derived import SEED, seed
 from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server
 
 PASSWORD = "open sesame"
@@ -65,6 +66,9 @@ def plan_one(text: str) -> Plan:
     plain = " ".join(text.split())
     if plain.upper() in _ANSWERS:
         answer = _ANSWERS[plain.upper()]
+        if answer is AnswerKind.UNLISTEN:
+            sent = forward(text.encode(), Effects(unlistens=True), StatementKind.NOTIFY)
+            return Answer(StatementKind.NOTIFY, answer, sent=sent)
         argument = "pg_advisory_unlock_all" if answer is AnswerKind.ADVISORY_UNLOCK_ALL else ""
         return Answer(StatementKind.OTHER, answer, argument)
     if "forbidden" in plain:
@@ -86,6 +90,14 @@ def plan_one(text: str) -> Plan:
         return forward(text.encode(), Effects(pins="temp_table"), StatementKind.DDL)
     if plain.startswith("DROP TABLE"):
         return forward(text.encode(), Effects(unpins=("temp_table",)), StatementKind.DDL)
+    if found := re.match(r"LISTEN (\w+)", plain):
+        return forward(text.encode(), Effects(pins="listen", listens=found.group(1)), StatementKind.NOTIFY)
+    if plain.startswith("NOTIFY"):
+        return forward(text.encode(), Effects(notifies=True), StatementKind.NOTIFY)
+    if plain.startswith("SELECT pg_advisory_lock"):
+        return forward(text.encode(), Effects(pins="advisory_lock"))
+    if plain.startswith("LOCK"):
+        return replace(forward(text.encode(), Effects(block="LOCK TABLE"), StatementKind.LOCK), tag="LOCK TABLE")
     return forward(text.encode())
 
 
@@ -150,7 +162,7 @@ def grant(port: int = 5432, limits: Limits | None = None, role: str = "postgres"
         server=Server("127.0.0.1", port, "postgres", role),
         credentials=Credentials(tls="disable"),
         policy=POLICY,
-        keys={"default": "1"},
+        keys={"default": "1", SEED: seed(tenant, "postgres")},
         limits=limits if limits is not None else Limits(),
     )
 

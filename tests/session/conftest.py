@@ -52,6 +52,8 @@ class Door:
     written: bytes = b""
     actions: list[Action] = field(default_factory=list)
     released: list[tuple[Link, bool, bool]] = field(default_factory=list)
+    channels: tuple[str, ...] = ()
+    notified: list[int] = field(default_factory=list)
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -81,6 +83,15 @@ class Door:
 
     def admit(self, grant: Grant) -> Refusal | None:
         return self.refusal
+
+    def listening(self, names: tuple[str, ...]) -> None:
+        self.channels = names
+
+    def notifying(self, process_id: int) -> None:
+        self.notified.append(process_id)
+
+    def notifier(self, process_id: int) -> int | None:
+        return 1234 if process_id == 99 else None
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
         return fill_whole(plan, literals)

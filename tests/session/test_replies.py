@@ -52,9 +52,20 @@ def test_notices_are_the_clients_only_when_its_statement_runs(talk: Talk, door: 
     assert kinds(talk(query("SELECT 1"), NOTICE + complete("SET") + complete("SELECT 1"))) == "CZ"
 
 
-def test_notifications_are_nobodys(talk: Talk) -> None:
-    notification = message(65, b"\0\0\0\7channel\0secret\0")
-    assert b"secret" not in talk(query("SELECT 1"), notification + complete("SELECT 1"))
+def test_a_session_level_lock_is_kept_although_its_statement_failed(talk: Talk, door: Door) -> None:
+    talk(query("SELECT pg_advisory_lock(1), 1 / 0"), failed("22012", "I"))
+    assert not door.released
+    talk(query("CREATE TEMP TABLE t ()"), failed("42P07", "I"))
+    assert not door.released
+    talk(query("DISCARD ALL"), b"")
+    assert len(door.released) == 1
+
+
+def test_what_is_sent_as_a_select_has_no_columns_for_the_client(talk: Talk) -> None:
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    reply = message(84, b"\0\0") + complete("SELECT 0", "T")
+    assert talk(query("LOCK a"), reply) == complete("LOCK TABLE", "T")
+    assert talk(query("SELECT 1"), reply) == reply
 
 
 def test_the_position_of_an_error_is_one_of_its_own_statement(talk: Talk) -> None:

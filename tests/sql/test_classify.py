@@ -83,7 +83,6 @@ def test_transaction_verbs_are_noted(sql: str, verb: TransactionVerb) -> None:
     [
         ("RESET ALL", AnswerKind.RESET_ALL), ("DISCARD ALL", AnswerKind.DISCARD_ALL),
         ("DEALLOCATE ALL", AnswerKind.DEALLOCATE_ALL), ("DEALLOCATE x", AnswerKind.DEALLOCATE),
-        ("UNLISTEN *", AnswerKind.UNLISTEN),
         ("SELECT pg_advisory_unlock_all()", AnswerKind.ADVISORY_UNLOCK_ALL),
     ],
 )  # fmt: skip
@@ -118,7 +117,7 @@ def test_a_setting_of_the_applications_own_taints_the_connection() -> None:
         ("SHOW data_directory", "42501"), ("DISCARD TEMP", "0A000"), ("SELECT 1 INTO x", "0A000"),
         ("SET CONSTRAINTS a DEFERRED", "0A000"), ("COPY (SELECT 1 INTO x) TO STDOUT", "0A000"),
         ("CREATE TABLE a (b int)", "0A000"), ("CREATE ROLE a", "42501"),
-        ("DO 'BEGIN END'", "42501"), ("VACUUM", "42501"), ("LISTEN x", "0A000"),
+        ("DO 'BEGIN END'", "42501"), ("VACUUM", "42501"),
     ],
 )  # fmt: skip
 def test_what_a_tenant_may_not_do_is_refused(sql: str, sqlstate: str) -> None:

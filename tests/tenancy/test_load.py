@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigurationError
+from proxy.tenancy.derived import SEED, seed
 from proxy.tenancy.load import load
 from proxy.tenancy.rulebook import RuleBook
 from tests.kit.builders import VERIFIER
@@ -47,7 +48,7 @@ def test_a_login_leads_to_its_tenant_on_each_of_its_databases(loaded: Load) -> N
     assert login is not None
     grant = book.grant(login, "shop")
     assert grant is not None
-    assert (grant.tenant, grant.keys) == ("globex", {"default": "2"})
+    assert (grant.tenant, grant.keys) == ("globex", {"default": "2", SEED: seed("globex", "shop")})
     assert (grant.server.host, grant.server.port, grant.credentials.tls) == ("db", 5433, "require")
     assert book.grant(login, "other") is None
 

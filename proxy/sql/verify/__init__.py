@@ -19,8 +19,10 @@ from proxy.sql.parse import parse
 from proxy.sql.plan import PlanContext
 from proxy.sql.verify.alike import same_but_keys
 from proxy.sql.verify.catalogs import Expected
+from proxy.sql.verify.channels import check_channel
 from proxy.sql.verify.incoming import stand_in
 from proxy.sql.verify.levels import Unproven
+from proxy.sql.verify.locks import check_lock, is_lock
 from proxy.sql.verify.merge import WholeProof
 from proxy.sql.verify.relations import Relations
 from proxy.sql.verify.wrappers import query_of
@@ -55,7 +57,10 @@ def verify(
         relations = Relations(context.policy, catalog)
         copied = tree.get("CopyStmt", {})
         query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree)
-        WholeProof(relations, Expected(context, catalog), keys).statement(query)
+        if is_lock(query):
+            check_lock(query, relations)
+        else:
+            WholeProof(relations, Expected(context, catalog), keys).statement(query)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
     return tree
@@ -68,4 +73,12 @@ def _parsed(text: str, catalog: Catalog) -> dict[str, Any]:
     return statements[0].tree
 
 
-__all__ = ["Unproven", "verify", "verify_fillings"]
+def verify_channel(text: str, name: str | None, keys: dict[str, str]) -> None:
+    """FeatureNotSupported unless a LISTEN, NOTIFY or UNLISTEN, filled with `keys`, is of the tenant's own channel."""
+    try:
+        check_channel(text, name, keys)
+    except Unproven as reason:
+        raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
+
+
+__all__ = ["Unproven", "verify", "verify_channel", "verify_fillings"]

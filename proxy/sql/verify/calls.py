@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from proxy.sql.verify.levels import Item, Level, Node, Unproven, strings
+from proxy.sql.verify.mapped import SEED, is_hashed, reaches
 from proxy.sql.verify.relations import Relations
 
 
 class Calls:
     """Over the functions of a catalog and what policy lists of them."""
 
-    def __init__(self, relations: Relations) -> None:
+    def __init__(self, relations: Relations, keys: Mapping[str, str]) -> None:
         self._relations = relations
+        self._seed = keys.get(SEED)
 
     def function(self, body: Node) -> None:
         """Unproven unless f(...) may be called."""
@@ -18,7 +22,10 @@ class Calls:
         schema, name = (names[-2] if len(names) > 1 else None), names[-1]
         if name == "set_config" and not all({"A_Const", "ParamRef"} & set(one) for one in body.get("args", ())):
             raise Unproven("set_config() of a value")
-        if not self._relations.callable(schema, name):
+        if reaches(name):
+            if not is_hashed(body, self._seed):
+                raise Unproven(f"{name}() of what is not the tenant's own")
+        elif not self._relations.callable(schema, name):
             raise Unproven(f"a function {name}")
 
     def attribute(self, kind: str, body: Node, visible: list[Item], level: Level) -> None:

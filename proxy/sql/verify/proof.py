@@ -33,7 +33,7 @@ class Proof:
         self._expected = expected
         self._keys = Keys(keys)
         self._guards = Guards(relations.catalog, self._keys)
-        self._calls = Calls(relations)
+        self._calls = Calls(relations, keys)
         self._confines = True
 
     # -- statements

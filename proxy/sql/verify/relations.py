@@ -14,7 +14,8 @@ KEYS = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "var
 NEVER = (
     "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml", "ts_stat", "lo_", "pg_read_",
     "pg_ls_", "pg_stat_",
-    "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_terminate_", "pg_cancel_", "dblink", "pg_export_", "txid_",
+    "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_backend_pid", "current_query",
+    "pg_terminate_", "pg_cancel_", "dblink", "pg_export_", "txid_",
     "pg_logical_", "pg_replication_",
     "binary_upgrade_", "pg_reload_", "pg_rotate_", "pg_promote", "pg_switch_", "pg_create_", "pg_drop_", "pg_copy_",
     "currtid", "setval", "lastval",
@@ -74,7 +75,7 @@ class Relations:
 
     def callable(self, schema: str | None, name: str) -> bool:
         """May this function be called? Outside pg_catalog only what policy lists."""
-        if name.startswith(NEVER):
+        if name.startswith(NEVER) and name != "pg_advisory_unlock_all":  # the session's own
             return False
         found = self.catalog.functions.get(name, ())
         listed = {(one.schema, one.name) for one in self.policy.functions}

@@ -1,0 +1,46 @@
+"""Will a statement run in a transaction block? For commands that only a block may hold, and that are sent as others.
+
+What is under way counts: a BEGIN or COMMIT that the server has not answered yet. Source: PostgreSQL, xact.c,
+CheckTransactionBlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.backend.state import IDLE
+from proxy.errors import Refusal
+from proxy.session.conversation import Conversation
+from proxy.session.due import EXECUTE, QUERY, Due
+from proxy.sql.plan import Forward, Plan, TransactionVerb
+
+ENDS = frozenset({TransactionVerb.COMMIT, TransactionVerb.ROLLBACK})
+
+
+def outside_block(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:
+    """25P01 when one of these, sent together now, needs a block and would have none. Several statements of one Query
+    run in one.
+    """
+    if len(plans) > 1:
+        return None
+    for one in plans:
+        if isinstance(one, Forward) and one.effects.block is not None and not _in_block(s):
+            return Refusal(f"{one.effects.block} can only be used in transaction blocks", sqlstate="25P01")
+    return None
+
+
+def _in_block(s: Conversation) -> bool:
+    inside = s.lease is not None and s.state is not None and s.state.status != IDLE
+    for due in s.due:
+        for plan in _run_by(due):
+            if isinstance(plan, Forward) and plan.effects.transaction is TransactionVerb.BEGIN:
+                inside = True
+            elif isinstance(plan, Forward) and plan.effects.transaction in ENDS:
+                inside = plan.effects.chain
+    return inside
+
+
+def _run_by(due: Due) -> Iterable[Plan]:
+    if due.kind is QUERY:
+        return due.plans
+    return (due.plan,) if due.kind is EXECUTE and due.plan is not None else ()
