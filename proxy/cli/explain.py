@@ -75,6 +75,8 @@ def described(decision: Decision, plan: Plan) -> list[str]:
         lines.append(f"answer:    {plan.answer.value}")
     if decision.text is not None:
         lines.append(f"text sent: {decision.text}")
+    if isinstance(plan, Forward) and plan.tag is not None:
+        lines.append(f"tag:       {plan.tag}")
     lines.append(f"rules:     {', '.join(decision.rules) or 'none'}")
     lines.append(f"effects:   {', '.join(_effects(decision.effects)) or 'none'}")
     return lines

@@ -316,6 +316,7 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "UpdateStmt": _dml(StatementKind.UPDATE),
     "DeleteStmt": _dml(StatementKind.DELETE),
     "MergeStmt": _dml(StatementKind.MERGE),
+    "TruncateStmt": _dml(StatementKind.DELETE),
     "TransactionStmt": _transaction,
     "ConstraintsSetStmt": _constraints,
     "VariableSetStmt": _set,
@@ -337,7 +338,6 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
 LATER: Mapping[str, tuple[str, str]] = {
     "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),
     "CreateStmt": ("CREATE TABLE", "Use a CTE or a sub-select for intermediate results; tenants share the schema."),
-    "TruncateStmt": ("TRUNCATE", "Use DELETE."),
     "ExplainStmt": ("EXPLAIN", "Ask the operator: a plan tells of other tenants' rows."),
 }
 
@@ -361,6 +361,7 @@ KINDS: Mapping[str, StatementKind] = {
     "UpdateStmt": StatementKind.UPDATE,
     "DeleteStmt": StatementKind.DELETE,
     "MergeStmt": StatementKind.MERGE,
+    "TruncateStmt": StatementKind.DELETE,
     "CopyStmt": StatementKind.COPY,
     "TransactionStmt": StatementKind.TRANSACTION,
     "ConstraintsSetStmt": StatementKind.SETTING,

@@ -48,6 +48,8 @@ from proxy.sql.positions import pack
 from proxy.sql.prepared import arguments, declared_types, require_one_name
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
+from proxy.sql.truncate import TAG as EMPTIED
+from proxy.sql.truncate import emptied
 from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
@@ -189,10 +191,12 @@ class Planner:
         rewritten = False
         effects = classified.effects
         literals = lifted.literals if lifted else ()
-        copied = None
+        copied = tag = None
         if classified.kind is StatementKind.COPY:
             tree, copied = settle(tree, self._world(context))
             rewritten, rules = True, ("row.copy",)
+        if "TruncateStmt" in tree:
+            tree, tag = emptied(tree["TruncateStmt"], self._world(context)), EMPTIED
         query = query_in(tree)
         if query is not None:
             world = self._world(context)
@@ -214,6 +218,7 @@ class Planner:
             rules += ("shared.map",) if mapped.acted else ()
         elif "LockStmt" in tree:
             tree = query = lock_table(tree["LockStmt"], self._world(context))
+            tag = TAG
             rules = ("shared.lock",)
         rendered = render(tree)
         positions = pack(rendered.positions, rendered.holes, lifted)
@@ -231,7 +236,7 @@ class Planner:
             rendered.template,
             effects,
             rewritten,
-            TAG if classified.kind is StatementKind.LOCK else None,
+            tag,
             rules,
             positions,
             checks,
