@@ -122,7 +122,7 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {folder}/users.txt
 pool_mode = {mode}
-default_pool_size = 20
+default_pool_size = {20 if mode == "transaction" else 100}
 max_client_conn = 500
 ignore_startup_parameters = extra_float_digits
 log_connections = 0

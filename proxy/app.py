@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import os
 import secrets
 import sys
@@ -116,6 +117,8 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         app.port = await app.listener.start(settings.listen.host, settings.listen.port)
         await canaries.start(book, settings.listen.host, app.port)
         lifecycle.install()
+        gc.collect()
+        gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
         log.info(
             "serving",
             listen=f"{settings.listen.host}:{app.port}",

@@ -95,21 +95,29 @@ class Pools:
         lease ended before.
         """
         connection = lease.end()
-        connection.receiver = NOBODY
-        self._changed.set()
-        if connection.lost is not None:
-            return
         state = connection.state
-        if destroy or state.tainted is not None or state.status != IDLE or connection.closing or self._closing:
+        if (
+            destroy
+            or state.tainted is not None
+            or state.status != IDLE
+            or connection.closing
+            or connection.lost is not None
+            or self._closing
+        ):
+            connection.receiver = NOBODY
+            self._changed.set()
             self._destroy(connection, cancel)
             return
         sql = state.undo()
         if sql is not None:
+            connection.receiver = NOBODY
             self._ledger.clean(connection)
             self._start(self._undo(connection, sql))
             return
         self._to_idle(connection)
-        self._perform(self._ledger.release(connection))
+        steps = self._ledger.release(connection)
+        if steps:
+            self._perform(steps)
 
     def statistics(self) -> PoolsStatistics:
         """A snapshot of every list and counter."""

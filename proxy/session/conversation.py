@@ -262,7 +262,7 @@ class Conversation:
     def audit(self, reject: Reject, text: bytes, shape: str) -> None:
         """Notes a refusal for the audit line."""
         rejected = self.counters.rejected
-        kind = reject.kind.value
+        kind = reject.kind
         rejected[kind] = rejected.get(kind, 0) + 1
         decision = Decision("reject", reject.kind, reject.rules, shape, reject.sqlstate, NO_EFFECTS, self.generation)
         self.port.act(Audit(decision, text, reject.message))
@@ -332,14 +332,15 @@ class Conversation:
 
     def count(self, plans: tuple[Forward | Answer | Reject, ...]) -> None:
         """Notes what is being run or answered."""
+        counters = self.counters
         for plan in plans:
-            kind = plan.kind.value
-            if isinstance(plan, Forward):
-                self.counters.forwarded[kind] = self.counters.forwarded.get(kind, 0) + 1
+            kind = plan.kind
+            if type(plan) is Forward:
+                counters.forwarded[kind] = counters.forwarded.get(kind, 0) + 1
                 if plan.rewritten:
-                    self.counters.rewritten += 1
+                    counters.rewritten += 1
             else:
-                self.counters.answered[kind] = self.counters.answered.get(kind, 0) + 1
+                counters.answered[kind] = counters.answered.get(kind, 0) + 1
 
     def own_refusal(self, kind: StatementKind, refusal: Refusal) -> Reject:
         """A refusal of the session's as a plan, for audit."""

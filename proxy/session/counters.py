@@ -37,7 +37,7 @@ class Counters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.forwarded: dict[str, int] = {}  # by statement kind
+        self.forwarded: dict[str, int] = {}  # by statement kind, which is a string
         self.answered: dict[str, int] = {}
         self.rejected: dict[str, int] = {}
         self.rewritten = 0

@@ -6,8 +6,6 @@ documentation, "Simple Query" and "Multiple Statements in a Simple Query".
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
@@ -80,7 +78,7 @@ def kept(s: Conversation, planned: Planned) -> Planned:
     if not has_own(s, planned.plans):
         return planned
     plans = [one.sent if isinstance(one, Answer) and one.sent is not None else one for one in planned.plans]
-    return replace(planned, plans=tuple(plans))
+    return planned._replace(plans=tuple(plans))
 
 
 def has_own(s: Conversation, plans: tuple[Plan, ...] = ()) -> bool:

@@ -16,6 +16,7 @@ from proxy.session import copy, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import QUERY, Due
+from proxy.session.encode import query
 from proxy.session.events import (
     BackendLeased,
     BackendLost,
@@ -33,7 +34,7 @@ from proxy.session.events import (
 from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
 from proxy.sql.plan import NO_EFFECTS, Forward
-from proxy.wire.framing import FULL, QUIET
+from proxy.wire.framing import FULL, QUIET, length_at
 
 _READY = ord("Z")
 
@@ -54,7 +55,7 @@ class ClientSession(Conversation):
                 and not self.due
                 and not self.frontend.buffered
                 and len(data) > 5
-                and int.from_bytes(data[1:5], "big") == len(data) - 1
+                and length_at(data, 1) == len(data) - 1
                 and data[-1] == 0
                 and not self.skipping
                 and not self.held
@@ -113,16 +114,11 @@ class ClientSession(Conversation):
         if self.statements:
             self.statements.pop(b"", None)
         state.unnamed = None
-        counters = self.counters
-        kind = plan.kind.value
-        counters.forwarded[kind] = counters.forwarded.get(kind, 0) + 1
-        counters.plans[planned.cache] += 1
-        if plan.rewritten:
-            counters.rewritten += 1
-        self.due.append(Due(QUERY, plan=plan, plans=planned.plans, text=text))
+        self.counters.plans[planned.cache] += 1
+        self.count(planned.plans)
+        self.due.append(Due(QUERY, True, plan, planned.plans, text))
         self.started = self.clock()
-        filled = self.port.fill(plan, planned.literals)
-        link.write(b"Q" + (len(filled) + 5).to_bytes(4, "big") + filled + b"\0")
+        link.write(query(self.port.fill(plan, planned.literals)))
         return True
 
     def proceed(self) -> None:

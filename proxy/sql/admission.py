@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from proxy.errors import InsufficientPrivilege, Refusal
 from proxy.sql.oids import BPCHAR, INT2, INT4, INT8, TEXT, UUID, VARCHAR
@@ -27,7 +26,7 @@ def admitted(planned: Planned, keys: Mapping[str, str]) -> Planned:
     """The plans of a text for the tenant with these keys: a Reject in the place of each that its literals refuse."""
     if not any(isinstance(one, Forward) and one.checks for one in planned.plans):
         return planned
-    return replace(planned, plans=tuple(_admitted(one, keys, planned.literals) for one in planned.plans))
+    return planned._replace(plans=tuple(_admitted(one, keys, planned.literals) for one in planned.plans))
 
 
 def _admitted(plan: Plan, keys: Mapping[str, str], literals: Sequence[bytes]) -> Plan:

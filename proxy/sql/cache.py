@@ -11,15 +11,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from proxy.sql.lift import Lifted
+from proxy.sql.lift import Lifted, lift_like, pieces_of
 from proxy.sql.plan import CacheStatistics, Forward, Planned
 
 ENTRY_BYTES = 600  # of an entry and its key, besides the bytes of texts and templates
 PLAN_BYTES = 500
 HOLE_BYTES = 200
 VARIANTS = 16  # plans of one shape that differ in literals which are no holes; further ones push the oldest out
+BEGIN = 24  # bytes by which get_like finds, beside the length: statements of one ORM begin alike
+LIKES = 1000
+LIKE_BYTES = 1000  # of a text; so all of them together stay below a few megabytes
+
+At = tuple[bool, Hashable, bytes]
+"""Exact?, what the plan depends on besides the text, the text or shape."""
 
 
 @dataclass(slots=True)
@@ -28,9 +34,8 @@ class ShapeEntry:
 
     variants: list[tuple[tuple[tuple[int, bytes], ...], Planned]]
 
-    def planned(self, lifted: Lifted) -> Planned | None:
-        """The plans of this text; None when a literal that decided something is another one."""
-        literals = lifted.literals
+    def planned(self, literals: tuple[bytes, ...]) -> Planned | None:
+        """The plans of a text with these literals; None when one that decided something is another one."""
         for fixed, planned in self.variants:
             for index, value in fixed:
                 if literals[index] != value:
@@ -45,8 +50,9 @@ class PlanCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max = max_bytes
-        self._entries: OrderedDict[tuple[bool, Hashable, bytes], Planned | ShapeEntry] = OrderedDict()
-        self._sizes: dict[tuple[bool, Hashable, bytes], int] = {}
+        self._entries: OrderedDict[At, Planned | ShapeEntry] = OrderedDict()
+        self._sizes: dict[At, int] = {}
+        self._likes: dict[tuple[Hashable, int, bytes], tuple[At, tuple[bytes, ...]]] = {}
         self._bytes = 0
         self._hits_l1 = self._hits_l2 = self._misses = self._evictions = 0
 
@@ -62,14 +68,23 @@ class PlanCache:
 
     def get_shape(self, key: Hashable, lifted: Lifted) -> Planned | None:
         """The plans of a text of this shape."""
-        at = (False, key, lifted.shape)
-        found = self._entries.get(at)
-        planned = found.planned(lifted) if isinstance(found, ShapeEntry) else None
-        if planned is None:
+        return self._get_shape((False, key, lifted.shape), lifted.literals)
+
+    def get_like(self, key: Hashable, text: bytes) -> Planned | None:
+        """The plans of a text that is like the last one as long that began as it does: get_shape without lifting."""
+        like = self._likes.get((key, len(text), text[:BEGIN]))
+        if like is None:
             return None
-        self._entries.move_to_end(at)
-        self._hits_l2 += 1
-        return planned
+        literals = lift_like(text, like[1])
+        return None if literals is None else self._get_shape(like[0], literals)
+
+    def learn(self, key: Hashable, text: bytes, lifted: Lifted) -> None:
+        """A text for get_like, whose shape was found."""
+        pieces = pieces_of(text, lifted) if len(text) <= LIKE_BYTES else None
+        if pieces is not None:
+            if len(self._likes) >= LIKES:
+                self._likes.clear()
+            self._likes[key, len(text), text[:BEGIN]] = ((False, key, lifted.shape), pieces)
 
     def missed(self) -> None:
         """Neither had it: counted."""
@@ -77,7 +92,7 @@ class PlanCache:
 
     def put_exact(self, key: Hashable, text: bytes, planned: Planned) -> None:
         """Keeps plans for exactly this text."""
-        self._put((True, key, text), replace(planned, cache="l1"), ENTRY_BYTES + len(text) + _size(planned))
+        self._put((True, key, text), planned._replace(cache="l1"), ENTRY_BYTES + len(text) + _size(planned))
 
     def put_shape(self, key: Hashable, lifted: Lifted, planned: Planned, liftable: frozenset[int]) -> None:
         """Keeps plans for texts of this shape; `liftable`: the literals that may differ, by index."""
@@ -89,13 +104,22 @@ class PlanCache:
         size = ENTRY_BYTES + len(lifted.shape) + sum(_size(one) + sum(len(v) for _, v in f) for f, one in variants)
         self._put(at, ShapeEntry(variants), size)
 
+    def _get_shape(self, at: At, literals: tuple[bytes, ...]) -> Planned | None:
+        found = self._entries.get(at)
+        planned = found.planned(literals) if type(found) is ShapeEntry else None
+        if planned is None:
+            return None
+        self._entries.move_to_end(at)
+        self._hits_l2 += 1
+        return planned
+
     def statistics(self) -> CacheStatistics:
         """A snapshot."""
         return CacheStatistics(
             self._hits_l1, self._hits_l2, self._misses, len(self._entries), self._bytes, self._evictions
         )
 
-    def _put(self, at: tuple[bool, Hashable, bytes], value: Planned | ShapeEntry, size: int) -> None:
+    def _put(self, at: At, value: Planned | ShapeEntry, size: int) -> None:
         if size > self._max:
             return
         self._bytes += size - self._sizes.get(at, 0)

@@ -14,28 +14,30 @@ Source: PostgreSQL documentation, 4.1 "Lexical Structure".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # One match is a run of what cannot hold a literal, and then one token. Words, parameters, quoted identifiers and odd
 # numbers are matched so that nothing inside them is taken for a literal; what follows each is looked at, so that none
 # can end early. (Possessive quantifiers would say so too, but Python gets them wrong before 3.11.5.) A minus belongs to
 # the number where it must be a sign (not where it may end an operator's name): PostgreSQL's grammar folds it into the
-# constant there. At the end of the text the token is empty.
+# constant there. From where a real lexer would be needed the rest is swallowed, in no group.
 TOKEN = re.compile(
     rb"""
-    (?: [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*(?![A-Za-z0-9_$\x80-\xff]|&?')
-      | [ \t\r\n\f(),;=<>+*:\[\]!@#%^&|`?~{}]
+    ((?: [A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*(?![A-Za-z0-9_$\x80-\xff]|&?')[ ]*
+      | [ \t\r\n\f(),;=<>+*:\[\]!@#%^&|`?~{}]+
       | \$[0-9]+(?![0-9A-Za-z_$\x80-\xff])
       | "[^"]*(?:""[^"]*)*"(?!")
       | /(?!\*)
       | \.(?![0-9])
       | -(?![-0-9])
-    )*
-    (?: (?P<number>(?:(?:(?<=[=<>*+/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*)
-      | (?P<string>'[^'\\]*(?:''[^'\\]*)*')(?!\s*')
-      | (?P<minus>-(?=[0-9]))
-      | (?P<end>\Z)
-    )?
+    )*)
+    (?:
+      ( (?:(?:(?<=[=<>*+/(,][ ])|(?<=[(,]))-)?[0-9][0-9A-Za-z_.$\x80-\xff]*
+      | '[^'\\]*(?:''[^'\\]*)*'(?!\s*')
+      | -(?=[0-9])
+      )
+    | (?s:.*)
+    )
     """,
     re.VERBOSE,
 )
@@ -46,11 +48,11 @@ SHORT = 10  # characters; fewer are an int4 in any case
 INT4 = b"2147483647"
 INT8 = b"9223372036854775807"
 MARK = re.compile(rb"\x01[iINns]")
-MARKS = {"i": b"\x01i", "I": b"\x01I", "N": b"\x01N", "n": b"\x01n", "s": b"\x01s"}
+INT4_MARK, INT8_MARK, NUMERIC_MARK, DECIMAL_MARK, STRING_MARK = b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s"
+QUOTE = ord("'")
 
 
-@dataclass(frozen=True, slots=True)
-class Lifted:
+class Lifted(NamedTuple):
     """shape: the text with markers; literals: raw tokens in order; offsets: of each in the text, bytes; kinds: i or n
     or s each.
     """
@@ -68,50 +70,81 @@ def lift(text: bytes) -> Lifted | None:
     pieces: list[bytes] = []
     literals: list[bytes] = []
     offsets: list[int] = []
-    kinds: list[str] = []
-    done = 0
-    match = TOKEN.match
+    kinds = ""
     at = 0
-    while True:
-        found = match(text, at)
-        name = found.lastgroup if found is not None else None
-        if found is None or name is None:
-            return None  # something that a real lexer would have to look at
-        at = found.end()
-        if name == "end":
-            break
-        if name == "minus":
+    for skipped, token in TOKEN.findall(text):
+        pieces.append(skipped)
+        at += len(skipped)
+        if not token:
             continue
-        start = found.start(name)
-        token = text[start:at]
-        if name == "string":
-            kind, mark = "s", MARKS["s"]
+        if token.isdigit() and len(token) < SHORT:
+            kind, mark = "i", INT4_MARK
+        elif token[0] == QUOTE:
+            kind, mark = "s", STRING_MARK
         elif INTEGER.fullmatch(token):
-            width = "i" if len(token) < SHORT else _width(token)
+            width = _width(token)
             if width is None:
                 return None
-            kind, mark = "i", MARKS[width]
+            kind, mark = "i", width
         elif DECIMAL.fullmatch(token):
-            kind, mark = "n", MARKS["n"]
+            kind, mark = "n", DECIMAL_MARK
         else:
+            pieces.append(token)
+            at += len(token)
             continue
-        pieces.append(text[done:start])
         pieces.append(mark)
         literals.append(token)
-        offsets.append(start)
-        kinds.append(kind)
-        done = at
+        offsets.append(at)
+        kinds += kind
+        at += len(token)
+    if at != len(text):
+        return None  # a rest was swallowed
+    return Lifted(b"".join(pieces), tuple(literals), tuple(offsets), kinds)
+
+
+def pieces_of(text: bytes, lifted: Lifted) -> tuple[bytes, ...] | None:
+    """What lies between the literals, for lift_like; None when there is none or one is no short unsigned integer."""
+    pieces = []
+    done = 0
+    for literal, at in zip(lifted.literals, lifted.offsets, strict=True):
+        if not literal.isdigit() or len(literal) >= SHORT:
+            return None
+        pieces.append(text[done:at])
+        done = at + len(literal)
     pieces.append(text[done:])
-    return Lifted(b"".join(pieces), tuple(literals), tuple(offsets), "".join(kinds))
+    return tuple(pieces) if len(pieces) > 1 else None
 
 
-def _width(token: bytes) -> str | None:
-    """i: int4, I: int8, N: numeric. None for a negative one beyond int4: its type changes at another bound than the
-    positives'.
+def lift_like(text: bytes, pieces: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+    """The literals of a text that is `pieces` with short unsigned integers between them; None for any other text.
+
+    `pieces`: what lift() left between such literals in another text. What it made of a piece, and where it ended the
+    number before, depends on nothing but the piece's bytes and that digits stand around it: so both texts are of one
+    shape.
+    """
+    at = len(pieces[0])
+    if not text.startswith(pieces[0]) or not text.endswith(pieces[-1]):
+        return None
+    literals = []
+    for piece in pieces[1:-1]:
+        end = text.find(piece, at)
+        literals.append(text[at:end] if end >= 0 else b"")
+        at = end + len(piece)
+    literals.append(text[at : len(text) - len(pieces[-1])])
+    for literal in literals:
+        if not literal.isdigit() or len(literal) >= SHORT:
+            return None
+    return tuple(literals)
+
+
+def _width(token: bytes) -> bytes | None:
+    """The mark of int4, int8 or numeric. None for a negative one beyond int4: its type changes at another bound than
+    the positives'.
     """
     digits = token.lstrip(b"-0")
     if len(digits) < len(INT4) or (len(digits) == len(INT4) and digits <= INT4):
-        return "i"
+        return INT4_MARK
     if token.startswith(b"-"):
         return None
-    return "I" if len(digits) < len(INT8) or (len(digits) == len(INT8) and digits <= INT8) else "N"
+    fits = len(digits) < len(INT8) or (len(digits) == len(INT8) and digits <= INT8)
+    return INT8_MARK if fits else NUMERIC_MARK

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from proxy.tenancy.policy import Policy
 from proxy.wire.copyformat import CopyFormat
@@ -20,7 +21,7 @@ STATEMENT_NAME = b"pw_00000000"
 """Stands in the first piece of a template for the server's name of a prepared statement, which is as long."""
 
 
-class StatementKind(enum.Enum):
+class StatementKind(enum.StrEnum):
     """What a statement is, for metrics, limits and the session. Names follow PostgreSQL's command tags."""
 
     SELECT = "select"
@@ -279,8 +280,7 @@ class PlanContext:
         return (self.policy.policy_class, self.catalog_version, self.search_path, self.role)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """The plans of one text (several for a simple query of several statements; one EMPTY Answer for none), and the
     literals that were
     lifted from this text (client order, raw token text as bytes, quotes included). `shape` names the statement in

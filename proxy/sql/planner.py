@@ -87,14 +87,20 @@ class Planner:
     ) -> Planned | None:
         """The plans of a text that was planned before, exactly or in shape; None sends the caller to plan()."""
         key = self._key(context, parameter_types, extended)
-        found = self._cache.get_exact(key, text)
+        cache = self._cache
+        found = cache.get_exact(key, text)
+        if found is None:
+            found = cache.get_like(key, text)
         if found is not None:
             return found
         lifted = lift(text)
-        found = None if lifted is None else self._cache.get_shape(key, lifted)
-        if found is None:
-            self._cache.missed()
-        return found
+        if lifted is not None:
+            found = cache.get_shape(key, lifted)
+            if found is not None:
+                cache.learn(key, text, lifted)
+                return found
+        cache.missed()
+        return None
 
     def plan(
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ from proxy.tenancy.derived import SEED, own_channel
 
 Node = dict[str, Any]
 HINT = "Write the statement in another way; this construct cannot be printed back exactly."
+QUOTED_KEYS = 10_000  # kept
+ZERO = ord("0")
 IGNORED = frozenset(
     {
         "location",
@@ -79,22 +82,23 @@ def fill(template: Template, keys: Mapping[str, str], literals: Sequence[bytes])
     if not holes:
         return template.pieces[0]
     out: list[bytes] = []
-    pieces = template.pieces
-    for index, hole in enumerate(holes):
-        out.append(pieces[index])
+    for piece, hole in zip(template.pieces, holes, strict=False):  # there is one piece more
+        out.append(piece)
         if type(hole) is LiteralHole:
             out.append(literal(hole.kind, literals[hole.index]))
         elif type(hole) is KeyHole:
             out.append(quote(keys[hole.key]))
         else:
             out.append(b'"' + own_channel(hole.name, keys[SEED]).encode() + b'"')  # type: ignore[union-attr]  # the third
-    out.append(pieces[-1])
+    out.append(template.pieces[-1])
     return b"".join(out)
 
 
 def literal(kind: str, raw: bytes) -> bytes:
     """A lifted literal as it is sent: checked again by its kind."""
     if kind == "i":
+        if raw.isdigit() and raw[0] != ZERO:
+            return raw
         return b"%d" % int(raw.replace(b" ", b""))
     if kind == "s" and STRING.fullmatch(raw):
         return raw
@@ -105,6 +109,7 @@ def literal(kind: str, raw: bytes) -> bytes:
     raise ValueError(f"not a literal of kind {kind}")
 
 
+@lru_cache(QUOTED_KEYS)
 def quote(value: str) -> bytes:
     """A quoted literal under standard_conforming_strings = on, which every server connection is pinned to."""
     if "\0" in value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Isolation = Literal["row", "schema", "rls", "database"]
 Access = Literal["tenant", "shared", "view", "hidden"]
@@ -70,8 +70,7 @@ class Policy:
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """A PostgreSQL server and database; the role is the login at the server. Hashable: it is the pool key."""
 
     host: str

@@ -9,10 +9,15 @@ the type.
 
 from __future__ import annotations
 
+from struct import Struct
+
 Mark = tuple[int, int, int]
 """(type byte, start, end): one whole watched message of a buffer; its body is buffer[start + 5 : end]."""
 
 HEADER = 5
+_HEADER = Struct(">BI")  # type byte and length
+_LENGTH = Struct(">I")
+MAX_ALLOC_SIZE = 0x3FFFFFFF  # of PostgreSQL
 
 RELAYED = 0  # rows and copy data: passed on in pieces, never looked at
 WATCHED = 1  # small, and of consequence: found whole
@@ -38,7 +43,8 @@ QUIET = kinds(relayed=b"DCT", watched=ALWAYS + b"123ntsI")  # only while Outstan
 
 def length_at(buffer: bytes, offset: int) -> int:
     """The unsigned int32 at `offset`. The caller made sure that four bytes are there."""
-    return buffer[offset] << 24 | buffer[offset + 1] << 16 | buffer[offset + 2] << 8 | buffer[offset + 3]
+    length: int = _LENGTH.unpack_from(buffer, offset)[0]
+    return length
 
 
 def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[int, int, int]:
@@ -48,21 +54,16 @@ def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[i
     whole, its length is below 4 or above 1 GB, or its type is REFUSED. It lies beyond the buffer's end when a relayed
     message has bytes still to come; that message is counted.
     """
+    header = _HEADER.unpack_from
     size = len(buffer)
     last = size - HEADER
     messages = 0
     rows = 0
     while offset <= last:
-        tag = buffer[offset]
+        tag, length = header(buffer, offset)
+        if not 4 <= length <= MAX_ALLOC_SIZE:
+            break
         kind = table[tag]
-        if buffer[offset + 1] or buffer[offset + 2]:
-            length = buffer[offset + 1] << 24 | buffer[offset + 2] << 16 | buffer[offset + 3] << 8 | buffer[offset + 4]
-            if length > 0x3FFFFFFF:  # MaxAllocSize
-                break
-        else:  # below 64 KB: nearly all
-            length = buffer[offset + 3] << 8 | buffer[offset + 4]
-            if length < 4:
-                break
         end = offset + 1 + length
         if kind == RELAYED:
             if tag == 68:  # DataRow

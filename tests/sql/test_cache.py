@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.sql.cache import VARIANTS, PlanCache
+from proxy.sql.cache import BEGIN, LIKES, VARIANTS, PlanCache
 from proxy.sql.lift import Lifted, lift
 from proxy.sql.plan import Planned, Reject, StatementKind
 
@@ -72,3 +72,44 @@ def test_putting_again_counts_the_bytes_once() -> None:
     before = cache.statistics().bytes
     cache.put_exact("k", b"SELECT 1", planned("x"))
     assert cache.statistics().bytes == before
+
+
+def test_a_text_like_another_has_its_plans_and_no_other_text_has() -> None:
+    cache = PlanCache(1 << 20)
+    text = b"SELECT something FROM a_long_name WHERE a = 2"
+    one = lifted(text)
+    cache.put_shape("k", one, planned("x", one.literals), frozenset({0}))
+    assert cache.get_like("k", text) is None
+    cache.learn("k", text, one)
+    found = cache.get_like("k", b"SELECT something FROM a_long_name WHERE a = 3")
+    assert found is not None
+    assert (found.literals, found.cache) == ((b"3",), "l2")
+    assert cache.statistics().hits_l2 == 1
+    assert cache.get_like("another", text) is None
+    assert cache.get_like("k", b"SELECT something FROM a_long_name WHERE a=-2") is None
+    assert cache.get_like("k", b"SELECT something FROM a_long_name WHERE b = 2") is None
+
+
+def test_a_literal_that_decided_something_is_compared_in_a_like_text_too() -> None:
+    cache = PlanCache(1 << 20)
+    text = b"SELECT something, else_ + 1 FROM t WHERE a = 2"
+    one = lifted(text)
+    cache.put_shape("k", one, planned("x", one.literals), frozenset({1}))
+    cache.learn("k", text, one)
+    assert cache.get_like("k", b"SELECT something, else_ + 1 FROM t WHERE a = 3") is not None
+    assert cache.get_like("k", b"SELECT something, else_ + 2 FROM t WHERE a = 2") is None
+
+
+def test_a_plan_that_was_pushed_out_is_not_found_by_likeness_and_what_is_known_is_bounded() -> None:
+    cache = PlanCache(20_000)
+    text = b"SELECT 1"
+    one = lifted(text)
+    cache.put_shape("k", one, planned("x", one.literals), frozenset({0}))
+    cache.learn("k", text, one)
+    for number in range(100):
+        cache.put_exact("k", f"SELECT {number}".encode(), planned("x"))
+    assert cache.get_like("k", text) is None
+    for number in range(LIKES + 1):
+        cache.learn("k", f"SELECT a{number:0{BEGIN}} + 1".encode(), lifted(f"SELECT a{number:0{BEGIN}} + 1".encode()))
+        cache.learn(number, text, one)
+    assert len(cache._likes) <= LIKES

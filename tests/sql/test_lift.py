@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pglast.parser import scan
 
-from proxy.sql.lift import lift
+from proxy.sql.lift import lift, lift_like, pieces_of
 
 MARKS = (b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s")
 
@@ -85,3 +85,49 @@ def test_every_lifted_literal_is_a_token_of_the_servers_lexer(words: list[str], 
         sign = 1 if literal.startswith(b"-") else 0
         kind = spans.get((offset + sign, offset + len(literal)))
         assert kind in {"ICONST", "FCONST", "SCONST"}, (text, literal, kind)
+
+
+def test_a_text_full_of_beginnings_of_strings_is_given_up_at_the_first() -> None:
+    # each quote would be the begin of a string that runs to the backslash: all of them tried would take minutes
+    assert lift(b"'" * 8000 + b"\\") is None
+    assert lift(b"SELECT 1 -- " + b"'\"" * 3000) is None
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=9),
+    st.sampled_from(["", " "]),
+    st.lists(st.sampled_from([*PIECES, "0", "7", "999999999", "1000000000", "7 AND a = 8"]), min_size=1, max_size=6),
+    st.integers(0, 40),
+)
+def test_what_is_lifted_by_likeness_is_what_would_be_lifted(
+    words: list[str], between: str, others: list[str], at: int
+) -> None:
+    text = between.join(words).encode()
+    found = lift(text)
+    pieces = pieces_of(text, found) if found is not None else None
+    if found is None or pieces is None:
+        return
+    assert lift_like(text, pieces) == found.literals
+    swapped = b"".join(piece + others[n % len(others)].encode() for n, piece in enumerate(pieces[:-1])) + pieces[-1]
+    for other in (swapped, text[:at] + others[0].encode() + text[at:], text[:at]):
+        literals = lift_like(other, pieces)
+        if literals is not None:
+            again = lift(other)
+            assert again is not None
+            assert (again.shape, again.literals) == (found.shape, literals)
+
+
+def test_only_short_unsigned_integers_are_lifted_by_likeness() -> None:
+    text = b"SELECT a FROM t WHERE b = 1 AND c = 22"
+    found = lift(text)
+    assert found is not None
+    pieces = pieces_of(text, found)
+    assert pieces == (b"SELECT a FROM t WHERE b = ", b" AND c = ", b"")
+    assert lift_like(b"SELECT a FROM t WHERE b = 345 AND c = 6", pieces) == (b"345", b"6")
+    for one in (b"-1", b"'1'", b"1.5", b"1234567890", b"", b"1 OR b = 2", b"1--", b"1;DELETE FROM t"):
+        assert lift_like(b"SELECT a FROM t WHERE b = " + one + b" AND c = 6", pieces) is None
+        assert lift_like(b"SELECT a FROM t WHERE b = 345 AND c = " + one, pieces) is None
+    for odd in (b"SELECT a", b"SELECT 'x' WHERE a = 1", b"SELECT a WHERE b = -1"):
+        lifted = lift(odd)
+        assert lifted is not None
+        assert pieces_of(odd, lifted) is None
