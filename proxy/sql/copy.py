@@ -31,6 +31,7 @@ OPTIONS: Mapping[str, int] = {  # name -> the first major that knows it
     "force_not_null": 0, "force_null": 0, "freeze": 0, "default": 16, "on_error": 17, "log_verbosity": 17,
     "reject_limit": 18,
 }  # fmt: skip
+FORMATS = ("text", "csv", "binary")
 BOOLEANS = {"true": "skip", "on": "skip", "1": "skip", "false": "", "off": "", "0": "", "match": "match"}
 KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "p": "partitioned table"}
 MARKER_IN_CSV = 18  # before, a line of \. ended the data of CSV, too
@@ -219,6 +220,9 @@ def _options(body: Node, world: World) -> Mapping[str, Node]:
             raise SyntaxRefused(f'option "{name}" not recognized', location=one.get("location"))
         if name == "freeze":
             raise FeatureNotSupported("COPY FREEZE is not supported", hint="Leave FREEZE out.")
+        if name == "format" and _text(one.get("arg")) not in FORMATS:
+            text = f'COPY format "{_text(one.get("arg"))}" not recognized'
+            raise Refusal(text, location=one.get("location"), sqlstate="22023")
         found[name] = one
     return found
 
@@ -244,7 +248,7 @@ def format_of(options: Mapping[str, Node], major: int) -> CopyFormat | None:
     given = {name: _text(one.get("arg")) for name, one in options.items()}
     name = given.get("format", "text")
     header = BOOLEANS.get((given.get("header", "false") or "true").lower())
-    if name not in ("text", "csv", "binary") or header is None:
+    if name not in FORMATS or header is None:
         return None
     if re.sub(r"[^a-z0-9]", "", (given.get("encoding", "utf8") or "").lower()) not in ("utf8", "unicode"):
         raise FeatureNotSupported("COPY FROM needs the encoding UTF8", hint="Convert the data before they are sent.")

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 
 from proxy.sql.plan import FOREIGN_ROW, CopyIn
+from proxy.wire.copyformat import CopyFormat
 
 REFUSED = f'invalid input syntax for type boolean: "{FOREIGN_ROW}'
 CUT = '..."'
 COUNTED = re.compile(
-    r"(?P<say>row field count is |wrong number of fields in header line: field count is )"
+    r"(?P<say>row field count is |wrong number of fields in header line: got )"
     r"(?P<count>-?\d+)(?P<then>, expected )(?P<wanted>\d+)"
 )
 NUMBERED = re.compile(r"(?P<say>column name mismatch in header line field )(?P<count>\d+)(?P<then>: .*)", re.DOTALL)
@@ -31,26 +32,29 @@ def in_clients_terms(fields: Mapping[str, str], copy: CopyIn, keys: Mapping[str,
             shown.pop(name, None)
     if not copy.supplied or copy.format is None:
         return shown
+    own = message.startswith("row field count")
+    if "W" in shown and copy.format.name != "binary":
+        shown["W"], own = _without(shown["W"], copy, copy.format, keys)
     if found := COUNTED.fullmatch(message):
-        count = int(found["count"])  # a negative one was not touched (wire/copybinary.py)
-        shown["M"] = f"{found['say']}{count - (count > 0)}{found['then']}{int(found['wanted']) - 1}"
+        count = int(found["count"])  # our column is one of them, but for a number that was not touched
+        shown["M"] = f"{found['say']}{count - (own and count > 0)}{found['then']}{int(found['wanted']) - 1}"
     elif found := NUMBERED.fullmatch(message):
         shown["M"] = f"{found['say']}{int(found['count']) - 1}{found['then']}"
-    if "W" in shown and copy.format.name != "binary":
-        for value, type_name in ((keys[copy.key], copy.type), (copy.supplied, "text")):
-            prefix = (copy.format.value(value, type_name) + copy.format.delimiter).decode()
-            shown["W"] = _without(shown["W"], copy.table, prefix)
     return shown
 
 
-def _without(context: str, table: str, prefix: str) -> str:
-    """CONTEXT whose line is quoted without its prefix."""
-    found = re.search(rf'^COPY {re.escape(table)}, line \d+: "', context, re.MULTILINE)
+def _without(context: str, copy: CopyIn, form: CopyFormat, keys: Mapping[str, str]) -> tuple[str, bool]:
+    """CONTEXT whose line is quoted without what we put before it, and whether there was something."""
+    found = re.search(rf'^COPY {re.escape(copy.table)}, line (\d+): "', context, re.MULTILINE)
     if found is None:
-        return context
+        return context, False
+    field = form.value(keys[copy.key], copy.type)
+    if found[1] == "1" and form.header:
+        field = form.value(copy.supplied, "text")
+    prefix = (field + form.delimiter).decode()
     line = context[found.end() :]
     if line.startswith(prefix):
-        return context[: found.end()] + line[len(prefix) :]
+        return context[: found.end()] + line[len(prefix) :], True
     if line.endswith(CUT) and prefix.startswith(line.removesuffix(CUT)):
-        return context[: found.end()] + CUT
-    return context
+        return context[: found.end()] + CUT, True
+    return context, False

@@ -45,8 +45,8 @@ def test_the_line_is_quoted_as_the_client_sent_it(copy: CopyIn, sent: str, expec
         ("row field count is 4, expected 3", "row field count is 3, expected 2"),
         ("row field count is -2, expected 3", "row field count is -2, expected 2"),
         (
-            "wrong number of fields in header line: field count is 2, expected 3",
-            "wrong number of fields in header line: field count is 1, expected 2",
+            "wrong number of fields in header line: got 2, expected 3",
+            "wrong number of fields in header line: got 1, expected 2",
         ),
         (
             'column name mismatch in header line field 2: got "x", expected "id"',
@@ -56,8 +56,18 @@ def test_the_line_is_quoted_as_the_client_sent_it(copy: CopyIn, sent: str, expec
     ],
 )
 def test_columns_are_counted_as_the_client_counts_them(sent: str, expected: str) -> None:
-    assert shown(CSV, C="22P04", M=sent)["M"] == expected
+    assert shown(CSV, C="22P04", M=sent, W='COPY notes, line 1: ""tenant",id"')["M"] == expected
     assert shown(LISTED, C="22P04", M=sent)["M"] == sent
+
+
+def test_a_header_that_is_not_there_has_no_column_of_ours() -> None:
+    sent = {"M": "wrong number of fields in header line: got 1, expected 3", "W": 'COPY notes, line 1: ""'}
+    assert shown(CSV, **sent)["M"] == "wrong number of fields in header line: got 1, expected 2"
+
+
+def test_what_looks_like_our_column_behind_it_is_the_clients() -> None:
+    context = 'COPY notes, line 2: ""ac|me","ac|me",x"'
+    assert shown(CSV, C="22P04", M="m", W=context)["W"] == 'COPY notes, line 2: ""ac|me",x"'
 
 
 def test_a_foreign_row_is_answered_as_a_policy_would_whatever_its_value() -> None:
