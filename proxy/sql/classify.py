@@ -77,7 +77,13 @@ def _select(tree: Node, body: Node) -> Classified:
 
 
 def _dml(kind: StatementKind) -> Callable[[Node, Node], Classified]:
-    return lambda tree, body: Classified(kind, tree, Effects(writes=True))
+    return lambda tree, body: Classified(kind, tree, Effects(writes=True, positioned=cursor_of(body)))
+
+
+def cursor_of(body: Node) -> str | None:
+    """The cursor of UPDATE or DELETE ... WHERE CURRENT OF."""
+    name: str | None = body.get("whereClause", {}).get("CurrentOfExpr", {}).get("cursor_name")
+    return name
 
 
 def _copy(tree: Node, body: Node) -> Classified:

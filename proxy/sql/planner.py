@@ -20,7 +20,7 @@ from proxy.sql.cache import PlanCache
 from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
-from proxy.sql.classify import classify, kind_of, setting_calls
+from proxy.sql.classify import classify, cursor_of, kind_of, setting_calls
 from proxy.sql.copy import settle
 from proxy.sql.lift import MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
@@ -208,6 +208,8 @@ class Planner:
             world = self._world(context)
             if query is not tree and "PrepareStmt" not in tree and setting_calls(query):
                 raise InsufficientPrivilege("permission denied for function set_config", hint=SET_ALONE)
+            if query is not tree and "PrepareStmt" not in tree and any(cursor_of(one) for one in query.values()):
+                raise FeatureNotSupported("WHERE CURRENT OF is not supported here", hint="Send it as it is.")
             if lifted is not None:
                 query = mark_literals(query, lifted)
             permit(query, world, classified.kind, parameter_types)

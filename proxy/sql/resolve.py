@@ -182,7 +182,7 @@ class _Resolver:
             self._expressions(body.get("cols", []), level, level.env)
             if "onConflictClause" in body:
                 self._conflict(body["onConflictClause"], level, target, outer, ctes)
-        else:
+        elif "CurrentOfExpr" not in body.get("whereClause", {}):
             self._expressions(body.get("whereClause", {}), level, level.env)
             level.clauses.append(Clause("where", body, "whereClause", level.env))
         _share_sources(body.get("targetList", []))

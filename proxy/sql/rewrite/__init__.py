@@ -25,6 +25,7 @@ from proxy.sql.rewrite.merge import confine_merges
 from proxy.sql.rewrite.merged import check_merged_columns
 from proxy.sql.rewrite.ordering import guard_ordering_operators
 from proxy.sql.rewrite.placement import place_predicates
+from proxy.sql.rewrite.positioned import check_positions
 from proxy.sql.rewrite.qualify import qualify_names
 from proxy.sql.rewrite.sample import refuse_samples
 from proxy.sql.rewrite.sets import refuse_sorted_sets
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     refuse_samples,
     refuse_sorted_sets,
     keep_key,
+    check_positions,
     refuse_foreign_keys_and_oracles,
     supply_key,
     guard_ordering_operators,

@@ -21,7 +21,7 @@ _CLAUSES = (
         "limitCount",
         "limitOffset",
     ),
-    *("valuesLists", "returningClause", "returningList", "onConflictClause"),
+    *("valuesLists", "returningClause", "onConflictClause"),
 )
 
 

@@ -8,6 +8,7 @@ stays in the range table in every form."""
 from __future__ import annotations
 
 from proxy.sql.rewrite.edit import Edit, conjunction, replace_node
+from proxy.sql.rewrite.positioned import is_positioned
 from proxy.sql.scope import Join, Level, Source, Tree
 
 
@@ -19,8 +20,8 @@ def place_predicates(edit: Edit) -> None:
         for source in level.sources:
             if source.kind not in ("table", "view") or source.visible is None or not source.visible.confined:
                 continue
-            if source.target and level.kind in ("InsertStmt", "MergeStmt"):
-                continue  # INSERT reads no row of it, and merge.py has its own place
+            if source.target and (level.kind in ("InsertStmt", "MergeStmt") or is_positioned(level)):
+                continue  # INSERT reads no row of it, merge.py has its own place, and a cursor is on an own row
             join = source.join
             if source.below_alias or (join is not None and (join.kind == "JOIN_FULL" or join.merged or join.aliased)):
                 _fence(edit, source)

@@ -3,7 +3,6 @@ must be the key that it has (given.py); DEFAULT is refused, with the same answer
 
 from __future__ import annotations
 
-from proxy.errors import FeatureNotSupported
 from proxy.sql.rewrite.edit import Edit
 from proxy.sql.rewrite.given import own_output, own_value, refusal
 from proxy.sql.scope import Env, Level, Tree
@@ -17,7 +16,7 @@ def assigned(level: Level) -> list[str]:
 
 
 def keep_key(edit: Edit) -> None:
-    """Check every SET of the tenant column; raise FeatureNotSupported for WHERE CURRENT OF."""
+    """Check every SET of the tenant column."""
     for level in edit.analysis.levels:
         visible = level.target.visible if level.target is not None else None
         if visible is None or visible.column is None:
@@ -26,8 +25,6 @@ def keep_key(edit: Edit) -> None:
             for one in targets:
                 if one["ResTarget"].get("name") == visible.column.name:
                     _keep(edit, one["ResTarget"], env, visible)
-        if "CurrentOfExpr" in level.body.get("whereClause", {}):
-            raise FeatureNotSupported("WHERE CURRENT OF is not supported yet")
 
 
 def _lists(level: Level) -> list[tuple[list[Tree], Env | None]]:

@@ -28,11 +28,11 @@ SELECT_FIELDS = frozenset({
 })  # fmt: skip
 
 INSERT_FIELDS = frozenset({
-    "cols", "onConflictClause", "override", "relation", "returningClause", "returningList", "selectStmt", "withClause",
+    "cols", "onConflictClause", "override", "relation", "returningClause", "selectStmt", "withClause",
 })  # fmt: skip
 
 CHANGE_FIELDS = frozenset({
-    "fromClause", "relation", "returningClause", "returningList", "targetList", "usingClause", "whereClause",
+    "fromClause", "relation", "returningClause", "targetList", "usingClause", "whereClause",
     "withClause",
 })  # fmt: skip
 

@@ -14,7 +14,7 @@ from proxy.sql.verify.keys import Keys
 from proxy.sql.verify.levels import Condition, Cte, Item, Level, Node, Unproven, conjuncts, strings
 from proxy.sql.verify.nodes import CHANGE_FIELDS, EXPRESSIONS, INSERT_FIELDS, SELECT_FIELDS
 from proxy.sql.verify.relations import SYSTEM, Relations, Shown
-from proxy.sql.verify.shapes import has_ordering, is_ordering, names_itself, output_names, references, soft
+from proxy.sql.verify.shapes import has_ordering, is_ordering, names_itself, output_names, positioned, references, soft
 
 NULLABLE = {
     "JOIN_LEFT": (False, True),
@@ -99,22 +99,23 @@ class Proof:
     def _change(self, name: str, body: Node, ctes: dict[str, Cte], outer: tuple[Level, ...]) -> Level:
         level = Level(outer, self._with(body, ctes, outer))
         target = self._target(body["relation"])
-        level.items.append(target)
-        level.visible.append(target)
+        level.items, level.visible = [target], [target]
         for one in (*body.get("fromClause", ()), *body.get("usingClause", ())):
             level.visible += self._from(one, level)
+        confined = target if name == "InsertStmt" else None
         if name == "InsertStmt":
             self._insert(body, target, level)
+        elif positioned(body, level):
+            confined = target  # the cursor is on an own row
         elif "whereClause" in body:
             level.conditions.append(Condition(conjuncts(body["whereClause"]), level.visible, level.visible))
         if name == "UpdateStmt":
             self._assignments(body.get("targetList", []), target, level, level.visible)
             self._expressions(level, level.visible, body.get("targetList", []))
-        self._expressions(level, level.visible, [body.get("returningClause"), body.get("returningList")])
-        known = INSERT_FIELDS if name == "InsertStmt" else CHANGE_FIELDS
-        if set(body) - known:
-            raise Unproven(f"fields {set(body) - known} of {name}")
-        self._settle(level, None, target if name == "InsertStmt" else None)
+        self._expressions(level, level.visible, [body.get("returningClause")])
+        if unknown := set(body) - (INSERT_FIELDS if name == "InsertStmt" else CHANGE_FIELDS):
+            raise Unproven(f"fields {unknown} of {name}")
+        self._settle(level, None, confined)
         return level
 
     def _target(self, body: Node) -> Item:
@@ -143,10 +144,9 @@ class Proof:
             excluded = Item("excluded", "nothing", None)
             both = [target, excluded]
             self._assignments(conflict.get("targetList", []), target, level, both)
-            condition = Condition(conjuncts(conflict.get("whereClause")), both, [target])
-            if not any(self._keys.is_predicate(one, target, both) for one in condition.parts):
+            level.conditions.append(Condition(conjuncts(conflict.get("whereClause")), both, [target]))
+            if not any(self._keys.is_predicate(one, target, both) for one in level.conditions[-1].parts):
                 raise Unproven("ON CONFLICT DO UPDATE without the predicate")
-            level.conditions.append(condition)
             self._expressions(level, both, conflict.get("targetList", []))
         for one in conflict.get("infer", {}).get("indexElems", ()):
             self._expressions(level, [target], [one])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.sql.verify.harmless import Harmless
-from proxy.sql.verify.levels import Node, strings
+from proxy.sql.verify.levels import Level, Node, Unproven, strings
 
 
 def soft(select: Node, harmless: Harmless) -> bool:
@@ -106,3 +106,15 @@ def output_names(select: Node, alias: Node) -> frozenset[str]:
             return frozenset(renamed)  # how many columns come before it is not known
         names.append(target.get("name") or (strings(fields)[-1] if fields else None))
     return frozenset([*renamed, *(name for name in names[len(renamed) :] if name is not None)])
+
+
+def positioned(body: Node, level: Level) -> bool:
+    """UPDATE or DELETE WHERE CURRENT OF a named cursor, with no other table. A cursor is made of a query that was
+    proved, so the row that it is on is the tenant's own.
+    """
+    where = body.get("whereClause", {}).get("CurrentOfExpr")
+    if where is None:
+        return False
+    if set(where) != {"cursor_name"} or len(level.items) != 1:
+        raise Unproven("WHERE CURRENT OF in another form")
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import FeatureNotSupported, InsufficientPrivilege
+from proxy.errors import InsufficientPrivilege
 from proxy.sql.rewrite import rewrite
 from proxy.sql.world import World
 from tests.sql.worlds import one_statement, text_of
@@ -23,14 +23,6 @@ def test_setting_the_tenant_column_to_something_else_is_refused_with_one_answer(
     with pytest.raises(InsufficientPrivilege) as caught:
         text_of(world, f"UPDATE orders SET {assignment}")
     assert caught.value.message == 'new row violates row-level security policy for table "orders"'
-
-
-@pytest.mark.parametrize(
-    "sql", ["UPDATE orders SET qty = 1 WHERE CURRENT OF c", "DELETE FROM orders WHERE CURRENT OF c"]
-)
-def test_positioned_changes_are_refused(world: World, sql: str) -> None:
-    with pytest.raises(FeatureNotSupported):
-        text_of(world, sql)
 
 
 @pytest.mark.parametrize(

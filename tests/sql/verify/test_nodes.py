@@ -22,7 +22,6 @@ def test_what_makes_a_table_or_moves_a_cursor_is_in_no_list() -> None:
     "text",
     [
         "SELECT 1 INTO t",
-        "DELETE FROM public.orders WHERE CURRENT OF c",
         "MERGE INTO public.orders o USING public.orders p ON true WHEN MATCHED THEN DELETE",
         "EXPLAIN EXECUTE p",
         "CREATE TABLE t AS SELECT 1",

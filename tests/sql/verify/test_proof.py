@@ -39,6 +39,7 @@ PROVED = [
     f"MERGE INTO public.users u USING public.products p ON u.tenant_id {ME} AND u.id = p.id WHEN MATCHED THEN DELETE",
     f"MERGE INTO public.users u USING public.orders o JOIN (SELECT) x ON o.tenant_id {ME} ON u.tenant_id {ME} "
     "WHEN NOT MATCHED THEN INSERT (tenant_id, id) VALUES ('1'::int, o.id)",
+    "DELETE FROM public.orders WHERE CURRENT OF c",
     "SELECT * FROM public.products",
     "SELECT 1",
 ]
@@ -88,6 +89,8 @@ UNPROVED = [
     f"MERGE INTO public.users u USING public.products p ON u.tenant_id {ME} "
     "WHEN NOT MATCHED THEN INSERT (id) VALUES (2)",
     f"MERGE INTO public.products p USING public.users u ON u.tenant_id {ME} WHEN MATCHED THEN DELETE",
+    f"DELETE FROM public.orders USING public.users u WHERE CURRENT OF c RETURNING u.tenant_id {ME}",
+    "DELETE FROM public.products WHERE CURRENT OF c",
     "SELECT * FROM pg_catalog.pg_class",
     f"SELECT * FROM public.orders o WHERE o.tenant_id {ME}; DELETE FROM public.orders",
     "TABLE public.orders",
