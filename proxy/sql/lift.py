@@ -63,9 +63,9 @@ class Lifted(NamedTuple):
     kinds: str
 
 
-def lift(text: bytes) -> Lifted | None:
-    """The shape of a text; None where only the exact text may be the key."""
-    if len(text) > LONGEST:
+def lift(text: bytes, *, limited: bool = True) -> Lifted | None:
+    """The shape of a text; None where only the exact text may be the key. Not `limited`: however long it is."""
+    if limited and len(text) > LONGEST:
         return None
     pieces: list[bytes] = []
     literals: list[bytes] = []

@@ -16,7 +16,15 @@ from proxy.sql.plan import Forward, LiteralHole, Planned
 
 Node = dict[str, Any]
 Holes = dict[int, LiteralHole]
-OPERATOR_KINDS = frozenset({"AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT"})
+OPERATOR_KINDS = frozenset({
+    "AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT", "AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN",
+    "AEXPR_OP_ANY", "AEXPR_OP_ALL",
+})  # fmt: skip
+# Casts of a literal to these types: the server alone looks at its value. Not bool, whose literals are printed as words.
+CAST_TYPES = frozenset({
+    "bpchar", "bytea", "cidr", "date", "float4", "float8", "inet", "int2", "int4", "int8", "interval", "json", "jsonb",
+    "macaddr", "numeric", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "varchar",
+})  # fmt: skip
 
 
 def mark_literals(tree: Node, lifted: Lifted) -> Node:
@@ -65,13 +73,21 @@ def _copy(node: Any, holes: Holes, liftable: bool) -> Any:
     if constant is not None:
         hole = holes.get(constant.get("location", 0)) if liftable else None
         return {"A_Const": constant if hole is None else {**constant, "_hole": hole}}
+    if liftable and "TypeCast" in node:
+        body = node["TypeCast"]
+        names = [one["String"].get("sval") for one in body.get("typeName", {}).get("names", ())]
+        plain = names[-1:] and names[-1] in CAST_TYPES and names[:-1] in ([], ["pg_catalog"])
+        if plain and "A_Const" in body.get("arg", {}):
+            return {"TypeCast": {**body, "arg": _copy(body["arg"], holes, True)}}
     return {name: _copy_body(name, value, holes) for name, value in node.items()}
 
 
 def _copy_body(name: str, value: Any, holes: Holes) -> Any:
     if name == "A_Expr":
         operands = ("lexpr", "rexpr") if value.get("kind") in OPERATOR_KINDS else ()
-        return {key: _copy(part, holes, key in operands) for key, part in value.items()}
+        return {
+            key: _operand(part, holes) if key in operands else _copy(part, holes, False) for key, part in value.items()
+        }
     if name in ("UpdateStmt", "onConflictClause"):
         return {
             key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key]
@@ -85,6 +101,16 @@ def _copy_body(name: str, value: Any, holes: Holes) -> Any:
     if name == "valuesLists":
         return [{"List": {"items": _copy(row["List"].get("items", []), holes, True)}} for row in value]
     return _copy(value, holes, name in ("limitCount", "limitOffset"))
+
+
+def _operand(node: Any, holes: Holes) -> Any:
+    """An operand itself, or the items of a list or an array that is one."""
+    if "List" in node:
+        return {"List": {**node["List"], "items": [_copy(one, holes, True) for one in node["List"].get("items", [])]}}
+    if "A_ArrayExpr" in node:
+        elements = [_copy(one, holes, True) for one in node["A_ArrayExpr"].get("elements", [])]
+        return {"A_ArrayExpr": {**node["A_ArrayExpr"], "elements": elements}}
+    return _copy(node, holes, True)
 
 
 def _assignments(targets: list[Node], holes: Holes) -> list[Node]:

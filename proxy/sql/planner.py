@@ -22,7 +22,7 @@ from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, cursor_of, kind_of, setting_calls
 from proxy.sql.copy import settle
-from proxy.sql.lift import MARK, Lifted, lift
+from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.locks import TAG, lock_table
 from proxy.sql.mapped import map_calls, with_calls
@@ -50,6 +50,7 @@ from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
+from proxy.sql.unroll import baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
@@ -99,6 +100,9 @@ class Planner:
             if found is not None:
                 cache.learn(key, text, lifted)
                 return found
+            found = self._unrolled(key, text, lifted)
+            if found is not None:
+                return found
         cache.missed()
         return None
 
@@ -106,14 +110,31 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
         """Plans `text` afresh and remembers the answer. Refusals are plans; nothing is raised for bad input."""
-        planned = self.compute(text, context, parameter_types, extended)
+        lifted = lift(text)
+        collapsed = collapse(text, lifted) if lifted is not None else None
+        if collapsed is not None and lifted is not None:
+            self.plan(collapsed.text, context, parameter_types, extended)
+            found = self._unrolled(self._key(context, parameter_types, extended), text, lifted)
+            if found is not None:
+                return found
+        planned = self._compute(text, context, parameter_types, extended)
         self.remember(text, context, parameter_types, extended, planned)
         return planned
 
     def compute(
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
-        """plan() without the cache: what a planner process does."""
+        """plan() without the cache: what a planner process does. A long list is planned with three of its items."""
+        lifted = lift(text, limited=False)
+        collapsed = collapse(text, lifted) if lifted is not None else None
+        if collapsed is not None and lifted is not None and len(text) <= context.policy.statement_size:
+            planned = self._compute(collapsed.text, context, parameter_types, extended)
+            whole = unroll(planned, collapsed, lifted)
+            if whole is not None:
+                return whole if len(text) <= LONGEST else baked(whole)
+        return self._compute(text, context, parameter_types, extended)
+
+    def _compute(self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> Planned:
         lifted = lift(text)
         try:
             statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
@@ -137,6 +158,18 @@ class Planner:
             self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
         else:
             self._cache.put_exact(key, text, planned)
+
+    def _unrolled(self, key: int, text: bytes, lifted: Lifted) -> Planned | None:
+        """The plans of a text with a long list, of those that are kept for three of its items."""
+        collapsed = collapse(text, lifted)
+        short = lift(collapsed.text) if collapsed is not None else None
+        if collapsed is None or short is None:
+            return None
+        found = self._cache.get_shape(key, short)
+        whole = unroll(found, collapsed, lifted) if found is not None else None
+        if whole is not None:
+            self._cache.put_shape(key, lifted, whole, remaining_literals(whole))
+        return whole
 
     def explain_text(self, planned: Planned, keys: dict[str, str]) -> tuple[str, ...]:
         """The texts that would be sent, filled; for explain and goldens."""

@@ -39,6 +39,12 @@ def marks(node: Any) -> list[LiteralHole]:
         ("INSERT INTO notes VALUES (7, 'a'), (8, 'b')", ["7", "'a'", "8", "'b'"]),
         ("UPDATE orders SET amount = 2.5 WHERE id = 1", ["2.5", "1"]),
         ("SELECT * FROM orders WHERE id IS DISTINCT FROM 3", ["3"]),
+        ("SELECT * FROM orders WHERE id IN (1, 2) OR id NOT IN (3)", ["1", "2", "3"]),
+        ("SELECT * FROM orders WHERE id BETWEEN 1 AND 2", ["1", "2"]),
+        ("SELECT * FROM orders WHERE id = ANY (ARRAY[1, 2])", ["1", "2"]),
+        ("SELECT * FROM orders WHERE placed_at > DATE '2024-01-01' AND amount < '5'::numeric", ["'2024-01-01'", "'5'"]),
+        ("INSERT INTO notes VALUES (7, timestamptz '2024-01-01')", ["7", "'2024-01-01'"]),
+        ("UPDATE orders SET meta = '{}'::jsonb", ["'{}'"]),
     ],
 )
 def test_values_that_only_the_server_looks_at_are_holes(sql: str, lifted: list[str]) -> None:
@@ -54,7 +60,10 @@ def test_values_that_only_the_server_looks_at_are_holes(sql: str, lifted: list[s
         "SELECT substr(note, 2) FROM orders",
         "SELECT * FROM orders WHERE note LIKE 'a%'",
         "SELECT set_config('work_mem', '1MB', false)",
-        "SELECT * FROM orders WHERE id IN (1, 2)",
+        "SELECT * FROM orders WHERE note = '1'::bool::text",
+        "SELECT * FROM orders WHERE 'orders'::regclass = tableoid",
+        "SELECT * FROM orders WHERE status = 'paid'::status",
+        "SELECT * FROM orders WHERE note = 'x'::public.text",
     ],
 )
 def test_values_that_mean_a_place_a_name_or_a_pattern_stay_in_the_shape(sql: str) -> None:
