@@ -25,6 +25,11 @@ JOIN = (
 )
 
 
+# 100 bytes each; the first has a comment, so that only its exact text finds it
+SAME_TEXT = b"SELECT abalance, bid, filler FROM pgbench_accounts /* one */ WHERE aid = 12345 AND abalance > 100 LIMIT 1"
+LIKE_TEXT = b"SELECT abalance, bid, filler FROM pgbench_accounts WHERE aid = %d AND filler LIKE 'x%%' AND abalance > %d"
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     what: str
@@ -57,7 +62,7 @@ def costs(catalog: Catalog, policy: Policy) -> list[Cost]:
     context = PlanContext(policy, catalog.version)
     planner = Planner(catalog, 64 << 20)
     found = [
-        Cost(f"cold plan, {what}", best(lambda _, text=text: planner.plan(text, context), number))  # type: ignore[misc]  # bound by default
+        Cost(f"cold plan, {what}", best(lambda _, text=text: planner.compute(text, context), number))  # type: ignore[misc]  # bound by default
         for what, text, number in (
             (f"point select ({len(POINT_SELECT)} B)", POINT_SELECT.encode(), 100),
             (f"join of four tables ({len(JOIN)} B)", JOIN.encode(), 20),
@@ -67,11 +72,25 @@ def costs(catalog: Catalog, policy: Policy) -> list[Cost]:
     ]
     text = POINT_SELECT.encode()
     planned = planner.plan(text, context)
+    planner.plan(LIKE_TEXT % (1, 1), context)
+    planner.plan(SAME_TEXT, context)
     keys = {"default": "7"}
     found.append(
         Cost(
             "cache hit, lifted shape, filled",
             best(lambda n: _hit(planner, context, b"%s%d" % (text[:-1], n), keys), 2000),
+        )
+    )
+    found.append(
+        Cost(
+            "cache hit, the same text of 100 B, filled",
+            best(lambda _: _hit(planner, context, SAME_TEXT, keys), 5000),
+        )
+    )
+    found.append(
+        Cost(
+            "cache hit, lifted shape of 100 B, filled",
+            best(lambda n: _hit(planner, context, LIKE_TEXT % (n, n), keys), 2000),
         )
     )
     found.append(

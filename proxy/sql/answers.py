@@ -10,6 +10,7 @@ Source: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from proxy.catalog.model import Catalog, ForeignKey, Relation
@@ -22,6 +23,7 @@ from proxy.tenancy.policy import Policy
 
 HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent
 DEADLOCK, LOCK_NOT_AVAILABLE = "40P01", "55P03"
+TUPLE = re.compile(r"^while .* tuple \(\d+,\d+\)", re.MULTILINE)  # places in a table that others fill too
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23P01", "23503"
 
 
@@ -46,6 +48,10 @@ def answer(
     if plan is not None and plan.kind is StatementKind.LOCK and NOT_OBTAINED in fields.get("M", ""):
         words = fields["M"][fields["M"].index(NOT_OBTAINED) : -1]
         return {**{name: shown[name] for name in "SV" if name in shown}, "C": LOCK_NOT_AVAILABLE, "M": words}
+    if "W" in shown and TUPLE.search(shown["W"]):
+        shown["W"] = "\n".join(line for line in shown["W"].split("\n") if not TUPLE.search(line))
+        if not shown["W"]:
+            del shown["W"]
     if plan is not None and "P" in fields:
         position = client_position(fields["P"], plan, keys, lift(text), text)
         if position is not None:

@@ -48,9 +48,12 @@ def client_position(
     if not position.isdecimal() or not plan.positions:
         return None
     literals = lifted.literals if lifted is not None else ()
-    sent = fill(plan.template, keys, literals).decode()
+    try:
+        sent = fill(plan.template, keys, literals).decode()
+        starts, lengths = _holes(plan.template, keys, literals)
+    except (LookupError, ValueError):
+        return None  # not the text that the plan was filled with: rules may have changed meanwhile
     printed = len(sent[: int(position) - 1].encode())
-    starts, lengths = _holes(plan.template, keys, literals)
     starts, before = _before(starts, lengths)
     holes = bisect_left(starts, printed)
     entries = array("I")

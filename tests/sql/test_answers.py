@@ -36,6 +36,16 @@ def test_internal_queries_and_positions_of_our_text_are_never_shown(world: World
     }  # fmt: skip
 
 
+def test_a_context_keeps_what_is_said_of_functions_and_loses_places_in_shared_tables(
+    world: World, policy: Policy
+) -> None:
+    where = 'while updating tuple (0,7) in relation "orders"\nPL/pgSQL function shout(text) line 3 at RAISE'
+    sent = {"S": "ERROR", "C": "40001", "M": "m", "W": where}
+    assert answer(sent, None, world.catalog, policy, b"", {})["W"] == "PL/pgSQL function shout(text) line 3 at RAISE"
+    sent["W"] = 'while locking tuple (12,1) in relation "orders"'
+    assert "W" not in answer(sent, None, world.catalog, policy, b"", {})
+
+
 def test_a_key_with_the_tenant_column_tells_its_detail(world: World, policy: Policy) -> None:
     shown = answer(fields("23505", "users", "users_pkey"), None, world.catalog, policy, b"", {})
     assert shown["D"] == DETAIL

@@ -74,6 +74,8 @@ def test_a_place_that_was_not_paired_is_not_told() -> None:
         assert sent[at:].startswith(("ä", "b", "c", "d", "'x'"))
     for odd in ("", "x", "-1", "99999"):
         assert client_position(odd, plan, keys, lifted, text) is None
+    assert client_position("30", plan, {}, lifted, text) is None
+    assert client_position("30", plan, keys, None, text) is None
     assert client_position("1", Forward(StatementKind.SELECT, TEMPLATE), keys, lifted, text) is None
 
 
