@@ -31,7 +31,7 @@ class BackendState:
     """
 
     __slots__ = (
-        "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial", "settings",
+        "drawn", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial", "settings",
         "status", "tainted", "unnamed",
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ class BackendState:
         )  # least recently used first -> name at the server
         self.unnamed: StatementKey | None = None  # what the server's unnamed statement holds
         self.pins: set[str] = set()
+        self.drawn = False  # currval() may know a number of this session's
         self.tainted: str | None = None  # why the connection must be closed at check-in
         self.status = IDLE
         self.serial = 0  # of the last name made
@@ -98,7 +99,9 @@ class BackendState:
         Settings and prepared statements need none: the next session applies the difference and knows statements by
         their text.
         """
-        return b"DISCARD ALL" if self.pins else None
+        if self.pins:
+            return b"DISCARD ALL"
+        return b"DISCARD SEQUENCES" if self.drawn else None
 
     def forget(self) -> None:
         """DISCARD ALL went through: nothing of any session is left."""
@@ -106,3 +109,4 @@ class BackendState:
         self.prepared.clear()
         self.unnamed = None
         self.pins.clear()
+        self.drawn = False

@@ -12,9 +12,11 @@ import typer
 from proxy.catalog.connect import connect
 from proxy.catalog.facts import Finding, check_facts
 from proxy.catalog.introspect import introspect
+from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
 from proxy.cli.report import reported
 from proxy.sql.world import World
+from proxy.tenancy.derived import SEED, own_sequence, quoted
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant
 
@@ -34,7 +36,7 @@ def check(
 async def _check_servers(grants: list[Grant]) -> bool:
     """Prints what the servers' facts and catalogs say; False when something must not be served."""
     sound = True
-    by_place = {(grant.server, grant.credentials, grant.policy.policy_class): grant for grant in grants}
+    by_place = {_place(grant): grant for grant in grants}
     for grant in by_place.values():
         try:
             connection = await connect(grant.server, grant.credentials)
@@ -50,10 +52,31 @@ async def _check_servers(grants: list[Grant]) -> bool:
         for finding in findings:
             typer.echo(_line(grant, finding), err=True)
             sound = sound and finding.severity != "critical"
+        for text in missing_sequences(catalog, [one for one in grants if _place(one) == _place(grant)]):
+            typer.echo(f"{grant.database}: {text}", err=True)
+            sound = False
         reasons = World(grant.policy, catalog).hidden_reasons
         for (schema, name), why in sorted(reasons.items()):
             typer.echo(f"{grant.database}: {schema}.{name} is hidden: {why}", err=True)
     return sound
+
+
+def _place(grant: Grant) -> tuple[object, ...]:
+    return grant.server, grant.credentials, grant.policy.policy_class
+
+
+def missing_sequences(catalog: Catalog, grants: list[Grant]) -> list[str]:
+    """What the owner of the database must run, so that each tenant has its own of the sequences that are per tenant."""
+    found = []
+    for grant in grants:
+        for (schema, name), kind in grant.policy.sequences.items():
+            own = own_sequence(name, grant.keys[SEED])
+            if kind != "per_tenant" or grant.policy.read_only or (schema, own) in catalog.relations:
+                continue
+            full = f"{quoted(schema)}.{quoted(own)}"
+            ddl = f"CREATE SEQUENCE {full}; GRANT USAGE, UPDATE ON SEQUENCE {full} TO {quoted(grant.server.role)}"
+            found.append(f"tenant {grant.tenant} has no sequence of its own for {schema}.{name}. Remedy: {ddl}")
+    return found
 
 
 def _line(grant: Grant, finding: Finding) -> str:

@@ -43,6 +43,7 @@ async def undo(connection: ServerConnection, sql: bytes, timeout: float = RESET_
         connection.state.taint("half a message behind the answer")
     if sql == DISCARD:
         connection.state.forget()
+    connection.state.drawn = False
 
 
 async def discard(connection: ServerConnection, timeout: float = RESET_TIMEOUT) -> None:

@@ -100,6 +100,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         taints=one.taints or other.taints,
         unpins=(*one.unpins, *other.unpins),
         notifies=one.notifies or other.notifies,
+        draws=one.draws or other.draws,
     )
     return replace(outer, effects=effects, rewritten=outer.rewritten or inner.rewritten, tag=outer.tag or inner.tag)
 

@@ -126,9 +126,13 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
 
 
 def announce(s: Conversation, plan: Forward) -> None:
-    """Who will have notified, when the notification comes."""
-    if plan.effects.notifies and s.state is not None:
+    """Who will have notified, when the notification comes; and that numbers must be forgotten at check-in."""
+    if s.state is None:
+        return
+    if plan.effects.notifies:
         s.port.notifying(s.state.process_id)
+    if plan.effects.draws:
+        s.state.drawn = True
 
 
 def lead(s: Conversation, due: Due, out: list[bytes]) -> None:

@@ -103,7 +103,7 @@ class ClientSession(Conversation):
         if settings.state is None:
             settings.begin(state)
         effects = plan.effects
-        if effects is not NO_EFFECTS and (effects.asked or effects.notifies):
+        if effects is not NO_EFFECTS and (effects.asked or effects.announced):
             return False
         if effects is NO_EFFECTS or not effects.noted:
             self.quiet = True

@@ -19,6 +19,7 @@ from proxy.sql.lift import lift
 from proxy.sql.locks import NOT_OBTAINED
 from proxy.sql.plan import CopyIn, Forward, StatementKind
 from proxy.sql.positions import client_position
+from proxy.sql.sequences import in_clients_words
 from proxy.tenancy.policy import Policy
 
 HIDDEN = frozenset({"q", "p", "P"})  # of internal queries; P counts characters of the text that we sent
@@ -41,6 +42,8 @@ def answer(
     if plan is not None and isinstance(plan.copy, CopyIn):
         fields = in_clients_terms(fields, plan.copy, keys)
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
+    for name in shown.keys() & {"M", "D"}:
+        shown[name] = in_clients_words(shown[name], policy)
     if "D" in shown and fields.get("C", "").startswith("23") and not _own_detail(fields, catalog, policy):
         del shown["D"]
     if fields.get("C") == DEADLOCK:

@@ -17,6 +17,7 @@ from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, Effects, KeyHole
+from proxy.sql.sequences import FUNCTIONS, mapped_call
 from proxy.sql.world import World
 from proxy.tenancy.derived import LISTENING, PROCESS, SEED, quoted
 
@@ -90,7 +91,7 @@ def _is_int8(constant: Node) -> bool:
 
 def map_calls(tree: Node, world: World) -> Mapped:
     """Maps every call in a tree that permit let through."""
-    calls = [body for name, body in walk(tree) if name == "FuncCall" and _called(body) in ARITIES]
+    calls = [body for name, body in walk(tree) if name == "FuncCall" and _called(body) in {*ARITIES, *FUNCTIONS}]
     if not calls:
         return Mapped(tree)
     names = {_called(one) for one in calls}
@@ -99,7 +100,12 @@ def map_calls(tree: Node, world: World) -> Mapped:
         notifies="pg_notify" in names,
         fresh="pg_listening_channels" in names,
     )
-    return Mapped(_edited(tree, world), True, effects)
+    acted = bool(names & ARITIES.keys()) or any(_own_sequence(one, world) is not None for one in calls)
+    return Mapped(_edited(tree, world), acted, effects)
+
+
+def _own_sequence(call: Node, world: World) -> Node | None:
+    return mapped_call(call, world.policy, world.search_path) if _called(call) in FUNCTIONS else None
 
 
 def with_calls(effects: Effects, calls: Effects) -> Effects:
@@ -125,6 +131,10 @@ def _edited(value: Any, world: World) -> Any:
     call = edited.get("FuncCall")
     if isinstance(call, dict) and _called(call) in ARITIES:
         return {"FuncCall": _mapped(call, world)}
+    if isinstance(call, dict):
+        own = _own_sequence(call, world)
+        if own is not None:
+            return {"FuncCall": own}
     _keep_names(value, edited)
     return edited
 

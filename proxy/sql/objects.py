@@ -6,11 +6,11 @@ origins to say; names in constants under a cast are permit's business."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject, UndefinedTable
+from proxy.sql.names import split_name
 from proxy.sql.origins import REG_TYPES, Origins
 from proxy.sql.parse import walk
 from proxy.sql.scope import Tree
@@ -98,7 +98,6 @@ TEXTS = frozenset(
         "to_regtype",
     }
 )
-NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^."]+))\s*(?:\.|$)')
 ASKING = TEXTS | ARGUMENTS.keys()
 HINT = "Give it a column of a catalog, or a constant that names what you see."
 
@@ -263,12 +262,3 @@ def _uncast(wrapped: Tree) -> Tree:
     while set(wrapped) == {"TypeCast"}:
         wrapped = wrapped["TypeCast"].get("arg", {})
     return wrapped
-
-
-def split_name(text: str) -> tuple[str | None, str]:
-    """A possibly qualified name in text: quoted parts as they are, others folded; as textToQualifiedNameList."""
-    parts = [
-        quoted.replace('""', '"') if quoted or not plain else plain.strip().lower()
-        for quoted, plain in NAME_PART.findall(text)
-    ]
-    return (None, parts[0] if parts else "") if len(parts) < 2 else (parts[-2], parts[-1])

@@ -26,8 +26,11 @@ from proxy.sql.aliases import certain_columns, nodes, strings
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
 from proxy.sql.mapped import ARITIES, fits
-from proxy.sql.objects import check_objects, split_name
+from proxy.sql.names import split_name
+from proxy.sql.objects import check_objects
 from proxy.sql.plan import StatementKind
+from proxy.sql.sequences import FUNCTIONS as SEQUENCES
+from proxy.sql.sequences import check_sequence
 from proxy.sql.settings import showable
 from proxy.sql.world import World
 from proxy.tenancy.policy import FunctionRule
@@ -46,7 +49,6 @@ REG_TYPES = frozenset({
     "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace",
     "regconfig", "regdictionary", "regcollation",
 })  # fmt: skip
-SEQUENCES = frozenset({"nextval", "setval", "currval", "lastval"})
 SYSTEM_SCHEMAS = ("pg_catalog",)
 
 
@@ -117,7 +119,7 @@ class _Permit:
         if not builtin:
             return
         if name in SEQUENCES:
-            self._sequence(name, args, location)
+            check_sequence(name, args, self._world.policy, self._world.search_path, location)
         elif name in ARITIES:
             if not fits(name, args):
                 self._absent(schema, name, args, location)
@@ -152,25 +154,6 @@ class _Permit:
         full = name if schema is None else f"{schema}.{name}"
         types = ", ".join(_argument_type(one) for one in args)
         raise UndefinedFunction(f"function {full}({types}) does not exist", hint=NO_MATCH, location=location)
-
-    def _sequence(self, name: str, args: list[Node], location: int | None) -> None:
-        if name in {"lastval", "currval"}:
-            raise FeatureNotSupported(
-                f"{name}() is not supported", hint="Use RETURNING, or the value that nextval() gave.", location=location
-            )
-        text = _text(args[0]) if args else None
-        if text is None:
-            raise FeatureNotSupported(
-                f"{name}() needs a constant name", hint="Name the sequence as a string.", location=location
-            )
-        schema, relation = split_name(text)
-        rule = None
-        for one in self._world.search_path if schema is None else (schema,):
-            rule = rule or self._world.policy.sequences.get((one, relation))
-        if rule is None:
-            raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
-        if name == "setval":
-            raise InsufficientPrivilege(f"permission denied for sequence {relation}", hint="Its counter is shared.")
 
     # -- types
 

@@ -111,6 +111,7 @@ class Effects:
     listens: str | None = None  # the channel, under the client's name
     unlistens: bool = False  # UNLISTEN *
     notifies: bool = False
+    draws: bool = False  # from a sequence of the tenant's own
     fresh: bool = False  # the text is filled with what the session has now: anew for each Bind
     positioned: str | None = None  # WHERE CURRENT OF this cursor: one that shows rows of its table as they are
     unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
@@ -118,6 +119,11 @@ class Effects:
     closes: str | None = None  # a cursor's name, "" for all of them
     prepares: Preparation | None = None
     executes: Execution | None = None
+
+    @property
+    def announced(self) -> bool:
+        """Must it be noted before the statement is sent?"""
+        return self.notifies or self.draws
 
     @property
     def noted(self) -> bool:

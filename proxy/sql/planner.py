@@ -48,6 +48,7 @@ from proxy.sql.positions import pack
 from proxy.sql.prepared import arguments, declared_types, require_one_name
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
+from proxy.sql.sequences import draws
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
 from proxy.sql.unroll import baked, collapse, unroll
@@ -262,6 +263,7 @@ class Planner:
             tag = TAG
             rules = ("shared.lock",)
         rendered = render(tree)
+        effects = replace(effects, draws=True) if draws(rendered.template) else effects
         positions = pack(rendered.positions, rendered.holes, lifted)
         if query is not None or copied is not None:
             fillings = [

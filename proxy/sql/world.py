@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from proxy.catalog.model import Catalog, Column, Function, Relation
+from proxy.sql.sequences import own_numbers
 from proxy.tenancy.policy import Policy, RelationRule
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
@@ -39,6 +40,7 @@ class Visible:
     access: Seen
     column: Column | None = None
     key: str = "default"
+    numbers: tuple[tuple[str, str], ...] = ()  # columns whose default is a number of the tenant's own, and its key
 
     @property
     def confined(self) -> bool:
@@ -205,4 +207,4 @@ class World:
                 if own is None or not own.not_null:
                     self._hide(relation, f"the tenant column {name} of {one.schema}.{one.name} is nullable")
                     return None
-        return Visible(relation, access, column, key)
+        return Visible(relation, access, column, key, own_numbers(relation, self._policy, self._search_path))

@@ -14,6 +14,7 @@ SEED = "$seed"  # 64 hexadecimal digits; what tenants share by name or number is
 PROCESS = "$process"  # a session's process id, as BackendKeyData gave it
 LISTENING = "$listening"  # a session's channels, as an array literal
 OWN = "__t_"  # between a sequence's name and the tenant's part
+OWN_SEQUENCE = "$sequence "  # and schema.name: the key that names a tenant's own
 DIGITS = 16
 LONGEST = 63 - len(OWN) - DIGITS  # bytes of a name that the tenant's part is appended to
 
@@ -25,7 +26,7 @@ def seed(tenant: str, database: str) -> str:
 
 def sequence_key(schema: str, name: str) -> str:
     """The key that holds the name of a tenant's own sequence, quoted as in a regclass literal."""
-    return f"$sequence {schema}.{name}"
+    return f"{OWN_SEQUENCE}{schema}.{name}"
 
 
 def own_sequence(name: str, tenant_seed: str) -> str:

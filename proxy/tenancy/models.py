@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from proxy.auth.scram import parse_verifier
+from proxy.tenancy.derived import LONGEST
 
 LATER = "not supported yet"
 IDENTIFIER = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".()]+))\s*')
@@ -219,8 +220,9 @@ class Database(Strict):
                 raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
         if self.extensions:
             raise ValueError(f"extensions is {LATER}")
-        if "per_tenant" in self.sequences.values():
-            raise ValueError(f"sequences: per_tenant is {LATER}")
+        for name, kind in self.sequences.items():
+            if kind == "per_tenant" and len(qualified_name(name)[1].encode()) > LONGEST:
+                raise ValueError(f"sequences: {name} is too long to be per_tenant: at most {LONGEST} bytes")
         for name in (*self.relations, *self.sequences):
             qualified_name(name)
         return self

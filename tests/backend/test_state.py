@@ -56,3 +56,13 @@ def test_only_what_pins_must_be_undone_and_then_everything_is_forgotten(state: B
     assert state.undo() == b"DISCARD ALL"
     state.forget()
     assert (dict(state.settings), list(state.prepared), state.unnamed, state.pins) == ({}, [], None, set())
+
+
+def test_numbers_that_were_drawn_are_forgotten_at_check_in(state: BackendState) -> None:
+    assert state.undo() is None
+    state.drawn = True
+    assert state.undo() == b"DISCARD SEQUENCES"
+    state.pins.add("listen")
+    assert state.undo() == b"DISCARD ALL"
+    state.forget()
+    assert state.undo() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from proxy.tenancy.derived import own_sequence, seed
 from tests.cli.conftest import Run
 
 
@@ -34,3 +35,13 @@ def test_a_folder_that_is_not_there_is_a_mistake(run: Run, tmp_path: Path) -> No
     result = run("check", str(tmp_path / "none"))
     assert result.exit_code == 1
     assert "none" in result.output
+
+
+def test_a_tenant_without_a_sequence_of_its_own_is_told_the_ddl(run: Run, sample: str) -> None:
+    file = Path(sample) / "sample.yaml"
+    file.write_text(file.read_text().replace("invoice_no_seq: shared", "invoice_no_seq: per_tenant"))
+    result = run("check", sample, "--online")
+    assert result.exit_code == 1
+    assert result.output.count("has no sequence of its own for public.invoice_no_seq. Remedy: CREATE SEQUENCE") == 3
+    own = f'"public"."{own_sequence("invoice_no_seq", seed("acme", "shared"))}"'
+    assert f'CREATE SEQUENCE {own}; GRANT USAGE, UPDATE ON SEQUENCE {own} TO "app"' in result.output

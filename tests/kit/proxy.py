@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.kit.postgres import free_port
 from tests.kit.rawclient import RawClient
-from tests.kit.rules import write_sample_rules
+from tests.kit.rules import SEQUENCES, write_sample_rules
 
 START_SECONDS = 30.0
 
@@ -72,7 +72,9 @@ class Proxy:
 
 
 @contextmanager
-def running_proxy(server_port: int, database: str = "shared", **settings: str) -> Iterator[Proxy]:
+def running_proxy(
+    server_port: int, database: str = "shared", sequences: str = SEQUENCES, **settings: str
+) -> Iterator[Proxy]:
     """Serves the sample rule set; `settings` are PARTYWALL_* values. Ends the process by SIGTERM, at last by
     SIGKILL.
     """
@@ -80,7 +82,7 @@ def running_proxy(server_port: int, database: str = "shared", **settings: str) -
         directory = Path(folder)
         rules = directory / "rules"
         rules.mkdir()
-        passwords = write_sample_rules(rules, server_port, database)
+        passwords = write_sample_rules(rules, server_port, database, sequences)
         port, admin_port = free_port(), free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
         environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}

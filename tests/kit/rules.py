@@ -31,14 +31,17 @@ relations:
   mv_order_stats:  {{view: verified}}
   odd_loud:        {{view: verified}}
 functions: {{allow: [order_total, full_label, slugify, shout]}}
-sequences: {{invoice_no_seq: shared}}
+sequences: {{{sequences}}}
 accept: [keys.coupons, keys.accounts, keys.bookings, keys.audit_log, fk.transfers]
 """
 
 
-def sample_rules(port: int, database: str) -> str:
+SEQUENCES = "invoice_no_seq: shared"
+
+
+def sample_rules(port: int, database: str, sequences: str = SEQUENCES) -> str:
     """The rule file's text."""
-    documents = [DATABASE.format(database=database, port=port)]
+    documents = [DATABASE.format(database=database, port=port, sequences=sequences)]
     for number, tenant in TENANTS.items():
         logins = [name for name in PASSWORDS if name.startswith(tenant)]
         lines = [f"tenant: {tenant}", f"databases: [{database}]", "keys:", f"  default: {number}", f"  slug: {tenant}"]
@@ -50,7 +53,7 @@ def sample_rules(port: int, database: str) -> str:
     return "---\n".join(documents)
 
 
-def write_sample_rules(directory: Path, port: int, database: str) -> dict[str, str]:
+def write_sample_rules(directory: Path, port: int, database: str, sequences: str = SEQUENCES) -> dict[str, str]:
     """Writes sample.yaml for the database on this port; passwords by login."""
-    (directory / "sample.yaml").write_text(sample_rules(port, database), encoding="utf-8")
+    (directory / "sample.yaml").write_text(sample_rules(port, database, sequences), encoding="utf-8")
     return dict(PASSWORDS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import Refusal
-from proxy.sql.objects import check_objects, split_name
+from proxy.sql.names import split_name
+from proxy.sql.objects import check_objects
 from proxy.sql.world import World
 from tests.sql.worlds import one_statement
 

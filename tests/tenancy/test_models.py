@@ -75,7 +75,7 @@ def test_what_is_no_duration_is_a_mistake(value: object) -> None:
     "more",
     [
         {"isolation": "schema"}, {"isolation": "rls"}, {"explain": "allowed"}, {"second_wall": "rls"},
-        {"extensions": ["citext"]}, {"sequences": {"s": "per_tenant"}},
+        {"extensions": ["citext"]},
     ],
 )  # fmt: skip
 def test_what_is_not_built_yet_is_refused_and_never_ignored(more: dict[str, Any]) -> None:
@@ -126,3 +126,9 @@ def test_the_schema_for_editors_knows_every_key() -> None:
     text = str(json_schema())
     for name in (*Database.model_fields, *(one for one in Tenant.model_fields if one != "schema_name"), "schema"):
         assert f"'{name}'" in text, name
+
+
+def test_a_sequence_that_is_per_tenant_has_room_for_the_tenants_part_in_its_name() -> None:
+    document("database", DATABASE | {"sequences": {"s" * 43: "per_tenant", "t" * 63: "shared"}})
+    ((_, text),) = mistakes("database", DATABASE | {"sequences": {"s" * 44: "per_tenant"}})
+    assert "is too long to be per_tenant: at most 43 bytes" in text

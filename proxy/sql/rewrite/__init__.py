@@ -23,6 +23,7 @@ from proxy.sql.rewrite.keys import refuse_foreign_keys_and_oracles
 from proxy.sql.rewrite.locking import refuse_foreign_locks
 from proxy.sql.rewrite.merge import confine_merges
 from proxy.sql.rewrite.merged import check_merged_columns
+from proxy.sql.rewrite.numbers import supply_numbers
 from proxy.sql.rewrite.ordering import guard_ordering_operators
 from proxy.sql.rewrite.placement import place_predicates
 from proxy.sql.rewrite.positioned import check_positions
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     guard_conjuncts,
     guard_having,
     confine_merges,
+    supply_numbers,
     check_merged_columns,
     set_boundaries,
     confine_conflicts,

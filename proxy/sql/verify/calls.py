@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from proxy.sql.verify.levels import Item, Level, Node, Unproven, strings
 from proxy.sql.verify.mapped import SEED, is_hashed, reaches
 from proxy.sql.verify.relations import Relations
+from proxy.sql.verify.sequences import draws, is_drawn
 
 
 class Calls:
@@ -14,7 +15,7 @@ class Calls:
 
     def __init__(self, relations: Relations, keys: Mapping[str, str]) -> None:
         self._relations = relations
-        self._seed = keys.get(SEED)
+        self._keys = keys
 
     def function(self, body: Node) -> None:
         """Unproven unless f(...) may be called."""
@@ -22,8 +23,11 @@ class Calls:
         schema, name = (names[-2] if len(names) > 1 else None), names[-1]
         if name == "set_config" and not all({"A_Const", "ParamRef"} & set(one) for one in body.get("args", ())):
             raise Unproven("set_config() of a value")
-        if reaches(name):
-            if not is_hashed(body, self._seed):
+        if draws(name):
+            if not is_drawn(name, body, self._relations.policy, self._keys):
+                raise Unproven(f"{name}() of a sequence that is not the tenant's")
+        elif reaches(name):
+            if not is_hashed(body, self._keys.get(SEED)):
                 raise Unproven(f"{name}() of what is not the tenant's own")
         elif not self._relations.callable(schema, name):
             raise Unproven(f"a function {name}")

@@ -1,0 +1,48 @@
+"""A sequence that is drawn from is proved to be a listed one, or the tenant's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxy.sql.parse import parse
+from proxy.sql.verify.sequences import draws, is_drawn
+from tests.sql.worlds import sample_policy
+
+POLICY = replace(sample_policy(), sequences={("public", "all_no"): "shared", ("public", "own"): "per_tenant"})
+KEYS = {"$sequence public.own": '"public"."own__t_0"', "default": "1"}
+
+
+def proved(call: str) -> bool:
+    tree: Any = parse(f"SELECT {call}".encode(), size_limit=1 << 16, server_major=15)[0].tree
+    body = tree["SelectStmt"]["targetList"][0]["ResTarget"]["val"]["FuncCall"]
+    name = body["funcname"][-1]["String"]["sval"]
+    assert draws(name)
+    return is_drawn(name, body, POLICY, KEYS)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "nextval('all_no')", "nextval('public.all_no'::regclass)", "nextval('ALL_NO'::text)",
+        "pg_catalog.nextval('\"public\".\"own__t_0\"'::pg_catalog.regclass)",
+        "currval('\"public\".\"own__t_0\"'::regclass)", "setval('\"public\".\"own__t_0\"', 7, false)",
+    ],
+)  # fmt: skip
+def test_what_the_tenant_may_draw_from_is_proved(call: str) -> None:
+    assert proved(call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "nextval('own')", "nextval('public.own__t_1')", "nextval('\"public\".\"own__t_1\"')", "currval('all_no')",
+        "setval('all_no', 1)", "nextval('other')", "nextval('pg_catalog.all_no')", "nextval(a)", "nextval($1)",
+        "nextval('all_no, x')", "nextval('all_no a')", "nextval(16384::regclass)", "lastval()", "nextval()",
+        "nextval('all' || '_no')",
+    ],
+)  # fmt: skip
+def test_nothing_else_is(call: str) -> None:
+    assert not proved(call)
