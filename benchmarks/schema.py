@@ -6,6 +6,10 @@ from __future__ import annotations
 
 from proxy.auth.scram import build_verifier
 
+# Of each proxy. Not fewer than clients: pgbench waits for the answer to Parse, and while one client waits so for a
+# connection, those that have one stand still.
+SERVER_CONNECTIONS = 60
+
 SELECT_ONLY = """\\set aid random(1, {accounts})
 SELECT abalance FROM pgbench_accounts WHERE {own}aid = :aid;
 """
@@ -70,7 +74,7 @@ key: {tenant}
 databases: [bench]
 logins:
   bench_app: {{verifier: "{verifier}"}}
-quotas: {{connections: 500, server_connections: 20}}
+quotas: {{connections: 500, server_connections: {SERVER_CONNECTIONS}}}
 ---
 tenant: t{tenant + 1}
 key: {tenant + 1}

@@ -25,7 +25,7 @@ from proxy.demo.cluster import running as running_cluster
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 PASSWORD = "bench"
 TENANT = 7
-SETTINGS = {"shared_buffers": "512MB", "max_connections": "200", "max_wal_size": "4GB"}
+SETTINGS = {"shared_buffers": "512MB", "max_connections": "300", "max_wal_size": "4GB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {folder}/users.txt
 pool_mode = {mode}
-default_pool_size = {20 if mode == "transaction" else 100}
+default_pool_size = {schema.SERVER_CONNECTIONS}
 max_client_conn = 500
 ignore_startup_parameters = extra_float_digits
 log_connections = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 Isolation = Literal["row", "schema", "rls", "database"]
 Access = Literal["tenant", "shared", "view", "hidden"]
@@ -70,7 +70,8 @@ class Policy:
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
 
-class Server(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Server:
     """A PostgreSQL server and database; the role is the login at the server. Hashable: it is the pool key."""
 
     host: str

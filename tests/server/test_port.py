@@ -105,7 +105,7 @@ async def test_a_pinned_session_gets_new_rules_between_transactions_but_cannot_m
     assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     assert port.session.generation == 2
     assert port.session.lease is lease
-    moved = replace(rules.granted, server=rules.granted.server._replace(database="elsewhere"))
+    moved = replace(rules.granted, server=replace(rules.granted.server, database="elsewhere"))
     port.services = replace(port.services, rules=partial(_same, OneTenant(moved, generation=3)))
     ended = await house.ask(client, "SELECT 1")
     assert [one["C"] for one in ended.errors] == ["57P01"]
