@@ -22,6 +22,7 @@ from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, cursor_of, kind_of, setting_calls
 from proxy.sql.copy import settle
+from proxy.sql.explaining import explained
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.locks import TAG, lock_table
@@ -237,6 +238,8 @@ class Planner:
             rewritten, rules = True, ("row.copy",)
         if "TruncateStmt" in tree:
             tree, tag = emptied(tree["TruncateStmt"], self._world(context)), EMPTIED
+        if "ExplainStmt" in tree:
+            tree = explained(tree, context.policy)
         query = query_in(tree)
         if query is not None:
             world = self._world(context)

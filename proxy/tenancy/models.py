@@ -214,7 +214,7 @@ class Database(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        built = {"isolation": "row", "explain": "refused", "second_wall": "none"}
+        built = {"isolation": "row", "second_wall": "none"}
         for name, only in built.items():
             if getattr(self, name) != only:
                 raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")

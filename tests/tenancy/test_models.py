@@ -74,7 +74,7 @@ def test_what_is_no_duration_is_a_mistake(value: object) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"isolation": "schema"}, {"isolation": "rls"}, {"explain": "allowed"}, {"second_wall": "rls"},
+        {"isolation": "schema"}, {"isolation": "rls"}, {"second_wall": "rls"},
         {"extensions": ["citext"]},
     ],
 )  # fmt: skip

@@ -56,7 +56,7 @@ def verify(
     try:
         relations = Relations(context.policy, catalog)
         copied = tree.get("CopyStmt", {})
-        query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree)
+        query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree, context.policy.explain)
         if is_lock(query):
             check_lock(query, relations)
         else:

@@ -22,7 +22,7 @@ KNOWN = {
 }
 
 
-def query_of(tree: Node) -> Node:
+def query_of(tree: Node, explain: str) -> Node:
     """What a statement wraps, or the statement itself."""
     while True:
         ((name, body),) = tree.items()
@@ -35,6 +35,8 @@ def query_of(tree: Node) -> Node:
             raise Unproven(f"a {name} of another form")
         if name == "PrepareStmt" and OWN_NAME.fullmatch(body["name"]) is None:
             raise Unproven("a name that is the client's")
+        if name == "ExplainStmt" and explain != "allowed":
+            _without_costs(body, explain)
         if name == "CreateTableAsStmt":
             made = body["into"]["rel"]
             if made.get("relpersistence") != "t" or "schemaname" in made or body.get("objtype") != "OBJECT_TABLE":
@@ -49,3 +51,11 @@ def _arguments(body: Node) -> Node:
     if "params" in body:
         select["valuesLists"] = [{"List": {"items": body["params"]}}]
     return {"SelectStmt": select}
+
+
+def _without_costs(body: Node, explain: str) -> None:
+    options = [one["DefElem"] for one in body.get("options", ())]
+    names = [one["defname"] for one in options]
+    bare = names.count("costs") == 1 and options[names.index("costs")].get("arg") == {"String": {"sval": "off"}}
+    if explain != "costs_off" or not bare or set(names) - {"costs", "verbose", "format"}:
+        raise Unproven("an EXPLAIN that the rule does not allow")

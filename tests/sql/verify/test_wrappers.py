@@ -10,9 +10,7 @@ CONFINED = "SELECT orders.id FROM public.orders WHERE orders.tenant_id OPERATOR(
 WRAPPED = [
     "DECLARE c CURSOR WITH HOLD FOR {}",
     "PREPARE pw_00000000 AS {}",
-    "EXPLAIN (COSTS OFF) {}",
     "CREATE TEMP TABLE t AS {}",
-    "EXPLAIN CREATE TEMP TABLE t AS {}",
     "COPY ({}) TO STDOUT",
 ]
 
