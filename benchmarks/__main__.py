@@ -7,7 +7,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-from benchmarks import framing, neighbour, pgbench, planning, report
+from benchmarks import copy, framing, neighbour, pgbench, planning, report
 from benchmarks.targets import Bench, open_bench
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--scripts", nargs="+", default=list(pgbench.SCRIPTS), choices=list(pgbench.SCRIPTS))
     parser.add_argument("--modes", nargs="+", default=list(pgbench.MODES), choices=pgbench.MODES)
     parser.add_argument("--clients", nargs="+", type=int, default=[1, 8, 50])
+    parser.add_argument("--megabytes", type=int, default=100, help="of each COPY")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     with open_bench(arguments.tenants, arguments.accounts) as bench:
@@ -41,13 +42,14 @@ def main() -> None:
         )
         rewritten = share_rewritten(bench)
         delay = neighbour.measure(bench.partywall, "bench_other", arguments.seconds * 2)
+        speeds = copy.scanners() + copy.measure(bench, arguments.megabytes)
         costs = planning.costs(*asyncio.run(look(bench))) + framing.costs()
     missing = "" if bench.bouncer is not None else " PgBouncer was not found: its rows are missing."
     setting = (
         f"{arguments.tenants} tenants with {arguments.accounts} accounts each, rows interleaved; {arguments.seconds:g} s a measurement,"
         f" medians of {arguments.rounds} rounds.{missing}"
     )
-    page = report.render(rows, costs, delay, rewritten, setting)
+    page = report.render(rows, costs, speeds, delay, rewritten, setting)
     arguments.output.write_text(page, encoding="utf-8")
     print(page)
 

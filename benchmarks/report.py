@@ -5,12 +5,20 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 
+from benchmarks.copy import Speed, table
 from benchmarks.neighbour import Delay
 from benchmarks.pgbench import Row
 from benchmarks.planning import Cost
 
 
-def render(rows: list[Row], costs: list[Cost], delay: Delay | None, rewritten: float | None, setting: str) -> str:
+def render(
+    rows: list[Row],
+    costs: list[Cost],
+    speeds: list[Speed],
+    delay: Delay | None,
+    rewritten: float | None,
+    setting: str,
+) -> str:
     """The whole page as Markdown."""
     lines = ["# Benchmark results", ""]
     lines += [
@@ -43,6 +51,7 @@ def render(rows: list[Row], costs: list[Cost], delay: Delay | None, rewritten: f
         lines += ["", f"Share of planned statements that the metrics count as rewritten: {rewritten:.1%}."]
     lines += ["", "## Planning and framing", "", "| what | microseconds |", "|---|---|"]
     lines += [f"| {cost.what} | {cost.microseconds:.2f} |" for cost in costs]
+    lines += ["", "## COPY", "", *table(speeds)]
     if delay is not None:
         lines += ["", "## A neighbour's 100 KB INSERTs", ""]
         lines += [
