@@ -18,7 +18,7 @@ from proxy.session.events import LoginFound
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
-from proxy.tenancy.derived import LISTENING, PROCESS, array_literal
+from proxy.tenancy.derived import LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
@@ -120,12 +120,12 @@ class ClientPort:
         grant = self.session.grant
         return None if grant is None else self.listener.templates.get((grant.server, tuple(sorted(settings.items()))))
 
-    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
-        """The text of a plan with this tenant's keys."""
+    def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
+        """The text of a plan with this tenant's keys, and with the client's own text where it tells that."""
         keys = self.keys
         if keys is None:
             raise InternalError("a plan without a grant")
-        return self.services.fill(plan, keys, literals)
+        return self.services.fill(plan, {**keys, QUERY: text.decode()} if plan.tells_text else keys, literals)
 
     def listening(self, names: tuple[str, ...]) -> None:
         """The channels that fill() puts into a text from now on."""

@@ -70,5 +70,5 @@ class Port(Protocol):
     def notifier(self, process_id: int) -> int | None:
         """The virtual process id of the session that notified last from that process; None where it is not known."""
 
-    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
-        """The text of a plan with this tenant's keys."""
+    def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
+        """The text of a plan with this tenant's keys; `text` is the client's."""

@@ -108,7 +108,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
 def made(s: Conversation, text: bytes, preparation: Preparation, literals: tuple[bytes, ...], at: int) -> Statement:
     """What a PREPARE defines, the `at`-th statement of its text."""
     plan = preparation.plan
-    return Statement(text, preparation.types, plan, s.port.fill(plan, literals), s.epoch, at)
+    return Statement(text, preparation.types, plan, s.port.fill(plan, literals, text), s.epoch, at)
 
 
 def ready(s: Conversation, planned: Planned) -> bool:
@@ -171,7 +171,10 @@ def settle(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable
             name = state.prepare(statement.key)
             drop_surplus(s)
             due.prepared.append((at, statement.key))
-            yield replace(one, effects=Effects()), s.port.fill(one, planned.literals).replace(STATEMENT_NAME, name, 1)
+            yield (
+                replace(one, effects=Effects()),
+                s.port.fill(one, planned.literals, text).replace(STATEMENT_NAME, name, 1),
+            )
         elif one.effects.executes is not None:
             statement = s.statements[one.effects.executes.name.encode()]
             name = (
@@ -179,9 +182,9 @@ def settle(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable
             )  # not prepared in a failed transaction: refused anyway
             inner = statement.plan
             plan = merged(one, inner) if isinstance(inner, Forward) else one
-            yield plan, s.port.fill(one, planned.literals).replace(STATEMENT_NAME, name, 1)
+            yield plan, s.port.fill(one, planned.literals, text).replace(STATEMENT_NAME, name, 1)
         else:
-            yield one, s.port.fill(one, planned.literals)
+            yield one, s.port.fill(one, planned.literals, text)
 
 
 def note(s: Conversation, due: Due, at: int, name: bytes, statement: Statement | None) -> None:

@@ -177,7 +177,7 @@ def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Ref
     if statement.at is not None and isinstance(plan, Forward) and plan.effects.prepares is not None:
         fresh = prepared.made(s, statement.text, plan.effects.prepares, planned.literals, statement.at)
     else:
-        sql = s.port.fill(plan, planned.literals) if isinstance(plan, Forward) else b""
+        sql = s.port.fill(plan, planned.literals, statement.text) if isinstance(plan, Forward) else b""
         fresh = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch, None, planned.literals)
     s.statements[name] = fresh
     return fresh

@@ -118,7 +118,7 @@ class ClientSession(Conversation):
         self.count(planned.plans)
         self.due.append(Due(QUERY, True, plan, planned.plans, text))
         self.started = self.clock()
-        link.write(query(self.port.fill(plan, planned.literals)))
+        link.write(query(self.port.fill(plan, planned.literals, text)))
         return True
 
     def proceed(self) -> None:

@@ -23,7 +23,7 @@ def defined(
     s: Conversation, text: bytes, types: tuple[int, ...], plan: Forward | Answer, literals: tuple[bytes, ...]
 ) -> Statement:
     """The statement that a Parse defines."""
-    sql = s.port.fill(plan, literals) if isinstance(plan, Forward) else b""
+    sql = s.port.fill(plan, literals, text) if isinstance(plan, Forward) else b""
     return Statement(text, types, plan, sql, s.epoch, None, literals)
 
 
@@ -51,7 +51,7 @@ def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
         return False
     plan = fresh.plan
     if isinstance(plan, Answer) and plan.sent is not None and has_own(s):
-        return replace(fresh, plan=plan.sent, sql=s.port.fill(plan.sent, fresh.literals))
+        return replace(fresh, plan=plan.sent, sql=s.port.fill(plan.sent, fresh.literals, fresh.text))
     return fresh
 
 

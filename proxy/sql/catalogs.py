@@ -1,8 +1,9 @@
 """Catalog relations as a tenant sees them: each becomes a sub-select that shows what policy shows, and no statistics.
 
 The rows and masks are data (data/catalogs.json); a relation that is not in it, or that has a column the data does not
-know, does not
-exist. OFFSET 0 keeps the client's conditions above the filter. verify reads the same data with code of its own.
+know, does not exist; what PostgreSQL keeps from every ordinary role gets PostgreSQL's own refusal. One that shows
+nothing is not read at all. OFFSET 0 keeps the client's conditions above the filter. verify reads the same data with
+code of its own. Nothing here looks at a session: its key and its text are holes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Any
 
 import orjson
 
-from proxy.errors import UndefinedTable
-from proxy.sql.parse import parse
+from proxy.errors import InsufficientPrivilege, UndefinedTable
+from proxy.sql.parse import parse, walk
+from proxy.sql.plan import KeyHole
 from proxy.sql.world import SYSTEM_SCHEMAS, World
+from proxy.tenancy.derived import PROCESS, QUERY
 
 Node = dict[str, Any]
+FACTS = {PROCESS: KeyHole(PROCESS), QUERY: KeyHole(QUERY)}
 
 
 @cache
@@ -32,16 +36,32 @@ def confine_catalogs(tree: Node, world: World) -> tuple[Node, bool]:
     """A tree in which every catalog relation is a confined sub-select, and whether there was one. The input is not
     changed.
 
-    UndefinedTable for a catalog relation that a tenant may not see.
+    UndefinedTable for a catalog relation that a tenant may not see, InsufficientPrivilege for one that no ordinary role
+    may read.
     """
-    walk = _Walk(world)
-    confined = walk.query(tree, frozenset())
-    return confined, walk.touched
+    through = _Walk(world, _wants_tableoid(tree))
+    confined = through.query(tree, frozenset())
+    return confined, through.touched
+
+
+def _wants_tableoid(tree: Node) -> bool:
+    """Does the statement name tableoid, and would no star or NATURAL JOIN notice one column more?"""
+    wanted = False
+    for name, body in walk(tree):
+        if name == "ColumnRef":
+            last = body.get("fields", [{}])[-1]
+            if "A_Star" in last:
+                return False
+            wanted = wanted or last.get("String", {}).get("sval") == "tableoid"
+        elif name == "JoinExpr" and body.get("isNatural"):
+            return False
+    return wanted
 
 
 class _Walk:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, tableoid: bool) -> None:
         self._world = world
+        self._tableoid = tableoid
         self.touched = False
 
     def query(self, node: Any, ctes: frozenset[str]) -> Any:
@@ -85,8 +105,11 @@ class _Walk:
             if schema in SYSTEM_SCHEMAS:
                 raise UndefinedTable(f'relation "{schema}.{name}" does not exist', location=body.get("location", 0))
             return node
-        select = _select(self._world, visible.relation.schema, visible.relation.name)
+        select = _select(self._world, visible.relation.schema, visible.relation.name, self._tableoid)
         if select is None:
+            if f"{visible.relation.schema}.{visible.relation.name}" in rules()["denied"]:
+                what = "view" if visible.relation.kind == "v" else "table"
+                raise InsufficientPrivilege(f"permission denied for {what} {visible.relation.name}")
             full = name if schema is None else f"{schema}.{name}"
             raise UndefinedTable(f'relation "{full}" does not exist', location=body.get("location", 0))
         self.touched = True
@@ -103,24 +126,20 @@ def _without_schema(node: Node) -> Node:
     return node
 
 
-def _select(world: World, schema: str, name: str) -> Node | None:
+def _select(world: World, schema: str, name: str, tableoid: bool) -> Node | None:
     """The sub-select of one catalog relation; None where a tenant may not see it."""
-    key = (schema, name)
+    key = (schema, name, tableoid)
     found = world.confined_catalogs
     if key not in found:
-        text = confined_text(world, schema, name)
-        if text is None:
-            found[key] = None
-        else:
-            (statement,) = parse(text.encode(), size_limit=1 << 24, server_major=world.catalog.major)
-            found[key] = _without_locations(statement.tree)
+        text = confined_text(world, schema, name, tableoid)
+        found[key] = None if text is None else parsed(text, world)
     select: Node | None = found[key]
     return select
 
 
-def confined_text(world: World, schema: str, name: str) -> str | None:
-    """The sub-select as SQL."""
-    rule = rules().get(f"{schema}.{name}")
+def confined_text(world: World, schema: str, name: str, tableoid: bool = False) -> str | None:
+    """The sub-select as SQL; `tableoid` asks for that column as the last one, where it is a table."""
+    rule = rules()["relations"].get(f"{schema}.{name}")
     relation = world.catalog.relations.get((schema, name))
     if rule is None or relation is None:
         return None
@@ -131,8 +150,27 @@ def confined_text(world: World, schema: str, name: str) -> str | None:
         f"{known[one.name]} AS {_quoted(one.name)}" if known[one.name] else _quoted(one.name)
         for one in relation.columns
     ]
-    where = f" WHERE {rule['where']}" if rule["where"] else ""
-    text = f"SELECT {', '.join(columns)} FROM {_quoted(schema)}.{_quoted(name)}{where} OFFSET 0"
+    nothing = rule["where"] == "false"
+    if tableoid and relation.kind == "r":
+        columns.append("NULL::pg_catalog.oid AS tableoid" if nothing else "tableoid")
+    text = f"SELECT {', '.join(columns)}"
+    if not nothing:
+        text += f" FROM {_quoted(schema)}.{_quoted(name)}"
+    if rule["where"]:
+        text += f" WHERE {rule['where']}"
+    if "with" in rule:
+        text = f"WITH {rule['with']} {text}"
+    return _filled(f"{text} OFFSET 0", world)
+
+
+def parsed(text: str, world: World) -> Node:
+    """The tree of a text of ours, with holes for what only the session knows."""
+    (statement,) = parse(text.encode(), size_limit=1 << 26, server_major=world.catalog.major)
+    tree: Node = _without_locations(statement.tree)
+    return tree
+
+
+def _filled(text: str, world: World) -> str:
     for placeholder, value in _placeholders(world).items():
         text = text.replace(f"{{{placeholder}}}", value)
     return text
@@ -177,8 +215,10 @@ def _without_locations(node: Any) -> Any:
         return [_without_locations(one) for one in node]
     if not isinstance(node, dict):
         return node
-    return {
+    found = {
         name: _without_locations(value)
         for name, value in node.items()
         if name not in {"location", "list_start", "list_end"}
     }
+    fact = FACTS.get(node["sval"].get("sval", "")) if set(node) == {"sval", "location"} else None
+    return found if fact is None else {**found, "_hole": fact}

@@ -18,3 +18,4 @@ class Classified:
     tree: Node
     effects: Effects = NO_EFFECTS
     answer: Answer | None = None
+    tag: str | None = None  # of the command, where it is not that of the tree

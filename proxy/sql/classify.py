@@ -31,6 +31,7 @@ from proxy.sql.plan import (
     TransactionVerb,
 )
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
+from proxy.sql.show_all import show_all
 
 MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
 SET_HINT = "Only settings that do not change what a statement may see can be set."
@@ -241,12 +242,11 @@ def _characteristics(tree: Node, name: str, body: Node) -> Classified:
 
 def _show(tree: Node, body: Node) -> Classified:
     name = body.get("name", "")
-    if name == "all" or not showable(name):
+    if name == "all":
+        return Classified(StatementKind.SHOW, show_all(), tag="SHOW")
+    if not showable(name):
         raise InsufficientPrivilege(
-            "permission denied to examine all parameters"
-            if name == "all"
-            else f'permission denied to examine "{name}"',
-            hint="SHOW one of the settings that a session may change.",
+            f'permission denied to examine "{name}"', hint="SHOW ALL lists what a session may read."
         )
     return Classified(StatementKind.SHOW, tree)
 

@@ -99,6 +99,7 @@ TEXTS = frozenset(
     }
 )
 ASKING = TEXTS | ARGUMENTS.keys()
+SETTING_HINT = "Name one of the settings that a session may change, as a constant."
 HINT = "Give it a column of a catalog, or a constant that names what you see."
 
 
@@ -109,7 +110,8 @@ def check_objects(tree: Tree, world: World) -> None:
     Raises FeatureNotSupported, UndefinedTable for a hidden relation, and what resolve raises."""
     _check_declared(tree)
     _check_age(tree)
-    origins: Origins | None = None
+    _check_partitions(tree, world)
+    origins = _check_settings(tree, world)
     for what, argument, location, compared in _asked(tree):
         plain = _uncast(argument)
         text = plain.get("A_Const", {}).get("sval", {}).get("sval") if "sval" in plain.get("A_Const", {}) else None
@@ -122,6 +124,18 @@ def check_objects(tree: Tree, world: World) -> None:
             origins = Origins(tree, world)
         if not origins.shown(argument):
             raise FeatureNotSupported(f"{what} of this expression is not supported", hint=HINT, location=location)
+
+
+def _check_settings(tree: Tree, world: World) -> Origins | None:
+    """current_setting() of a column reads what the column names: only pg_settings has what a session may read."""
+    origins: Origins | None = None
+    for name, body in walk(tree):
+        if name != "FuncCall" or _called(body) != "current_setting" or "ColumnRef" not in _uncast(body["args"][0]):
+            continue
+        origins = origins or Origins(tree, world)
+        if not origins.is_column(_uncast(body["args"][0]), "pg_settings", "name"):
+            raise InsufficientPrivilege("permission denied for function current_setting", hint=SETTING_HINT)
+    return origins
 
 
 def _check_name(what: str, text: str, world: World, location: int | None) -> None:
@@ -256,6 +270,15 @@ def _check_age(tree: Tree) -> None:
         )
         if bare or system or catalog or xid:
             raise InsufficientPrivilege("permission denied for function age", hint="Cast its argument to timestamptz.")
+
+
+def _check_partitions(tree: Tree, world: World) -> None:
+    """pg_partition_tree() and its like give the whole family, so all of it must be shown."""
+    for name, body in walk(tree):
+        if name == "FuncCall" and _called(body).startswith("pg_partition_") and world.splits_partitions:
+            raise FeatureNotSupported(
+                f"{_called(body)}() is not supported", hint="Read pg_inherits.", location=body.get("location")
+            )
 
 
 def _uncast(wrapped: Tree) -> Tree:

@@ -19,7 +19,10 @@ REG_TYPES = frozenset(
 )
 FIRST_OWN_OID = 16384  # FirstNormalObjectId: below are the objects that initdb made, the same in every database
 # Functions that give back nothing but what they were given, or objects that a visible object has.
-CARRIERS = frozenset(("unnest", "min", "max", "array_agg", "any_value", "pg_get_serial_sequence"))
+CARRIERS = frozenset((
+    "unnest", "min", "max", "array_agg", "any_value", "pg_get_serial_sequence",
+    "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree",
+))  # fmt: skip
 
 
 def visible_oid(world: World, oid: int) -> bool:
@@ -74,6 +77,20 @@ class Origins:
         """Can this expression, a node of the statement, only name what the tenant sees?"""
         env = self._envs.get(id(wrapped))
         return env is not None and self._shown(wrapped, env)
+
+    def is_column(self, wrapped: Tree, relation: str, column: str) -> bool:
+        """Is this ColumnRef certainly that column of a catalog?"""
+        env = self._envs.get(id(wrapped))
+        fields = [one.get("String", {}).get("sval", "") for one in node(wrapped)[1]["fields"]]
+        if env is None or fields[-1] != column or len(fields) > 2:
+            return False
+        items: list[Item | None] = [env.relation(fields[0])] if len(fields) == 2 else []
+        for one in env.chain() if len(fields) == 1 else ():
+            items += [item for item in one.items if item.open or item.own(column)]
+        seen = [None if item is None or item.source is None else item.source.visible for item in items]
+        return bool(seen) and all(
+            one is not None and one.access == "catalog" and one.relation.name == relation for one in seen
+        )
 
     def _shown(self, wrapped: Tree, env: Env) -> bool:
         name, body = node(wrapped)

@@ -226,6 +226,7 @@ class Forward:
     checks: tuple[KeyCheck, ...] = ()  # asked by admission.py wherever the template is filled, and at Bind
     copy: CopyIn | CopyOut | None = None
     fenced: bool = False  # a boundary stands in the query: a cursor of it cannot say which row of a table it is on
+    tells_text: bool = False  # a hole takes the client's own text
 
 
 class AnswerKind(enum.Enum):

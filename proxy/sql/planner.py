@@ -50,12 +50,14 @@ from proxy.sql.prepared import arguments, declared_types, require_one_name
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.sequences import draws
+from proxy.sql.stand_ins import stand_in
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
 from proxy.sql.unroll import baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
+from proxy.tenancy.derived import QUERY
 
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
@@ -249,11 +251,14 @@ class Planner:
                 raise FeatureNotSupported("WHERE CURRENT OF is not supported here", hint="Send it as it is.")
             if lifted is not None:
                 query = mark_literals(query, lifted)
+            asked, query = query, stand_in(query, world)
+            stood = query is not asked
             permit(query, world, classified.kind, parameter_types)
             mapped = map_calls(query, world)
             if mapped.acted:
                 effects = with_calls(effects, mapped.effects)
             query, confined = confine_catalogs(mapped.tree, world)
+            confined = confined or stood
             outcome = rewrite(query, world, parameter_types)
             rewritten = outcome.rewritten or confined
             query = without_holes(outcome.tree, outcome.sensitive)
@@ -282,12 +287,13 @@ class Planner:
             rendered.template,
             effects,
             rewritten,
-            tag,
+            tag or classified.tag,
             rules,
             positions,
             checks,
             copy=copied,
             fenced="row.boundary" in rules,
+            tells_text=KeyHole(QUERY) in rendered.template.holes,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

@@ -45,7 +45,7 @@ def client_position(
     """The field P that the client sees: `position` counts characters of the plan's filled text, from 1; `text` is the
     client's, `lifted` its literals. None where it is not certain.
     """
-    if not position.isdecimal() or not plan.positions:
+    if not position.isdecimal() or not plan.positions or plan.tells_text:  # how long that is is not known here
         return None
     literals = lifted.literals if lifted is not None else ()
     try:

@@ -70,7 +70,7 @@ class World:
         self._seen: dict[tuple[str, str], Visible | None] = {}
         self._reasons: dict[tuple[str, str], str] = {}
         self.confined_catalogs: dict[
-            tuple[str, str], Any
+            tuple[str, str, bool], Any
         ] = {}  # sub-selects of catalog relations, made once (catalogs.py)
 
     @property
@@ -122,6 +122,19 @@ class World:
             for parent in relation.parents:
                 children.setdefault(parent, []).append(relation)
         return {parent: tuple(many) for parent, many in children.items()}
+
+    @cached_property
+    def splits_partitions(self) -> bool:
+        """Is there a partition that is hidden while its parent is shown, or the other way round?"""
+        above = self._catalog.relations_by_oid
+        return any(
+            (self.relation(one.schema, one.name) is None)
+            is not (self.relation(above[parent].schema, above[parent].name) is None)
+            for one in self._catalog.relations.values()
+            if one.is_partition
+            for parent in one.parents
+            if parent in above
+        )
 
     def descendants(self, relation: Relation) -> list[Relation]:
         """Every child and child's child."""

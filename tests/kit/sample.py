@@ -19,6 +19,19 @@ DATABASES = {"shared": "", **{f"private{key}": f"-c seed.only={key}" for key in 
 
 _numbers = count(1)
 
+# What the sample rules hide, and the defaults of the tenant column, which the proxy fills itself.
+HIDDEN = """
+DROP VIEW leaky_stats, odd_nullable;
+DROP FUNCTION order_secret, count_orders, cheap_leak;
+DROP PROCEDURE purge_cancelled;
+DO $$ DECLARE r record; BEGIN
+  FOR r IN SELECT a.attrelid::regclass AS rel, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+              AND a.attname IN ('tenant_id', 'tenant', 'tenant_uid', 'TenantId')
+  LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', r.rel, r.attname); END LOOP;
+END $$;
+"""
+
 
 def load_sample(cluster: Cluster) -> Cluster:
     """Make the four databases unless they are there; afterwards `shared` and `private1` to `private3` stand ready."""
@@ -32,6 +45,14 @@ def load_sample(cluster: Cluster) -> Cluster:
         if name not in present:
             cluster.create_database(name, template)
     return cluster
+
+
+def load_shown(cluster: Cluster) -> str:
+    """The name of a private database of tenant 1 that has only what the sample rules show, for its catalogs."""
+    if "shown1" not in load_sample(cluster).databases():
+        cluster.create_database("shown1", "template_private1")
+        cluster.psql("shown1", sql=HIDDEN)
+    return "shown1"
 
 
 @contextmanager

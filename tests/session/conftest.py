@@ -93,7 +93,7 @@ class Door:
     def notifier(self, process_id: int) -> int | None:
         return 1234 if process_id == 99 else None
 
-    def fill(self, plan: Forward, literals: tuple[bytes, ...]) -> bytes:
+    def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         return fill_whole(plan, literals)
 
     def renew(self) -> Link:

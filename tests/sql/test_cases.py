@@ -44,6 +44,7 @@ BEFORE = {
 LESS = {
     "SELECT relname, reltuples FROM pg_class WHERE relname = 'orders'": ("(b'orders', b'-1')", "b'21'"),
     "SELECT table_name FROM information_schema.tables": ("(b'orders',)", "(b'leaky_stats',)"),
+    "SELECT usename FROM pg_stat_activity": ("(b'app',)", "(b'postgres',)"),
     "SELECT datname FROM pg_database": ("(b'shared',)", "(b'postgres',)"),
 }
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from proxy.sql.catalogs import rules
 from proxy.sql.plan import PlanContext
 from proxy.sql.planner import Planner
-from proxy.sql.world import World
+from proxy.sql.settings import READABLE, SETTABLE
+from proxy.sql.world import SYSTEM_SCHEMAS, World
 from tests.sql.worlds import sample_policy
 
 
@@ -23,11 +27,69 @@ def planned(planner: Planner, world: World, sql: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["pg_authid", "pg_shadow", "pg_statistic", "pg_stat_activity", "pg_locks", "pg_largeobject", "pg_hba_file_rules"],
+    [
+        "pg_authid", "pg_shadow", "pg_statistic", "pg_largeobject", "pg_hba_file_rules", "pg_stats", "pg_stat_database",
+        "pg_statio_user_tables", "pg_stat_user_tables", "pg_prepared_xacts", "pg_prepared_statements", "pg_cursors",
+    ],
+)  # fmt: skip
+def test_what_tells_of_others_is_refused(planner: Planner, world: World, name: str) -> None:
+    assert planned(planner, world, f"SELECT * FROM {name}") == "42501"
+    assert planned(planner, world, f"SELECT * FROM pg_catalog.{name}") == "42501"
+    assert planned(planner, world, f"SELECT (SELECT count(*) FROM {name})") == "42501"
+
+
+def test_a_catalog_that_shows_nothing_is_not_read(planner: Planner, world: World) -> None:
+    text = planned(planner, world, "SELECT subname FROM pg_subscription")
+    assert "pg_catalog.pg_subscription" not in text
+    assert "WHERE false OFFSET 0" in text
+
+
+@pytest.mark.parametrize(
+    ("sql", "given"),
+    [
+        ("SELECT tableoid, oid FROM pg_class", True),
+        ("SELECT c.tableoid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace", True),
+        ("SELECT *, tableoid FROM pg_class", False),
+        ("SELECT tableoid FROM pg_class NATURAL JOIN pg_attribute", False),
+        ("SELECT tableoid FROM pg_tables", False),
+        ("SELECT oid FROM pg_class", False),
+    ],
 )
-def test_what_tells_of_others_does_not_exist(planner: Planner, world: World, name: str) -> None:
-    assert planned(planner, world, f"SELECT * FROM {name}") == "42P01"
-    assert planned(planner, world, f"SELECT * FROM pg_catalog.{name}") == "42P01"
+def test_tableoid_is_given_where_no_star_would_notice_it(planner: Planner, world: World, sql: str, given: bool) -> None:
+    assert (", tableoid FROM pg_catalog." in planned(planner, world, sql)) is given
+
+
+def test_every_catalog_of_the_server_is_shown_or_refused(world: World) -> None:
+    known = {*rules()["relations"], *rules()["denied"]}
+    system = {
+        f"{schema}.{name}"
+        for (schema, name), one in world.catalog.relations.items()
+        if schema in SYSTEM_SCHEMAS and one.kind in "rv"
+    }
+    assert len(system) > 180
+    assert system <= known
+
+
+def test_the_settings_shown_are_those_of_the_allow_list() -> None:
+    where = rules()["relations"]["pg_catalog.pg_settings"]["where"]
+    assert set(re.findall(r"'([a-z_]+)'", where)) == SETTABLE | READABLE
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("SELECT current_setting(name) FROM pg_settings", ""),
+        ("SELECT s.name, current_setting(s.name) FROM pg_settings s, pg_class c", ""),
+        ("SELECT current_setting(relname) FROM pg_class", "42501"),
+        ("SELECT current_setting(name) FROM pg_settings, (SELECT 'data_directory' AS name) x", "42501"),
+        ("SELECT current_setting(s.name) FROM (SELECT 'data_directory' AS name) s", "42501"),
+        ("SELECT current_setting(s.setting) FROM pg_settings s", "42501"),
+        ("SELECT current_setting(note) FROM orders", "42501"),
+    ],
+)
+def test_current_setting_of_a_column_reads_the_list_only(planner: Planner, world: World, sql: str, answer: str) -> None:
+    text = planned(planner, world, sql)
+    assert text == answer if answer else "current_setting(" in text
 
 
 def test_relations_are_those_that_policy_shows(planner: Planner, world: World) -> None:

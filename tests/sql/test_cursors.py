@@ -65,7 +65,7 @@ def test_what_moves_or_closes_a_cursor_goes_as_it_is(planner: Planner, text: str
     [
         ("DECLARE c CURSOR FOR SELECT set_config('work_mem', '1GB', false)", "42501"),
         ("DECLARE c CURSOR FOR SELECT pg_read_file('x')", "42501"),
-        ("DECLARE c CURSOR FOR SELECT * FROM pg_authid", "42P01"),
+        ("DECLARE c CURSOR FOR SELECT * FROM pg_authid", "42501"),
         ("DECLARE c CURSOR FOR SELECT 1 FROM products FOR UPDATE", "42501"),
     ],
 )

@@ -60,7 +60,7 @@ def verify(
         if is_lock(query):
             check_lock(query, relations)
         else:
-            WholeProof(relations, Expected(context, catalog), keys).statement(query)
+            WholeProof(relations, Expected(context, catalog, keys), keys).statement(query)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
     return tree

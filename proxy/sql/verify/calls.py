@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from proxy.sql.verify.catalogs import stood_in
 from proxy.sql.verify.levels import Item, Level, Node, Unproven, strings
 from proxy.sql.verify.mapped import SEED, is_hashed, reaches
 from proxy.sql.verify.relations import Relations
@@ -29,7 +30,7 @@ class Calls:
         elif reaches(name):
             if not is_hashed(body, self._keys.get(SEED)):
                 raise Unproven(f"{name}() of what is not the tenant's own")
-        elif not self._relations.callable(schema, name):
+        elif not self._relations.callable(schema, name) or (schema in (None, "pg_catalog") and stood_in(name)):
             raise Unproven(f"a function {name}")
 
     def attribute(self, kind: str, body: Node, visible: list[Item], level: Level) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -19,31 +20,42 @@ def _data() -> Any:
     return orjson.loads(files("proxy.sql.data").joinpath("catalogs.json").read_bytes())
 
 
+def stood_in(name: str) -> bool:
+    """Is it a function of which no call may be sent, because something stands in its place?"""
+    return name in _data()["functions"] or name in _data()["of_columns"]
+
+
 def bare(node: Any) -> Any:
     """A tree without the places in the text."""
     if isinstance(node, list):
         return [bare(one) for one in node]
     if isinstance(node, dict):
         return {
-            name: bare(one)
-            for name, one in node.items()
-            if not name.endswith("location") and not name.startswith("list_")
+            name: bare(one) for name, one in node.items() if not name.endswith(("location", "list_start", "list_end"))
         }
     return node
+
+
+@lru_cache(maxsize=256)
+def _tree(text: str, major: int) -> Any:
+    """Of one text of ours always the same; nobody changes it."""
+    return bare(parse(text.encode(), size_limit=1 << 26, server_major=major)[0].tree)
 
 
 class Expected:
     """What the sub-select over a catalog relation must be, for one context."""
 
-    def __init__(self, context: PlanContext, catalog: Catalog) -> None:
+    def __init__(self, context: PlanContext, catalog: Catalog, keys: Mapping[str, str]) -> None:
         self._context = context
         self._catalog = catalog
+        self._keys = keys
 
-    def select(self, schema: str, name: str) -> Any:
-        """Its tree, or None where a tenant may not read it at all."""
-        rule = _data().get(f"{schema}.{name}")
+    def select(self, schema: str, name: str, tableoid: bool = False) -> Any:
+        """Its tree, or None where a tenant may not read it at all; with tableoid as one column more if that is
+        wanted."""
+        rule = _data()["relations"].get(f"{schema}.{name}")
         relation = self._catalog.relations.get((schema, name))
-        if rule is None or relation is None:
+        if rule is None or relation is None or (tableoid and relation.kind != "r"):
             return None
         masks = rule["columns"]
         targets = []
@@ -52,12 +64,22 @@ class Expected:
                 return None
             mask, quoted = masks[column.name], _identifier(column.name)
             targets.append(quoted if mask == "" else f"{mask} AS {quoted}")
-        text = f"SELECT {', '.join(targets)} FROM {_identifier(schema)}.{_identifier(name)}"
+        targets += ["tableoid"] if tableoid else []
+        text = f"WITH {rule['with']} " if "with" in rule else ""
+        text += f"SELECT {', '.join(targets)} FROM {_identifier(schema)}.{_identifier(name)}"
         text += f" WHERE {rule['where']} OFFSET 0" if rule["where"] else " OFFSET 0"
-        for word, value in self._values().items():
+        for word, value in self._values.items():
             text = text.replace("{" + word + "}", value)
-        return bare(parse(text.encode(), size_limit=1 << 26, server_major=self._catalog.major)[0].tree)
+        for word in ("$process", "$query"):
+            text = text.replace(f"'{word}'", "'" + self._keys.get(word, word).replace("'", "''") + "'")
+        return _tree(text, self._catalog.major)
 
+    def fits(self, subquery: Any, schema: str, name: str) -> bool:
+        """Is it the confined form of this relation, to the letter?"""
+        found = bare(subquery)
+        return any(found == one for one in (self.select(schema, name), self.select(schema, name, True)) if one)
+
+    @cached_property
     def _values(self) -> dict[str, str]:
         policy, catalog = self._context.policy, self._catalog
         relations = Relations(policy, catalog)
