@@ -243,12 +243,12 @@ def _check_declared(tree: Tree) -> None:
     waiting: list[tuple[str, Any]] = [("", tree)]
     while waiting:
         name, value = waiting.pop()
-        if isinstance(value, list):
+        if type(value) is list:
             waiting += [(name, one) for one in value]
-        elif isinstance(value, dict):
-            if name != "TypeCast" and _kind(value) in REG_TYPES:
+        elif type(value) is dict:
+            if "typeName" in value and name != "TypeCast" and _kind(value) in REG_TYPES:
                 raise FeatureNotSupported(f"a column of type {_kind(value)} is not supported here", hint=HINT)
-            waiting += value.items()
+            waiting += [one for one in value.items() if type(one[1]) is dict or type(one[1]) is list]
 
 
 def _check_age(tree: Tree) -> None:

@@ -121,16 +121,16 @@ def walk(node: Any) -> Iterator[tuple[str, Node]]:
     stack = [node]
     while stack:
         current = stack.pop()
-        if isinstance(current, list):
-            stack.extend(current)
-        elif isinstance(current, dict):
+        if type(current) is dict:
             for name, value in current.items():
-                if isinstance(value, dict):
+                if type(value) is dict:
                     if name[0].isupper():
                         yield name, value
                     stack.append(value)
-                elif isinstance(value, list):
-                    stack.extend(value)
+                elif type(value) is list:
+                    stack += value
+        elif type(current) is list:
+            stack += current
 
 
 def _check_vertical_tabs(text: str) -> None:

@@ -71,9 +71,9 @@ class Rewritten:
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _copied(one) for name, one in value.items()}
-    if isinstance(value, list):
+    if type(value) is dict:
+        return {name: _copied(one) if type(one) is dict or type(one) is list else one for name, one in value.items()}
+    if type(value) is list:
         return [_copied(one) for one in value]
     return value
 
