@@ -33,6 +33,7 @@ OPTIONS: Mapping[str, int] = {  # name -> the first major that knows it
 }  # fmt: skip
 FORMATS = ("text", "csv", "binary")
 BOOLEANS = {"true": "skip", "on": "skip", "1": "skip", "false": "", "off": "", "0": "", "match": "match"}
+WORDS = {"skip": "true", "": "false", "match": "match"}
 KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "p": "partitioned table"}
 MARKER_IN_CSV = 18  # before, a line of \. ended the data of CSV, too
 COPY_OF_VIEWS = 18  # the first major that copies from a materialized view
@@ -49,8 +50,12 @@ def settle(tree: Node, world: World) -> tuple[Node, CopyIn | CopyOut]:
         raise FeatureNotSupported("this form of COPY is not supported")
     relation = None if "query" in body else _relation(body["relation"], world)
     options = _options(body, world)
+    kept = [{"DefElem": _printable(one)} for one in _given(body) if one["defname"] != "freeze"]
+    body = {name: value for name, value in body.items() if name != "options"}
+    if kept:
+        body["options"] = kept
     if relation is None:
-        return tree, CopyOut()
+        return {"CopyStmt": body}, CopyOut()
     if not body.get("is_from"):
         return {"CopyStmt": {"query": _table_query(body, relation, world), **_kept(body, "options")}}, CopyOut()
     return _incoming(body, relation, options, world)
@@ -211,20 +216,35 @@ def _constant(**value: Any) -> Node:
 # ---------------------------------------------------------------------------------------------- options
 
 
+def _given(body: Node) -> list[Node]:
+    return [one["DefElem"] for one in body.get("options", ())]
+
+
 def _options(body: Node, world: World) -> Mapping[str, Node]:
     """DefElems by name; one that is given twice stays, for the server refuses it."""
     found: dict[str, Node] = {}
-    for one in (each["DefElem"] for each in body.get("options", ())):
+    for one in _given(body):
         name = one["defname"]
         if OPTIONS.get(name, world.catalog.major + 1) > world.catalog.major:
             raise SyntaxRefused(f'option "{name}" not recognized', location=one.get("location"))
-        if name == "freeze":
+        if name == "freeze" and BOOLEANS.get(_text(one.get("arg")).lower()) != "":
             raise FeatureNotSupported("COPY FREEZE is not supported", hint="Leave FREEZE out.")
         if name == "format" and _text(one.get("arg")) not in FORMATS:
             text = f'COPY format "{_text(one.get("arg"))}" not recognized'
             raise Refusal(text, location=one.get("location"), sqlstate="22023")
         found[name] = one
     return found
+
+
+def _printable(option: Node) -> Node:
+    """The same option in the form that the deparser prints back: numbers as strings, HEADER by its plain words."""
+    name, arg = option["defname"], option.get("arg", {})
+    if name == "header" and {"Integer", "String"} & set(arg):
+        meant = BOOLEANS.get(_text(arg).lower())
+        return option if meant is None else {**option, "arg": string(WORDS[meant])}
+    if name in ("delimiter", "null", "quote", "escape", "default") and {"Integer", "Float"} & set(arg):
+        return {**option, "arg": string(_text(arg))}
+    return option
 
 
 def _check_forced(options: Mapping[str, Node], column: str) -> None:

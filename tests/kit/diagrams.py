@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.session import copy
 from proxy.session.conversation import Phase
 from proxy.session.extended import HANDLERS
 from proxy.sql.rewrite import ALWAYS, RULES
@@ -212,6 +213,14 @@ def messages_table() -> str:
     for tag, handler in HANDLERS.items():
         where = f"{handler.__module__.removeprefix('proxy.').replace('.', '/')}.{handler.__name__}"
         lines.append(f"| {MESSAGES[chr(tag)]} | `{where}` |")
+    lines += [
+        "| anything else | 08P01 |",
+        "",
+        "| message while the server takes rows of COPY | handler |",
+        "| --- | --- |",
+    ]
+    for tag, handler in copy.HANDLERS.items():
+        lines.append(f"| {MESSAGES[chr(tag)]} | `session/copy.{handler.__name__}` |")
     return "\n".join([*lines, "| anything else | 08P01 |"])
 
 

@@ -190,3 +190,30 @@ def test_another_encoding_is_read_by_nobody() -> None:
     (option,) = statement.tree["CopyStmt"]["options"]
     with pytest.raises(FeatureNotSupported):
         format_of({"encoding": option["DefElem"]}, 15)
+
+
+def test_texts_of_one_shape_keep_their_own_options_and_values(world: World) -> None:
+    planner, context = Planner(world.catalog, 1 << 20), PlanContext(classified(sample_policy()), 1)
+
+    def ask(text: str) -> tuple[str, Forward]:
+        made = planner.lookup(text.encode(), context) or planner.plan(text.encode(), context)
+        (plan,) = made.plans
+        assert isinstance(plan, Forward)
+        return planner.explain_text(made, keys_of(1))[0], plan
+
+    for _ in range(2):
+        for one in ("|", ";"):
+            for null in ("a", "b"):
+                text, plan = ask(
+                    f"COPY customers (id, name) FROM STDIN (DELIMITER '{one}', NULL '{null}') WHERE id > 3"
+                )
+                assert f"DELIMITER '{one}', NULL '{null}'" in text
+                assert rows(plan).format == CopyFormat(delimiter=one.encode(), markers=(null.encode(),))
+        for number in (5, 7):
+            text, _ = ask(f"COPY (SELECT id FROM orders WHERE id = {number}) TO STDOUT (DELIMITER '|')")
+            assert f"AND id = {number}) TO STDOUT WITH (DELIMITER '|')" in text
+            text, plan = ask(
+                f"COPY customers (id, name) FROM STDIN (FORMAT csv, HEADER {number % 3 % 2}) WHERE id > {number}"
+            )
+            assert f"AND id > {number}" in text
+            assert rows(plan).format == replace(CSV, header="skip" if number % 3 % 2 else "")
