@@ -91,8 +91,9 @@ def _effects(effects: Effects) -> list[str]:
 
 
 def _named(effects: dict[str, Any]) -> dict[str, Any]:
-    """The same, with what it prepares, executes or declares by its name only."""
-    return effects | {name: effects[name] and effects[name]["name"] for name in ("prepares", "executes", "declares")}
+    """The same, with what it prepares, executes, declares or creates by its name only."""
+    names = ("prepares", "executes", "declares", "creates")
+    return effects | {name: effects[name] and effects[name]["name"] for name in names}
 
 
 def _plain(explained_one: tuple[Decision, Plan]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.events import LoginFound
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
-from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind
+from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.derived import LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant
 
@@ -55,6 +55,7 @@ class ClientPort:
         self.rules: object = None  # the rule book and catalog that context was made of
         self.catalog: object = None
         self.admitted = False
+        self.temporary: tuple[Temporary, ...] = ()
         self.gone = False  # the rules in force have no place for this session
         self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
         self.block_since: tuple[int, float] = (-1, 0.0)
@@ -79,7 +80,12 @@ class ClientPort:
             planning, context = self.planning, self.context
             if planning is None or context is None:
                 return None
-        return planning.lookup(text, context, parameter_types, extended)
+        return planning.lookup(text, context.about(text, self.temporary), parameter_types, extended)
+
+    def know(self, temporary: tuple[Temporary, ...]) -> None:
+        """The session's temporary tables as of now; statements that were planned with others are planned again."""
+        self.temporary = temporary
+        self.session.epoch = (self.context, temporary)
 
     def lease_nowait(self) -> Lease | None:
         """An idle connection of the tenant's."""

@@ -23,7 +23,7 @@ from proxy.session.events import LoginFound
 from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
 from proxy.session.statements import Portal, Statement
-from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Planned, Reject, StatementKind
+from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.framing import FULL
 from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
@@ -102,6 +102,7 @@ class Conversation:
         self.held = 0  # cancel connections that concern the leased connection
         self.draining = False
         self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
+        self.tables: tuple[Temporary, ...] = ()  # as the port was told
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.listening: dict[str, str] = {}  # channel at the server -> name; all that this connection was asked for
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
@@ -221,6 +222,7 @@ class Conversation:
         self.settings.state = None
         self.settings.savepoints.clear()
         self.settings.objects.clear()
+        self.tell_tables()
         self.portals.clear()
         self.copying = None
         self.quiet = self.open = self.failed = False
@@ -251,6 +253,13 @@ class Conversation:
                 self.pin(reason)
             else:
                 self.unpin(reason)
+
+    def tell_tables(self) -> None:
+        """Statements are planned with the temporary tables that the session has now."""
+        known = self.settings.objects.known
+        if known != self.tables:
+            self.tables = known
+            self.port.know(known)
 
     @property
     def between(self) -> bool:

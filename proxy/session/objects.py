@@ -1,24 +1,33 @@
-"""Objects of a session that live on its server connection, and for which that connection must stay: cursors WITH HOLD.
+"""Objects of a session that live on its server connection, and for which that connection must stay: cursors WITH HOLD
+and temporary tables.
 
 They are noted when the server confirmed the statement, and vanish with the transaction or savepoint that they were
-made in. A cursor that was closed stays closed. Pure bookkeeping, beside the settings and undone with them
-(parameters.py). Source: PostgreSQL documentation, DECLARE, Notes.
+made in; a cursor that was closed stays closed. What is on its way to the server counts for planning already. Pure
+bookkeeping, beside the settings and undone with them (parameters.py). Source: PostgreSQL documentation, DECLARE, Notes.
 """
 
 from __future__ import annotations
 
-from proxy.sql.plan import Effects
+from collections.abc import Mapping
 
-Snapshot = frozenset[str]
+from proxy.sql.plan import Effects, Temporary
+
+Snapshot = tuple[frozenset[str], Mapping[str, Temporary]]
 
 
 class Objects:
-    """`held`: the names of cursors WITH HOLD."""
+    """`held`: the names of cursors WITH HOLD; `tables`: temporary tables by name; `sent`: those that are being made."""
 
-    __slots__ = ("held",)
+    __slots__ = ("held", "sent", "tables")
 
     def __init__(self) -> None:
         self.held: frozenset[str] = frozenset()
+        self.tables: Mapping[str, Temporary] = {}
+        self.sent: Mapping[str, Temporary] = {}
+
+    def send(self, table: Temporary) -> None:
+        """A statement that makes a table is being sent."""
+        self.sent = {**self.sent, table.name: table}
 
     def note(self, effects: Effects) -> None:
         """A statement completed."""
@@ -27,20 +36,38 @@ class Objects:
             self.held |= {cursor.name}
         if effects.closes is not None:
             self.held -= {effects.closes} if effects.closes else self.held
+        if effects.drops:
+            gone = self.tables if "" in effects.drops else effects.drops
+            self.tables = {name: one for name, one in self.tables.items() if name not in gone}
+        if effects.creates is not None:
+            made = effects.creates
+            self.tables = {**self.tables, made.name: made}
+            self.sent = {name: one for name, one in self.sent.items() if name != made.name}
 
     def snapshot(self) -> Snapshot:
         """What restore() goes back to."""
-        return self.held
+        return self.held, self.tables
 
     def restore(self, before: Snapshot) -> None:
-        """What was made since is gone; what was closed since does not come back."""
-        self.held &= before
+        """What was made since is gone, tables that were dropped are back; what was closed is not."""
+        self.held &= before[0]
+        self.tables = before[1]
+
+    def commit(self) -> None:
+        """The transaction is committed: tables that end with it are gone."""
+        if any(one.drops for one in self.tables.values()):
+            self.tables = {name: one for name, one in self.tables.items() if not one.drops}
 
     def clear(self) -> None:
-        """DISCARD ALL."""
-        self.held = frozenset()
+        """DISCARD ALL, or another connection."""
+        self.held, self.tables, self.sent = frozenset(), {}, {}
+
+    @property
+    def known(self) -> tuple[Temporary, ...]:
+        """The tables that a statement which is planned now can name."""
+        return tuple({**self.tables, **self.sent}.values()) if self.sent else tuple(self.tables.values())
 
     @property
     def reasons(self) -> dict[str, bool]:
         """For each reason to keep the connection: is it there?"""
-        return {"cursor": bool(self.held)}
+        return {"cursor": bool(self.held), "temp_table": bool(self.tables)}

@@ -108,6 +108,7 @@ class Settings:
     def keep(self) -> None:
         """The transaction is committed."""
         self.savepoints.clear()
+        self.objects.commit()
         self.base_objects = self.objects.snapshot()
         if self.state is not None:
             self.base = (self.current, self.state.settings)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from proxy.backend.state import BackendState
 from proxy.errors import Refusal
 from proxy.session.actions import Action
-from proxy.sql.plan import Forward, Planned
+from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
 
 
@@ -51,6 +51,9 @@ class Port(Protocol):
 
     def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
         """The fields of a server's error or notice that the client may see."""
+
+    def know(self, temporary: tuple[Temporary, ...]) -> None:
+        """The session's temporary tables as of now: what is planned from here on may name them."""
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""

@@ -126,7 +126,12 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
 
 
 def announce(s: Conversation, plan: Forward) -> None:
-    """Who will have notified, when the notification comes; and that numbers must be forgotten at check-in."""
+    """A statement is being sent: what it makes can be named by those behind it; who will have notified is known when
+    the notification comes; and that numbers must be forgotten at check-in.
+    """
+    if plan.effects.creates is not None:
+        s.settings.objects.send(plan.effects.creates)
+        s.tell_tables()
     if s.state is None:
         return
     if plan.effects.notifies:
@@ -280,5 +285,6 @@ def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes
         s.statements.clear()
         s.portals.clear()
         s.settings.objects.clear()
+        s.tell_tables()
         s.unpin(*s.pins)  # the pool takes everything off the connection before anybody has it again
     return encode.answered(answer, with_description)

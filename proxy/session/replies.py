@@ -116,9 +116,11 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
             s.settings.keep()
         s.failed = False
         s.fenced.clear()
+        s.settings.objects.sent = {}
         s.settle_pins()
     elif status == IN_TRANSACTION:
         s.failed = False
+    s.tell_tables()
     if s.waiting is Waiting.PREPARE and not s.due:
         s.waiting = Waiting.NOTHING
     if due.forward and not s.due:

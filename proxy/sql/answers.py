@@ -64,6 +64,8 @@ def answer(
 
 def _own_detail(fields: Mapping[str, str], catalog: Catalog, policy: Policy) -> bool:
     """Does the DETAIL of this constraint violation speak of the tenant's own rows only?"""
+    if fields.get("s", "").startswith("pg_temp_"):
+        return True  # a temporary table has no rows but the session's
     relation = catalog.relations.get((fields.get("s", ""), fields.get("t", "")))
     if relation is None:
         return False

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
-from proxy.sql import cursors, explaining, prepared
+from proxy.sql import cursors, explaining, prepared, temporary
 from proxy.sql.classified import Classified, Node
 from proxy.sql.fields import check_fields
 from proxy.sql.locks import BLOCK
@@ -62,9 +62,7 @@ def kind_of(statement: Statement) -> StatementKind:
 def _select(tree: Node, body: Node) -> Classified:
     found = _found(body)
     if "intoClause" in found:
-        raise FeatureNotSupported(
-            "SELECT INTO is not supported yet", hint="Use INSERT ... SELECT into a table of your own."
-        )
+        return classify(Statement(temporary.select_into(tree), 0, 0))
     call = only_call(body)
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
@@ -98,6 +96,11 @@ def _copy(tree: Node, body: Node) -> Classified:
     if inner.answer is not None or inner.effects.settings:
         raise FeatureNotSupported("this query is not supported in COPY", hint="Send it by itself.")
     return Classified(StatementKind.COPY, tree, inner.effects)
+
+
+def _create_as(tree: Node, body: Node) -> Classified:
+    found = temporary.create_as(tree, body)
+    return Classified(found.kind, *prepared.unnamed(tree)) if "ExecuteStmt" in body["query"] else found
 
 
 TELLING = frozenset({"intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
@@ -300,9 +303,10 @@ def _answered(kind: StatementKind, tree: Node, answer: AnswerKind, argument: str
 
 
 def _discard(tree: Node, body: Node) -> Classified:
-    if body.get("target", "DISCARD_ALL") == "DISCARD_ALL":
+    target = body.get("target", "DISCARD_ALL")
+    if target == "DISCARD_ALL":
         return _answered(StatementKind.DISCARD, tree, AnswerKind.DISCARD_ALL)
-    raise FeatureNotSupported("this form of DISCARD is not supported yet", hint="DISCARD ALL is.")
+    return Classified(StatementKind.DISCARD, tree, Effects(drops=("",)) if target == "DISCARD_TEMP" else NO_EFFECTS)
 
 
 def _deallocate(tree: Node, body: Node) -> Classified:
@@ -332,6 +336,10 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "PrepareStmt": prepared.prepare,
     "ExecuteStmt": prepared.execute,
     "DeallocateStmt": _deallocate,
+    "CreateStmt": temporary.create,
+    "CreateTableAsStmt": _create_as,
+    "DropStmt": temporary.drop,
+    "IndexStmt": temporary.index,
     "DeclareCursorStmt": cursors.declare,
     "FetchStmt": cursors.fetch,
     "ClosePortalStmt": cursors.close,
@@ -342,10 +350,7 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
 }
 
 # Legal for a tenant, and planned for a later version: what it is called, and the way out.
-LATER: Mapping[str, tuple[str, str]] = {
-    "CreateTableAsStmt": ("CREATE TABLE AS", "Use a CTE or a sub-select."),
-    "CreateStmt": ("CREATE TABLE", "Use a CTE or a sub-select for intermediate results; tenants share the schema."),
-}
+LATER: Mapping[str, tuple[str, str]] = {}
 
 # What a tenant may never do in row mode.
 FORBIDDEN: Mapping[str, tuple[str, str]] = {
@@ -358,7 +363,6 @@ FORBIDDEN: Mapping[str, tuple[str, str]] = {
     "LoadStmt": ("load libraries", "The operator of the database does this."),
     "AlterRoleSetStmt": ("alter roles", "Use SET in the session."),
     "AlterRoleStmt": ("alter roles", "Passwords are changed in the proxy's rule files."),
-    "DropStmt": ("drop objects", MIGRATE),
 }
 
 KINDS: Mapping[str, StatementKind] = {

@@ -94,7 +94,8 @@ class Items:
             columns, source.hard = self._view(visible)
         else:
             columns = self._columns(visible, source)
-        item = Item(item.name, renamed(columns, body.get("alias", {}), False), source)
+        alias = body.get("alias", {})
+        item = Item(item.name, renamed(columns, alias, visible.open), source, open=visible.open)
         if visible.column is not None:
             at = [one.name for one in relation.columns].index(visible.column.name)
             here = item.columns[at].name

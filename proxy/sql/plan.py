@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from proxy.catalog.model import Column, Relation
 from proxy.tenancy.policy import Policy
 from proxy.wire.copyformat import CopyFormat
 
@@ -89,6 +90,22 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Temporary:
+    """A temporary table of the session. columns None: not all of them are known; a column's type 0: it is not.
+    drops: it ends with its transaction.
+    """
+
+    name: str
+    columns: tuple[Column, ...] | None
+    drops: bool = False
+
+    @property
+    def relation(self) -> Relation:
+        """As the catalog would show it."""
+        return Relation(0, "pg_temp", self.name, "r", columns=self.columns or ())
+
+
+@dataclass(frozen=True, slots=True)
 class CursorEffect:
     """DECLARE of a cursor. hold: it outlives the transaction."""
 
@@ -117,6 +134,8 @@ class Effects:
     unpins: tuple[str, ...] = ()  # the reasons for which it need not stay any longer
     declares: CursorEffect | None = None
     closes: str | None = None  # a cursor's name, "" for all of them
+    creates: Temporary | None = None
+    drops: tuple[str, ...] = ()  # names of temporary tables; "" for all of them
     prepares: Preparation | None = None
     executes: Execution | None = None
 
@@ -128,13 +147,14 @@ class Effects:
     @property
     def noted(self) -> bool:
         """Must the session hear of it when the statement completes?"""
-        named = self.declares is not None or self.closes is not None or self.unlistens
+        made = self.declares is not None or self.closes is not None or self.creates is not None or self.drops
+        named = made or self.unlistens
         return bool(named or self.settings or self.transaction or self.pins or self.unpins or self.taints)
 
     @property
     def asked(self) -> bool:
         """Must the session be asked before the statement is sent?"""
-        return bool(self.settings or self.prepares or self.executes or self.positioned or self.declares)
+        return bool(self.settings or self.prepares or self.executes or self.positioned or self.declares or self.creates)
 
 
 NO_EFFECTS = Effects()
@@ -280,11 +300,22 @@ class PlanContext:
     catalog_version: int
     search_path: tuple[str, ...] = ("public",)
     role: str = ""  # the server role that will run it
+    temporary: tuple[Temporary, ...] = ()  # the session's own tables, as far as the text can name them
 
     @property
-    def identity(self) -> tuple[str, int, tuple[str, ...], str]:
+    def identity(self) -> tuple[object, ...]:
         """What plan keys hold of the context."""
-        return (self.policy.policy_class, self.catalog_version, self.search_path, self.role)
+        return (self.policy.policy_class, self.catalog_version, self.search_path, self.role, self.temporary)
+
+    def about(self, text: bytes, temporary: tuple[Temporary, ...]) -> PlanContext:
+        """The context of a session with these tables, for this text: those that it does not spell do not matter. (A
+        name that is spelt with escapes is not found, and then the statement is refused.)
+        """
+        if not temporary:
+            return self
+        lowered = text.decode("utf-8", "replace").lower()
+        named = tuple(one for one in temporary if one.name.lower() in lowered)
+        return replace(self, temporary=named) if named else self
 
 
 class Planned(NamedTuple):

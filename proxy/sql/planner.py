@@ -51,6 +51,7 @@ from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.sequences import draws
 from proxy.sql.stand_ins import stand_in
+from proxy.sql.temporary import defined, filled
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
 from proxy.sql.unroll import baked, collapse, unroll
@@ -59,6 +60,7 @@ from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
 from proxy.tenancy.derived import QUERY
 
+DEFINING = frozenset({"CreateStmt", "DropStmt", "IndexStmt"})  # whose meaning depends on the session's own tables
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 DEPTH_HINT = "Nest the statement's expressions less deeply."
@@ -146,9 +148,12 @@ class Planner:
                 raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
         except Refusal as refusal:
             return Planned((_reject(StatementKind.INVALID, refusal, text),))
-        plans = tuple(self._plan_statement(one, text, lifted, context, parameter_types) for one in statements)
+        plans: list[Plan] = []
+        for one in statements:
+            plans.append(self._plan_statement(one, text, lifted, context, parameter_types))
+            context = _after(context, plans[-1])
         refused = any(isinstance(one, Reject) for one in plans)
-        return Planned(plans or (EMPTY,), lifted.literals if lifted else (), _shape(text, lifted, refused))
+        return Planned(tuple(plans) or (EMPTY,), lifted.literals if lifted else (), _shape(text, lifted, refused))
 
     def remember(
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool, planned: Planned
@@ -242,6 +247,12 @@ class Planner:
             tree, tag = emptied(tree["TruncateStmt"], self._world(context)), EMPTIED
         if "ExplainStmt" in tree:
             tree = explained(tree, context.policy)
+        expressions = None
+        if next(iter(tree)) in DEFINING:
+            tree, effects, expressions = defined(tree, self._world(context))
+            permit({"List": {"items": expressions}}, self._world(context), classified.kind)
+            if map_calls({"List": {"items": expressions}}, self._world(context)).acted:
+                raise FeatureNotSupported("this function is not supported in a table's definition")
         query = query_in(tree)
         if query is not None:
             world = self._world(context)
@@ -263,6 +274,10 @@ class Planner:
             rewritten = outcome.rewritten or confined
             query = without_holes(outcome.tree, outcome.sensitive)
             tree = with_query(tree, query)
+            if "CreateTableAsStmt" in tree:
+                known = None if effects.executes is not None else outcome.outputs
+                tree, made = filled(tree["CreateTableAsStmt"], known, world)
+                effects = replace(effects, writes=True, creates=made)
             rules += outcome.rules + (("catalog.confine",) if confined else ())
             checks = outcome.checks
             rules += ("shared.map",) if mapped.acted else ()
@@ -273,7 +288,7 @@ class Planner:
         rendered = render(tree)
         effects = replace(effects, draws=True) if draws(rendered.template) else effects
         positions = pack(rendered.positions, rendered.holes, lifted)
-        if query is not None or copied is not None:
+        if query is not None or copied is not None or expressions is not None:
             fillings = [
                 (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
             ]
@@ -317,7 +332,17 @@ class Planner:
         world = self._worlds.get(identity)
         if world is None:
             world = self._worlds[identity] = World(context.policy, self.catalog, context.search_path)
-        return world
+        return world.with_temporary(context.temporary)
+
+
+def _after(context: PlanContext, plan: Plan) -> PlanContext:
+    """The context of the next statement of a text."""
+    if not isinstance(plan, Forward) or (plan.effects.creates is None and not plan.effects.drops):
+        return context
+    gone = plan.effects.drops
+    kept = tuple(one for one in context.temporary if one.name not in gone and "" not in gone)
+    made = () if plan.effects.creates is None else (plan.effects.creates,)
+    return replace(context, temporary=(*kept, *made))
 
 
 def _sample_keys(template: Template) -> tuple[dict[str, str], dict[str, str]]:

@@ -79,6 +79,8 @@ class Types:
 
     def column(self, type_oid: int, collation: int, generated: str) -> Value:
         """The value of a stored column, its source not yet set."""
+        if not type_oid:  # of a temporary table
+            return UNKNOWN
         plain = self.is_plain(type_oid) and generated != "v"
         return Value(self.base(type_oid), collation, silent=plain, stored=generated != "v")
 

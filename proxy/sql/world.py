@@ -7,12 +7,14 @@ Rules: isolation.md 2.5, rule 1."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from proxy.catalog.model import Catalog, Column, Function, Relation
+from proxy.sql.plan import Temporary
 from proxy.sql.sequences import own_numbers
 from proxy.tenancy.policy import Policy, RelationRule
 
@@ -28,7 +30,7 @@ KEY_TYPES: Mapping[int, str] = {
     1042: "bpchar",
 }
 
-Seen = Literal["tenant", "shared", "view", "catalog"]
+Seen = Literal["tenant", "shared", "view", "catalog", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Visible:
     column: Column | None = None
     key: str = "default"
     numbers: tuple[tuple[str, str], ...] = ()  # columns whose default is a number of the tenant's own, and its key
+    open: bool = False  # more columns than these may be there; of access own only
 
     @property
     def confined(self) -> bool:
@@ -68,10 +71,19 @@ class World:
         self._catalog = catalog
         self._search_path = tuple(search_path)
         self._seen: dict[tuple[str, str], Visible | None] = {}
+        self._own: dict[str, Visible] = {}
         self._reasons: dict[tuple[str, str], str] = {}
         self.confined_catalogs: dict[
             tuple[str, str, bool], Any
         ] = {}  # sub-selects of catalog relations, made once (catalogs.py)
+
+    def with_temporary(self, temporary: Sequence[Temporary]) -> World:
+        """The same world for a session that has these tables besides."""
+        if not temporary:
+            return self
+        found = copy.copy(self)
+        found._own = {one.name: Visible(one.relation, "own", open=one.columns is None) for one in temporary}
+        return found
 
     @property
     def policy(self) -> Policy:
@@ -101,6 +113,8 @@ class World:
 
     def relation(self, schema: str | None, name: str) -> Visible | None:
         """The relation of that name as the tenant sees it; None where it is hidden or absent."""
+        if schema in (None, "pg_temp") and name in self._own:
+            return self._own[name]  # the temporary schema is searched first
         if schema is not None:
             return self._look(schema, name)
         for one in self.path:

@@ -5,6 +5,7 @@ when other sessions run in between on the same server connections.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -165,6 +166,73 @@ CURSORS = {
     ),
 }
 
+TABLES = {
+    "made and filled": (
+        "CREATE TEMP TABLE tmp_ids (id int PRIMARY KEY, note text DEFAULT 'none' NOT NULL) ON COMMIT PRESERVE ROWS",
+        "INSERT INTO tmp_ids (id) SELECT id FROM orders WHERE status = 'paid'",
+        "SELECT o.id, o.amount, t.note FROM orders o JOIN tmp_ids t ON t.id = o.id ORDER BY o.id",
+        "UPDATE tmp_ids SET note = upper(o.note) FROM orders o WHERE o.id = tmp_ids.id RETURNING tmp_ids.id",
+        "SELECT * FROM tmp_ids ORDER BY id",
+        "INSERT INTO tmp_ids VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET note = excluded.note RETURNING *",
+        "INSERT INTO tmp_ids VALUES (1, 'x')",
+        "INSERT INTO tmp_ids (id, note) VALUES (100, NULL)",
+        "DELETE FROM tmp_ids USING orders WHERE orders.id = tmp_ids.id AND orders.amount > 300 RETURNING tmp_ids.id",
+        "CREATE INDEX ON tmp_ids (lower(note))",
+        "SELECT count(*) FROM tmp_ids WHERE pg_size_bytes(note) IS NULL",
+        "DROP TABLE tmp_ids",
+        "SELECT * FROM tmp_ids",
+        "DROP TABLE tmp_ids",
+        "DROP TABLE IF EXISTS tmp_ids",
+    ),
+    "from queries": (
+        "SELECT id, amount INTO TEMP tmp_sel FROM orders WHERE id < 5",
+        "SELECT count(*), sum(amount) FROM tmp_sel",
+        "CREATE TEMP TABLE tmp_as (a, b) AS SELECT id, 'x' FROM orders ORDER BY id WITH NO DATA",
+        "SELECT * FROM tmp_as",
+        "CREATE TEMP TABLE IF NOT EXISTS tmp_as AS SELECT 1 AS other",
+        "SELECT a, b FROM tmp_as",
+        "CREATE TEMP TABLE tmp_as AS SELECT 1",
+        "PREPARE p (int) AS SELECT id, secret FROM orders WHERE id < $1",
+        "CREATE TEMP TABLE tmp_run AS EXECUTE p (4)",
+        "SELECT count(*), max(secret) FROM tmp_run WHERE id > 1",
+        "INSERT INTO tmp_run SELECT id, note FROM orders WHERE id = 9",
+        "SELECT * FROM tmp_run ORDER BY id",
+        "DISCARD TEMP",
+        "SELECT * FROM tmp_run",
+        "DEALLOCATE p",
+    ),
+    "undone": (
+        "BEGIN",
+        "CREATE TEMP TABLE tmp_a (a int)",
+        "SAVEPOINT s",
+        "CREATE TEMP TABLE tmp_b AS SELECT 1 AS b",
+        "DROP TABLE tmp_a",
+        "SELECT * FROM tmp_b",
+        "ROLLBACK TO s",
+        "SELECT * FROM tmp_a",
+        "SELECT * FROM tmp_b",
+        "ROLLBACK",
+        "SELECT * FROM tmp_a",
+        "CREATE TEMP TABLE tmp_a (a text)",
+        "SELECT a || 'x' FROM tmp_a",
+        "DISCARD ALL",
+        "SELECT * FROM tmp_a",
+    ),
+    "on commit": (
+        "BEGIN",
+        "CREATE TEMP TABLE tmp_d (a int) ON COMMIT DROP",
+        "CREATE TEMP TABLE tmp_e (a int) ON COMMIT DELETE ROWS",
+        "INSERT INTO tmp_d VALUES (1)",
+        "INSERT INTO tmp_e SELECT a FROM tmp_d",
+        "SELECT * FROM tmp_e",
+        "COMMIT",
+        "SELECT * FROM tmp_e",
+        "SELECT * FROM tmp_d",
+        "DROP TABLE tmp_e",
+    ),
+    "discards": ("DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD TEMP", "BEGIN", "DISCARD ALL", "ROLLBACK"),
+}
+
 STRINGS = {
     "all in one": "PREPARE p (int) AS SELECT id FROM orders WHERE id = $1; EXECUTE p (5); DEALLOCATE p; SELECT 1",
     "again": "PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS SELECT 2; EXECUTE p; DEALLOCATE ALL",
@@ -207,6 +275,43 @@ def test_cursors_answer_as_on_a_private_database(
     with private(shared_server) as direct, proxy.connect("acme_app") as client:
         expected, seen = (told(one, CURSORS[name], protocol) for one in (direct, client))
     assert list(zip(CURSORS[name], seen, strict=True)) == list(zip(CURSORS[name], expected, strict=True))
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", TABLES)
+def test_temporary_tables_answer_as_on_a_private_database(
+    shared_server: Cluster, proxy: Proxy, name: str, protocol: str
+) -> None:
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = (told(one, TABLES[name], protocol) for one in (direct, client))
+    assert list(zip(TABLES[name], seen, strict=True)) == list(zip(TABLES[name], expected, strict=True))
+
+
+def test_a_temporary_table_can_be_named_in_the_same_string_and_pipeline(shared_server: Cluster, proxy: Proxy) -> None:
+    text = "CREATE TEMP TABLE tmp_s (id int); INSERT INTO tmp_s SELECT id FROM orders; SELECT count(*) FROM tmp_s"
+    answers = []
+    for connect in (partial(private, shared_server), partial(proxy.connect, "acme_app")):
+        with connect() as client:
+            seen = [client.simple(text)]
+            for one in ("CREATE TEMP TABLE tmp_p AS SELECT id FROM orders", "SELECT count(*) FROM tmp_p, tmp_s"):
+                parse(client, "", one)
+                bind_execute(client, "")
+            client.send("S")
+            seen.append(client.collect())
+            answers.append([observe(one, ordered=True) for one in seen])
+    assert answers[0] == answers[1]
+
+
+def test_two_sessions_tables_of_one_name_have_nothing_to_do_with_each_other(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as one, proxy.connect("acme_app") as other, proxy.connect("globex_app") as third:
+        one.simple("CREATE TEMP TABLE mine AS SELECT id FROM orders WHERE id < 4")
+        other.simple("CREATE TEMP TABLE mine (note text)")
+        assert one.simple("SELECT count(*) FROM mine WHERE id > 1").rows == [(b"2",)]
+        assert other.simple("SELECT count(*) FROM mine WHERE note > ''").rows == [(b"0",)]
+        assert [one["C"] for one in third.simple("SELECT * FROM mine").errors] == ["42P01"]
+        assert [one["C"] for one in other.simple("SELECT id FROM mine").errors] == ["42703"]
+    with proxy.connect("acme_app") as later:
+        assert [one["C"] for one in later.simple("SELECT * FROM mine").errors] == ["42P01"]
 
 
 def test_a_cursor_with_hold_keeps_its_connection_until_it_is_closed_and_no_longer(proxy: Proxy) -> None:

@@ -87,9 +87,9 @@ def plan_one(text: str) -> Plan:
         effect = SettingEffect(found.group(1).lower(), None)
         return forward(text.encode(), Effects(settings=(effect,)), StatementKind.SETTING)
     if plain.startswith("CREATE TEMP TABLE"):
-        return forward(text.encode(), Effects(pins="temp_table"), StatementKind.DDL)
+        return forward(text.encode(), Effects(pins="test"), StatementKind.DDL)
     if plain.startswith("DROP TABLE"):
-        return forward(text.encode(), Effects(unpins=("temp_table",)), StatementKind.DDL)
+        return forward(text.encode(), Effects(unpins=("test",)), StatementKind.DDL)
     if found := re.match(r"LISTEN (\w+)", plain):
         return forward(text.encode(), Effects(pins="listen", listens=found.group(1)), StatementKind.NOTIFY)
     if plain.startswith("NOTIFY"):

@@ -14,7 +14,7 @@ from proxy.errors import Refusal
 from proxy.session.actions import Action, FindLogin
 from proxy.session.events import LoginFound
 from proxy.session.session import ClientSession
-from proxy.sql.plan import Forward, Planned
+from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
 from proxy.wire.fields import message
 from tests.kit.builders import PASSWORD, VERIFIER, fill_whole, grant, plan_text, verifier_of
@@ -49,6 +49,7 @@ class Door:
     planned: dict[bytes, Planned] = field(default_factory=dict)  # instead of what plan_text makes of a text
     reported: Mapping[str, str] | None = field(default_factory=lambda: dict(REPORTED))
     refusal: Refusal | None = None
+    known: tuple[Temporary, ...] = ()
     written: bytes = b""
     actions: list[Action] = field(default_factory=list)
     released: list[tuple[Link, bool, bool]] = field(default_factory=list)
@@ -74,6 +75,9 @@ class Door:
 
     def answer(self, fields: dict[str, str], plan: Forward | None, text: bytes) -> dict[str, str]:
         return fields
+
+    def know(self, temporary: tuple[Temporary, ...]) -> None:
+        self.known = temporary
 
     def allowed_setting(self, name: str, value: str) -> bool:
         return name != "role"

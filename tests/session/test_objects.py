@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.session.encode import fields_of
 from proxy.session.objects import Objects
 from proxy.session.session import ClientSession
-from proxy.sql.plan import CursorEffect, Effects, Forward, StatementKind, Template
+from proxy.sql.plan import CursorEffect, Effects, Forward, StatementKind, Template, Temporary
 from tests.kit.builders import forward
 from tests.session.conftest import Door, Talk, complete, failed, kinds, query
 from tests.session.test_prepared import plan
@@ -30,9 +30,9 @@ def test_only_cursors_with_hold_are_held_and_closing_ends_that() -> None:
         objects.note(Effects(declares=CursorEffect(name, hold)))
     assert objects.held == {"a", "c"}
     objects.note(Effects(closes="a"))
-    assert objects.reasons == {"cursor": True}
+    assert objects.reasons == {"cursor": True, "temp_table": False}
     objects.note(Effects(closes=""))
-    assert objects.reasons == {"cursor": False}
+    assert objects.reasons == {"cursor": False, "temp_table": False}
 
 
 def test_what_was_closed_does_not_come_back_and_what_was_made_does_not_stay() -> None:
@@ -98,3 +98,79 @@ def test_in_one_string_with_its_cursor_too(talk: Talk, door: Door) -> None:
     assert fields_of(talk(query("fenced"), b"")[5:])["C"] == "0A000"
     talk(query("plain"), failed("25P01", "I"))
     assert door.free[0].written == query("DECLARE c;\nDECLARE c;\nUPDATE")
+
+
+def names(door: Door) -> list[str]:
+    """The tables that the planner was told of."""
+    return [one.name for one in door.known]
+
+
+TABLE = Temporary("t", None)
+CREATE = "CREATE TEMP TABLE t AS SELECT 1"
+
+
+def test_a_table_is_there_until_it_is_dropped_or_its_creation_is_undone() -> None:
+    objects = Objects()
+    objects.note(Effects(creates=TABLE))
+    before = objects.snapshot()
+    objects.note(Effects(creates=Temporary("u", None)))
+    objects.note(Effects(drops=("t",)))
+    assert [one.name for one in objects.known] == ["u"]
+    objects.restore(before)
+    assert objects.known == (TABLE,)
+    objects.note(Effects(drops=("",)))
+    assert not objects.known
+
+
+def test_a_table_that_ends_with_its_transaction_is_gone_after_it() -> None:
+    objects = Objects()
+    objects.note(Effects(creates=Temporary("t", None, drops=True)))
+    objects.note(Effects(creates=Temporary("u", None)))
+    objects.commit()
+    assert [one.name for one in objects.known] == ["u"]
+
+
+def test_a_table_that_is_being_made_is_known_to_what_comes_behind_it() -> None:
+    objects = Objects()
+    objects.send(TABLE)
+    assert objects.known == (TABLE,)
+    assert not objects.reasons["temp_table"]
+    objects.note(Effects(creates=TABLE))
+    assert objects.known == (TABLE,)
+    assert objects.sent == {}
+
+
+def test_the_planner_is_told_of_each_table_and_the_connection_stays_for_it(
+    talk: Talk, session: ClientSession, door: Door
+) -> None:
+    plan(door, CREATE, forward(CREATE.encode(), Effects(creates=TABLE), StatementKind.DDL))
+    plan(door, "DROP", forward(b"DROP", Effects(drops=("t",)), StatementKind.DDL))
+    session.data(query(CREATE))
+    assert names(door) == ["t"]
+    talk(b"", complete("SELECT 1"))
+    assert names(door) == ["t"]
+    assert door.released == []
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    talk(query("DROP"), complete("DROP TABLE", "T"))
+    assert names(door) == []
+    talk(query("ROLLBACK"), complete("ROLLBACK"))
+    assert names(door) == ["t"]
+    assert door.released == []
+    talk(query("DROP"), complete("DROP TABLE"))
+    assert names(door) == []
+    assert len(door.released) == 1
+
+
+def test_a_table_that_could_not_be_made_is_not_known(talk: Talk, door: Door) -> None:
+    plan(door, CREATE, forward(CREATE.encode(), Effects(creates=TABLE), StatementKind.DDL))
+    talk(query(CREATE), failed("42P07", "I"))
+    assert names(door) == []
+    assert len(door.released) == 1
+
+
+def test_discard_all_and_the_end_take_tables_away(talk: Talk, door: Door) -> None:
+    plan(door, CREATE, forward(CREATE.encode(), Effects(creates=TABLE), StatementKind.DDL))
+    talk(query(CREATE), complete("SELECT 1"))
+    talk(query("DISCARD ALL"), b"")
+    assert names(door) == []
+    assert len(door.released) == 1

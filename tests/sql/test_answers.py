@@ -80,3 +80,8 @@ def test_a_foreign_key_tells_its_detail_only_where_both_sides_carry_the_tenant(w
 def test_a_row_that_fails_a_check_is_the_clients_own_and_is_shown(world: World, policy: Policy) -> None:
     for code in ("23502", "23514"):
         assert answer(fields(code, "orders", "positive"), None, world.catalog, policy, b"", {})["D"] == DETAIL
+
+
+def test_the_detail_about_a_row_of_the_sessions_own_temporary_table_is_kept(world: World, policy: Policy) -> None:
+    one = fields("23505", "mine", "mine_pkey") | {"s": "pg_temp_3"}
+    assert answer(one, None, world.catalog, policy, b"", {})["D"] == DETAIL

@@ -32,7 +32,7 @@ from proxy.sql.rewrite.sample import refuse_samples
 from proxy.sql.rewrite.sets import refuse_sorted_sets
 from proxy.sql.rewrite.target import check_targets
 from proxy.sql.rewrite.update import keep_key
-from proxy.sql.scope import Tree
+from proxy.sql.scope import Named, Tree
 from proxy.sql.world import Scenery
 
 Rule = Callable[[Edit], None]
@@ -68,6 +68,7 @@ class Rewritten:
     rules: tuple[str, ...]
     sensitive: set[int] = field(default_factory=set)
     checks: tuple[KeyCheck, ...] = ()
+    outputs: tuple[Named, ...] | None = None  # its columns; None where they are not all known
 
 
 def _copied(value: Any) -> Any:
@@ -92,7 +93,8 @@ def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
         for rule in RULES:
             rule(edit)
     sensitive = analysis.silence.sensitive | edit.sensitive
-    return Rewritten(edited, analysis.confined, tuple(edit.rules), sensitive, edit.checks(sensitive))
+    checks, outputs = edit.checks(sensitive), analysis.query.outputs
+    return Rewritten(edited, analysis.confined, tuple(edit.rules), sensitive, checks, outputs)
 
 
 __all__ = ["ALWAYS", "RULES", "Rewritten", "rewrite"]

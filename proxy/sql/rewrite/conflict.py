@@ -10,7 +10,9 @@ def confine_conflicts(edit: Edit) -> None:
     """Put the tenant predicate first in the WHERE of every DO UPDATE."""
     for level in edit.analysis.levels:
         clause = next((one for one in level.clauses if one.kind == "conflict"), None)
-        if clause is None or clause.body.get("action") != "ONCONFLICT_UPDATE" or level.target is None:
+        if clause is None or clause.body.get("action") != "ONCONFLICT_UPDATE":
+            continue
+        if level.target is None or not level.target.tenant:
             continue
         own = edit.predicate(level.target, clause.env)
         clause.body["whereClause"] = conjunction(

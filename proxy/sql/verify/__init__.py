@@ -25,6 +25,7 @@ from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.locks import check_lock, is_lock
 from proxy.sql.verify.merge import WholeProof
 from proxy.sql.verify.relations import Relations
+from proxy.sql.verify.tables import defines, prove
 from proxy.sql.verify.wrappers import query_of
 
 HINT = "Write the statement in another way, for example with simpler conditions or without nesting."
@@ -54,7 +55,10 @@ def verify(
     """
     tree = _parsed(text, catalog)
     try:
-        relations = Relations(context.policy, catalog)
+        relations = Relations(context.policy, catalog, context.temporary)
+        if defines(tree):
+            prove(tree, relations)
+            return tree
         copied = tree.get("CopyStmt", {})
         query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree, context.policy.explain)
         if is_lock(query):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.sql.parse import parse
 from proxy.sql.verify.calls import Calls
 from proxy.sql.verify.catalogs import Expected
 from proxy.sql.verify.guards import Guards
@@ -13,8 +12,8 @@ from proxy.sql.verify.harmless import Harmless
 from proxy.sql.verify.keys import Keys
 from proxy.sql.verify.levels import Condition, Cte, Item, Level, Node, Unproven, conjuncts, strings
 from proxy.sql.verify.nodes import CHANGE_FIELDS, EXPRESSIONS, INSERT_FIELDS, SELECT_FIELDS
-from proxy.sql.verify.relations import SYSTEM, Relations, Shown
-from proxy.sql.verify.shapes import has_ordering, is_ordering, names_itself, output_names, positioned, references, soft
+from proxy.sql.verify.relations import SYSTEM, Relations
+from proxy.sql.verify.shapes import has_ordering, is_ordering, names_itself, output_names, positioned, references
 
 NULLABLE = {
     "JOIN_LEFT": (False, True),
@@ -120,7 +119,7 @@ class Proof:
 
     def _target(self, body: Node) -> Item:
         item = self._range(body)
-        if item.shown is None or item.shown.access != "tenant":
+        if item.shown is None or item.shown.access not in {"tenant", "own"}:
             raise Unproven("a target that is not the tenant's table")
         return item
 
@@ -129,7 +128,11 @@ class Proof:
     def _insert(self, body: Node, target: Item, level: Level) -> None:
         shown = target.shown
         assert shown is not None
-        assert shown.column is not None
+        if shown.column is None:
+            if "selectStmt" in body:  # into a temporary table: whatever the rows are, their query is proved
+                level.inner.append(self._select(body["selectStmt"]["SelectStmt"], level.ctes, level.outer))
+            self._expressions(level, [target, Item("excluded", "nothing")], [body.get("onConflictClause")])
+            return
         columns = [one["ResTarget"]["name"] for one in body.get("cols", ())]
         if columns.count(shown.column.name) != 1 or "selectStmt" not in body:
             raise Unproven("an INSERT without the tenant column")
@@ -154,7 +157,8 @@ class Proof:
     def _assignments(self, targets: list[Node], target: Item, level: Level, visible: list[Item]) -> None:
         shown = target.shown
         assert shown is not None
-        assert shown.column is not None
+        if shown.column is None:
+            return
         for one in targets:
             if one["ResTarget"].get("name") != shown.column.name:
                 continue
@@ -214,16 +218,11 @@ class Proof:
         }
         is_view = shown.relation.kind in "vm"
         item = Item(alias.get("aliasname", name), "view" if is_view else "table", shown, names)
+        if shown.is_open:
+            item.kind = "derived"  # nobody can tell which columns are its own
         item.boundary = not is_view
-        item.hard = shown.relation.kind == "v" and not self._plain_view(shown)
+        item.hard = shown.relation.kind == "v" and not self._guards.plain_view(shown.relation.definition)
         return item
-
-    def _plain_view(self, shown: Shown) -> bool:
-        """Every output of the view is a column of its query or something harmless over columns."""
-        text = shown.relation.definition.rstrip().rstrip(";")
-        tree = parse(text.encode(), size_limit=1 << 24, server_major=self._catalog.major)[0].tree
-        harmless = Harmless(self._catalog, lambda _: None)
-        return soft(tree["SelectStmt"], harmless)
 
     def _cte(self, body: Node, level: Level) -> Item:
         name = body.get("relname", "")

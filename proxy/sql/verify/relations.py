@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from proxy.catalog.model import Catalog, Column, Relation
+from proxy.sql.plan import Temporary
 from proxy.tenancy.policy import Policy, RelationRule
 
 SYSTEM = ("pg_catalog", "information_schema")
@@ -29,20 +30,25 @@ class Shown:
     """A relation that policy shows. column: what confines it, None for shared ones."""
 
     relation: Relation
-    access: Literal["tenant", "shared", "view"]
+    access: Literal["tenant", "shared", "view", "own"]
     column: Column | None = None
     key: str = ""
+    is_open: bool = False  # it may have more columns than are known
 
 
 class Relations:
     """Lookups for one policy and catalog."""
 
-    def __init__(self, policy: Policy, catalog: Catalog) -> None:
+    def __init__(self, policy: Policy, catalog: Catalog, temporary: tuple[Temporary, ...] = ()) -> None:
         self.policy = policy
         self.catalog = catalog
+        self._own = {one.name: one for one in temporary}
 
     def shown(self, schema: str, name: str) -> Shown | None:
         """The relation, or None where policy hides it."""
+        if schema == "pg_temp":
+            own = self._own.get(name)
+            return None if own is None else Shown(own.relation, "own", is_open=own.columns is None)
         relation = self.catalog.relations.get((schema, name))
         if relation is None or schema.startswith("pg_") or schema in SYSTEM:
             return None
