@@ -190,10 +190,6 @@ def _transaction(tree: Node, body: Node) -> Classified:
 
 
 def _constraints(tree: Node, body: Node) -> Classified:
-    if body.get("constraints"):
-        raise FeatureNotSupported(
-            "SET CONSTRAINTS by name is not supported yet", hint="SET CONSTRAINTS ALL defers or checks all of them."
-        )
     return Classified(StatementKind.SETTING, tree)
 
 

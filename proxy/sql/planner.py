@@ -21,6 +21,7 @@ from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, cursor_of, kind_of, setting_calls
+from proxy.sql.constraints import qualified
 from proxy.sql.copy import settle
 from proxy.sql.explaining import explained
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
@@ -245,6 +246,8 @@ class Planner:
             rewritten, rules = True, ("row.copy",)
         if "TruncateStmt" in tree:
             tree, tag = emptied(tree["TruncateStmt"], self._world(context)), EMPTIED
+        if "ConstraintsSetStmt" in tree:
+            tree = qualified(tree, self._world(context))
         if "ExplainStmt" in tree:
             tree = explained(tree, context.policy)
         expressions = None
