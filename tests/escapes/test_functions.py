@@ -53,7 +53,8 @@ REFUSED = {
     "other processes": [
         "pg_cancel_backend(1)", "pg_terminate_backend(1)", "pg_reload_conf()", "pg_rotate_logfile()",
         "pg_postmaster_start_time()", "pg_conf_load_time()", "pg_control_system()", "pg_switch_wal()",
-        "pg_stat_clear_snapshot()", "pg_stat_reset()", "pg_log_backend_memory_contexts(1)", "pg_jit_available()", "pg_promote()", "pg_config()",
+        "pg_stat_clear_snapshot()", "pg_stat_reset()", "pg_log_backend_memory_contexts(1)",
+        "pg_jit_available()", "pg_promote()", "pg_config()",
     ],
     "statistics": [
         "pg_relation_size('orders')", "pg_total_relation_size('orders'::regclass)", "pg_table_size('orders')",
@@ -95,7 +96,8 @@ OWN = [
     "current_database() IS NOT NULL", "current_user = session_user", "pg_backend_pid() = pg_backend_pid()",
     "(SELECT count(*) FROM pg_listening_channels())", "pg_try_advisory_xact_lock(1)", "pg_try_advisory_xact_lock(1, 2)",
     "pg_notify('a', 'b') IS NULL", "to_regclass('orders') IS NOT NULL", "nextval('invoice_no_seq') > 0",
-    "random() < 1", "current_query()", "pg_is_in_recovery()", "length(version()) > 0", "set_config('work_mem', '4MB', true)", "current_setting('work_mem')",
+    "random() < 1", "current_query()", "pg_is_in_recovery()", "length(version()) > 0",
+    "set_config('work_mem', '4MB', true)", "current_setting('work_mem')",
     "format_type(23, -1)", "has_table_privilege('orders', 'SELECT')", "age(timestamp '2001-04-10', '1957-06-13')",
 ]  # fmt: skip
 
