@@ -56,6 +56,11 @@ FIELDS: Mapping[str, frozenset[str]] = {
             "relation", "tableElts", "inhRelations", "partbound", "partspec", "ofTypename", "constraints", "options",
             "oncommit", "tablespacename", "accessMethod", "if_not_exists",
         ),
+        "DropStmt": ("objects", "removeType", "behavior", "missing_ok", "concurrent"),
+        "IndexStmt": (
+            "idxname", "relation", "accessMethod", "tableSpace", "indexParams", "indexIncludingParams", "options",
+            "whereClause", "unique", "nulls_not_distinct", "concurrent", "if_not_exists", "reset_default_tblspc",
+        ),
         "WithClause": ("ctes", "recursive"),
         "CommonTableExpr": (
             "ctename", "aliascolnames", "ctematerialized", "ctequery", "search_clause", "cycle_clause",
