@@ -1,24 +1,21 @@
 """Silent: which expressions cannot throw, emit or act, whatever the row.
 
-Promises: True only for what isolation.md 2.5, rule 2 lists; everything else, and everything whose types are not
-known, is not silent. Where the answer looked at the value of a literal, the literal's place is put into
-`sensitive`, so that no plan is shared across it."""
+Promises: True only for what isolation.md 2.5, rule 2 lists, and for operators and functions of the table that was tried
+(nothrow.py); everything else, and everything whose types are not known, is not silent. Where the answer looked at the
+value of a literal, the literal's place is put into `sensitive`, so that no plan is shared across it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from proxy.sql.literals import Literals
+from proxy.sql.nothrow import listed_name, never_throws
 from proxy.sql.oids import (
     BOOL,
     BPCHAR,
     FLOATS,
-    INSTANTS,
-    INT4,
-    INTEGERS,
     JSONB,
     NUMERIC,
-    RANGES,
     STRINGS,
     TEXT,
     TSVECTOR,
@@ -103,31 +100,26 @@ class Silence:
             case _:
                 return False
 
-    def comparable(self, left: Value, right: Value) -> bool:
-        """a ~ b of rule 2, operators aside."""
-        if left.type is None or right.type is None or not self._collations_agree(left, right):
-            return False
-        if left.type == UNTYPED:
-            return left.literal and (right.type == UNTYPED or self._types.is_plain(right.type))
-        if right.type == UNTYPED:
-            return right.literal and self._types.is_plain(left.type)
-        if left.type == right.type:
-            return self._types.is_plain(left.type)
-        both = {left.type, right.type}
-        if any(both <= group for group in (INTEGERS, STRINGS, INSTANTS)):
-            return True
-        for one, other in ((left, right), (right, left)):
-            if one.type in INTEGERS and (other.type == NUMERIC or other.type in FLOATS):
-                return True
-            if one.type in FLOATS and (other.type in FLOATS or (other.type == NUMERIC and other.literal)):
-                return True
-        return False
-
     def operator_comparable(self, operator: Sequence[str], left: Value, right: Value) -> bool:
-        """a ~ b for this comparison operator."""
-        if not operator or operator[-1] not in COMPARISONS:
+        """a ~ b of rule 2 for this comparison operator."""
+        if not operator or operator[-1] not in COMPARISONS or not self._collations_agree(left, right):
             return False
-        return self.comparable(left, right) and self._types.is_pg_catalog(operator, (left.type, right.type))
+        if any(one.type == UNTYPED and not one.literal for one in (left, right)):
+            return False
+        types = [one.type for one in (left, right) if one.type != UNTYPED] or [TEXT]  # a literal becomes what it meets
+        one, other = types[0], types[-1]
+        if one in FLOATS and other == NUMERIC and right.literal:  # a numeral is converted before any row is there
+            other = one
+        if other in FLOATS and one == NUMERIC and left.literal:
+            one = other
+        return self._listed(operator[-1], one, other) and self._types.is_pg_catalog(operator, (left.type, right.type))
+
+    def _listed(self, symbol: str, left: int | None, right: int | None) -> bool:
+        """True where the table says that pg_catalog's operator throws for no values of these types."""
+        if left is None or right is None or not (self._types.is_plain(left) and self._types.is_plain(right)):
+            return False
+        one, other = (listed_name(self._world.catalog, self._types.base(oid)) for oid in (left, right))
+        return (one != other or left == right) and never_throws(symbol, one, other)
 
     # -- parts
 
@@ -160,7 +152,8 @@ class Silence:
             return not arguments
         if name[-1] in _STRING_FUNCTIONS and len(arguments) == 1:
             value = self._types.value(arguments[0], env)
-            return value.type in STRINGS and self._deterministic(value) and self.silent(arguments[0], env)
+            listed = value.type in STRINGS and never_throws(name[-1], listed_name(self._world.catalog, value.type))
+            return listed and self._deterministic(value) and self.silent(arguments[0], env)
         return False
 
     def _deterministic(self, value: Value) -> bool:
@@ -241,7 +234,9 @@ class Silence:
 
     def _like(self, operator: list[str], left: Tree, right: Tree, env: Env) -> bool:
         value = self._types.value(left, env)
-        if value.type not in STRINGS or not self._deterministic(value) or not self.silent(left, env):
+        if value.type not in STRINGS or not self._listed(operator[-1], value.type, TEXT):
+            return False
+        if not self._deterministic(value) or not self.silent(left, env):
             return False
         constant = self._literals.constant(right)
         given = self._types.value(right, env)
@@ -271,17 +266,14 @@ class Silence:
             if constant is None or not self.silent(right, env):
                 return False
             if symbol in ("->", "->>", "?"):
-                return given.type in (UNTYPED, INT4, TEXT)
-            if symbol != "@>" or given.type not in (UNTYPED, JSONB):
+                return self._listed(symbol, JSONB, TEXT if given.type == UNTYPED else given.type)
+            if symbol != "@>" or given.type not in (UNTYPED, JSONB) or not self._listed(symbol, JSONB, JSONB):
                 return False
             text = self._literals.look(constant)
             return text.count("[") + text.count("{") <= 100
-        if symbol == "@@" and value.type == TSVECTOR:
+        if symbol == "@@" and value.type == TSVECTOR and never_throws(symbol, "tsvector", "tsquery"):
             return self._literals.query(right)
-        if symbol not in _CONTAINS:
-            return False
-        found = self._world.catalog.types.get(value.type or 0)
-        if found is None or not (found.element or found.oid in RANGES) or not self._types.is_plain(found.oid):
+        if symbol not in _CONTAINS or not self._listed(symbol, value.type, value.type):
             return False
         if constant is not None and given.type == UNTYPED:
             return True
