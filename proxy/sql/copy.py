@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.catalog.model import Relation
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, SyntaxRefused, UndefinedTable
+from proxy.sql.mapped import map_calls
 from proxy.sql.parse import walk
 from proxy.sql.permit import permit
 from proxy.sql.plan import FOREIGN_ROW, CopyIn, CopyOut, StatementKind
@@ -91,13 +91,17 @@ def _relation(node: Node, world: World) -> Visible:
     return visible
 
 
-def _columns(body: Node, relation: Relation) -> list[str]:
-    """The columns of the rows: as listed, or all that are not generated."""
+def _columns(body: Node, visible: Visible) -> list[str]:
+    """The columns of the rows: as listed, or all that are not generated, as far as they are known."""
+    relation = visible.relation
     if "attlist" not in body:
         return [one.name for one in relation.columns if not one.generated]
     names: list[str] = []
     for name in (one["String"].get("sval", "") for one in body["attlist"]):
         column = relation.column(name)
+        if column is None and visible.open:
+            names.append(name)
+            continue
         if column is None:
             raise Refusal(f'column "{name}" of relation "{relation.name}" does not exist', sqlstate="42703")
         if column.generated:
@@ -115,15 +119,15 @@ def _columns(body: Node, relation: Relation) -> list[str]:
 def _table_query(body: Node, visible: Visible, world: World) -> Node:
     """SELECT columns FROM ONLY table: COPY leaves the rows of children out."""
     relation = visible.relation
-    columns = _columns(body, relation)
+    names = ["*"] if visible.open and "attlist" not in body else _columns(body, visible)
     if relation.kind in KINDS and not (relation.kind == "m" and world.catalog.major >= COPY_OF_VIEWS):
         raise Refusal(f'cannot copy from {KINDS[relation.kind]} "{relation.name}"', hint=QUERY_HINT, sqlstate="42809")
-    table = {**body["relation"]}
+    table = {**body["relation"], "schemaname": relation.schema}
     if visible.access != "catalog" and relation.kind == "r":
         table.pop("inh", None)
     return {
         "SelectStmt": {
-            "targetList": [{"ResTarget": {"val": column_ref(one), "location": -1}} for one in columns],
+            "targetList": [{"ResTarget": {"val": _column(one), "location": -1}} for one in names],
             "fromClause": [{"RangeVar": table}],
             "limitOption": "LIMIT_OPTION_DEFAULT",
             "op": "SETOP_NONE",
@@ -139,7 +143,10 @@ def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: 
     condition = body.get("whereClause")
     if condition is not None:
         _check_condition(condition, body["relation"], world)
-    columns = _columns(body, relation)
+    columns = _columns(body, visible)
+    if visible.access == "own":
+        table = {**body["relation"], "schemaname": relation.schema}
+        return {"CopyStmt": {**body, "relation": table}}, CopyIn(relation.name, len(columns), CopyFormat())
     if world.policy.read_only:
         raise Refusal("cannot execute COPY FROM in a read-only transaction", sqlstate="25006")
     if relation.kind in "vmf":
@@ -147,6 +154,12 @@ def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: 
     tenant = visible.column
     name = "" if tenant is None else tenant.name
     _check_target(body["relation"], [one for one in columns if one != name], world)
+    for one, _ in visible.numbers:
+        if one not in columns:
+            raise FeatureNotSupported(
+                f'COPY FROM needs the column "{one}": its default is a number of the tenant\'s own',
+                hint="Give it values, or use INSERT.",
+            )
     if tenant is None:  # the check has refused it
         raise AssertionError("COPY FROM into a relation without the tenant column")
     supplied = name not in columns
@@ -191,6 +204,8 @@ def _check_condition(condition: Node, relation: Node, world: World) -> None:
             raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))
     query: Node = {"fromClause": [{"RangeVar": relation}], "whereClause": condition, "op": "SETOP_NONE"}
     permit({"SelectStmt": query}, world, StatementKind.COPY)
+    if map_calls(condition, world).acted:
+        raise FeatureNotSupported("this function is not supported in COPY", hint="Call it in a statement of its own.")
 
 
 def _own_row(visible: Visible, table: str) -> Node:
@@ -203,6 +218,10 @@ def _own_row(visible: Visible, table: str) -> Node:
     own = equals(column, key_constant(visible))
     when = {"CaseWhen": {"expr": own, "result": _constant(boolval={"boolval": True}), "location": -1}}
     return {"CaseExpr": {"args": [when], "defresult": otherwise, "location": -1}}
+
+
+def _column(name: str) -> Node:
+    return {"ColumnRef": {"fields": [{"A_Star": {}}], "location": -1}} if name == "*" else column_ref(name)
 
 
 def _type(name: str) -> Node:

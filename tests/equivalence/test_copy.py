@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -249,3 +250,33 @@ def test_a_foreign_row_is_refused_with_one_answer_whatever_it_holds(pair: Pair) 
         pair.proxied.simple("ROLLBACK")
         answers.add((error["C"], error["M"], error.get("D"), error.get("H")))
     assert answers == {("42501", 'new row violates row-level security policy for table "plain"', None, None)}
+
+
+def test_a_temporary_table_is_copied_as_it_is(pair: Pair) -> None:
+    answers = []
+    for client in (pair.proxied, pair.private):
+        client.simple("BEGIN")
+        client.simple("CREATE TEMP TABLE mine (a int, b text) ON COMMIT DROP")
+        told = said(client.simple("COPY mine (b, a) FROM STDIN WHERE a > 1"))
+        told += said(client.copy_data(b"x\t1\ny\t2\nz\t3\n"))
+        told += said(client.simple("COPY mine TO STDOUT CSV HEADER")) + said(client.simple("COPY mine (c) TO STDOUT"))
+        client.simple("ROLLBACK")
+        answers.append(told)
+    assert answers[0] == answers[1]
+    assert ("d", b"3,z\n") in answers[0]
+
+
+def test_a_cancelled_copy_ends_at_its_next_row(pair: Pair) -> None:
+    answers = []
+    for client in (pair.proxied, pair.private):
+        client.simple("BEGIN")
+        client.simple("COPY plain (v) FROM STDIN")
+        client.send("d", b"a\n")
+        process_id, secret = client.key
+        with socket.create_connection(client.socket.getpeername(), 10) as raw:
+            raw.sendall(struct.pack("!iii", 12 + len(secret), 80877102, process_id) + secret)
+            assert raw.recv(1) == b""  # it was passed on
+        told = client.copy_data(b"b\n" * 1000)
+        answers.append([(error["C"], error["M"]) for error in told.errors] + [told.status])
+        client.simple("ROLLBACK")
+    assert answers[0] == answers[1] == [("57014", "canceling statement due to user request"), "E"]

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.catalog.model import Column
 from proxy.errors import FeatureNotSupported
 from proxy.sql.copy import format_of
 from proxy.sql.parse import parse
-from proxy.sql.plan import CopyIn, CopyOut, Forward, PlanContext, Reject
+from proxy.sql.plan import CopyIn, CopyOut, Forward, PlanContext, Reject, Temporary
 from proxy.sql.planner import Planner
 from proxy.sql.world import World
 from proxy.tenancy.policy import Policy
@@ -217,3 +218,45 @@ def test_texts_of_one_shape_keep_their_own_options_and_values(world: World) -> N
             )
             assert f"AND id > {number}" in text
             assert rows(plan).format == replace(CSV, header="skip" if number % 3 % 2 else "")
+
+
+def test_an_own_temporary_table_is_copied_without_a_question(world: World) -> None:
+    planner = Planner(world.catalog, 1 << 20)
+    columns = (Column(1, "a", 23), Column(2, "b", 25))
+    for known, star in ((columns, "a, b"), (None, "*")):
+        context = PlanContext(classified(sample_policy()), 1, temporary=(Temporary("orders", known),))
+        texts = [
+            planner.explain_text(planner.plan(text.encode(), context), keys_of(1))[0]
+            for text in (
+                "COPY orders TO STDOUT",
+                "COPY orders (b) FROM STDIN CSV WHERE a > 1",
+                "COPY pg_temp.orders FROM STDIN",
+            )
+        ]
+        assert texts == [
+            f"COPY (SELECT {star} FROM ONLY pg_temp.orders) TO STDOUT",
+            "COPY pg_temp.orders(b) FROM STDIN CSV WHERE a > 1",
+            "COPY pg_temp.orders FROM STDIN",
+        ]
+
+
+def test_what_must_be_mapped_to_the_tenant_is_not_called_for_rows(world: World) -> None:
+    plan = refused(world, "COPY customers (id, name) FROM STDIN WHERE pg_try_advisory_lock(id)")
+    assert (plan.sqlstate, plan.message) == ("0A000", "this function is not supported in COPY")
+
+
+def test_a_column_whose_default_is_a_number_of_the_tenants_own_must_be_given(world: World) -> None:
+    relation = world.catalog.relations["public", "customers"]
+    columns = tuple(
+        replace(one, default="nextval('own_no'::regclass)") if one.name == "id" else one for one in relation.columns
+    )
+    catalog = replace(
+        world.catalog,
+        relations={**world.catalog.relations, ("public", "customers"): replace(relation, columns=columns)},
+    )
+    policy = replace(sample_policy(), sequences={("public", "own_no"): "per_tenant"})
+    other = World(policy, catalog)
+    assert refused(other, "COPY customers (name) FROM STDIN", 15, policy).message.startswith(
+        'COPY FROM needs the column "id"'
+    )
+    assert planned(other, "COPY customers (id, name) FROM STDIN", 15, policy)

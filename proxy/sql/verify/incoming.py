@@ -31,6 +31,8 @@ def stand_in(body: Node, relations: Relations, keys: Mapping[str, str]) -> Node:
     table = body["relation"]
     schema, name = table.get("schemaname"), table["relname"]
     shown = None if schema is None or "catalogname" in table else relations.shown(schema, name)
+    if shown is not None and shown.access == "own":  # whatever the rows are
+        return _select([{"RangeVar": table}], conjuncts(body.get("whereClause")))
     if shown is None or shown.access != "tenant" or shown.column is None:
         raise Unproven("a target of COPY that is not the tenant's table")
     if strings(body.get("attlist", ())).count(shown.column.name) != 1:
@@ -39,9 +41,12 @@ def stand_in(body: Node, relations: Relations, keys: Mapping[str, str]) -> Node:
     own, condition = _conditions(name, shown.column.name, KEYS[shown.column.type], keys[shown.key])
     if not parts or bare(parts[0]) != bare(condition):
         raise Unproven("a COPY that takes rows of others")
-    targets = [{"ResTarget": {"val": one}} for one in parts[1:]]
-    source = [{"RangeVar": table}]
-    return {"SelectStmt": {"targetList": targets, "fromClause": source, "whereClause": own, "op": "SETOP_NONE"}}
+    return _select([{"RangeVar": table}], parts[1:], {"whereClause": own})
+
+
+def _select(source: list[Node], targets: list[Node], clauses: Node | None = None) -> Node:
+    values = [{"ResTarget": {"val": one}} for one in targets]
+    return {"SelectStmt": {"targetList": values, "fromClause": source, "op": "SETOP_NONE", **(clauses or {})}}
 
 
 def _conditions(table: str, column: str, type_name: str, key: str) -> tuple[Node, Node]:
