@@ -1,9 +1,8 @@
 """What a statement is, what it does to the session, and whether its kind may be used at all: a total table over
 statement nodes.
 
-A kind that is not in the table is refused. Verbs that a tenant may not use are 42501, what this version does not plan
-yet is 0A000; both
-with a HINT that says the way out. Nothing here looks at relations or functions, but for the two calls that are
+A kind that is not in the table is refused. Verbs that a tenant may not use (forbidden.py) are 42501, with a HINT that
+says the way out. Nothing here looks at relations or functions, but for the two calls that are
 session commands in disguise. A session's own two-part setting
 taints the server connection: once set, its name stays there with the value '' until the connection ends, and would
 tell that it was used.
@@ -18,6 +17,7 @@ from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql import cursors, explaining, prepared, temporary
 from proxy.sql.classified import Classified, Node
 from proxy.sql.fields import check_fields
+from proxy.sql.forbidden import FORBIDDEN
 from proxy.sql.locks import BLOCK
 from proxy.sql.parse import Statement
 from proxy.sql.plan import (
@@ -33,7 +33,6 @@ from proxy.sql.plan import (
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 from proxy.sql.show_all import show_all
 
-MIGRATE = "Run it directly at the server as the owner of the tables; tenants share the schema."
 SET_HINT = "Only settings that do not change what a statement may see can be set."
 
 
@@ -44,10 +43,9 @@ def classify(statement: Statement) -> Classified:
     handler = HANDLERS.get(name)
     if handler is not None:
         return handler(statement.tree, body)
-    refused = LATER.get(name)
-    if refused is not None:
-        raise FeatureNotSupported(f"{refused[0]} is not supported yet", hint=refused[1])
-    what, hint = FORBIDDEN.get(name, ("use this statement", MIGRATE))
+    if name not in FORBIDDEN:
+        raise FeatureNotSupported("this statement is not supported", hint="Ask for a newer version of the proxy.")
+    what, hint = FORBIDDEN[name]
     raise InsufficientPrivilege(f"permission denied to {what}", hint=hint)
 
 
@@ -343,22 +341,6 @@ HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
     "NotifyStmt": _channel,
     "UnlistenStmt": _channel,
     "LockStmt": lambda tree, body: Classified(StatementKind.LOCK, tree, BLOCK),
-}
-
-# Legal for a tenant, and planned for a later version: what it is called, and the way out.
-LATER: Mapping[str, tuple[str, str]] = {}
-
-# What a tenant may never do in row mode.
-FORBIDDEN: Mapping[str, tuple[str, str]] = {
-    "DoStmt": ("execute code blocks", "Send the statements themselves."),
-    "CallStmt": ("call procedures", "Send the statements of the procedure themselves."),
-    "GrantStmt": ("change privileges", MIGRATE),
-    "GrantRoleStmt": ("change roles", MIGRATE),
-    "VacuumStmt": ("vacuum or analyze tables", "The operator of the database does this."),
-    "CheckPointStmt": ("execute CHECKPOINT", "The operator of the database does this."),
-    "LoadStmt": ("load libraries", "The operator of the database does this."),
-    "AlterRoleSetStmt": ("alter roles", "Use SET in the session."),
-    "AlterRoleStmt": ("alter roles", "Passwords are changed in the proxy's rule files."),
 }
 
 KINDS: Mapping[str, StatementKind] = {

@@ -14,11 +14,10 @@ from proxy.admin.metrics import PartywallCollector, Sources
 from proxy.cli import application
 from proxy.pool.pools import Pools
 from proxy.settings import Address, LogSettings, Settings, load_settings
-from proxy.sql.classify import LATER
 from proxy.tenancy import models
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Limits
-from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
+from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "database": models.Database,
@@ -155,11 +154,6 @@ def test_every_event_of_the_log_that_is_named_is_logged() -> None:
     logged = set(re.findall(r'log\.(?:info|warning|error)\(\s*"([^"]+)"', source))
     named = {name for row in tables(OPERATING)["Log"] for name in SPAN.findall(row[0])}
     assert named == logged
-
-
-def test_every_statement_that_is_to_come_stands_in_the_readme() -> None:
-    (row,) = [row for row in tables(README)["What it refuses today"] if row[0] == "0A000, to come"]
-    assert {what for what, _ in LATER.values()} <= set(re.split(r", |\.", row[1]))
 
 
 def test_every_link_leads_to_a_file() -> None:

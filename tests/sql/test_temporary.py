@@ -152,7 +152,7 @@ def test_the_statements_of_a_text_see_what_those_before_them_made(planner: Plann
         ("CREATE TEMP TABLE t (a orders)", "42704"),
         ("CREATE TEMP TABLE t (a nothing)", "42704"),
         ("CREATE TEMP TABLE t AS SELECT set_config('work_mem', '8MB', false)", "42501"),
-        ("CREATE TEMP TABLE t AS SELECT * FROM pg_authid", "42P01"),
+        ("CREATE TEMP TABLE t AS SELECT * FROM pg_authid", "42501"),
         ("DROP TABLE orders", "42501"),
         ("DROP TABLE audit_log", "42501"),
         ("DROP TABLE pg_temp.t", "42501"),
