@@ -85,6 +85,8 @@ class _Undoing:
             return  # what a session that has gone would have heard is nobody's
         elif self.finished.done():
             self._fail("an answer that nobody waits for")
+        elif tag == ord("A"):
+            self._fail("a notification that nobody listens to")
         elif tag == ord("E"):
             self._fail("the server connection could not be cleaned")
         elif tag == ord("Z"):

@@ -9,7 +9,7 @@ import pytest
 from proxy.errors import ConnectionFailure
 from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.reset import DISCARD, IdleWatch, discard, undo
-from proxy.wire.backend import CommandComplete, DataRow, ParameterStatus, ReadyForQuery
+from proxy.wire.backend import CommandComplete, DataRow, NotificationResponse, ParameterStatus, ReadyForQuery
 from proxy.wire.frontend import Query
 from proxy.wire.report import ErrorResponse, NoticeResponse
 from tests.pool.scripted import wired
@@ -68,6 +68,18 @@ async def test_any_other_answer_fails_and_taints(answer: bytes) -> None:
         await answered(connection, answer)
     assert connection.state.tainted is not None
     assert connection.state.pins == {"temp"}
+
+
+async def test_what_a_session_that_listened_would_have_heard_is_dropped_and_anybody_elses_fails() -> None:
+    told = NotificationResponse(7, "pw_0", "secret").encode()
+    connection, _ = wired()
+    connection.state.pins.add("listen")
+    await answered(connection, told + DONE + READY)
+    assert connection.state.tainted is None
+    connection, _ = wired()
+    with pytest.raises(ConnectionFailure):
+        await answered(connection, told + DONE + READY)
+    assert connection.state.tainted is not None
 
 
 @pytest.mark.parametrize("late", [READY, ERROR, DONE, SUPERUSER, NOTICE[:7]])

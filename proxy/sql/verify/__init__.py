@@ -25,6 +25,7 @@ from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.locks import check_lock, is_lock
 from proxy.sql.verify.merge import WholeProof
 from proxy.sql.verify.relations import Relations
+from proxy.sql.verify.sequences import check_numbers
 from proxy.sql.verify.tables import defines, prove
 from proxy.sql.verify.wrappers import query_of
 
@@ -65,6 +66,8 @@ def verify(
             check_lock(query, relations)
         else:
             WholeProof(relations, Expected(context, catalog, keys), keys).statement(query)
+            if "per_tenant" in context.policy.sequences.values() and "relation" not in copied:
+                check_numbers(query, relations)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
     return tree

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from proxy.sql.parse import parse
-from proxy.sql.verify.levels import Node
+from proxy.sql.verify.levels import Node, Unproven
+from proxy.sql.verify.relations import Relations
 from proxy.tenancy.policy import Policy
 
+DEFAULT = re.compile(r"nextval\('((?:[^']|'')*)'::(?:pg_catalog\.)?regclass\)$")
 FUNCTIONS = frozenset({"nextval", "currval", "setval"})
 
 
@@ -34,9 +38,51 @@ def is_drawn(name: str, body: Node, policy: Policy, keys: Mapping[str, str]) -> 
 
 def _named(text: str, policy: Policy) -> bool:
     """Is it a listed, shared sequence, unqualified only where that means public?"""
+    found = _relation(text)
+    return policy.sequences.get((found.get("schemaname", "public"), found.get("relname", ""))) == "shared"
+
+
+def _relation(text: str) -> Node:
+    """The RangeVar that a text is, and nothing besides; empty where it is none."""
     statements = parse(f"SELECT FROM {text}".encode(), size_limit=1 << 16, server_major=14)
     sources = statements[0].tree.get("SelectStmt", {}).get("fromClause", []) if len(statements) == 1 else []
-    found = sources[0].get("RangeVar", {}) if len(sources) == 1 else {}
-    if not found or set(found) - {"schemaname", "relname", "inh", "relpersistence", "location"}:
-        return False
-    return policy.sequences.get((found.get("schemaname", "public"), found["relname"])) == "shared"
+    found: Node = sources[0].get("RangeVar", {}) if len(sources) == 1 else {}
+    return {} if set(found) - {"schemaname", "relname", "inh", "relpersistence", "location"} else found
+
+
+def check_numbers(tree: Node, relations: Relations) -> None:
+    """Unproven where a new row would draw from a sequence that is per tenant by the default of its column."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            waiting += one.values()
+            if "InsertStmt" in one:
+                body = one["InsertStmt"]
+                select = body.get("selectStmt", {}).get("SelectStmt", {})
+                rows = [row["List"].get("items", []) for row in select.get("valuesLists", ())]
+                _check_rows(body["relation"], body.get("cols", ()), rows, relations)
+            for clause in one.get("mergeWhenClauses", ()):
+                action = clause["MergeWhenClause"]
+                if action.get("commandType") == "CMD_INSERT":
+                    rows = [action.get("values", [])]
+                    _check_rows(one["relation"], action.get("targetList", ()), rows, relations)
+
+
+def _check_rows(target: Node, columns: Any, rows: list[list[Node]], relations: Relations) -> None:
+    relation = relations.catalog.relations.get((target.get("schemaname", ""), target.get("relname", "")))
+    names = [one["ResTarget"].get("name") for one in columns]
+    for column in () if relation is None else relation.columns:
+        drawn = DEFAULT.match(column.default)
+        if drawn is None or not _is_own(drawn[1].replace("''", "'"), relations.policy):
+            continue
+        at = names.index(column.name) if column.name in names else -1
+        if at < 0 or any(at >= len(row) or "SetToDefault" in row[at] for row in rows):
+            raise Unproven(f"a number for {column.name} from everybody's sequence")
+
+
+def _is_own(text: str, policy: Policy) -> bool:
+    found = _relation(text)
+    return policy.sequences.get((found.get("schemaname", "public"), found.get("relname", ""))) == "per_tenant"

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from proxy.catalog.model import Column
 from proxy.sql.parse import parse
-from proxy.sql.verify.sequences import draws, is_drawn
+from proxy.sql.verify.levels import Unproven
+from proxy.sql.verify.relations import Relations
+from proxy.sql.verify.sequences import check_numbers, draws, is_drawn
+from proxy.sql.world import World
 from tests.sql.worlds import sample_policy
 
 POLICY = replace(sample_policy(), sequences={("public", "all_no"): "shared", ("public", "own"): "per_tenant"})
@@ -46,3 +50,41 @@ def test_what_the_tenant_may_draw_from_is_proved(call: str) -> None:
 )  # fmt: skip
 def test_nothing_else_is(call: str) -> None:
     assert not proved(call)
+
+
+@pytest.fixture(scope="module")
+def counted(world: World) -> Relations:
+    old = world.catalog.relations["public", "notes"]
+    column = Column(90, "no", 20, default="nextval('public.own'::regclass)")
+    notes = replace(old, columns=(*old.columns, column))
+    return Relations(POLICY, replace(world.catalog, relations={**world.catalog.relations, ("public", "notes"): notes}))
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("INSERT INTO public.notes (tenant, no) VALUES ('acme', nextval('x'))", True),
+        ("INSERT INTO public.notes (tenant, no) SELECT 'acme', 1", True),
+        ("INSERT INTO public.notes (tenant) VALUES ('acme')", False),
+        ("INSERT INTO public.notes (tenant) SELECT 'acme'", False),
+        ("INSERT INTO public.notes (tenant, no) VALUES ('acme', 1), ('acme', DEFAULT)", False),
+        ("INSERT INTO public.notes DEFAULT VALUES", False),
+        ("WITH w AS (INSERT INTO public.notes (tenant) VALUES ('acme')) SELECT 1", False),
+        ("INSERT INTO public.orders (id) VALUES (1)", True),
+        (
+            "MERGE INTO public.notes n USING public.categories c ON true WHEN NOT MATCHED THEN INSERT (id) VALUES (1)",
+            False,
+        ),
+        (
+            "MERGE INTO public.notes n USING public.categories c ON true WHEN NOT MATCHED THEN INSERT (no) VALUES (1)",
+            True,
+        ),
+    ],
+)
+def test_no_row_draws_from_everybodys_sequence_by_a_default(counted: Relations, text: str, good: bool) -> None:
+    tree = parse(text.encode(), size_limit=1 << 16, server_major=18)[0].tree
+    if good:
+        check_numbers(tree, counted)
+        return
+    with pytest.raises(Unproven):
+        check_numbers(tree, counted)
