@@ -10,6 +10,7 @@ tell that it was used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from proxy.sql.plan import (
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 from proxy.sql.show_all import show_all
 
+OFFSET = re.compile(r"[+-]?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 SET_HINT = "Only settings that do not change what a statement may see can be set."
 
 
@@ -212,7 +214,7 @@ def _set(tree: Node, body: Node) -> Classified:
         return Classified(StatementKind.SETTING, tree, effects)
     if kind != "VAR_SET_VALUE":
         raise FeatureNotSupported("SET ... FROM CURRENT is not supported", hint="Name the value.")
-    values = [_value(one) for one in body.get("args", ())]
+    values = [_zone(one) if lowered == "timezone" else _value(one) for one in body.get("args", ())]
     if not allowed_setting(name, ", ".join(value for value, _ in values)):
         raise _denied(name)
     if pinned is not None:
@@ -255,6 +257,20 @@ def _set_tree(name: str, value: str, local: bool) -> Node:
         "args": [{"A_Const": {"sval": {"sval": value}, "location": -1}}],
     }
     return {"VariableSetStmt": {**body, **({"is_local": True} if local else {}), "location": -1}}
+
+
+def _zone(node: Node) -> tuple[str, str]:
+    """A value of SET TIME ZONE, which may be an interval of hours and minutes: the setting's own check reads one from
+    a string (commands/variable.c).
+    """
+    cast = node.get("TypeCast")
+    if cast is None:
+        return _value(node)
+    text = _constant(cast["arg"])
+    if not isinstance(text, str) or OFFSET.fullmatch(text) is None:
+        raise FeatureNotSupported("this value of SET TIME ZONE is not supported", hint="Write it as '-08:00'.")
+    interval = f"INTERVAL {_quoted(text)}"
+    return interval, _quoted(interval)
 
 
 def _value(node: Node) -> tuple[str, str]:

@@ -35,16 +35,18 @@ SETTABLE = frozenset({
 
 # Setting it to this value says nothing new; anything else is refused.
 PINNED: dict[str, frozenset[str]] = {
-    "client_encoding": frozenset({"utf8", "utf-8", "unicode", "'utf-8'", "auto"}),
-    "standard_conforming_strings": frozenset({"on", "true", "yes", "1"}),
-    "row_security": frozenset({"on", "true", "yes", "1"}),
-    "search_path": frozenset({"public", '"$user", public', "$user, public", '"$user",public'}),
-    "escape_string_warning": frozenset({"on", "true", "yes", "1"}),
+    "client_encoding": frozenset({"utf8", "unicode", "auto"}),
+    "standard_conforming_strings": frozenset({"on"}),
+    "row_security": frozenset({"on"}),
+    "search_path": frozenset({"public", "$user,public"}),
+    "escape_string_warning": frozenset({"on"}),
     "default_table_access_method": frozenset({"heap"}),
     "plan_cache_mode": frozenset({"auto"}),
     "session_replication_role": frozenset({"origin"}),
-    "transform_null_equals": frozenset({"off", "false", "no", "0"}),
+    "transform_null_equals": frozenset({"off"}),
 }
+TRUE = ("true", "yes")
+FALSE = ("false", "no")
 
 PINNED_TO = {
     "client_encoding": "UTF8", "standard_conforming_strings": "on", "row_security": "on", "search_path": "public",
@@ -96,7 +98,7 @@ def allowed_setting(name: str, value: str) -> bool:
     if "\0" in value or len(value.encode()) > VALUE_BYTES:
         return False
     if lowered in PINNED:
-        return value.strip().lower() in PINNED[lowered]
+        return _plain(lowered, value) in PINNED[lowered]
     if lowered == "client_min_messages":
         return value.strip().lower() not in QUIET
     return lowered in SETTABLE or own(lowered)
@@ -111,3 +113,21 @@ def showable(name: str) -> bool:
     """May a tenant read it by SHOW or current_setting()?"""
     lowered = name.lower()
     return lowered in SETTABLE or lowered in READABLE or own(lowered)
+
+
+def _plain(name: str, value: str) -> str:
+    """A pinned setting's value in the spelling of the table: encodings by their letters and digits, lists without
+    quotes and blanks, booleans by any beginning that PostgreSQL takes (utils/adt/bool.c, parse_bool_with_len).
+    """
+    text = value.strip().lower()
+    if name == "client_encoding":
+        return re.sub(r"[^a-z0-9]", "", text)
+    if name == "search_path":
+        return ",".join(part.strip().strip('"') for part in text.split(","))
+    if not PINNED[name] & {"on", "off"}:
+        return text
+    if text in ("on", "1") or (text and any(word.startswith(text) for word in TRUE)):
+        return "on"
+    if text in ("of", "off", "0") or (text and any(word.startswith(text) for word in FALSE)):
+        return "off"
+    return text

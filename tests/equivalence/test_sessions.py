@@ -92,6 +92,16 @@ PREPARED = {
 }
 
 CURSORS = {
+    "current of": (
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT id, name FROM customers WHERE id > 5 ORDER BY id FOR UPDATE",
+        "FETCH 3 FROM c",
+        "UPDATE customers SET name = 'here' WHERE CURRENT OF c RETURNING id, name",
+        "FETCH c",
+        "DELETE FROM customers WHERE CURRENT OF c RETURNING id",
+        "DELETE FROM customers WHERE CURRENT OF nothing",
+        "ROLLBACK",
+    ),
     "in a transaction": (
         "BEGIN",
         "DECLARE c CURSOR FOR SELECT id, amount FROM orders ORDER BY id",
@@ -233,6 +243,45 @@ TABLES = {
     "discards": ("DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD TEMP", "BEGIN", "DISCARD ALL", "ROLLBACK"),
 }
 
+SETTINGS = {
+    "time zones": (
+        "SET TIME ZONE 'Europe/Berlin'",
+        "SHOW timezone",
+        "SET TIME ZONE -7",
+        "SHOW timezone",
+        "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE",
+        "SELECT '2024-01-01 00:00+00'::timestamptz::text",
+        "SHOW timezone",
+        "BEGIN",
+        "SET LOCAL TIME ZONE 'Asia/Tokyo'",
+        "SHOW timezone",
+        "ROLLBACK",
+        "SHOW timezone",
+        "RESET timezone",
+        "SHOW timezone",
+    ),
+    "spellings": (
+        "SET NAMES 'utf-8'",
+        "SET client_encoding TO 'Unicode'",
+        "SET standard_conforming_strings = tru",
+        "SET row_security TO 1",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SHOW default_transaction_read_only",
+        "INSERT INTO notes (id, body) VALUES (9100, 'x')",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "SET LOCAL work_mem = '1MB'",
+        "SHOW work_mem",
+        "SET XML OPTION DOCUMENT",
+        "SHOW xmloption",
+        'SET "DateStyle" TO iso, dmy',
+        "SHOW datestyle",
+        "RESET datestyle",
+        "SHOW datestyle",
+        "RESET xmloption",
+        "SHOW xmloption",
+    ),
+}
+
 STRINGS = {
     "all in one": "PREPARE p (int) AS SELECT id FROM orders WHERE id = $1; EXECUTE p (5); DEALLOCATE p; SELECT 1",
     "again": "PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS SELECT 2; EXECUTE p; DEALLOCATE ALL",
@@ -287,6 +336,16 @@ def test_temporary_tables_answer_as_on_a_private_database(
     assert list(zip(TABLES[name], seen, strict=True)) == list(zip(TABLES[name], expected, strict=True))
 
 
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_in_every_spelling_answer_as_on_a_private_database(
+    shared_server: Cluster, proxy: Proxy, name: str, protocol: str
+) -> None:
+    with private(shared_server) as direct, proxy.connect("acme_app") as client:
+        expected, seen = (told(one, SETTINGS[name], protocol) for one in (direct, client))
+    assert list(zip(SETTINGS[name], seen, strict=True)) == list(zip(SETTINGS[name], expected, strict=True))
+
+
 def test_a_temporary_table_can_be_named_in_the_same_string_and_pipeline(shared_server: Cluster, proxy: Proxy) -> None:
     text = "CREATE TEMP TABLE tmp_s (id int); INSERT INTO tmp_s SELECT id FROM orders; SELECT count(*) FROM tmp_s"
     answers = []
@@ -329,6 +388,22 @@ def test_a_cursor_with_hold_keeps_its_connection_until_it_is_closed_and_no_longe
         client.simple("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id")
         client.close()
         assert [one["C"] for one in other.simple("FETCH h").errors] == ["34000"]
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+def test_a_row_is_not_changed_through_a_cursor_whose_rows_are_computed_behind_a_boundary(
+    proxy: Proxy, protocol: str
+) -> None:
+    query = "SELECT o.id FROM orders o JOIN (SELECT id FROM customers WHERE name ~ 'x') c ON c.id = o.customer_id"
+    with proxy.connect("acme_app") as client:
+        ask = client.simple if protocol == "simple" else client.extended
+        for declared in (f"DECLARE c CURSOR FOR {query}", f"DECLARE c CURSOR FOR {query} FOR UPDATE OF o"):
+            assert ask("BEGIN").errors == []
+            assert ask(declared).errors == []
+            refused = ask("UPDATE orders SET note = 'x' WHERE CURRENT OF c").errors
+            assert [one["C"] for one in refused] == ["0A000"]
+            assert 'cursor "c"' in refused[0]["M"]
+            ask("ROLLBACK")
 
 
 @pytest.mark.parametrize("name", STRINGS)

@@ -39,6 +39,25 @@ def test_what_is_pinned_takes_only_what_it_is(name: str) -> None:
     assert pinned_value(name) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("client_encoding", "UTF-8"), ("client_encoding", "utf 8"), ("client_encoding", "Unicode"),
+        ("standard_conforming_strings", "tru"), ("standard_conforming_strings", "Y"), ("row_security", "1"),
+        ("search_path", '"$user",  public'), ("search_path", ' "public" '), ("transform_null_equals", "of"),
+        ("transform_null_equals", "n"), ("plan_cache_mode", "AUTO"),
+    ],
+)  # fmt: skip
+def test_a_value_is_the_pinned_one_in_every_spelling_that_postgresql_takes(name: str, value: str) -> None:
+    assert allowed_setting(name, value)
+
+
+@pytest.mark.parametrize("value", ["o", "on1", "truex", "2", "public", "yes no"])
+def test_what_is_no_boolean_is_not_the_pinned_one(value: str) -> None:
+    assert not allowed_setting("row_security", value)
+    assert not allowed_setting("transform_null_equals", value)
+
+
 @pytest.mark.parametrize("value", ["off", "false", "no", "0", "f", "of", ""])
 def test_row_security_and_string_syntax_cannot_be_turned_off(value: str) -> None:
     assert not allowed_setting("row_security", value)
