@@ -10,6 +10,7 @@ back from one piece to the next are at most three bytes. Most pieces take `_quic
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 BACKSLASH, FULL_STOP = ord("\\"), ord(".")
 UNKNOWN, NL, CR, CRNL = b"", b"\n", b"\r", b"\r\n"
@@ -47,8 +48,40 @@ class Rows:
     def _quick(self, data: bytes) -> bytes | None:
         raise NotImplementedError
 
-    def _careful(self, data: bytes, final: bool) -> bytes:
+    def _newlines(self, data: bytes, final: bool) -> Iterator[tuple[int, int]]:
+        """Where newlines stand that may end a row; it ends early with `_raw` or `_held` set."""
         raise NotImplementedError
+
+    def _careful(self, data: bytes, final: bool) -> bytes:
+        """Token by token. What is held is always the end of the data."""
+        out: list[bytes] = []
+        done = 0
+        if self._at_start:
+            put = self._begin_row(data, 0, final)
+            if put is None:
+                return data[: len(data) - len(self._held)]
+            out.append(put)
+        for start, end in self._newlines(data, final):
+            count = self._line_end(data[start:end], end == len(data), final)
+            if count == 0:
+                self._held = data[start:]
+                break
+            if count is None:
+                self._raw = True
+                break
+            self._at_start = True
+            if start + count == len(data):
+                break
+            put = self._begin_row(data, start + count, final)
+            if put is None:
+                break
+            out += (data[done : start + count], put)
+            done = start + count
+            if count < end - start:  # \r ended the row, and \n begins the next: the server refuses it
+                self._raw = True
+                break
+        out.append(data[done : len(data) - len(self._held)])
+        return b"".join(out)
 
     def _plain_newline(self, data: bytes) -> bytes | None:
         """The newline of data in which each line feed and carriage return is part of one; None where it is not so."""
@@ -121,50 +154,16 @@ class TextRows(Rows):
             self.newline = newline
         return self._opened(data, data.replace(newline, newline + self._prefix), newline, False)
 
-    def _careful(self, data: bytes, final: bool) -> bytes:
-        out: list[bytes] = []
-        done = 0
-        if self._at_start:
-            put = self._begin_row(data, 0, final)
-            if put is None:
-                return b"" if self._held else data
-            out.append(put)
-        size = len(data)
+    def _newlines(self, data: bytes, final: bool) -> Iterator[tuple[int, int]]:
         for token in TEXT_TOKENS.finditer(data):
             start, end = token.span()
-            if data[start] == BACKSLASH:
-                if end - start == 1:  # the last byte
-                    if not final:
-                        self._held = data[start:]
-                        size = start
-                elif data[start + 1] == FULL_STOP:
-                    self._raw = True
-                    break
-                continue
-            count = self._line_end(token.group(), end == size, final)
-            if count == 0:
-                self._held = data[start:]
-                size = start
-                break
-            if count is None:
+            if data[start] != BACKSLASH:
+                yield start, end
+            elif end - start == 1:  # the last byte
+                self._held = b"" if final else data[start:]
+            elif data[start + 1] == FULL_STOP:
                 self._raw = True
-                break
-            if start + count == size:
-                self._at_start = True
-                break
-            out.append(data[done : start + count])
-            done = start + count
-            put = self._begin_row(data, done, final)
-            if put is None:
-                self._at_start = True
-                size = done if self._held else size
-                break
-            out.append(put)
-            if count == 1 and end - start == 2:  # \r ended the row, and \n begins the next: the server refuses it
-                self._raw = True
-                break
-        out.append(data[done:size])
-        return b"".join(out)
+                return
 
     def _marker(self, data: bytes, start: int, final: bool) -> bool:
         if len(data) == start + 1:
@@ -215,56 +214,20 @@ class CsvRows(Rows):
             self.newline = newline
         return self._opened(seen, replaced, newline, self._quoted)
 
-    def _careful(self, data: bytes, final: bool) -> bytes:
-        out: list[bytes] = []
-        done = 0
-        if self._at_start:
-            put = self._begin_row(data, 0, final)
-            if put is None:
-                return b"" if self._held else data
-            out.append(put)
-        size = len(data)
-        quoted = self._quoted
+    def _newlines(self, data: bytes, final: bool) -> Iterator[tuple[int, int]]:
         escaped = 0 if self._escaped else -1  # where an escape that counts ended
+        self._escaped = False  # so it stays where a row ends
         for token in self._tokens.finditer(data):
-            start, end = token.span()
             found = token.group()
             if found == self._quote:
-                if escaped != start:
-                    quoted = not quoted
-                continue
-            if found == self._escape:
-                if quoted:
-                    escaped = -1 if escaped == start else end
-                continue
-            if quoted:
-                continue
-            count = self._line_end(found, end == size, final)
-            if count == 0:
-                self._held = data[start:]
-                size = start
-                break
-            if count is None:
-                self._raw = True
-                break
-            if start + count == size:
-                self._at_start = True
-                break
-            out.append(data[done : start + count])
-            done = start + count
-            put = self._begin_row(data, done, final)
-            if put is None:
-                self._at_start = True
-                size = done if self._held else size
-                break
-            out.append(put)
-            if count == 1 and end - start == 2:
-                self._raw = True
-                break
-        self._quoted = quoted
-        self._escaped = escaped == size
-        out.append(data[done:size])
-        return b"".join(out)
+                if escaped != token.start():
+                    self._quoted = not self._quoted
+            elif found == self._escape:
+                if self._quoted:
+                    escaped = -1 if escaped == token.start() else token.end()
+            elif not self._quoted:
+                yield token.span()
+        self._escaped = escaped == len(data)
 
     def _marker(self, data: bytes, start: int, final: bool) -> bool:
         """Data after all where the line goes on behind the full stop, or the data end there."""
