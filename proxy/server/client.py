@@ -198,7 +198,7 @@ class Client(ClientPort, asyncio.Protocol):
         planning, context = self.planning, self.context
         if planning is None or context is None:
             raise InvalidAuthorization("not logged in")
-        context = context.about(action.text, self.temporary)
+        context = self.named(context).about(action.text, self.temporary)
         if len(action.text) > self.services.options.plan_inline_bytes:
             self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
             return
@@ -216,7 +216,8 @@ class Client(ClientPort, asyncio.Protocol):
             if planned is None:
                 planned = await planning.wait_plan(text, context, types, extended)
             if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
-                planned = await planning.wait_plan(text, self.context.about(text, self.temporary), types, extended)
+                context = self.named(self.context).about(text, self.temporary)
+                planned = await planning.wait_plan(text, context, types, extended)
         except Refusal as refusal:
             reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
             planned = Planned((reject,))

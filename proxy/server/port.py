@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import InternalError, Refusal, TooManyConnections, UnknownDatabase
@@ -52,6 +53,7 @@ class ClientPort:
         self.keys: Mapping[str, str] | None = None  # of the grant, and of this session
         self.planning: Planning | None = None
         self.context: PlanContext | None = None
+        self.bare: PlanContext | None = None  # the same for an emptied search path
         self.rules: object = None  # the rule book and catalog that context was made of
         self.catalog: object = None
         self.admitted = False
@@ -80,7 +82,15 @@ class ClientPort:
             planning, context = self.planning, self.context
             if planning is None or context is None:
                 return None
-        return planning.lookup(text, context.about(text, self.temporary), parameter_types, extended)
+        return planning.lookup(text, self.named(context).about(text, self.temporary), parameter_types, extended)
+
+    def named(self, context: PlanContext) -> PlanContext:
+        """The context for a session that may have emptied its search path."""
+        if "search_path" not in self.session.settings.current:
+            return context
+        if self.bare is None:
+            self.bare = replace(context, bare=True)
+        return self.bare
 
     def know(self, temporary: tuple[Temporary, ...]) -> None:
         """The session's temporary tables as of now; statements that were planned with others are planned again."""
@@ -200,6 +210,7 @@ class ClientPort:
         session.limits = grant.limits
         session.generation = rules.generation
         self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
+        self.bare = None
         session.epoch = self.context
         return True
 

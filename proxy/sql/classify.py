@@ -31,6 +31,7 @@ from proxy.sql.plan import (
     StatementKind,
     TransactionVerb,
 )
+from proxy.sql.search_path import BARE, of_a_dump, search_path, set_tree
 from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
 from proxy.sql.show_all import show_all
 
@@ -38,10 +39,14 @@ OFFSET = re.compile(r"[+-]?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 SET_HINT = "Only settings that do not change what a statement may see can be set."
 
 
-def classify(statement: Statement) -> Classified:
-    """The kind, or a Refusal."""
+def classify(statement: Statement, bare: bool = False) -> Classified:
+    """The kind, or a Refusal. `bare`: the session's search path is empty."""
     check_fields(statement.tree)
     ((name, body),) = statement.tree.items()
+    if bare and name == "VariableSetStmt":
+        dumped = of_a_dump(body)
+        if dumped is not None:
+            return dumped
     handler = HANDLERS.get(name)
     if handler is not None:
         return handler(statement.tree, body)
@@ -132,6 +137,9 @@ def setting_calls(tree: Node) -> dict[int, SettingEffect]:
         number = call["args"][1].get("ParamRef", {}).get("number")
         if not isinstance(name, str) or not isinstance(local, bool) or (number is None and not isinstance(value, str)):
             continue
+        if name.lower() == "search_path" and value == "":
+            found[call.get("location", 0)] = SettingEffect("search_path", BARE, local)
+            continue
         if name.lower() in PINNED or not settable(name) or (number is None and not allowed_setting(name, str(value))):
             raise _denied(name)
         text = None if number is not None else _quoted(str(value))
@@ -215,10 +223,15 @@ def _set(tree: Node, body: Node) -> Classified:
     if kind != "VAR_SET_VALUE":
         raise FeatureNotSupported("SET ... FROM CURRENT is not supported", hint="Name the value.")
     values = [_zone(one) if lowered == "timezone" else _value(one) for one in body.get("args", ())]
+    if lowered == "search_path":
+        found = search_path(tree, [value for value, _ in values], local)
+        if found is None:
+            raise _denied(name)
+        return found
     if not allowed_setting(name, ", ".join(value for value, _ in values)):
         raise _denied(name)
     if pinned is not None:
-        return Classified(StatementKind.SETTING, _set_tree(lowered, pinned, local))
+        return Classified(StatementKind.SETTING, set_tree(lowered, pinned, local))
     effect = SettingEffect(lowered, ", ".join(text for _, text in values), local)
     return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,), taints=own(lowered)))
 
@@ -248,15 +261,6 @@ def _show(tree: Node, body: Node) -> Classified:
             f'permission denied to examine "{name}"', hint="SHOW ALL lists what a session may read."
         )
     return Classified(StatementKind.SHOW, tree)
-
-
-def _set_tree(name: str, value: str, local: bool) -> Node:
-    body: Node = {
-        "kind": "VAR_SET_VALUE",
-        "name": name,
-        "args": [{"A_Const": {"sval": {"sval": value}, "location": -1}}],
-    }
-    return {"VariableSetStmt": {**body, **({"is_local": True} if local else {}), "location": -1}}
 
 
 def _zone(node: Node) -> tuple[str, str]:

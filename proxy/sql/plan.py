@@ -301,11 +301,12 @@ class PlanContext:
     search_path: tuple[str, ...] = ("public",)
     role: str = ""  # the server role that will run it
     temporary: tuple[Temporary, ...] = ()  # the session's own tables, as far as the text can name them
+    bare: bool = False  # the session has emptied its search path, as pg_dump does
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What plan keys hold of the context."""
-        return (self.policy.policy_class, self.catalog_version, self.search_path, self.role, self.temporary)
+        return (self.policy.policy_class, self.catalog_version, self.search_path, self.role, self.temporary, self.bare)
 
     def about(self, text: bytes, temporary: tuple[Temporary, ...]) -> PlanContext:
         """The context of a session with these tables, for this text: those that it does not spell do not matter. (A

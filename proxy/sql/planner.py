@@ -197,7 +197,7 @@ class Planner:
     ) -> Plan:
         kind = kind_of(statement)
         try:
-            classified = classify(statement)
+            classified = classify(statement, context.bare)
             answer = classified.answer
             if classified.kind is StatementKind.NOTIFY:
                 return plan_channel(classified.tree)

@@ -12,18 +12,52 @@ from typing import Any
 
 from proxy.sql.catalogs import parsed, rules
 from proxy.sql.parse import walk
+from proxy.sql.settings import showable
 from proxy.sql.world import World
 
 Node = dict[str, Any]
+NO_TEXT = "NULL::pg_catalog.text"
 PLAIN = frozenset({"funcname", "args", "funcformat", "location"})
 
 
 def stand_in(tree: Node, world: World) -> Node:
     """The statement with every plain call of such a function replaced. The input is not changed."""
-    if not any(name == "FuncCall" and _stands_for(body) for name, body in walk(tree)):
+    if _of_absent_setting(tree):
+        (target,) = tree["SelectStmt"]["targetList"]
+        nothing = {"ResTarget": {**target["ResTarget"], "name": "set_config", "val": _parsed(NO_TEXT, world)}}
+        return {"SelectStmt": {**tree["SelectStmt"], "targetList": [nothing]}}
+    if not any(name == "FuncCall" and (_stands_for(body) or _called_in_from(body)) for name, body in walk(tree)):
         return tree
     found: Node = _copy(tree, world)
     return found
+
+
+def _of_absent_setting(tree: Node) -> bool:
+    """SELECT set_config(name, …) FROM pg_settings WHERE name = '…' of a setting that pg_settings does not show: there
+    is no row, and so no call. pg_dump asks like this for what its server may not know.
+    """
+    body = tree.get("SelectStmt", {})
+    if set(body) - {"targetList", "fromClause", "whereClause", "limitOption", "op"}:
+        return False
+    targets = [one["ResTarget"].get("val", {}).get("FuncCall", {}) for one in body.get("targetList", ())]
+    tables = [one.get("RangeVar", {}).get("relname") for one in body.get("fromClause", ())]
+    test = body.get("whereClause", {}).get("A_Expr", {})
+    wanted = test.get("rexpr", {}).get("A_Const", {}).get("sval", {}).get("sval", "")
+    if len(targets) != 1 or tables != ["pg_settings"] or test.get("kind") != "AEXPR_OP" or not wanted:
+        return False
+    column = [{"String": {"sval": "name"}}]
+    return (
+        [one["String"]["sval"] for one in targets[0].get("funcname", ())]
+        in (["set_config"], ["pg_catalog", "set_config"])
+        and [one["String"]["sval"] for one in test.get("name", ())] == ["="]
+        and test.get("lexpr", {}).get("ColumnRef", {}).get("fields") == column
+        and targets[0].get("args", [{}])[0].get("ColumnRef", {}).get("fields") == column
+        and not showable(wanted)
+    )
+
+
+def _called_in_from(call: Node) -> bool:
+    return call.get("funcname", [{}])[-1].get("String", {}).get("sval") in rules()["in_from"]
 
 
 def _copy(node: Any, world: World) -> Any:
@@ -42,8 +76,21 @@ def _copy(node: Any, world: World) -> Any:
             name = call["funcname"][-1]["String"]["sval"]
             return {"ResTarget": {**node["ResTarget"], "name": name, "val": _parsed(value, world)}}
     if "RangeFunction" in node:
-        return node  # FROM takes calls only; what would be one is refused there
+        return _in_from(node, world)
     return {name: _copy(value, world) for name, value in node.items()}
+
+
+def _in_from(node: Node, world: World) -> Node:
+    """FROM takes calls and queries only: what has no query in its place stays, and is refused there."""
+    body = node["RangeFunction"]
+    calls = [one["List"]["items"][0].get("FuncCall", {}) for one in body.get("functions", ())]
+    names = [one["String"].get("sval", "") for one in calls[0].get("funcname", ())] if len(calls) == 1 else [""]
+    query = rules()["in_from"].get(names[-1]) if names[:-1] in ([], ["pg_catalog"]) else None
+    if query is None or set(body) - {"functions", "alias", "lateral"}:
+        return node
+    return {
+        "RangeSubselect": {"subquery": parsed(query, world), "alias": body.get("alias") or {"aliasname": names[-1]}}
+    }
 
 
 def _stands_for(call: Node) -> str | None:

@@ -75,3 +75,32 @@ def test_what_calls_no_such_function_is_the_same_tree(world: World) -> None:
 )
 def test_a_call_that_nothing_can_take_the_place_of_is_refused(planner: Planner, world: World, sql: str) -> None:
     assert plan(planner, world, sql) == "42501"
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'", ""),
+        ("SELECT set_config(name, '1GB', false) FROM pg_settings WHERE name = 'work_mem'", "42501"),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'no_such'", "42501"),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'no_such' OR true", "42501"),
+        ("SELECT set_config('role', 'x', false) FROM pg_settings WHERE name = 'no_such'", "42501"),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings, orders WHERE name = 'no_such'", "42501"),
+    ],
+)
+def test_a_setting_that_is_not_shown_has_no_row_and_is_not_set(
+    planner: Planner, world: World, sql: str, answer: str
+) -> None:
+    found = plan(planner, world, sql)
+    if answer:
+        assert found == answer
+    else:
+        assert isinstance(found, Forward)
+        assert b"set_config(" not in found.template.pieces[0]
+
+
+def test_counters_of_sequences_are_not_read(planner: Planner, world: World) -> None:
+    found = plan(planner, world, "SELECT s.seqrelid, last_value FROM pg_sequence s, pg_get_sequence_data(s.seqrelid)")
+    assert isinstance(found, Forward)
+    assert b"pg_get_sequence_data(" not in found.template.pieces[0]
+    assert plan(planner, world, "SELECT pg_get_sequence_data('invoice_no_seq')") in ("42501", "42883")

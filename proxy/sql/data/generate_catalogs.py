@@ -296,6 +296,9 @@ OF_COLUMNS = {
     ),
 }  # fmt: skip
 
+# Functions of FROM: counters of sequences, which pg_dump 18 asks for whether it dumps them or not.
+IN_FROM = {"pg_get_sequence_data": "SELECT NULL::pg_catalog.int8 AS last_value, false AS is_called OFFSET 0"}
+
 COLUMNS = """SELECT n.nspname || '.' || c.relname || '.' || a.attname,
        pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname),
        pg_catalog.has_column_privilege(c.oid, a.attnum, 'select')
@@ -327,6 +330,7 @@ def main(lines: Iterable[str]) -> None:
         ),
         "functions": FUNCTIONS,
         "of_columns": OF_COLUMNS,
+        "in_from": IN_FROM,
     }
     json.dump(data, sys.stdout, indent=0)
     print()

@@ -82,6 +82,7 @@ SCHEMA = (
     "pg_partition_root",
     "pg_partition_tree",
     "pg_relation_is_publishable",
+    "pg_options_to_table",
     "pg_available_extensions",
     "pg_available_extension_versions",
 )

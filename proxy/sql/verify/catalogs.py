@@ -22,7 +22,7 @@ def _data() -> Any:
 
 def stood_in(name: str) -> bool:
     """Is it a function of which no call may be sent, because something stands in its place?"""
-    return name in _data()["functions"] or name in _data()["of_columns"]
+    return any(name in _data()[one] for one in ("functions", "of_columns", "in_from"))
 
 
 def bare(node: Any) -> Any:
