@@ -24,9 +24,10 @@ UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 def admitted(planned: Planned, keys: Mapping[str, str]) -> Planned:
     """The plans of a text for the tenant with these keys: a Reject in the place of each that its literals refuse."""
-    if not any(isinstance(one, Forward) and one.checks for one in planned.plans):
-        return planned
-    return planned._replace(plans=tuple(_admitted(one, keys, planned.literals) for one in planned.plans))
+    for one in planned.plans:
+        if isinstance(one, Forward) and one.checks and literals_refused(one.checks, keys, planned.literals):
+            return planned._replace(plans=tuple(_admitted(each, keys, planned.literals) for each in planned.plans))
+    return planned
 
 
 def _admitted(plan: Plan, keys: Mapping[str, str], literals: Sequence[bytes]) -> Plan:
@@ -38,11 +39,15 @@ def _admitted(plan: Plan, keys: Mapping[str, str], literals: Sequence[bytes]) ->
 
 def literals_refused(checks: Sequence[KeyCheck], keys: Mapping[str, str], literals: Sequence[bytes]) -> Refusal | None:
     """Why the literals of this text may not stand for the tenant column; None where they may."""
+    outputs: dict[tuple[int, str], bytes] = {}  # a list of many rows asks for one key many times
     for one in checks:
         if isinstance(one.value, int):
             continue
+        wanted = outputs.get((one.type, one.key))
+        if wanted is None:
+            wanted = outputs[one.type, one.key] = output(one.type, keys[one.key])
         raw = literals[one.value.index] if isinstance(one.value, LiteralHole) else one.value
-        if not _same(one.type, _unquoted(raw), output(one.type, keys[one.key])):
+        if not _same(one.type, _unquoted(raw), wanted):
             return refusal(one)
     return None
 
