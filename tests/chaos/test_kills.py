@@ -58,6 +58,10 @@ PHASES: dict[str, bytes] = {
     "named": extended("SELECT id FROM customers", b"s1") + extended("SELECT 1", b"s2"),
     "unsynced": extended("SELECT id FROM customers")[:-5],
     "pipeline": b"".join(extended(f"SELECT {n}") for n in range(20)),
+    "prepared": query("PREPARE p (int) AS SELECT id FROM orders WHERE id > $1") + query("EXECUTE p (3)"),
+    "held cursor": query("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM orders") + query("FETCH 2 FROM h"),
+    "temporary table": query("CREATE TEMP TABLE mine AS SELECT id FROM orders") + query("BEGIN; DROP TABLE mine"),
+    "discarded": query("CREATE TEMP TABLE mine (id int)") + query("DISCARD ALL") + query("SELECT id FROM orders"),
     "settings": query("SET statement_timeout = '20s'") + extended("SELECT id FROM orders"),
 }
 
@@ -90,6 +94,21 @@ def pool_states(proxy: Proxy) -> Counter[str]:
         assert found is not None
         states[found.group(1)] += int(float(value))
     return states
+
+
+def pinned(proxy: Proxy) -> float:
+    """Sessions that keep their connection, for any reason."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+    return sum(float(value) for value in re.findall(r"^partywall_pinned_sessions\{.*\} (\S+)$", page, re.MULTILINE))
+
+
+def left_behind(target: Target) -> int:
+    """Temporary tables that no session has any more."""
+    with target.connect() as connection:
+        row = connection.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't'").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def server_count(target: Target) -> int:
@@ -161,6 +180,8 @@ def test_after_every_kill_nothing_is_leased_and_the_books_agree(target: Target, 
                 lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(target), 5.0
             )
             assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(target)}"
+        assert pinned(proxy) == 0
+        assert eventually(lambda: left_behind(target) == 0, 5.0)
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
         assert proxy.process.poll() is None
