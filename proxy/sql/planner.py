@@ -47,7 +47,7 @@ from proxy.sql.plan import (
     Template,
 )
 from proxy.sql.positions import pack
-from proxy.sql.prepared import arguments, declared_types, require_one_name
+from proxy.sql.prepared import arguments, declared_types, refuse_names, require_one_name
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.sequences import draws
@@ -147,6 +147,7 @@ class Planner:
             statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
             if extended and len(statements) > 1:
                 raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
+            refuse_names(parameter_types, self.catalog)
         except Refusal as refusal:
             return Planned((_reject(StatementKind.INVALID, refusal, text),))
         plans: list[Plan] = []

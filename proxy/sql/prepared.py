@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, UndefinedObject
 from proxy.sql.classified import Classified, Node
 from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, LiteralHole, StatementKind, Template
@@ -57,10 +58,17 @@ def declared_types(body: Node, world: World) -> tuple[int, ...]:
         if known is None or known.schema not in world.path or known.kind in "cp":
             shown = ".".join(name for name in strings(type_name.get("names", [])) or () if name != "pg_catalog")
             raise UndefinedObject(f'type "{shown}" does not exist', location=type_name.get("location"))
-        if known.schema == "pg_catalog" and known.name.lstrip("_").startswith("reg"):
-            raise FeatureNotSupported(f"a parameter of type {known.name} is not supported", hint="Declare it as oid.")
         found.append(known.oid)
+    refuse_names(found, world.catalog)
     return tuple(found)
+
+
+def refuse_names(types: Sequence[int], catalog: Catalog) -> None:
+    """FeatureNotSupported for a parameter whose values are names: they would be looked up among what is hidden, too."""
+    for oid in types:
+        known = catalog.types.get(oid)
+        if known is not None and known.schema == "pg_catalog" and known.name.lstrip("_").startswith("reg"):
+            raise FeatureNotSupported(f"a parameter of type {known.name} is not supported", hint="Declare it as oid.")
 
 
 def arguments(query: Node) -> tuple[LiteralHole | bytes | None, ...]:

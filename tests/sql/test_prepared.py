@@ -108,3 +108,14 @@ def test_a_template_whose_name_cannot_be_told_is_refused(pieces: tuple[bytes, ..
     holes = tuple(None for _ in pieces[1:])
     with pytest.raises(FeatureNotSupported):
         require_one_name(Template(pieces, holes))  # type: ignore[arg-type]  # what kind of holes does not matter
+
+
+@pytest.mark.parametrize("type_", [2205, 2206, 2210, 4089])
+def test_parse_may_not_declare_a_parameter_whose_values_are_names(planner: Planner, type_: int) -> None:
+    """Its value would be looked up by the server, and the answer would tell what hidden names there are."""
+    context = PlanContext(classified(sample_policy()), planner.catalog.version, role="app")
+    (plan,) = planner.plan(b"SELECT $1", context, (type_,), True).plans
+    assert isinstance(plan, Reject)
+    assert plan.sqlstate == "0A000"
+    (plan,) = planner.plan(b"SELECT $1", context, (26,), True).plans
+    assert isinstance(plan, Forward)
