@@ -70,6 +70,8 @@ def unroll(planned: Planned, collapsed: Collapsed, lifted: Lifted) -> Planned | 
     owners = [one for one in forwards if not _known(one).isdisjoint(listed)]
     if len(owners) != 1 or len(forwards) != len(planned.plans):
         return None  # else a literal of the list is in no hole: it stands in some plan as it was
+    if any(one.effects.prepares is not None or one.effects.executes is not None for one in forwards):
+        return None  # these hold a plan or literals of their own
     whole = _unrolled(owners[0], collapsed)
     if whole is None:
         return None

@@ -10,6 +10,7 @@ from proxy.errors import FeatureNotSupported
 from proxy.sql.plan import STATEMENT_NAME, Forward, Plan, PlanContext, Reject, Template
 from proxy.sql.planner import Planner
 from proxy.sql.prepared import require_one_name, values
+from proxy.sql.render import fill
 from proxy.sql.world import World
 from proxy.tenancy.policy import FunctionRule
 from proxy.tenancy.rulebook import classified
@@ -119,3 +120,21 @@ def test_parse_may_not_declare_a_parameter_whose_values_are_names(planner: Plann
     assert plan.sqlstate == "0A000"
     (plan,) = planner.plan(b"SELECT $1", context, (26,), True).plans
     assert isinstance(plan, Forward)
+
+
+def test_a_long_list_is_prepared_and_executed_whole(planner: Planner) -> None:
+    """A plan of a few of its items would be what the name stands for on every other connection."""
+    listed = ", ".join(map(str, range(1, 60)))
+    context = PlanContext(classified(sample_policy()), planner.catalog.version, role="app")
+    for planned_whole in (planner.plan, planner.compute):
+        found = planned_whole(f"PREPARE p AS SELECT id FROM orders WHERE id IN ({listed})".encode(), context)
+        (plan,) = found.plans
+        assert isinstance(plan, Forward)
+        assert plan.effects.prepares is not None
+        inner = fill(plan.effects.prepares.plan.template, keys_of(1), found.literals).decode()
+        assert listed in inner
+        found = planned_whole(f"EXECUTE p ({listed})".encode(), context)
+        (plan,) = found.plans
+        assert isinstance(plan, Forward)
+        assert plan.effects.executes is not None
+        assert values(plan.effects.executes, found.literals) == tuple(b"%d" % one for one in range(1, 60))
