@@ -122,7 +122,7 @@ def check_objects(tree: Tree, world: World) -> None:
             continue  # a value that is compared and not printed: drivers look types and relations up so
         if origins is None:
             origins = Origins(tree, world)
-        if not origins.shown(argument):
+        if not origins.shown(argument, what in ("regproc", "regprocedure")):
             raise FeatureNotSupported(f"{what} of this expression is not supported", hint=HINT, location=location)
 
 

@@ -18,6 +18,15 @@ REG_TYPES = frozenset(
     {"regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace"}
 )
 FIRST_OWN_OID = 16384  # FirstNormalObjectId: below are the objects that initdb made, the same in every database
+# Columns that hold functions which no rule need list: their names are shown, and nothing else of them.
+FUNCTIONS = frozenset({
+    "tgfoid", "oprcode", "oprrest", "oprjoin", "castfunc", "amproc", "conproc", "evtfoid", "amhandler", "prosupport",
+    "typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze", "typsubscript",
+    "rngcanonical", "rngsubdiff", "lanplcallfoid", "laninline", "lanvalidator", "fdwhandler", "fdwvalidator",
+    "aggtransfn", "aggfinalfn", "aggcombinefn", "aggserialfn", "aggdeserialfn", "aggmtransfn", "aggminvtransfn",
+    "aggmfinalfn", "prsstart", "prstoken", "prsend", "prsheadline", "prslextype", "tmplinit", "tmpllexize",
+    "trffromsql", "trftosql",
+})  # fmt: skip
 # Functions that give back nothing but what they were given, or objects that a visible object has.
 CARRIERS = frozenset((
     "unnest", "min", "max", "array_agg", "any_value", "pg_get_serial_sequence",
@@ -59,6 +68,7 @@ class Origins:
         self._analysis = resolve(tree, world)
         self._envs: dict[int, Env] = {}
         self._seen: set[tuple[int, str]] = set()
+        self._by_name = False
         self._busy: list[
             Source
         ] = []  # functions in FROM whose arguments are being looked at: they do not see themselves
@@ -73,8 +83,15 @@ class Origins:
                 self._envs[id(one)] = env
                 self._note(one, env, levels)
 
-    def shown(self, wrapped: Tree) -> bool:
-        """Can this expression, a node of the statement, only name what the tenant sees?"""
+    def shown(self, wrapped: Tree, by_name: bool = False) -> bool:
+        """Can this expression, a node of the statement, only name what the tenant sees? `by_name`: nothing but the name
+        of a function is asked for, which the schema tells anyway.
+        """
+        self._seen.clear()
+        self._by_name = by_name
+        return self._asked(wrapped)
+
+    def _asked(self, wrapped: Tree) -> bool:
         env = self._envs.get(id(wrapped))
         return env is not None and self._shown(wrapped, env)
 
@@ -176,7 +193,10 @@ class Origins:
 
     def _source(self, source: Source, at: int, name: str) -> bool:
         if source.kind in ("table", "view"):
-            return source.visible is not None and source.visible.access == "catalog"
+            if source.visible is None or source.visible.access != "catalog":
+                return False
+            columns = source.visible.relation.columns
+            return self._by_name or not 0 <= at < len(columns) or columns[at].name not in FUNCTIONS
         if at < 0:
             return False
         query = source.query if source.kind == "derived" else source.cte.query if source.cte is not None else None
@@ -189,7 +209,7 @@ class Origins:
             return False
         calls = [one["List"]["items"][0] for one in body.get("functions", ())]
         return bool(calls) and all(
-            "FuncCall" in one and len(one["FuncCall"].get("args", ())) == 1 and self.shown(one) for one in calls
+            "FuncCall" in one and len(one["FuncCall"].get("args", ())) == 1 and self._asked(one) for one in calls
         )
 
     def _output(self, query: Query, at: int) -> bool:

@@ -127,3 +127,31 @@ def test_a_check_of_a_hidden_table_is_not_read_under_a_shown_ones_name(
             assert told.errors == []
             assert b"4711" not in told.raw
             assert FOREIGN.search(told.raw) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT pg_get_functiondef(tgfoid) FROM pg_trigger WHERE NOT tgisinternal",
+        "SELECT pg_get_functiondef(x) FROM (SELECT tgfoid AS x FROM pg_trigger WHERE NOT tgisinternal) t",
+        "SELECT pg_get_functiondef((SELECT tgfoid FROM pg_trigger WHERE NOT tgisinternal LIMIT 1))",
+        "WITH t(x) AS (SELECT tgfoid FROM pg_trigger) SELECT obj_description(x, 'pg_proc') FROM t",
+        "SELECT t.x::regproc, pg_get_function_result(t.x) FROM (SELECT tgfoid AS x FROM pg_trigger) t",
+        "SELECT pg_get_functiondef(u) FROM unnest(ARRAY(SELECT tgfoid FROM pg_trigger)) u",
+    ],
+)
+def test_the_body_of_a_hidden_trigger_function_is_not_told(client: RawClient, text: str) -> None:
+    told = client.simple(text)
+    assert b"INSERT INTO audit_log" not in told.raw
+    assert [one["C"] for one in told.errors] == ["0A000"]
+
+
+def test_triggers_of_foreign_keys_name_no_hidden_table(pristine_shared: str, shared_server: Cluster) -> None:
+    shared_server.psql(pristine_shared, sql="CREATE TABLE globex_only (id int REFERENCES products)")
+    with running_proxy(shared_server.port, pristine_shared) as proxy, proxy.connect("acme_app") as client:
+        for text in (
+            "SELECT tgconstrrelid::regclass, tgname FROM pg_trigger",
+            "SELECT conrelid::regclass, confrelid::regclass FROM pg_constraint",
+            "SELECT objid::regclass FROM pg_depend WHERE classid = 1259",
+        ):
+            assert FOREIGN.search(client.simple(text).raw) is None

@@ -118,7 +118,7 @@ WHERE = {
     "pg_catalog.pg_index": f"indrelid < {SYSTEM} OR indrelid {SHOWN}",
     "pg_catalog.pg_inherits": f"(inhrelid {SHOWN} AND inhparent {SHOWN}) OR inhrelid {INDEXES}",
     "pg_catalog.pg_partitioned_table": f"partrelid {SHOWN}",
-    "pg_catalog.pg_trigger": f"tgrelid {SHOWN}",
+    "pg_catalog.pg_trigger": f"tgrelid {SHOWN} AND (tgconstrrelid = 0 OR tgconstrrelid {SHOWN})",
     "pg_catalog.pg_rewrite": f"ev_class < {SYSTEM} OR ev_class {SHOWN}",
     "pg_catalog.pg_statistic_ext": f"stxrelid {SHOWN}",
     "pg_catalog.pg_tablespace": f"oid < {SYSTEM}",
@@ -249,6 +249,9 @@ MASK = {
         " FROM pg_catalog.unnest(t.partattrs::pg_catalog.int2[]) u(number) LEFT JOIN pg_catalog.pg_attribute a"
         " ON a.attrelid = t.partrelid AND a.attnum = u.number AND a.atttypid IN (1082, 1114, 1184)"
         " WHERE a.attnum IS NULL)) THEN relpartbound END",
+    },
+    "pg_catalog.pg_partitioned_table": {
+        "partdefid": f"CASE WHEN partdefid {SHOWN} THEN partdefid ELSE 0::pg_catalog.oid END"
     },
     "pg_catalog.pg_attribute": {"attmissingval": "NULL::pg_catalog.anyarray"},
     "pg_catalog.pg_database": {
