@@ -20,7 +20,7 @@ REG_TYPES = frozenset(
 FIRST_OWN_OID = 16384  # FirstNormalObjectId: below are the objects that initdb made, the same in every database
 # Columns that hold functions which no rule need list: their names are shown, and nothing else of them.
 FUNCTIONS = frozenset({
-    "tgfoid", "oprcode", "oprrest", "oprjoin", "castfunc", "amproc", "conproc", "evtfoid", "amhandler", "prosupport",
+    "tgfoid", "oprrest", "oprjoin", "castfunc", "amproc", "conproc", "evtfoid", "amhandler", "prosupport",
     "typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze", "typsubscript",
     "rngcanonical", "rngsubdiff", "lanplcallfoid", "laninline", "lanvalidator", "fdwhandler", "fdwvalidator",
     "aggtransfn", "aggfinalfn", "aggcombinefn", "aggserialfn", "aggdeserialfn", "aggmtransfn", "aggminvtransfn",

@@ -137,7 +137,9 @@ WHERE = {
     "pg_catalog.pg_conversion": at_home("connamespace"),
     "pg_catalog.pg_opclass": at_home("opcnamespace"),
     "pg_catalog.pg_opfamily": at_home("opfnamespace"),
-    "pg_catalog.pg_operator": at_home("oprnamespace"),
+    # psql asks for the comments of an operator's function: one of a function that no rule lists is hidden, as in SQL.
+    "pg_catalog.pg_operator": f"oid < {SYSTEM} OR oprnamespace IN ({HOMES}) AND"
+    f" (oprcode::pg_catalog.oid < {SYSTEM} OR oprcode::pg_catalog.oid {LISTED})",
     "pg_catalog.pg_amop": EVERYTHING,
     "pg_catalog.pg_amproc": EVERYTHING,
     "pg_catalog.pg_cast": EVERYTHING,
