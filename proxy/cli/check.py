@@ -17,8 +17,9 @@ from proxy.catalog.watch import FAILURES
 from proxy.cli.report import reported
 from proxy.sql.world import World
 from proxy.tenancy.derived import SEED, own_sequence, quoted
+from proxy.tenancy.extensions import SCHEMA
 from proxy.tenancy.load import load
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, Policy
 
 
 def check(
@@ -55,6 +56,9 @@ async def _check_servers(grants: list[Grant]) -> bool:
         for text in missing_sequences(catalog, [one for one in grants if _place(one) == _place(grant)]):
             typer.echo(f"{grant.database}: {text}", err=True)
             sound = False
+        for text in extension_findings(catalog, grant.policy):
+            typer.echo(f"{grant.database}: {text}", err=True)
+        sound = sound and not set(grant.policy.extensions) - set(catalog.extensions)
         reasons = World(grant.policy, catalog).hidden_reasons
         for (schema, name), why in sorted(reasons.items()):
             typer.echo(f"{grant.database}: {schema}.{name} is hidden: {why}", err=True)
@@ -63,6 +67,27 @@ async def _check_servers(grants: list[Grant]) -> bool:
 
 def _place(grant: Grant) -> tuple[object, ...]:
     return grant.server, grant.credentials, grant.policy.policy_class
+
+
+def extension_findings(catalog: Catalog, policy: Policy) -> list[str]:
+    """Where the extensions that the rules list and those that the server has are not the same."""
+    found = []
+    for name in policy.extensions:
+        if name not in catalog.extensions:
+            remedy = f"CREATE EXTENSION {quoted(name)} SCHEMA {SCHEMA}"
+            found.append(f"extension {name} is listed, and the server does not have it. Remedy: {remedy}")
+    for name in sorted(set(catalog.extensions) - {"plpgsql"}):
+        schemas = {one.schema for some in catalog.functions.values() for one in some if one.extension == name} - {
+            SCHEMA
+        }
+        if name not in policy.extensions:
+            found.append(
+                f"extension {name} is installed and not listed: its functions and types are hidden, and so is what"
+                " shares a name with one of its functions or operators"
+            )
+        elif schemas:
+            found.append(f"extension {name} is in the schema {', '.join(sorted(schemas))}: only {SCHEMA} is served")
+    return found
 
 
 def missing_sequences(catalog: Catalog, grants: list[Grant]) -> list[str]:

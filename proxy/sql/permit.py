@@ -139,10 +139,11 @@ class _Permit:
             _denied(name, location, None)
 
     def _listed(self, function: Function) -> bool:
-        return any(self._matches(rule, function) for rule in self._world.policy.functions)
+        rules = self._world.function_rules.get((function.schema, function.name), ())
+        return any(self._matches(rule, function) for rule in rules)
 
     def _matches(self, rule: FunctionRule, function: Function) -> bool:
-        if (rule.schema, rule.name) != (function.schema, function.name):
+        if rule.extension and rule.extension != function.extension:
             return False
         if rule.arguments is None:
             return True
@@ -152,7 +153,7 @@ class _Permit:
         )
 
     def _foreign(self, schema: str | None, name: str) -> bool:
-        return any((rule.schema, rule.name) == (schema, name) for rule in self._world.policy.functions)
+        return schema is not None and (schema, name) in self._world.function_rules
 
     def _absent(self, schema: str | None, name: str, args: list[Node], location: int | None) -> NoReturn:
         full = name if schema is None else f"{schema}.{name}"
@@ -214,6 +215,8 @@ class _Permit:
         path = self._world.path if schema is None else (schema,)
         found = next((types[one, name] for one in path if (one, name) in types), None)
         visible = found is not None and (found.schema == "pg_catalog" or found.schema in self._world.search_path)
+        if found is not None and found.extension:
+            visible = visible and found.extension in self._world.policy.extensions
         if found is not None and found.relation:
             row = self._world.catalog.relations_by_oid.get(found.relation)
             visible = visible and (

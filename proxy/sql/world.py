@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from proxy.catalog.model import Catalog, Column, Function, Relation
 from proxy.sql.plan import Temporary
 from proxy.sql.sequences import own_numbers
-from proxy.tenancy.policy import Policy, RelationRule
+from proxy.tenancy.policy import FunctionRule, Policy, RelationRule
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 # int2 int4 int8 uuid text varchar bpchar: equality is a LEAKPROOF btree operator of pg_catalog on every major.
@@ -128,6 +128,14 @@ class World:
         schemas = self.path if schema is None else (schema,)
         every = self._catalog.functions.get(name, ())
         return tuple(one for wanted in schemas for one in every if one.schema == wanted)
+
+    @cached_property
+    def function_rules(self) -> Mapping[tuple[str, str], tuple[FunctionRule, ...]]:
+        """(schema, name) -> what the policy says of functions of that name."""
+        found: dict[tuple[str, str], tuple[FunctionRule, ...]] = {}
+        for rule in self._policy.functions:
+            found[rule.schema, rule.name] = (*found.get((rule.schema, rule.name), ()), rule)
+        return found
 
     @cached_property
     def _children(self) -> Mapping[int, tuple[Relation, ...]]:

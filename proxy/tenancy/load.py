@@ -18,6 +18,7 @@ import yaml
 
 from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
+from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.models import (
     KINDS,
     Database,
@@ -283,6 +284,7 @@ def _canonical(value: str | int) -> str:
 
 
 def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
+    extensions = sorted(set(rules.extensions))
     relations = {qualified_name(name): _relation(qualified_name(name), one) for name, one in rules.relations.items()}
     return classified(
         Policy(
@@ -290,9 +292,12 @@ def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
             isolation=rules.isolation,
             tenant_column=rules.tenant_column,
             relations=relations,
-            functions=tuple(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
+            functions=(
+                *(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
+                *(rule for name in extensions for rule in rules_of(name)),
+            ),
             sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())},
-            extensions=tuple(rules.extensions),
+            extensions=tuple(extensions),
             explain=rules.explain,
             read_only=read_only,
             statement_size=limits.statement_size,

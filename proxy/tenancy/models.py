@@ -25,6 +25,7 @@ from pydantic import (
 
 from proxy.auth.scram import parse_verifier
 from proxy.tenancy.derived import LONGEST
+from proxy.tenancy.extensions import reviewed
 
 LATER = "not supported yet"
 IDENTIFIER = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".()]+))\s*')
@@ -218,8 +219,9 @@ class Database(Strict):
         for name, only in built.items():
             if getattr(self, name) != only:
                 raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
-        if self.extensions:
-            raise ValueError(f"extensions is {LATER}")
+        for name in self.extensions:
+            if name not in reviewed():
+                raise ValueError(f"extensions: {name} was not reviewed; known are {', '.join(sorted(reviewed()))}")
         for name, kind in self.sequences.items():
             if kind == "per_tenant" and len(qualified_name(name)[1].encode()) > LONGEST:
                 raise ValueError(f"sequences: {name} is too long to be per_tenant: at most {LONGEST} bytes")

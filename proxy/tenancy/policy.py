@@ -32,12 +32,13 @@ class RelationRule:
 @dataclass(frozen=True, slots=True)
 class FunctionRule:
     """An allowed function outside pg_catalog. arguments None: every overload present; else the type names as
-    written.
+    written. extension: it must belong to that one; "": whosever it is.
     """
 
     schema: str
     name: str
     arguments: tuple[str, ...] | None = None
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)

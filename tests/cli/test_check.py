@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from proxy.catalog.model import Catalog, Function
+from proxy.cli.check import extension_findings
 from proxy.tenancy.derived import own_sequence, seed
 from tests.cli.conftest import Run
+from tests.sql.worlds import sample_policy
 
 
 def test_good_rules_are_counted(run: Run, sample: str) -> None:
@@ -35,6 +39,24 @@ def test_a_folder_that_is_not_there_is_a_mistake(run: Run, tmp_path: Path) -> No
     result = run("check", str(tmp_path / "none"))
     assert result.exit_code == 1
     assert "none" in result.output
+
+
+def test_an_extension_that_is_listed_and_not_there_is_a_finding(run: Run, sample: str) -> None:
+    file = Path(sample) / "sample.yaml"
+    file.write_text(file.read_text().replace("isolation: row\n", "isolation: row\nextensions: [uuid-ossp]\n"))
+    result = run("check", sample, "--online")
+    assert result.exit_code == 1
+    assert 'does not have it. Remedy: CREATE EXTENSION "uuid-ossp" SCHEMA public' in result.output
+
+
+def test_an_extension_that_is_there_and_not_listed_or_elsewhere_is_told() -> None:
+    trgm = Function(1, "elsewhere", "similarity", "f", (25, 25), 700, extension="pg_trgm")
+    installed = {"pg_trgm": "1.6", "plpgsql": "1.0"}
+    catalog = Catalog(1, 150018, "shared", {}, {}, {"similarity": (trgm,)}, {}, {}, {}, extensions=installed)
+    (text,) = extension_findings(catalog, sample_policy())
+    assert text.startswith("extension pg_trgm is installed and not listed")
+    (text,) = extension_findings(catalog, replace(sample_policy(), extensions=("pg_trgm",)))
+    assert text == "extension pg_trgm is in the schema elsewhere: only public is served"
 
 
 def test_a_tenant_without_a_sequence_of_its_own_is_told_the_ddl(run: Run, sample: str) -> None:

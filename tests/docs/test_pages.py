@@ -36,7 +36,6 @@ WHOLE: dict[str, dict[str, object]] = {
 }
 # What is marked as later in a table of the rules page, and a value for it.
 LATER_VALUES: dict[tuple[str, str], object] = {
-    ("database", "extensions"): ["citext"],
     ("tenant", "schema"): "acme",
     ("tenant", "server_login"): "acme_rw",
     ("tenant", "server"): "postgresql://a@b/c",
@@ -82,7 +81,7 @@ def test_every_key_of_a_document_stands_in_the_rules_page_with_its_default(headi
     assert {row[0].strip("`"): row[1] for row in tables(RULES)[heading]} == wanted
 
 
-@pytest.mark.parametrize("heading", ["database", "tenant", "quotas", "admin"])
+@pytest.mark.parametrize("heading", ["tenant", "quotas", "admin"])
 def test_what_is_called_later_is_refused_as_not_supported_yet(heading: str) -> None:
     named = [row[0].strip("`") for row in tables(RULES)[heading] if row[2] == "*later*"]
     assert named

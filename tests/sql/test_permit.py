@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.catalog.model import Function
+from proxy.catalog.model import Catalog, Function
 from proxy.errors import Refusal
 from proxy.sql.permit import permit
 from proxy.sql.plan import StatementKind
@@ -161,6 +161,22 @@ def test_a_function_refused_in_one_overload_is_refused_in_all(world: World) -> N
     one = replace(sample_policy(), functions=(FunctionRule("public", "twice", ("integer",)),))
     assert refusal(World(one, catalog), "SELECT twice(1)") == ("42883", "function twice(integer) does not exist")
     asked(World(replace(one, functions=(FunctionRule("public", "twice"),)), catalog), "SELECT twice(1)")
+
+
+def test_a_rule_of_an_extension_holds_for_its_own_functions_and_types(world: World) -> None:
+    own = Function(999_031, "public", "twice", "f", (23,), 23, extension="citext")
+    rule = FunctionRule("public", "twice", ("integer",), "citext")
+    policy = replace(sample_policy(), functions=(rule,), extensions=("citext",))
+    kind = replace(world.catalog.types[25], oid=999_032, schema="public", name="citext", extension="citext")
+
+    def over(function: Function) -> Catalog:
+        functions, types = {**world.catalog.functions, "twice": (function,)}, {**world.catalog.types, kind.oid: kind}
+        return replace(world.catalog, functions=functions, types=types)
+
+    asked(World(policy, over(own)), "SELECT twice(1), 'a'::citext")
+    assert refusal(World(policy, over(replace(own, extension=""))), "SELECT twice(1)")[0] == "42883"
+    hidden = World(replace(policy, extensions=()), over(own))
+    assert refusal(hidden, "SELECT 'a'::citext") == ("42704", 'type "citext" does not exist')
 
 
 def test_a_function_on_the_path_cannot_hide_behind_a_built_in_one(world: World) -> None:

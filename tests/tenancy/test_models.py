@@ -75,7 +75,6 @@ def test_what_is_no_duration_is_a_mistake(value: object) -> None:
     "more",
     [
         {"isolation": "schema"}, {"isolation": "rls"}, {"second_wall": "rls"},
-        {"extensions": ["citext"]},
     ],
 )  # fmt: skip
 def test_what_is_not_built_yet_is_refused_and_never_ignored(more: dict[str, Any]) -> None:

@@ -84,10 +84,10 @@ class Relations:
         if name.startswith(NEVER) and name != "pg_advisory_unlock_all":  # the session's own
             return False
         found = self.catalog.functions.get(name, ())
-        listed = {(one.schema, one.name) for one in self.policy.functions}
+        listed = {(one.schema, one.extension) for one in self.policy.functions if one.name == name}
         considered = [one for one in found if schema is None or one.schema == schema]
         return bool(considered) and all(
-            one.schema in SYSTEM or (one.schema, name) in listed
+            one.schema in SYSTEM or not listed.isdisjoint({(one.schema, ""), (one.schema, one.extension)})
             for one in considered
             if schema is not None or one.schema in (*SYSTEM, "public")
         )
