@@ -109,3 +109,10 @@ def test_statistics_and_partition_bounds_are_masked(planner: Planner, world: Wor
 def test_a_users_relation_named_like_a_catalog_is_not_the_catalog(planner: Planner, world: World) -> None:
     assert planned(planner, world, "SELECT * FROM public.pg_class") == "42P01"
     assert "OFFSET 0" not in planned(planner, world, "WITH pg_class AS (SELECT 1 AS a) SELECT a FROM pg_class")
+
+
+def test_a_keys_columns_are_found_as_jdbc_does(planner: Planner, world: World) -> None:
+    """pgjdbc's getPrimaryKeys() expands pg_index.indkey; other functions of information_schema read catalogs."""
+    found = "SELECT (information_schema._pg_expandarray(i.indkey)).n FROM pg_catalog.pg_index i"
+    assert "information_schema._pg_expandarray(" in planned(planner, world, found)
+    assert planned(planner, world, "SELECT information_schema._pg_index_position(1, 1::int2)") == "42883"
