@@ -51,7 +51,7 @@ UPDATE listed SET note = pg_temp.trap(id), secret = pg_temp.trap(id), amount = 0
 UPDATE odd SET k = pg_temp.trap(id), body = pg_temp.trap(id), c1 = pg_temp.trap(id), c2 = pg_temp.trap(id), jb = '{"n": "globex", "m": "x"}',
   nr = 'empty', dbl = 0, big = 0, ts = 'infinity', tsz = 'infinity', d = date '5874897-12-31', ia = '{0}' WHERE tenant_id = 2;
 -- A GiST index computes over every tenant's entries when it places a new one, and overflows by foreign bounds (22003).
--- That channel has a test of its own; here it would hide everything else about this table.
+-- That channel is on record (docs/decisions/0033); here it would hide everything else about this table.
 DROP INDEX odd_nr, odd_loc;
 -- as at the end of schema.sql, for the tables that came after it
 DO $$ DECLARE t text := coalesce(current_setting('seed.only', true), ''); BEGIN

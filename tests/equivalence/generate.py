@@ -5,16 +5,19 @@ a private database; what differs is reduced to a minimal statement. Ends with st
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 from tests.equivalence.compare import Seen, observe
 from tests.equivalence.grammar import Statement, generate
 from tests.equivalence.lockstep import Ask, Outcome, Side, Tally, compare, error_of
+from tests.equivalence.reduce import reduce
 from tests.equivalence.stage import LOGINS, Stage, load_traps
 from tests.kit.postgres import running
 from tests.kit.proxy import Proxy, running_proxy
@@ -26,15 +29,13 @@ def ask_of(statement: Statement) -> Ask:
 
 
 class Run:
-    """One run over a stage whose databases are loaded. productions: how many statements used each."""
+    """One run over a stage whose databases are loaded."""
 
     def __init__(self, stage: Stage, proxy: Proxy) -> None:
         self.stage = stage
         self.tally = Tally()
-        self.productions: Counter[str] = Counter()
-        self.loud = 0
-        port, tenant = stage.cluster.port, stage.tenant
-        direct = partial(RawClient, "127.0.0.1", port, "app")
+        tenant = stage.tenant
+        direct = partial(RawClient, "127.0.0.1", stage.port, "app")
         self.private = Side(partial(direct, f"traps_private{tenant}"))
         self.proxied = Side(partial(proxy.connect, LOGINS[tenant]))
         self.alone = Side(partial(direct, f"traps_alone{tenant}"))
@@ -42,10 +43,10 @@ class Run:
 
     def statements(self, seed: int, numbers: Iterator[int]) -> Iterator[tuple[int, Ask]]:
         for number in numbers:
-            statement = generate(seed, number, self.stage.cluster.major)
-            self.loud += statement.loud
-            self.productions.update({name: 1 for name, count in statement.productions.items() if count})
-            self.productions.update(dict.fromkeys(statement.productions, 0))
+            statement = generate(seed, number, self.stage.major)
+            self.tally.loud += statement.loud
+            self.tally.productions.update({name: 1 for name, count in statement.productions.items() if count})
+            self.tally.productions.update(dict.fromkeys(statement.productions, 0))
             yield number, ask_of(statement)
 
     def explain(self, ask: Ask, seen: list[Seen]) -> str:
@@ -71,27 +72,14 @@ class Run:
                 print(f"{self.tally.total} in {spent:.0f} s: {dict(self.tally.verdicts)}", file=sys.stderr, flush=True)
             yield outcome
 
-    def report(self) -> str:
-        """What was covered and what came of it."""
-        tally = self.tally
-        total = max(1, tally.total)
-        lines = [
-            f"statements                       {tally.total}",
-            f"run without error (private)      {tally.ran / total:.1%}",
-            f"... that return or change a row  {tally.touched / max(1, tally.ran):.1%}",
-            f"may throw outside target lists   {self.loud / total:.1%}",
-            *(
-                f"verdict {name:24} {tally.verdicts[name]}"
-                for name in ("equal", "unplaced", "refused", "own", "plan", "clock", "different", "bug")
-            ),
-            f"lost connections                 {self.proxied.lost}",
-            "refused, by reason:",
-            *(f"  {count:6} {count / total:6.2%} {reason}" for reason, count in tally.reasons.most_common(25)),
-            "productions used least (statements):",
-            *(f"  {count:6} {name}" for name, count in sorted(self.productions.items(), key=lambda one: one[1])[:25]),
-            f"productions                      {len(self.productions)}",
-        ]
-        return "\n".join(lines)
+    def reduced(self, outcome: Outcome) -> str:
+        """A shorter statement with the same verdict."""
+
+        def holds(text: str) -> bool:
+            (again,) = compare([(0, replace(outcome.ask, text=text))], self.private, self.proxied, self.explain)
+            return again.verdict == outcome.verdict
+
+        return reduce(outcome.ask.text, holds)
 
     def close(self) -> None:
         for side in (self.private, self.proxied, self.alone, self.shared):
@@ -112,33 +100,40 @@ def _short(seen: list[Seen]) -> str:
     return f"{state} {message}" if state else str([one for one in seen if one[0] in ("rows", "C", "T", "closed")])[:600]
 
 
+def slice_of(stage: Stage, seed: int, numbers: range, told: frozenset[str]) -> tuple[Tally, list[str]]:
+    """A process's part of a run, before a proxy of its own: what came of it, and the outcomes that are told."""
+    with running_proxy(stage.port, stage.database) as proxy:
+        run = Run(stage, proxy)
+        found = [one for one in run.go(seed, iter(numbers), every=1000) if one.verdict in told]
+        shown = [f"{describe(one)}-- reduced: {run.reduced(one)}\n" for one in found]
+        run.close()
+        run.tally.lost = run.proxied.lost
+        run.tally.tracebacks = proxy.log.count("Traceback")
+    return run.tally, shown
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--start", type=int, default=0, help="number of the first statement")
-    parser.add_argument("--only", type=int, default=None, help="one statement, by its number")
     parser.add_argument("--major", type=int, default=15, help="PostgreSQL's major version")
     parser.add_argument("--tenant", type=int, choices=(1, 3), default=1)
-    parser.add_argument("--show", type=int, default=20, help="differences printed in full")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with a proxy of its own")
     parser.add_argument("--own", action="store_true", help="print errors on own rows as well")
     chosen = parser.parse_args()
-    numbers = iter(range(chosen.start, chosen.start + chosen.count)) if chosen.only is None else iter([chosen.only])
+    told = frozenset({"different", "bug", *(("own", "plan") if chosen.own else ())})
+    tally = Tally()
     with running(chosen.major) as cluster:
         load_traps(cluster, chosen.tenant)
-        with running_proxy(cluster.port, "traps_shared") as proxy:
-            run = Run(Stage(cluster, chosen.tenant), proxy)
-            shown = 0
-            for outcome in run.go(chosen.seed, numbers, every=1000):
-                told = outcome.verdict in ("different", "bug") or (chosen.own and outcome.verdict in ("own", "plan"))
-                if chosen.only is not None or (told and shown < chosen.show):
-                    shown += 1
-                    print(describe(outcome), flush=True)
-            run.close()
-            if chosen.only is not None:
-                print(run.stage.rewriting.text(outcome.ask.text, outcome.ask.types, outcome.ask.extended))
-            print(run.report())
-    return 1 if run.tally.verdicts["different"] or run.tally.verdicts["bug"] else 0
+        stage = Stage(cluster.port, chosen.major, chosen.tenant)
+        numbers = [range(chosen.start + at, chosen.start + chosen.count, chosen.jobs) for at in range(chosen.jobs)]
+        with ProcessPoolExecutor(chosen.jobs, multiprocessing.get_context("spawn")) as processes:
+            for part, shown in processes.map(slice_of, repeat(stage), repeat(chosen.seed), numbers, repeat(told)):
+                tally.join(part)
+                print("\n".join(shown), flush=True)
+    print(tally.report())
+    return 1 if tally.failed else 0
 
 
 if __name__ == "__main__":

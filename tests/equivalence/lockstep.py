@@ -19,6 +19,7 @@ REFUSALS = frozenset({"0A000", "42501"})
 CLOCKS = frozenset({"57014", "53200", "53400", "54001"})  # a limit of time or space, which another plan may not meet
 OWN = ("21", "22", "23")  # classes of errors that a row causes
 BUGS = frozenset({"XX000", "08P01", "08006", "57P01", "58000"})
+VERDICTS = ("equal", "unplaced", "refused", "own", "plan", "clock", "different", "bug")
 TIMEOUT = "SET statement_timeout = 8000"
 BATCH = 16
 
@@ -41,7 +42,7 @@ class Ask:
     def messages(self) -> bytes:
         query = self.text.encode() + b"\0"
         if not self.extended:
-            return _message(b"Q", query)
+            return message(b"Q", query)
         types, values = self.types, [value for _, value in self.parameters]
         bind = b"\0\0" + struct.pack("!hh", 0, len(values))
         for value in values:
@@ -53,14 +54,14 @@ class Ask:
             (b"B", bind),
         ]
         parts += [(b"D", b"P\0"), (b"E", b"\0\0\0\0\0"), (b"S", b"")]
-        return b"".join(_message(tag, body) for tag, body in parts)
+        return b"".join(message(tag, body) for tag, body in parts)
 
 
-def _message(tag: bytes, body: bytes) -> bytes:
+def message(tag: bytes, body: bytes) -> bytes:
     return tag + struct.pack("!i", len(body) + 4) + body
 
 
-_BEGIN, _ROLLBACK = _message(b"Q", b"BEGIN\0"), _message(b"Q", b"ROLLBACK\0")
+_BEGIN, _ROLLBACK = message(b"Q", b"BEGIN\0"), message(b"Q", b"ROLLBACK\0")
 
 
 class Side:
@@ -122,27 +123,58 @@ class Outcome:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a run."""
+    """What came of a run, and what it covered. productions: how many statements used each."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    productions: Counter[str] = field(default_factory=Counter)
     ran: int = 0
     touched: int = 0
-    told: list[Outcome] = field(default_factory=list)
+    loud: int = 0
+    lost: int = 0
+    tracebacks: int = 0
 
     def add(self, outcome: Outcome) -> None:
         self.verdicts[outcome.verdict] += 1
         if outcome.verdict == "refused":
             self.reasons[outcome.reason] += 1
-        elif outcome.verdict not in ("equal", "unplaced", "clock"):
-            self.told.append(outcome)
         if not any(one[0] == "E" for one in outcome.expected):
             self.ran += 1
             self.touched += touches(outcome.expected)
 
+    def join(self, other: Tally) -> None:
+        """Adds what another process has counted."""
+        for name in ("verdicts", "reasons", "productions"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("ran", "touched", "loud", "lost", "tracebacks"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @property
     def total(self) -> int:
         return sum(self.verdicts.values())
+
+    @property
+    def failed(self) -> bool:
+        return any((self.verdicts["different"], self.verdicts["bug"], self.lost, self.tracebacks))
+
+    def report(self) -> str:
+        """As people read it."""
+        total = max(1, self.total)
+        least = sorted(self.productions.items(), key=lambda one: one[1])
+        lines = [
+            f"statements                       {self.total}",
+            f"run without error (private)      {self.ran / total:.1%}",
+            f"... that return or change a row  {self.touched / max(1, self.ran):.1%}",
+            f"may throw outside target lists   {self.loud / total:.1%}",
+            *(f"verdict {name:24} {self.verdicts[name]}" for name in VERDICTS),
+            f"lost connections                 {self.lost}",
+            f"exceptions of the proxy          {self.tracebacks}",
+            "refused, by reason:",
+            *(f"  {count:6} {count / total:6.2%} {reason}" for reason, count in self.reasons.most_common(25)),
+            f"productions                      {len(self.productions)}",
+            *(f"  {count:6} {name}" for name, count in least[:12]),
+        ]
+        return "\n".join(lines)
 
 
 def touches(seen: Sequence[Seen]) -> bool:
@@ -184,8 +216,14 @@ def _batch(batch: list[tuple[int, Ask]], private: Side, proxied: Side, explain: 
         verdict, reason = judge(expected, seen)
         states = {error_of(expected)[0], error_of(seen)[0]} - {""}
         if verdict == "different" and explain is not None and states and all(one[:2] in OWN for one in states):
-            verdict = explain(ask, seen)
+            verdict = "own" if _same_error(expected, seen) else explain(ask, seen)
         yield Outcome(at, ask, verdict, expected, seen, reason)
+
+
+def _same_error(expected: list[Seen], seen: list[Seen]) -> bool:
+    """One error on two rows: which row is met first is the order of own rows, unless the row is another's."""
+    one, other = error_of(expected), error_of(seen)
+    return one[0] == other[0] and "globex" not in other[1]
 
 
 def _unplaced(one: Seen) -> Seen:

@@ -26,6 +26,7 @@ from tests.kit.rules import write_sample_rules
 from tests.kit.sample import DATA
 
 FILES = ("schema.sql", "odd-types.sql", "traps.sql")
+TEMPLATE = "template_traps"  # nobody connects to it
 LOGINS = {1: "acme_app", 2: "globex_app", 3: "initech_app"}
 KEYS = {1: ("1", "acme"), 2: ("2", "globex"), 3: ("3", "initech")}
 _DELETE = """
@@ -44,14 +45,16 @@ END $$;
 def load_traps(cluster: Cluster, tenant: int = 1) -> None:
     """Make the databases unless they are there."""
     present = cluster.databases()
-    for name, options in (("traps_shared", ""), (f"traps_private{tenant}", f"-c seed.only={tenant}")):
+    for name, options in ((TEMPLATE, ""), (f"traps_private{tenant}", f"-c seed.only={tenant}")):
         if name not in present:
             cluster.create_database(name)
             for file in FILES:
                 cluster.psql(name, file=DATA / file, options=options)
-    if f"traps_alone{tenant}" not in present:
-        cluster.create_database(f"traps_alone{tenant}", "traps_shared")
-        cluster.psql(f"traps_alone{tenant}", delete_others(tenant))
+    for name in ("traps_shared", f"traps_alone{tenant}"):
+        if name not in present:
+            cluster.create_database(name, TEMPLATE)
+            if name != "traps_shared":
+                cluster.psql(name, delete_others(tenant))
 
 
 def delete_others(tenant: int) -> str:
@@ -89,14 +92,15 @@ class Rewriting:
 class Stage:
     """One server with the databases, and a tenant."""
 
-    cluster: Cluster
+    port: int
+    major: int
     tenant: int = 1
     database: str = "traps_shared"
 
     @cached_property
     def rewriting(self) -> Rewriting:
         with tempfile.TemporaryDirectory() as folder:
-            write_sample_rules(Path(folder), self.cluster.port, self.database)
+            write_sample_rules(Path(folder), self.port, self.database)
             book = load(Path(folder), os.environ, 1)
         login = book.login(LOGINS[self.tenant])
         grant = None if login is None else book.grant(login, self.database)

@@ -25,7 +25,7 @@ def test_generated_statements_answer_as_the_private_database_does(
 ) -> None:
     load_traps(server)
     with running_proxy(server.port, "traps_shared") as proxy:
-        run = Run(Stage(server), proxy)
+        run = Run(Stage(server.port, server.major), proxy)
         wrong = [
             describe(one)
             for one in run.go(1, iter(range(COUNT.get(server.major, 500) * effort)))
@@ -40,7 +40,7 @@ def test_generated_statements_answer_as_the_private_database_does(
     assert "Traceback" not in log
     assert run.tally.ran > 0.6 * run.tally.total
     assert run.tally.touched > 0.5 * run.tally.ran
-    assert run.loud > 0.2 * run.tally.total
+    assert run.tally.loud > 0.2 * run.tally.total
     assert run.tally.verdicts["own"] + run.tally.verdicts["plan"] < 0.02 * run.tally.total
 
 

@@ -28,7 +28,9 @@ class Guards:
         link = inner.get("SubLink")
         if link is None:
             return harmless(part)
-        if link.get("subLinkType") not in {"EXISTS_SUBLINK", "ANY_SUBLINK"} or "operName" in link:
+        if link.get("subLinkType") not in {"EXISTS_SUBLINK", "ANY_SUBLINK"}:
+            return False
+        if strings(link.get("operName", ())) not in ([], ["="], ["pg_catalog", "="]):
             return False
         if "testexpr" in link and not harmless(link["testexpr"]):
             return False

@@ -66,11 +66,11 @@ class Keys:
                 return own.column.type == (shown.column.type if shown.column else 0)
         return False
 
-    def gives_key(self, select: Node, at: int, shown: Shown, level: Level) -> None:
-        """Unproven unless every row that the select makes has the tenant's key at this place."""
+    def gives_key(self, select: Node, at: int, shown: Shown, level: Level, last: bool = False) -> None:
+        """Unproven unless every row that the select makes has the key at this place; last: of a column list."""
         if select.get("op", "SETOP_NONE") != "SETOP_NONE":
             for side, arm in zip(("larg", "rarg"), level.inner[-2:], strict=True):
-                self.gives_key(select[side], at, shown, arm)
+                self.gives_key(select[side], at, shown, arm, last)
             return
         if "valuesLists" in select:
             values = [row["List"]["items"] for row in select["valuesLists"]]
@@ -78,6 +78,8 @@ class Keys:
                 raise Unproven("a row without the tenant's key")
             return
         targets = [one["ResTarget"]["val"] for one in select.get("targetList", ())]
+        if last and targets and self.is_own(targets[-1], shown):
+            return  # behind a * too: the server takes as many values as there are columns, neither more nor fewer
         found = list(self._outputs(targets, level))
         if at >= len(found) or not (self.is_own(found[at], shown) or self.is_tenant_column(found[at], shown, level)):
             raise Unproven("a row whose tenant key is not proved")

@@ -139,7 +139,7 @@ class Proof:
         select = body["selectStmt"]["SelectStmt"]
         source = self._select(select, level.ctes, level.outer)
         level.inner.append(source)
-        self._keys.gives_key(select, columns.index(shown.column.name), shown, source)
+        self._keys.gives_key(select, at := columns.index(shown.column.name), shown, source, at == len(columns) - 1)
         conflict = body.get("onConflictClause")
         if conflict is None:
             return

@@ -9,11 +9,12 @@ from proxy.sql.verify.levels import Level, Node, Unproven, strings
 
 
 def soft(select: Node, harmless: Harmless) -> bool:
-    """Every output is harmless, in every arm; VALUES hold literals only."""
+    """Every output is harmless, in every arm; VALUES hold literals only, cast or not."""
     if select.get("op", "SETOP_NONE") != "SETOP_NONE":
         return soft(select["larg"], harmless) and soft(select["rarg"], harmless)
     if "valuesLists" in select:
-        return all("A_Const" in one for row in select["valuesLists"] for one in row["List"].get("items", ()))
+        cells = [one for row in select["valuesLists"] for one in row["List"].get("items", ())]
+        return all("A_Const" in one or ("TypeCast" in one and harmless(one)) for one in cells)
     for one in select.get("targetList", ()):
         value = one["ResTarget"]["val"]
         fields = value.get("ColumnRef", {}).get("fields", ())

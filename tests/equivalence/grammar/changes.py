@@ -80,9 +80,7 @@ class Changes(Queries):
         """VALUES, a query or defaults; with ON CONFLICT or without."""
         table, text, item = self._target()
         given = list(WRITTEN[table.name][0])
-        how = self.dice.pick(
-            "insert", {"values": 3, "select": 2, "key_given": 0.7, "key_default": 0.4, "existing": 1.5}
-        )
+        how = self.dice.pick("insert", {"values": 2, "select": 3, "key_given": 0.7, "key_default": 0.5, "existing": 3})
         names = [quoted(name) for name, _ in given]
         number = self.dice.randint(1, 5)
         if how == "select":
@@ -90,8 +88,11 @@ class Changes(Queries):
             source = self._table(scope)
             row = self._row(given, number, scope, depth)
             where = self.condition(scope, min(depth, 1), "insert.source")
-            body = f"SELECT {', '.join(row)} FROM {source} WHERE {where} LIMIT 1" if self.dice.random() < 0.3 else \
-                f"SELECT DISTINCT {', '.join(row)} FROM {source} WHERE {where}"  # fmt: skip
+            body = f"SELECT DISTINCT {', '.join(row)} FROM {source} WHERE {where}"
+            if self.dice.maybe(
+                "insert.first", 0.7
+            ):  # rows of one key: the first by all columns, or one of them would win
+                body += f" ORDER BY {', '.join(str(at + 1) for at in range(len(row)))} LIMIT 1"
         else:
             rows = []
             for at in range(self.dice.randint(1, 3)):
@@ -105,7 +106,8 @@ class Changes(Queries):
                 names.append(quoted(table.key.name))
             body = f"VALUES {', '.join(rows)}"
         made = f"INSERT INTO {text} ({', '.join(names)}) {body}"
-        if table.name in CONFLICTS and (how == "existing" or self.dice.random() < 0.3):
+        chance = 0.3 if how != "select" or body.endswith("LIMIT 1") else 0.0
+        if table.name in CONFLICTS and (how == "existing" or self.dice.random() < chance):
             made += self._conflict(table, item, depth)
         suffix, columns = self._returning(item, depth, returning)
         return Query(made + suffix, columns)
@@ -119,7 +121,7 @@ class Changes(Queries):
             elif rule in ("text", "num", "json", "array", "enum", "time"):
                 value = (
                     self.value(rule, scope, min(depth, 1), "insert.values")
-                    if self.dice.random() < 0.5
+                    if self.dice.random() < 0.75
                     else self.constant(rule)
                 )
                 row.append(f"coalesce({value}, {_SPARE[rule]})")
@@ -129,7 +131,7 @@ class Changes(Queries):
 
     def _conflict(self, table: Table, item: Item, depth: int) -> str:
         target = CONFLICTS[table.name]
-        how = self.dice.pick("conflict", {"nothing": 1, "any_nothing": 1, "update": 2, "update_where": 2})
+        how = self.dice.pick("conflict", {"nothing": 1.5, "any_nothing": 1.5, "update": 3, "update_where": 3})
         if how == "any_nothing":
             return " ON CONFLICT DO NOTHING"
         if how == "nothing":
@@ -137,7 +139,8 @@ class Changes(Queries):
         excluded = Item("excluded", table.columns, "excluded", table)
         both = Scope([item, excluded], [])
         name, kind = self.dice.choice(WRITTEN[table.name][1])
-        value = f"coalesce({self.value(kind, both, min(depth, 1), 'conflict.set')}, {_SPARE[kind]})"
+        value = self.loud(kind, both, "conflict.set") or self.value(kind, both, min(depth, 1))
+        value = f"coalesce({value}, {_SPARE[kind]})"
         made = f" ON CONFLICT ({target}) DO UPDATE SET {quoted(name)} = {value}"
         if how == "update_where":
             made += f" WHERE {self.condition(both, min(depth, 1), 'conflict.where')}"

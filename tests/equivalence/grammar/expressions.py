@@ -45,8 +45,13 @@ class Expressions:
 
     def constant(self, kind: str) -> str:
         """A literal of the kind, or a bind parameter."""
+        kind = "text" if kind == "word" else kind
         value = self._value(kind)
-        if self.bound and len(self.parameters) < 20 and self.dice.maybe(f"parameter.{kind}", 0.5):
+        if (
+            self.bound
+            and len(self.parameters) < 20
+            and self.dice.maybe(f"parameter.{kind}", 0.8 if kind in ("skey", "ukey") else 0.5)
+        ):
             return self._parameter(kind, value)
         if kind in ("int", "key", "num", "float") and value is not None:
             return value if not value.startswith("-") else f"({value})"
@@ -108,9 +113,11 @@ class Expressions:
         options: dict[str, Option] = {"constant": lambda: self.constant(kind)}
         if found is not None:
             options["column"] = lambda: found[0]
-        if depth > 0:
+        if depth > 0 and kind in KINDS and kind not in ("skey", "ukey"):
             options |= self._compound(kind, scope, depth - 1)
-        return self.dice.produce(f"value.{kind}", options, {"column": 6, "constant": 1.2})
+        return self.dice.produce(
+            f"value.{kind}", options, {"column": 6, "constant": 4 if kind in ("skey", "ukey") else 1.2}
+        )
 
     def _compound(self, kind: str, scope: Scope, depth: int) -> dict[str, Option]:
         def of(wanted: str) -> str:
@@ -219,14 +226,23 @@ class Expressions:
             "word",
             "float",
         )
-        found = self.column(kinds, scope)
+        # rare kinds first in half of the cases: a schema has more integers than uuids
+        rare = ("skey", "ukey", "float", "bool", "date", "array")
+        found = (self.column((self.dice.choice(rare),), scope) if self.dice.random() < 0.5 else None) or self.column(
+            kinds, scope
+        )
         if found is None:
             return self.dice.choice(["true", "1 = 1", "true"])
         text, _, kind = found
 
         def other() -> str:
             plain = "int" if kind == "key" and self.dice.random() < 0.3 else kind
-            return self.constant(kind) if self.dice.random() < 0.5 else self.value(plain, scope, max(0, depth - 1))
+            keyed = kind in ("skey", "ukey")  # whose only values are a constant and a column
+            return (
+                self.constant(kind)
+                if not keyed and self.dice.random() < 0.5
+                else self.value(plain, scope, max(0, depth - 1))
+            )
 
         options: dict[str, Option] = {
             "equal": lambda: f"{text} = {other()}",
@@ -240,7 +256,15 @@ class Expressions:
             "row": lambda: f"({text}, 1) <= ({other()}, 2)",
             "any_array": lambda: f"{text} = ANY (ARRAY[{self.constant(kind)}, {self.constant(kind)}])",
         }
-        weights = {"is_null": 1.5, "not_equal": 2.0, "at_least": 2.0, "contains": 2.0, "has_key": 2.0, "overlaps": 4.0}
+        weights = {
+            "is_null": 1.5,
+            "not_equal": 2.0,
+            "at_least": 2.0,
+            "contains": 2.0,
+            "has_key": 2.0,
+            "overlaps": 4.0,
+            "itself": 5.0,
+        }
         if kind in LIKE_TEXTS:
             options["like"] = lambda: f"{text} LIKE {self.dice.choice(['%a%', '1%', '_', '%'])!r}"
             options["matches"] = lambda: f"{text} ~ '^[0-9a]'"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tests.equivalence.grammar.sources import Query, Sources
 from tests.equivalence.grammar.tables import Column, Item, Scope
 
-OUTPUTS = ("int", "text", "num", "time", "bool", "date", "key", "enum", "json", "array", "float")
+OUTPUTS = ("int", "text", "num", "float", "time", "bool", "date", "key", "array", "enum", "json")
 SORTABLE = frozenset(OUTPUTS) | {"word", "skey", "ukey"}
 
 
@@ -142,7 +142,7 @@ class Queries(Sources):
         return Query(f"SELECT {targets} FROM {source}{where}", columns, plain=True)
 
     def _targets(self, scope: Scope, depth: int, kinds: list[str] | None) -> tuple[str, tuple[Column, ...]]:
-        wanted = kinds or [self.dice.choice(OUTPUTS[:7]) if self.dice.random() < 0.85 else self.dice.choice(OUTPUTS)
+        wanted = kinds or [self.dice.choice(OUTPUTS[:9]) if self.dice.random() < 0.85 else self.dice.choice(OUTPUTS)
                            for _ in range(self.dice.randint(1, 4))]  # fmt: skip
         parts, columns = [], []
         for kind in wanted:
@@ -187,7 +187,7 @@ class Queries(Sources):
             item = keyed[0]
             name = self.name("c")
             targets, columns = (
-                [f"{self.value('int', Scope([item], []), 1, 'group.dependent')} AS {name}"],
+                [f"{self.loud('int', Scope([item], []), 'group.dependent') or item.alias + '.id'} AS {name}"],
                 [Column(name, "int")],
             )
             by = f"{item.alias}.tenant_id, {item.alias}.id"
@@ -227,7 +227,7 @@ class Queries(Sources):
                 self.loud_outside = True
                 options["loud_key"] = lambda: f"60 / ({text}) IS NOT NULL"
             options["both"] = lambda: f"({text} IS NOT NULL AND count(*) > 0)"
-        return self.dice.produce("having", options)
+        return self.dice.produce("having", options, {"loud_key": 4})
 
     def aggregate(self, scope: Scope, depth: int) -> tuple[str, str]:
         """An aggregate whose value no order decides."""

@@ -156,7 +156,7 @@ class Sources(Expressions):
         left = self.from_item(scope, depth, lateral=False) if count < 3 else self.join(scope, depth, count - 1)
         left_items = scope.items[before:]
         kind = self.dice.pick(
-            "join", {"inner": 5, "left": 4, "right": 2, "full": 2, "cross": 0.7, "natural": 1.5, "using": 2}
+            "join", {"inner": 5, "left": 4, "right": 2, "full": 2, "cross": 0.7, "natural": 2.2, "using": 3.2}
         )
         lateral = kind in ("inner", "left", "cross")
         right_scope = Scope(scope.items[:], scope.outer)

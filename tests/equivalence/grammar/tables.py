@@ -83,7 +83,7 @@ def _table(name: str, text: str) -> Table:
 
 
 TABLES = {name: _table(name, text) for name, text in _COLUMNS.items()}
-OFTEN = ("orders", "customers", "users", "odd", "notes", "order_items", "events")
+OFTEN = ("orders", "customers", "users", "odd", "notes", "order_items", "events", "documents", "metrics")
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,3 +56,15 @@ def test_a_sub_select_above_the_filtered_scans_needs_no_guard_over_their_relatio
         doubt(f"SELECT 1 FROM public.orders o WHERE o.tenant_id {KEY} AND {guarded}")
         == "a condition on o that is not guarded"
     )
+
+
+def test_any_of_a_sub_select_is_in(doubt: Doubt) -> None:
+    link = f"(SELECT c.id FROM public.customers c WHERE c.tenant_id {KEY})"
+    assert doubt(f"SELECT 1 FROM public.orders o WHERE o.tenant_id {KEY} AND o.id = ANY {link}") == ""
+    assert doubt(f"SELECT 1 FROM public.orders o WHERE o.tenant_id {KEY} AND o.id < ANY {link}") != ""
+
+
+def test_values_of_cast_literals_are_no_boundary(doubt: Doubt) -> None:
+    query = "SELECT v.a FROM public.orders o, (VALUES ({})) v (a) WHERE o.tenant_id {} AND o.note = v.a"
+    assert doubt(query.format("'x'::text", KEY)) == ""
+    assert doubt(query.format("chr(7)", KEY)) == "v is no boundary"

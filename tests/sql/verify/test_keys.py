@@ -47,3 +47,12 @@ def test_rows_out_of_a_confined_relation_of_the_same_key_may_be_inserted(doubt: 
     assert doubt(f"{insert}SELECT c.id, c.id + 100, c.name {source}") == "a row whose tenant key is not proved"
     both = f"{insert}SELECT '1'::int, 1, 'a' UNION ALL SELECT '2'::int, 1, 'a'"
     assert doubt(both) == "a row whose tenant key is not proved"
+
+
+def test_the_key_may_stand_behind_a_star_as_the_last_column(doubt: Doubt) -> None:
+    """As many values as columns, or the server refuses: the last value is the last column's."""
+    rows = "FROM unnest('{1,2}'::int[], '{a,b}'::text[])"
+    assert doubt(f"INSERT INTO public.customers (id, name, tenant_id) SELECT *, '1'::int {rows}") == ""
+    assert doubt(f"INSERT INTO public.customers (id, name, tenant_id) SELECT *, '2'::int {rows}") != ""
+    assert doubt(f"INSERT INTO public.customers (id, tenant_id, name) SELECT *, '1'::int {rows}") != ""
+    assert doubt(f"INSERT INTO public.customers (id, name, tenant_id) SELECT '1'::int, * {rows}") != ""

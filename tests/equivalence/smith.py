@@ -1,0 +1,116 @@
+"""`python -m tests.equivalence.smith --count 10000`: Debian's sqlsmith pointed at the proxy.
+
+It knows no tenants: it reads the catalog that it is shown, and sends what it makes of it. Every byte of the answers is
+searched for the canary that all rows of tenant 2 carry. Prints the share of statements that were executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.equivalence.record import Show, relay
+from tests.equivalence.stage import load_traps
+from tests.kit.postgres import running
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import error_fields
+
+CANARY = b"globex"
+PROGRAM = "sqlsmith"
+
+
+@dataclass(slots=True)
+class Watch:
+    """The answers, message by message. executed: statements that ended without an error."""
+
+    executed: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    leaks: list[bytes] = field(default_factory=list)
+    _buffer: bytes = b""
+    _tail: bytes = b""
+
+    def feed(self, data: bytes) -> None:
+        seen = self._tail + data
+        at = seen.find(CANARY)
+        if at >= 0:
+            self.leaks.append(seen[max(0, at - 200) : at + 200])
+        self._tail = data[-len(CANARY) :] if at < 0 else b""
+        self._buffer += data
+        while len(self._buffer) >= 5:
+            length = int.from_bytes(self._buffer[1:5], "big")
+            if len(self._buffer) < 1 + length:
+                return
+            tag, body = self._buffer[:1], self._buffer[5 : 1 + length]
+            self._buffer = self._buffer[1 + length :]
+            self.executed += tag in b"CI"
+            if tag == b"E":
+                fields = error_fields(body)
+                self.errors[fields.get("C", "")] += 1
+                self.messages[f"{fields.get('C', '')} {fields.get('M', '')[:80]}"] += 1
+
+    @property
+    def total(self) -> int:
+        return self.executed + sum(self.errors.values())
+
+    def report(self) -> str:
+        lines = [
+            f"statements {self.total}, executed {self.executed / max(1, self.total):.1%}, canaries {len(self.leaks)}"
+        ]
+        lines += [f"  {count:6} {message}" for message, count in self.messages.most_common(20)]
+        return "\n".join(lines)
+
+
+def smith(proxy: Proxy, seed: int, count: int, seconds: float) -> Watch:
+    """Lets sqlsmith send `count` statements as acme_app, for at most so many seconds."""
+    watches: list[Watch] = []
+
+    def watch() -> tuple[Show, Show]:
+        watches.append(Watch())
+        return lambda _: None, watches[-1].feed
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = ("127.0.0.1", proxy.port)
+        serve = threading.Thread(target=relay, args=(listener, address, watch), daemon=True)
+        serve.start()
+        port, password = listener.getsockname()[1], proxy.passwords["acme_app"]
+        target = f"host=127.0.0.1 port={port} user=acme_app password={password} dbname={proxy.database} sslmode=disable"
+        command = [PROGRAM, f"--target={target}", f"--max-queries={count}", f"--seed={seed}", "--exclude-catalog"]
+        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
+        if said.returncode != 0:
+            raise RuntimeError(f"sqlsmith ended with status {said.returncode}: {said.stderr[-2000:]}")
+    every = Watch(leaks=watches[0].leaks)  # the first connection reads the catalog, the others ask
+    for one in watches[1:]:
+        every.executed += one.executed
+        every.errors.update(one.errors)
+        every.messages.update(one.messages)
+        every.leaks += one.leaks
+    return every
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--major", type=int, default=15)
+    chosen = parser.parse_args()
+    with running(chosen.major) as cluster:
+        load_traps(cluster)
+        with running_proxy(cluster.port, "traps_shared") as proxy:
+            watch = smith(proxy, chosen.seed, chosen.count, 7200)
+            alive = proxy.process.poll() is None
+            bugs = proxy.log.count("Traceback")
+    print(watch.report())
+    for leak in watch.leaks[:5]:
+        print(f"canary: {leak!r}")
+    print(f"exceptions of the proxy: {bugs}; the proxy lives: {alive}")
+    return 1 if watch.leaks or bugs or not alive or watch.errors["XX000"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""sqlsmith at the proxy, for a moment; `python -m tests.equivalence.smith` goes on for longer."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.equivalence.smith import CANARY, PROGRAM, Watch, smith
+from tests.equivalence.stage import load_traps
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import running_proxy
+
+
+def test_sqlsmith_sees_no_canary_and_finds_no_bug(
+    postgres15: Cluster, effort: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shutil.which(PROGRAM), "sqlsmith is missing: apt-get install sqlsmith"
+    load_traps(postgres15)
+    with running_proxy(postgres15.port, "traps_shared") as proxy:
+        watch = smith(proxy, 1, 200 * effort, 150 * effort)
+        assert "Traceback" not in proxy.log
+    with capsys.disabled():
+        print(f"\n{watch.report()}")
+    assert watch.leaks == []
+    assert watch.errors["XX000"] == 0
+    assert watch.executed > 0.3 * watch.total
+
+
+def test_a_canary_is_found_wherever_it_is_cut() -> None:
+    row = b"D" + (4 + 2 + 4 + 8).to_bytes(4, "big") + b"\0\1\0\0\0\x08" + CANARY + b" 7"
+    for at in range(len(row)):
+        watch = Watch()
+        watch.feed(row[:at])
+        watch.feed(row[at:])
+        assert len(watch.leaks) == 1
