@@ -89,15 +89,22 @@ def _numbers(data: bytes, at: int) -> tuple[list[int], int]:
 
 def relay(listener: socket.socket, server: tuple[str, int], watch: Callable[[], tuple[Show, Show]]) -> None:
     """Serves any number of clients. watch() is asked for each: what to show what it sends, and what it is answered."""
-    while True:
-        try:
+    threads = []
+    with suppress(OSError):  # the listener was shut down
+        while True:
             client, _ = listener.accept()
-        except OSError:
-            return
-        upstream = socket.create_connection(server)
-        sent, answered = watch()
-        for way in ((client, upstream, sent), (upstream, client, answered)):
-            threading.Thread(target=_pump, args=way, daemon=True).start()
+            threads.append(threading.Thread(target=_serve, args=(client, server, *watch()), daemon=True))
+            threads[-1].start()
+    for one in threads:
+        one.join(10)
+
+
+def _serve(client: socket.socket, server: tuple[str, int], sent: Show, answered: Show) -> None:
+    with client, socket.create_connection(server) as upstream:
+        back = threading.Thread(target=_pump, args=(upstream, client, answered), daemon=True)
+        back.start()
+        _pump(client, upstream, sent)
+        back.join(10)
 
 
 def _pump(source: socket.socket, target: socket.socket, show: Show) -> None:
@@ -118,9 +125,12 @@ def main() -> int:
             return Recorder(recorded).feed, lambda _: None
 
         address = ("127.0.0.1", cluster.port)
-        threading.Thread(target=relay, args=(listener, address, watch), daemon=True).start()
+        serve = threading.Thread(target=relay, args=(listener, address, watch), daemon=True)
+        serve.start()
         dsn = f"postgresql://app@127.0.0.1:{listener.getsockname()[1]}/private1"
         status = subprocess.run([dsn if part == "DSN" else part for part in command], check=False).returncode
+        listener.shutdown(socket.SHUT_RDWR)
+        serve.join(10)
     lines = [json.dumps(line, ensure_ascii=False) for line in recorded]
     (RECORDED / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines)} statements")

@@ -81,7 +81,11 @@ def smith(proxy: Proxy, seed: int, count: int, seconds: float) -> Watch:
         port, password = listener.getsockname()[1], proxy.passwords["acme_app"]
         target = f"host=127.0.0.1 port={port} user=acme_app password={password} dbname={proxy.database} sslmode=disable"
         command = [PROGRAM, f"--target={target}", f"--max-queries={count}", f"--seed={seed}", "--exclude-catalog"]
-        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
+        try:
+            said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            serve.join(10)
         if said.returncode != 0:
             raise RuntimeError(f"sqlsmith ended with status {said.returncode}: {said.stderr[-2000:]}")
     every = Watch(leaks=watches[0].leaks)  # the first connection reads the catalog, the others ask
