@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-from tests.equivalence.smith import CANARY, PROGRAM, Watch, smith
-from tests.equivalence.stage import load_traps
+from tests.equivalence.smith import CANARY, DATABASE, PROGRAM, Watch, load_smith, smith
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import running_proxy
 
@@ -16,15 +15,16 @@ def test_sqlsmith_sees_no_canary_and_finds_no_bug(
     postgres15: Cluster, effort: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shutil.which(PROGRAM), "sqlsmith is missing: apt-get install sqlsmith"
-    load_traps(postgres15)
-    with running_proxy(postgres15.port, "traps_shared") as proxy:
+    load_smith(postgres15)
+    with running_proxy(postgres15.port, DATABASE) as proxy:
         watch = smith(proxy, 1, 200 * effort, 150 * effort)
         assert "Traceback" not in proxy.log
     with capsys.disabled():
         print(f"\n{watch.report()}")
     assert watch.leaks == []
     assert watch.errors["XX000"] == 0
-    assert watch.executed > 0.3 * watch.total
+    # the other statements mostly call functions that the catalog shows and no tenant may call
+    assert watch.executed > 0.05 * watch.total
 
 
 def test_a_canary_is_found_wherever_it_is_cut() -> None:
