@@ -89,9 +89,9 @@ class Queries(Sources):
         return Query(f"VALUES {', '.join(rows)}", (Column("column1", "int"), Column("column2", "text")))
 
     def set_operation(self, scope: Scope, depth: int, kinds: list[str] | None) -> Query:
-        """UNION, INTERSECT or EXCEPT of two arms with columns of the same kinds."""
+        """UNION, INTERSECT or EXCEPT of two arms with columns of the same kinds; not numeric, whose equals may look unlike."""
         wanted = kinds or [
-            self.dice.choice(("int", "text", "num", "time", "key")) for _ in range(self.dice.randint(1, 3))
+            self.dice.choice(("int", "text", "date", "time", "key")) for _ in range(self.dice.randint(1, 3))
         ]
         operator = self.dice.pick(
             "set", {"UNION ALL": 3, "UNION": 2, "INTERSECT": 1, "EXCEPT": 1, "INTERSECT ALL": 0.5}
