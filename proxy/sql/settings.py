@@ -76,7 +76,7 @@ RESERVED_PREFIXES = frozenset({
     "auto_explain", "pg_stat_statements", "plpgsql", "plperl", "plpython", "pltcl", "pg_trgm", "passwordcheck",
     "sepgsql", "auth_delay",
     "basic_archive", "pg_prewarm", "postgres_fdw", "citus", "timescaledb", "pg_hint_plan", "pgaudit", "anon", "cron",
-    "rls", "partywall",
+    "rls", "partywall", "postgis",
 })  # fmt: skip
 VALUE_BYTES = 1000
 

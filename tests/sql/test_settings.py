@@ -20,7 +20,7 @@ REFUSED = (
     "role session_authorization is_superuser log_statement log_min_messages session_preload_libraries "
     "local_preload_libraries dynamic_library_path temp_tablespaces default_tablespace zero_damaged_pages "
     "allow_system_table_mods ignore_system_indexes debug_print_plan track_activities no_such_setting "
-    "rls.tenant partywall.tenant plpgsql.check_asserts createrole_self_grant vacuum_cost_delay"
+    "rls.tenant partywall.tenant plpgsql.check_asserts postgis.gdal_datapath createrole_self_grant vacuum_cost_delay"
 )
 
 

@@ -182,7 +182,9 @@ def test_the_planner_throws_nothing_when_it_tries_comparisons_on_statistics(tria
     """What the veil calls calm: most common values and histogram bounds of every type, and joins of two columns."""
     found = []
     for name in SCALARS:
-        trial.connection.execute(f"INSERT INTO pool_{name} SELECT v FROM pool_{name} WHERE random() < 0.5".encode())
+        trial.connection.execute(
+            f"INSERT INTO pool_{name} SELECT v FROM pool_{name} WHERE (ctid::text::point)[1]::int % 2 = 0".encode()
+        )
         trial.connection.execute(f"ANALYZE pool_{name}".encode())
         rows = trial.connection.execute(f"SELECT DISTINCT v::text FROM pool_{name} LIMIT 40".encode()).fetchall()
         for symbol in COMPARISONS:
@@ -222,6 +224,26 @@ def test_the_table_is_what_the_server_resolves_and_runs(server: Cluster) -> None
     assert program in nothrow.majors()
     assert gathered(said.splitlines())["entries"] == nothrow.entries()
     assert set(nothrow.entries()) == {" ".join(one).rstrip() for one in entries()}
+
+
+def test_two_collations_throw_whatever_the_table_says(trial: Trial) -> None:
+    """So silence asks for the collations first (H11); the table speaks of types only."""
+    trial.connection.execute('CREATE TABLE IF NOT EXISTS two (a text COLLATE "C", b text COLLATE "POSIX")')
+    trial.connection.execute("INSERT INTO two VALUES ('a', 'b')")
+    for symbol in ("=", "<", "IS DISTINCT FROM"):
+        assert (trial.wrong(f"SELECT count(a {symbol} b) FROM two") or "").startswith("42P22")
+
+
+def test_a_namesake_outside_pg_catalog_is_taken_before_the_tables_own(trial: Trial) -> None:
+    """So silence asks for namesakes first (H17)."""
+    trial.connection.execute(
+        "CREATE OR REPLACE FUNCTION length(varchar) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1 / 0';"
+        "CREATE TABLE IF NOT EXISTS named (v varchar);"
+        "INSERT INTO named VALUES ('a')"
+    )
+    reason = trial.wrong("SELECT count(length(v)) FROM named")
+    trial.connection.execute("DROP FUNCTION length(varchar)")
+    assert (reason or "").startswith("22012")
 
 
 def test_a_trial_finds_what_throws(trial: Trial) -> None:
