@@ -182,7 +182,7 @@ def _type_shown(text: str, world: World) -> bool:
         if found is not None:
             element = world.catalog.types.get(found.element, found)
             row = world.catalog.relations_by_oid.get(element.relation)
-            if element.extension and element.extension not in world.policy.extensions:
+            if world.hides_type(found.oid):
                 return False
             return row is None or row.kind == "c" or world.relation(row.schema, row.name) is not None
     return True

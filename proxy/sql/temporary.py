@@ -175,7 +175,7 @@ def _type(type_name: Node, types: Types, world: World) -> Type:
     if len(names) == 1 and names[0] in SERIAL and not type_name.get("arrayBounds"):
         return world.catalog.types[SERIAL[names[0]]]
     found = types.named_type(type_name)
-    if found is None or found.schema not in world.path or found.kind in "cp":
+    if found is None or found.schema not in world.path or found.kind in "cp" or world.hides_type(found.oid):
         raise UndefinedObject(f'type "{".".join(names)}" does not exist', location=type_name.get("location"))
     if found.schema == "pg_catalog" and found.name.lstrip("_").startswith("reg"):
         raise FeatureNotSupported(f"a column of type {found.name} is not supported", hint="Declare it as oid or text.")

@@ -137,6 +137,41 @@ class World:
             found[rule.schema, rule.name] = (*found.get((rule.schema, rule.name), ()), rule)
         return found
 
+    def hides_type(self, oid: int) -> bool:
+        """Is it a type of an extension that is not listed, or made of one: its array, a domain over it?"""
+        return not self.hidden_types.isdisjoint(self._within({oid}))
+
+    @cached_property
+    def hidden_types(self) -> frozenset[int]:
+        """Types of extensions that are not listed."""
+        listed = {"", *self._policy.extensions}
+        return frozenset(one.oid for one in self._catalog.types.values() if one.extension not in listed)
+
+    @cached_property
+    def types_out_of_reach(self) -> frozenset[int]:
+        """Hidden types of which no expression can be: no column has one, no function outside their extensions gives
+        one, nothing is converted into one by itself. Casts to them are refused."""
+        found = {column.type for relation in self._catalog.relations.values() for column in relation.columns}
+        listed = {"", *self._policy.extensions}
+        found |= {one.result for some in self._catalog.functions.values() for one in some if one.extension in listed}
+        found |= {
+            target
+            for (source, target), cast in self._catalog.casts.items()
+            if cast.context == "i" and source not in self.hidden_types
+        }
+        return self.hidden_types - self._within(found)
+
+    def _within(self, oids: set[int]) -> set[int]:
+        """The types, and what they are made of."""
+        found: set[int] = set()
+        waiting = list(oids)
+        while waiting:
+            one = self._catalog.types.get(waiting.pop())
+            if one is not None and one.oid not in found:
+                found.add(one.oid)
+                waiting += [one.base, one.element, one.subtype]
+        return found
+
     @cached_property
     def _children(self) -> Mapping[int, tuple[Relation, ...]]:
         children: dict[int, list[Relation]] = {}

@@ -60,6 +60,13 @@ LISTED: dict[str, tuple[str, str, list[str], list[str]]] = {
 }  # fmt: skip
 OWN = {"hstore": "'n=>1'", "vector": "'[1,2]'", "postgis": "'POINT(0 0)'", "uuid-ossp": "uuid_nil()",
        "pgcrypto": "pgp_sym_encrypt('mine', 'k')"}  # fmt: skip
+ORDINARY = [
+    "SELECT count(*) FROM orders WHERE id = 1 AND note <> 'x' AND meta ? 'a' AND amount >= 2",
+    "SELECT max(o.id), min(o.note), 5 % 2 FROM orders o JOIN customers c USING (tenant_id)",
+    "SELECT count(*) FROM orders o JOIN order_items i ON i.order_id = o.id WHERE note LIKE 'a%' AND note || 'x' > 'a'",
+    "UPDATE orders SET note = 'x' WHERE id = 1 AND note = ANY ('{a,b}')",
+    "SELECT count(*) FROM (SELECT note AS n FROM orders) s WHERE n = 'x' AND n < 'y'",
+]
 # Never, whatever is listed; answered as what does not exist.
 REFUSED = {
     "pg_trgm": ["SELECT set_limit(0.1)"],
@@ -146,6 +153,8 @@ def test_a_listed_extension_works_on_the_tenants_own_rows(shared_server: Cluster
             for sql in REFUSED.get(extension, []):
                 (error,) = client.simple(own(extension, sql)).errors
                 assert error["C"] in ("42883", "42501", "0A000"), sql
+        for sql in ORDINARY:  # what the extensions share names with goes on
+            assert client.simple(sql).errors == [], sql
         # A function of the same name that somebody else made is not the extension's.
         assert client.simple("SELECT split_part('a', 'b'::citext, 1)").errors[0]["C"] == "42883"
     assert {"citext", "pg_trgm", "hstore"} <= set(found)
@@ -158,3 +167,28 @@ def test_an_extension_that_is_not_listed_does_not_exist(shared_server: Cluster, 
             assert error["C"] in ("42883", "42704"), extension
             assert "does not exist" in error["M"]
             assert client.simple(own(extension, "SELECT count(*) FROM ext")).rows == [(b"1",)]
+
+
+def test_comparisons_live_beside_an_extension_that_is_hidden_and_unused(shared_server: Cluster) -> None:
+    """Its operators share their names with every other; it must not be reached through any other way to its type."""
+    with pristine(shared_server) as name:
+        shared_server.psql(name, "CREATE EXTENSION citext; CREATE EXTENSION hstore")
+        oid = int(shared_server.psql(name, "SELECT 'citext'::regtype::oid"))
+        with running_proxy(shared_server.port, name) as proxy, proxy.connect("acme_app") as client:
+            assert client.simple("SELECT count(*) FROM orders WHERE id = 1 AND note <> 'x'").errors == []
+            assert client.simple("SELECT 'a' = 'A', 'a' <= 'b'").rows == [(b"f", b"t")]
+            for sql in ("SELECT '{a}'::_citext", "SELECT '{a}'::citext[]", "SELECT CAST('a' AS public.citext)"):
+                assert client.simple(sql).errors[0]["C"] == "42704", sql
+            assert client.extended("SELECT $1 = $2", (b"a", b"A"), (oid, oid)).errors[0]["C"] == "42704"
+            declared = (
+                "CREATE TEMP TABLE t (v citext)",
+                "CREATE TEMP TABLE t (v public.hstore[])",
+                "PREPARE p (citext) AS SELECT $1 = $1",
+                """SELECT a = 'A' FROM json_to_record('{"a": "a"}') AS t(a citext)""",
+                "SELECT a = 'A' FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS a public.citext PATH '.') t",
+            )
+            for sql in declared:
+                assert client.simple(sql).errors[0]["C"] == "42704", sql
+        shared_server.psql(name, "CREATE TABLE used (tenant_id int NOT NULL, v citext)")
+        with running_proxy(shared_server.port, name) as proxy, proxy.connect("acme_app") as client:
+            assert client.simple("SELECT count(*) FROM orders WHERE id = 1").errors[0]["C"] == "42883"

@@ -110,7 +110,9 @@ class Harmless:
 
     def like(self, operator: list[str], left: Node, right: Node) -> bool:
         """Whether two operands compare without a throw, whatever computes them; by what is known of their types."""
-        return not (len(operator) == 1 and self._namesake(operator[0])) and self._comparable(operator[-1], left, right)
+        return not (len(operator) == 1 and self._namesake(operator[0], left, right)) and self._comparable(
+            operator[-1], left, right
+        )
 
     def _column(self, body: Node) -> bool:
         fields = _fields(body)
@@ -154,7 +156,7 @@ class Harmless:
         names = _strings(body.get("name", ()))
         operator = names[-1] if names[:-1] in ([], ["pg_catalog"]) else ""
         left, right = body.get("lexpr"), body.get("rexpr")
-        if left is None or right is None or (names[:-1] == [] and self._namesake(operator)):
+        if left is None or right is None or (names[:-1] == [] and self._namesake(operator, left, right)):
             return False
         if kind in {"AEXPR_LIKE", "AEXPR_ILIKE"} or (kind == "AEXPR_OP" and operator in LIKE):
             return self(left) and self._listed(operator, self.kind(left), "text") and _good_pattern(right)
@@ -211,9 +213,19 @@ class Harmless:
                 found.add(column.collation)
         return len(found) < 2
 
-    def _namesake(self, operator: str) -> bool:
-        """Is there an operator of that name outside pg_catalog? Then nothing is promised."""
-        return any(one.schema != "pg_catalog" for one in self._catalog.operators.get(operator, ()))
+    def _namesake(self, operator: str, left: Node, right: Node) -> bool:
+        """Is there an operator of that name outside pg_catalog that could be meant? Then nothing is promised. One that
+        takes nothing but types of which nothing is promised, such as an extension's, is not meant by any that is.
+        """
+        kinds = {self.kind(left), self.kind(right)}
+        for one in self._catalog.operators.get(operator, ()):
+            sides = {side for side in (one.left, one.right) if side and one.schema != "pg_catalog"}
+            for side in sides:
+                found = self._catalog.types.get(side)
+                taken = class_of(self._catalog, side)
+                if found is None or found.kind == "p" or (taken is not None and {taken, None} & kinds):
+                    return True
+        return False
 
 
 def _clock(node: Node) -> bool:
