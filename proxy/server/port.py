@@ -15,6 +15,7 @@ from proxy.errors import InternalError, Refusal, TooManyConnections, UnknownData
 from proxy.server.flow import Flow
 from proxy.server.services import Planning, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
+from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
@@ -126,6 +127,19 @@ class ClientPort:
         if grant is None or keys is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
         return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
+
+    def missing(self, name: str, kind: str) -> Refusal | None:
+        """What the server says of a name that is absent, also where it is hidden; None where the tenant sees it."""
+        planning, context = self.planning, self.context
+        if planning is None or context is None:
+            raise InternalError("a name without a grant")
+        text = "SELECT '" + name.replace("'", "''") + f"'::pg_catalog.{kind}"
+        rejection = planning.plan(text.encode(), context).rejection
+        if rejection is None:
+            return None
+        refusal = refusal_of(rejection)
+        refusal.position = None  # it stands in no text of the client's
+        return refusal
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""

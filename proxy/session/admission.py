@@ -6,6 +6,8 @@ audit like that of a plan.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from proxy.errors import Refusal
 from proxy.session.conversation import Conversation
 from proxy.session.statements import Statement
@@ -19,14 +21,37 @@ def admitted_here(s: Conversation, planned: Planned) -> Planned:
     return planned if s.grant is None else admitted(planned, s.grant.keys)
 
 
+def names_refused(
+    s: Conversation, plan: Forward, formats: Sequence[int], values: Sequence[bytes | None]
+) -> Refusal | None:
+    """Why a name that a parameter gives is answered as absent; None where each is visible, a number, or no text."""
+    for one in plan.names:
+        at = one.parameter - 1
+        value = values[at] if at < len(values) else None
+        form = 0 if not formats else formats[0] if len(formats) == 1 else formats[at] if at < len(formats) else 0
+        if value is None or (form == 1 and one.direct):
+            continue
+        try:
+            name = value.decode()
+        except UnicodeDecodeError:
+            continue  # the server's to refuse
+        refusal = s.port.missing(name, one.kind)
+        if refusal is not None:
+            return refusal
+    return None
+
+
 def bound(s: Conversation, statement: Statement, values: bytes) -> Refusal | None:
     """Why Bind may not give these values, or None. `values` is the message from its formats on."""
     plan = statement.plan
-    if not isinstance(plan, Forward) or s.grant is None or not any(isinstance(one.value, int) for one in plan.checks):
+    if not isinstance(plan, Forward) or s.grant is None:
+        return None
+    if not plan.names and not any(isinstance(one.value, int) for one in plan.checks):
         return None
     reader = Reader(values)
     formats, parameters = reader.int16s(), reader.values()
     refusal = parameters_refused(plan.checks, s.grant.keys, statement.parameter_types, formats, parameters)
+    refusal = refusal or names_refused(s, plan, formats, parameters)
     if refusal is not None:
         s.audit(s.own_refusal(plan.kind, refusal), statement.text, "")
     return refusal

@@ -14,6 +14,7 @@ from dataclasses import replace
 from proxy.backend.state import FAILED
 from proxy.errors import FeatureNotSupported, Refusal
 from proxy.session import encode
+from proxy.session.admission import names_refused
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import CLOSE, PARSE, SYNC, Due
 from proxy.session.statements import Statement
@@ -84,9 +85,10 @@ def unfit(
     """Why this statement cannot be executed with these arguments."""
     if isinstance(found, Answer) or found.effects.asked:
         return FeatureNotSupported("this statement cannot be executed by EXECUTE", hint="Send it as it is.")
-    if s.grant is None or not found.checks:
+    if s.grant is None or not (found.checks or found.names):
         return None
-    return parameters_refused(found.checks, s.grant.keys, types, (), values(run, literals))
+    given = values(run, literals)
+    return parameters_refused(found.checks, s.grant.keys, types, (), given) or names_refused(s, found, (), given)
 
 
 def merged(outer: Forward, inner: Forward) -> Forward:

@@ -13,6 +13,7 @@ from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedOb
 from proxy.sql.names import split_name
 from proxy.sql.origins import REG_TYPES, Origins
 from proxy.sql.parse import walk
+from proxy.sql.plan import NameCheck
 from proxy.sql.scope import Tree
 from proxy.sql.world import World
 
@@ -124,6 +125,18 @@ def check_objects(tree: Tree, world: World) -> None:
             origins = Origins(tree, world)
         if not origins.shown(argument, what in ("regproc", "regprocedure")):
             raise FeatureNotSupported(f"{what} of this expression is not supported", hint=HINT, location=location)
+
+
+def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
+    """The parameters that give names to casts, which the server would look up at Bind."""
+    found = []
+    for name, body in walk(tree):
+        if name == "TypeCast" and _kind(body) in REG_TYPES:
+            given = _uncast(body["arg"])
+            if "ParamRef" in given:
+                number = int(given["ParamRef"].get("number", 0))
+                found.append(NameCheck(number, _kind(body), given is body["arg"]))
+    return tuple(found)
 
 
 def _check_settings(tree: Tree, world: World) -> Origins | None:

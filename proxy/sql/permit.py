@@ -213,6 +213,9 @@ class _Permit:
             schema, name = split_name(text)
             sequence = any((one, name) in self._world.policy.sequences for one in (schema, *self._world.search_path))
             if self._world.relation(schema, name) is None and not sequence and not self._index(schema, name):
+                old = self._world.catalog.major < 16  # since then regclassin() asks for the relation at once
+                if old and schema is not None and not self._world.shows_schema(schema):
+                    raise UndefinedObject(f'schema "{schema}" does not exist', sqlstate="3F000", location=location)
                 raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
         elif kind in {"regproc", "regprocedure"}:
             schema, name = split_name(text.partition("(")[0])

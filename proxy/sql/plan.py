@@ -210,6 +210,18 @@ class KeyCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class NameCheck:
+    """Parameter `parameter` gives a name that is cast to the type `kind` (regclass and its like): one that is hidden
+    must be answered as one that does not exist. direct: the parameter is of that type itself, so that in binary it is
+    an OID.
+    """
+
+    parameter: int
+    kind: str
+    direct: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CopyOut:
     """COPY ... TO STDOUT: rows of the server's are relayed as they are."""
 
@@ -247,6 +259,7 @@ class Forward:
     copy: CopyIn | CopyOut | None = None
     fenced: bool = False  # a boundary stands in the query: a cursor of it cannot say which row of a table it is on
     tells_text: bool = False  # a hole takes the client's own text
+    names: tuple[NameCheck, ...] = ()  # asked at Bind: names that parameters give
 
 
 class AnswerKind(enum.Enum):

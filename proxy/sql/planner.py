@@ -28,6 +28,7 @@ from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.locks import TAG, lock_table
 from proxy.sql.mapped import map_calls, with_calls
+from proxy.sql.objects import bound_names
 from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.permit import permit
 from proxy.sql.plan import (
@@ -38,6 +39,7 @@ from proxy.sql.plan import (
     Forward,
     KeyCheck,
     KeyHole,
+    NameCheck,
     Plan,
     PlanContext,
     Planned,
@@ -238,6 +240,7 @@ class Planner:
         tree: dict[str, Any] = classified.tree
         rules: tuple[str, ...] = ()
         checks: tuple[KeyCheck, ...] = ()
+        names: tuple[NameCheck, ...] = ()
         rewritten = False
         effects = classified.effects
         literals = lifted.literals if lifted else ()
@@ -269,6 +272,7 @@ class Planner:
             asked, query = query, stand_in(query, world)
             stood = query is not asked
             permit(query, world, classified.kind, parameter_types)
+            names = bound_names(query)
             mapped = map_calls(query, world)
             if mapped.acted:
                 effects = with_calls(effects, mapped.effects)
@@ -313,6 +317,7 @@ class Planner:
             copy=copied,
             fenced="row.boundary" in rules,
             tells_text=KeyHole(QUERY) in rendered.template.holes,
+            names=names,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

@@ -123,6 +123,12 @@ class World:
                 return found
         return None
 
+    def shows_schema(self, schema: str) -> bool:
+        """Whether the tenant sees the schema: the system's, those of the path, and any with a relation that it sees."""
+        return schema in (*SYSTEM_SCHEMAS, *self._search_path) or any(
+            self._look(schema, name) is not None for one, name in self._catalog.relations if one == schema
+        )
+
     def function_candidates(self, schema: str | None, name: str) -> tuple[Function, ...]:
         """Every function of that name in `schema`, or on the path where it is None, in path order."""
         schemas = self.path if schema is None else (schema,)

@@ -59,6 +59,9 @@ class Door:
     def write(self, data: bytes) -> None:
         self.written += data
 
+    def missing(self, name: str, kind: str) -> Refusal | None:
+        return Refusal(f'relation "{name}" does not exist', sqlstate="42P01") if name == "hidden" else None
+
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         return self.planned.get(text) or (plan_text(text) if self.cached else None)
 

@@ -6,7 +6,8 @@ import pytest
 
 from proxy.errors import Refusal
 from proxy.sql.names import split_name
-from proxy.sql.objects import check_objects
+from proxy.sql.objects import bound_names, check_objects
+from proxy.sql.plan import NameCheck
 from proxy.sql.world import World
 from tests.sql.worlds import one_statement
 
@@ -114,3 +115,13 @@ def test_a_constant_oid_has_to_be_of_something_visible(world: World) -> None:
 )
 def test_names_in_text_are_read_as_the_server_reads_them(text: str, name: tuple[str | None, str]) -> None:
     assert split_name(text) == name
+
+
+def test_parameters_that_give_names_are_known(world: World) -> None:
+    tree = one_statement(
+        world, "SELECT $1::int, $2::regclass FROM pg_class WHERE oid = $3::text::regclass AND reltype = $4::oid"
+    ).tree
+    assert sorted(bound_names(tree), key=lambda one: one.parameter) == [
+        NameCheck(2, "regclass", direct=True),
+        NameCheck(3, "regclass", direct=False),
+    ]

@@ -1,0 +1,64 @@
+"""A name that a parameter gives tells nothing of what is hidden: it is answered as one that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.equivalence.compare import observe
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import RawClient
+
+ASKING = (
+    "SELECT count(*) FROM pg_class WHERE oid = $1::regclass",
+    "SELECT count(*) FROM pg_class WHERE oid <> CAST($1 AS regclass)",
+    "SELECT count(*) FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum = 1",
+)
+HIDDEN = ("payroll_secrets", "public.payroll_secrets", '"payroll_secrets"', "leaky_stats")
+VISIBLE = ("orders", "public.orders", '"Order Details"', "pg_class")
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_server: Cluster) -> Iterator[Proxy]:
+    with running_proxy(shared_server.port) as proxy:
+        yield proxy
+
+
+def errors(client: RawClient, text: str, name: str) -> list[str]:
+    found = [one for one in observe(client.extended(text, (name.encode(),)), ordered=False) if one[0] == "E"]
+    return [repr(one).replace(name.replace('"', ""), "NAME") for one in found]
+
+
+@pytest.mark.parametrize("text", ASKING)
+def test_a_hidden_name_is_as_absent_as_one_that_is_not_there(proxy: Proxy, text: str) -> None:
+    with proxy.connect("acme_app") as client:
+        absent = errors(client, text, "no_such_thing")
+        assert len(absent) == 1
+        for name in HIDDEN:
+            assert errors(client, text, name) == [absent[0]] or "does not exist" in errors(client, text, name)[0]
+            assert "42P01" in errors(client, text, name)[0]
+        for name in VISIBLE:
+            assert errors(client, text, name) == []
+
+
+@pytest.mark.parametrize("text", ASKING)
+def test_an_absent_and_a_visible_name_are_answered_as_by_a_private_database(
+    shared_server: Cluster, proxy: Proxy, text: str
+) -> None:
+    with (
+        RawClient("127.0.0.1", shared_server.port, "app", "private1") as private,
+        proxy.connect("acme_app") as proxied,
+    ):
+        for name in ("no_such_thing", "nowhere.orders", "orders", "1259"):
+            assert errors(proxied, text, name) == errors(private, text, name)
+
+
+def test_execute_tells_no_more_than_bind(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        client.simple("PREPARE ask AS SELECT count(*) FROM pg_class WHERE oid = $1::regclass")
+        for name in ("payroll_secrets", "no_such_thing"):
+            (error,) = client.simple(f"EXECUTE ask('{name}')").errors
+            assert (error["C"], error["M"]) == ("42P01", f'relation "{name}" does not exist')
+        assert client.simple("EXECUTE ask('orders')").rows == [(b"1",)]
