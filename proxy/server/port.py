@@ -128,12 +128,13 @@ class ClientPort:
             return {key: value for key, value in fields.items() if key in "SVCM"}
         return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
 
-    def missing(self, name: str, kind: str) -> Refusal | None:
+    def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:
         """What the server says of a name that is absent, also where it is hidden; None where the tenant sees it."""
         planning, context = self.planning, self.context
         if planning is None or context is None:
             raise InternalError("a name without a grant")
-        text = "SELECT '" + name.replace("'", "''") + f"'::pg_catalog.{kind}"
+        through = "" if direct else "::pg_catalog.text"
+        text = "SELECT '" + name.replace("'", "''") + f"'{through}::pg_catalog.{kind}"
         rejection = planning.plan(text.encode(), context).rejection
         if rejection is None:
             return None

@@ -35,7 +35,7 @@ def names_refused(
             name = value.decode()
         except UnicodeDecodeError:
             continue  # the server's to refuse
-        refusal = s.port.missing(name, one.kind)
+        refusal = s.port.missing(name, one.kind, one.direct)
         if refusal is not None:
             return refusal
     return None

@@ -55,9 +55,9 @@ class Port(Protocol):
     def know(self, temporary: tuple[Temporary, ...]) -> None:
         """The session's temporary tables as of now: what is planned from here on may name them."""
 
-    def missing(self, name: str, kind: str) -> Refusal | None:
+    def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:
         """What the server says of a name that is cast to the type `kind` if it is absent, also where it is hidden; None
-        where the tenant sees it."""
+        where the tenant sees it. direct: it is no text before."""
 
     def allowed_setting(self, name: str, value: str) -> bool:
         """May a client have this setting at startup?"""

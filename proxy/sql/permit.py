@@ -193,11 +193,12 @@ class _Permit:
             self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:
+        is_text = False
         while set(arg) == {"TypeCast"} and strings(arg["TypeCast"]["typeName"].get("names", ()))[-1:] in (
             ["text"],
             ["varchar"],
         ):
-            arg = arg["TypeCast"].get("arg", {})
+            arg, is_text = arg["TypeCast"].get("arg", {}), True
         text = _text(arg)
         if text is None:
             called = strings(arg.get("FuncCall", {}).get("funcname", ()))[-1:]
@@ -213,8 +214,9 @@ class _Permit:
             schema, name = split_name(text)
             sequence = any((one, name) in self._world.policy.sequences for one in (schema, *self._world.search_path))
             if self._world.relation(schema, name) is None and not sequence and not self._index(schema, name):
-                old = self._world.catalog.major < 16  # since then regclassin() asks for the relation at once
-                if old and schema is not None and not self._world.shows_schema(schema):
+                # regclassin() asks for the relation at once since 16; the cast from text is another function
+                first = is_text or self._world.catalog.major < 16
+                if first and schema is not None and not self._world.shows_schema(schema):
                     raise UndefinedObject(f'schema "{schema}" does not exist', sqlstate="3F000", location=location)
                 raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
         elif kind in {"regproc", "regprocedure"}:

@@ -59,7 +59,7 @@ class Door:
     def write(self, data: bytes) -> None:
         self.written += data
 
-    def missing(self, name: str, kind: str) -> Refusal | None:
+    def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:
         return Refusal(f'relation "{name}" does not exist', sqlstate="42P01") if name == "hidden" else None
 
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
