@@ -28,7 +28,7 @@ from tests.conftest import EFFORT
 from tests.kit.postgres import Cluster, PostgresError, find_binaries, running
 from tests.sql.values import LABELS, arrays, scalars
 
-VALUES = 317 if EFFORT > 1 else 24  # 317 squared is 10^5; the extremes of a type are always among them
+VALUES = 330 if EFFORT > 1 else 24  # some hundred or 10^5 pairs; the extremes of a type are always among them
 COLLATED = {"text", "varchar", "bpchar", "_text", "_varchar", "_bpchar"}
 
 
@@ -64,7 +64,7 @@ class Trial:
         self.said: list[str] = []
         connection.add_notice_handler(lambda one: self.said.append(str(one.message_primary)))
         self.collations = {'"C"': True, '"default"': True}  # -> whether it is deterministic
-        if connection.execute("SELECT FROM pg_collation WHERE collname = 'de-x-icu'").fetchone():
+        if connection.execute("SELECT 1 FROM pg_collation WHERE collname = 'de-x-icu'").fetchone():
             connection.execute(
                 "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)"
             )
@@ -171,6 +171,7 @@ def trial(server: Cluster) -> Iterator[Trial]:
 
 @pytest.mark.timeout(3600)
 def test_no_entry_throws_or_warns_for_any_pair_of_values(trial: Trial) -> None:
+    assert "loose" in trial.collations or trial.connection.info.server_version // 10000 != 15  # Debian's 15 has ICU
     for group in GROUPS:
         asked = ", ".join(f"count({one})" for one in trial.expressions(group))
         if trial.wrong(f"SELECT {asked} FROM {group.pairs}"):
