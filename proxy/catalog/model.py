@@ -185,6 +185,13 @@ class Catalog:
         return self.server_version // 10000
 
     @cached_property
+    def ordering_names(self) -> frozenset[str]:
+        """The names of operators that an index can order by."""
+        return frozenset(
+            name for name, many in self.operators.items() if any(one.oid in self.ordering_operators for one in many)
+        )
+
+    @cached_property
     def relations_by_oid(self) -> Mapping[int, Relation]:
         return {relation.oid: relation for relation in self.relations.values()}
 

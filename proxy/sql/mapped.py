@@ -61,6 +61,7 @@ ARITIES: Mapping[str, tuple[int, ...]] = {
     "pg_backend_pid": (0,),
     "pg_listening_channels": (0,),
 }
+MAPPED = ARITIES.keys() | FUNCTIONS
 WHOLE = {"pg_backend_pid": "pg_catalog.abs('$process'::pg_catalog.int4)", "pg_listening_channels": LISTENED}
 
 
@@ -91,7 +92,7 @@ def _is_int8(constant: Node) -> bool:
 
 def map_calls(tree: Node, world: World) -> Mapped:
     """Maps every call in a tree that permit let through."""
-    calls = [body for name, body in walk(tree) if name == "FuncCall" and _called(body) in {*ARITIES, *FUNCTIONS}]
+    calls = [body for name, body in walk(tree) if name == "FuncCall" and _called(body) in MAPPED]
     if not calls:
         return Mapped(tree)
     names = {_called(one) for one in calls}

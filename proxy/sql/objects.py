@@ -110,10 +110,12 @@ def check_objects(tree: Tree, world: World) -> None:
 
     Raises FeatureNotSupported, UndefinedTable for a hidden relation, and what resolve raises."""
     _check_declared(tree)
-    _check_age(tree)
-    _check_partitions(tree, world)
-    origins = _check_settings(tree, world)
-    for what, argument, location, compared in _asked(tree):
+    every = list(walk(tree))
+    calls = [body for name, body in every if name == "FuncCall"]
+    _check_age(every, calls)
+    _check_partitions(calls, world)
+    origins = _check_settings(tree, calls, world)
+    for what, argument, location, compared in _asked(every):
         plain = _uncast(argument)
         text = plain.get("A_Const", {}).get("sval", {}).get("sval") if "sval" in plain.get("A_Const", {}) else None
         if text is not None and not (text.isascii() and text.isdigit()):
@@ -139,11 +141,11 @@ def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
     return tuple(found)
 
 
-def _check_settings(tree: Tree, world: World) -> Origins | None:
+def _check_settings(tree: Tree, calls: list[Tree], world: World) -> Origins | None:
     """current_setting() of a column reads what the column names: only pg_settings has what a session may read."""
     origins: Origins | None = None
-    for name, body in walk(tree):
-        if name != "FuncCall" or _called(body) != "current_setting" or "ColumnRef" not in _uncast(body["args"][0]):
+    for body in calls:
+        if _called(body) != "current_setting" or "ColumnRef" not in _uncast(body["args"][0]):
             continue
         origins = origins or Origins(tree, world)
         if not origins.is_column(_uncast(body["args"][0]), "pg_settings", "name"):
@@ -201,19 +203,19 @@ def _type_shown(text: str, world: World) -> bool:
     return True
 
 
-def _asked(tree: Tree) -> Iterator[tuple[str, Tree, int | None, bool]]:
+def _asked(nodes: list[tuple[str, Tree]]) -> Iterator[tuple[str, Tree, int | None, bool]]:
     """What is asked of which expression: the function or type, the expression, where, and whether the answer is only
     compared."""
     every = [
         (name, body)
-        for name, body in walk(tree)
+        for name, body in nodes
         if (name == "FuncCall" and _called(body) in ASKING) or (name == "TypeCast" and _kind(body) in REG_TYPES)
     ]
     if not every:
         return
     compared = {
         id(body)
-        for name, operation in walk(tree)
+        for name, operation in nodes
         if name == "A_Expr" and operation.get("name", [{}])[-1].get("String", {}).get("sval") in ("=", "<>")
         for side in ("lexpr", "rexpr")
         for body in operation.get(side, {}).values()
@@ -266,13 +268,10 @@ def _check_declared(tree: Tree) -> None:
             waiting += [one for one in value.items() if type(one[1]) is dict or type(one[1]) is list]
 
 
-def _check_age(tree: Tree) -> None:
+def _check_age(every: list[tuple[str, Tree]], calls: list[Tree]) -> None:
     """age(xid) counts the transactions of everybody; age(timestamp) does not. Which one is meant shows in full analysis
     only, so age() of one argument is refused where a transaction id may be about."""
-    every = list(walk(tree))
-    if not any(
-        name == "FuncCall" and _called(body) == "age" and len(body.get("args", ())) == 1 for name, body in every
-    ):
+    if not any(_called(body) == "age" and len(body.get("args", ())) == 1 for body in calls):
         return
     for name, body in every:
         bare = name == "FuncCall" and _called(body) == "age" and "ParamRef" in body.get("args", [{}])[0]
@@ -287,10 +286,10 @@ def _check_age(tree: Tree) -> None:
             raise InsufficientPrivilege("permission denied for function age", hint="Cast its argument to timestamptz.")
 
 
-def _check_partitions(tree: Tree, world: World) -> None:
+def _check_partitions(calls: list[Tree], world: World) -> None:
     """pg_partition_tree() and its like give the whole family, so all of it must be shown."""
-    for name, body in walk(tree):
-        if name == "FuncCall" and _called(body).startswith("pg_partition_") and world.splits_partitions:
+    for body in calls:
+        if _called(body).startswith("pg_partition_") and world.splits_partitions:
             raise FeatureNotSupported(
                 f"{_called(body)}() is not supported", hint="Read pg_inherits.", location=body.get("location")
             )

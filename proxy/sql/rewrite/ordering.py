@@ -27,10 +27,7 @@ _CLAUSES = (
 
 def guard_ordering_operators(edit: Edit) -> None:
     """Guard every use of an ordering operator outside WHERE and ON."""
-    catalog = edit.world.catalog
-    names = {
-        name for name, many in catalog.operators.items() if any(one.oid in catalog.ordering_operators for one in many)
-    }
+    names = edit.world.catalog.ordering_names
     for level in edit.analysis.levels:
         if level.env is None:
             continue
@@ -41,7 +38,7 @@ def guard_ordering_operators(edit: Edit) -> None:
             _walk(edit, level, env, action, names)
 
 
-def _walk(edit: Edit, level: Level, env: Env, value: Any, names: set[str]) -> None:
+def _walk(edit: Edit, level: Level, env: Env, value: Any, names: frozenset[str]) -> None:
     if isinstance(value, list):
         for one in value:
             _walk(edit, level, env, one, names)
@@ -63,7 +60,7 @@ def _walk(edit: Edit, level: Level, env: Env, value: Any, names: set[str]) -> No
                 edit.note("row.guard")
 
 
-def _is_ordering(wrapped: Any, names: set[str]) -> bool:
+def _is_ordering(wrapped: Any, names: frozenset[str]) -> bool:
     body = wrapped.get("A_Expr") if isinstance(wrapped, dict) else None
     if body is None or body.get("kind") != "AEXPR_OP":
         return False
