@@ -72,8 +72,8 @@ def _run(say: Print, *, once: bool, keep: bool) -> None:
                     asyncio.run(walk(logins, port, say))
                     say("\nthe wall holds.")
                 else:
-                    say("\nCtrl-C takes everything down.")
                     with suppress(KeyboardInterrupt):
+                        say("\nCtrl-C takes everything down.")  # who reads this may be quick
                         process.wait()
                         raise DemoFailed(f"the proxy ended with status {process.returncode}")
                     say("taking everything down ...")
