@@ -57,7 +57,7 @@ from proxy.sql.stand_ins import stand_in
 from proxy.sql.temporary import defined, filled
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
-from proxy.sql.unroll import baked, collapse, unroll
+from proxy.sql.unroll import Collapsed, baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
@@ -109,9 +109,11 @@ class Planner:
             if found is not None:
                 cache.learn(key, text, lifted)
                 return found
-            found = self._unrolled(key, text, lifted)
-            if found is not None:
-                return found
+            collapsed = collapse(text, lifted)
+            if collapsed is not None:
+                found = self._unrolled(key, collapsed, lifted)
+                if found is not None:
+                    return found
         cache.missed()
         return None
 
@@ -123,7 +125,7 @@ class Planner:
         collapsed = collapse(text, lifted) if lifted is not None else None
         if collapsed is not None and lifted is not None:
             self.plan(collapsed.text, context, parameter_types, extended)
-            found = self._unrolled(self._key(context, parameter_types, extended), text, lifted)
+            found = self._unrolled(self._key(context, parameter_types, extended), collapsed, lifted)
             if found is not None:
                 return found
         planned = self._compute(text, context, parameter_types, extended)
@@ -134,9 +136,9 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
         """plan() without the cache: what a planner process does. A long list is planned with three of its items."""
-        lifted = lift(text, limited=False)
+        lifted = lift(text, limited=False) if len(text) <= context.policy.statement_size else None
         collapsed = collapse(text, lifted) if lifted is not None else None
-        if collapsed is not None and lifted is not None and len(text) <= context.policy.statement_size:
+        if collapsed is not None and lifted is not None:
             planned = self._compute(collapsed.text, context, parameter_types, extended)
             whole = unroll(planned, collapsed, lifted)
             if whole is not None:
@@ -172,13 +174,10 @@ class Planner:
         else:
             self._cache.put_exact(key, text, planned)
 
-    def _unrolled(self, key: int, text: bytes, lifted: Lifted) -> Planned | None:
+    def _unrolled(self, key: int, collapsed: Collapsed, lifted: Lifted) -> Planned | None:
         """The plans of a text with a long list, of those that are kept for three of its items."""
-        collapsed = collapse(text, lifted)
-        short = lift(collapsed.text) if collapsed is not None else None
-        if collapsed is None or short is None:
-            return None
-        found = self._cache.get_shape(key, short)
+        short = lift(collapsed.text)
+        found = self._cache.get_shape(key, short) if short is not None else None
         whole = unroll(found, collapsed, lifted) if found is not None else None
         if whole is not None:
             self._cache.put_shape(key, lifted, whole, remaining_literals(whole))
