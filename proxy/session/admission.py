@@ -12,8 +12,11 @@ from proxy.errors import Refusal
 from proxy.session.conversation import Conversation
 from proxy.session.statements import Statement
 from proxy.sql.admission import admitted, parameters_refused
+from proxy.sql.oids import INT2, INT4, INT8, UNTYPED
 from proxy.sql.plan import Forward, Planned
 from proxy.wire.fields import Reader
+
+NUMBERS = frozenset({INT2, INT4, INT8, 26})  # pg_type.oid; 26 is oid's own
 
 
 def admitted_here(s: Conversation, planned: Planned) -> Planned:
@@ -22,20 +25,28 @@ def admitted_here(s: Conversation, planned: Planned) -> Planned:
 
 
 def names_refused(
-    s: Conversation, plan: Forward, formats: Sequence[int], values: Sequence[bytes | None]
+    s: Conversation,
+    plan: Forward,
+    declared: Sequence[int],
+    formats: Sequence[int],
+    values: Sequence[bytes | None],
 ) -> Refusal | None:
-    """Why a name that a parameter gives is answered as absent; None where each is visible, a number, or no text."""
+    """Why a name that a parameter gives is answered as absent; None where each is visible, a number, or no text. A
+    parameter of a text type is text in binary too.
+    """
     for one in plan.names:
         at = one.parameter - 1
         value = values[at] if at < len(values) else None
         form = 0 if not formats else formats[0] if len(formats) == 1 else formats[at] if at < len(formats) else 0
-        if value is None or (form == 1 and one.direct):
+        given = declared[at] if at < len(declared) else 0
+        direct = one.direct and given in (0, UNTYPED)
+        if value is None or given in NUMBERS or (form == 1 and direct):
             continue
         try:
             name = value.decode()
         except UnicodeDecodeError:
             continue  # the server's to refuse
-        refusal = s.port.missing(name, one.kind, one.direct)
+        refusal = s.port.missing(name, one.kind, direct)
         if refusal is not None:
             return refusal
     return None
@@ -51,7 +62,7 @@ def bound(s: Conversation, statement: Statement, values: bytes) -> Refusal | Non
     reader = Reader(values)
     formats, parameters = reader.int16s(), reader.values()
     refusal = parameters_refused(plan.checks, s.grant.keys, statement.parameter_types, formats, parameters)
-    refusal = refusal or names_refused(s, plan, formats, parameters)
+    refusal = refusal or names_refused(s, plan, statement.parameter_types, formats, parameters)
     if refusal is not None:
         s.audit(s.own_refusal(plan.kind, refusal), statement.text, "")
     return refusal

@@ -88,7 +88,7 @@ def unfit(
     if s.grant is None or not (found.checks or found.names):
         return None
     given = values(run, literals)
-    return parameters_refused(found.checks, s.grant.keys, types, (), given) or names_refused(s, found, (), given)
+    return parameters_refused(found.checks, s.grant.keys, types, (), given) or names_refused(s, found, types, (), given)
 
 
 def merged(outer: Forward, inner: Forward) -> Forward:

@@ -6,6 +6,7 @@ origins to say; names in constants under a cast are permit's business."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,12 +133,14 @@ def check_objects(tree: Tree, world: World) -> None:
 def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
     """The parameters that give names to casts, which the server would look up at Bind."""
     found = []
-    for name, body in walk(tree):
+    every = list(walk(tree))
+    uses = Counter(int(body.get("number", 0)) for name, body in every if name == "ParamRef")
+    for name, body in every:
         if name == "TypeCast" and _kind(body) in REG_TYPES:
             given = _uncast(body["arg"])
             if "ParamRef" in given:
                 number = int(given["ParamRef"].get("number", 0))
-                found.append(NameCheck(number, _kind(body), given is body["arg"]))
+                found.append(NameCheck(number, _kind(body), given is body["arg"] and uses[number] == 1))
     return tuple(found)
 
 

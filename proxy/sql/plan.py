@@ -212,8 +212,8 @@ class KeyCheck:
 @dataclass(frozen=True, slots=True)
 class NameCheck:
     """Parameter `parameter` gives a name that is cast to the type `kind` (regclass and its like): one that is hidden
-    must be answered as one that does not exist. direct: the parameter is of that type itself, so that in binary it is
-    an OID.
+    must be answered as one that does not exist. direct: the parameter, if its type is not
+    declared, is of that type itself, so that in binary it is an OID.
     """
 
     parameter: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,7 @@ ASKING = (
     "SELECT count(*) FROM pg_class WHERE oid <> CAST($1 AS regclass)",
     "SELECT count(*) FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum = 1",
 )
-HIDDEN = ("payroll_secrets", "public.payroll_secrets", '"payroll_secrets"', "leaky_stats")
+HIDDEN = ("leaky_stats", "public.leaky_stats", '"leaky_stats"')  # there, and hidden
 VISIBLE = ("orders", "public.orders", '"Order Details"', "pg_class")
 
 
@@ -54,10 +55,35 @@ def test_an_absent_and_a_visible_name_are_answered_as_by_a_private_database(
             assert errors(proxied, text, name) == errors(private, text, name)
 
 
+@pytest.mark.parametrize("text", ["$1::regclass", "$1::text::regclass"])
+@pytest.mark.parametrize("declared", [25, 1043])
+def test_text_in_binary_tells_no_more(proxy: Proxy, text: str, declared: int) -> None:
+    def ask(client: RawClient, value: bytes, oid: int) -> list[str]:
+        query = f"SELECT 1 FROM pg_class WHERE oid = {text}".encode()
+        client.send("P", b"\0" + query + b"\0" + struct.pack("!hi", 1, oid))
+        client.send("B", b"\0\0" + struct.pack("!hhhi", 1, 1, 1, len(value)) + value + struct.pack("!h", 0))
+        client.send("E", b"\0" + struct.pack("!i", 0))
+        client.send("S")
+        return [error["C"] for error in client.collect().errors]
+
+    with proxy.connect("acme_app") as client:
+        assert ask(client, b"leaky_stats", declared) == ask(client, b"no_such_thing", declared) == ["42P01"]
+        assert ask(client, b"orders", declared) == []
+        if text == "$1::regclass":
+            assert ask(client, (1259).to_bytes(4, "big"), 0) == []
+
+
+def test_a_parameter_that_is_used_twice_is_text(proxy: Proxy) -> None:
+    text = "SELECT $1::text FROM pg_class WHERE oid = $1::regclass"
+    with proxy.connect("acme_app") as client:
+        assert "42P01" in errors(client, text, "leaky_stats")[0]
+        assert errors(client, text, "orders") == []
+
+
 def test_execute_tells_no_more_than_bind(proxy: Proxy) -> None:
     with proxy.connect("acme_app") as client:
         client.simple("PREPARE ask AS SELECT count(*) FROM pg_class WHERE oid = $1::regclass")
-        for name in ("payroll_secrets", "no_such_thing"):
+        for name in ("leaky_stats", "no_such_thing"):
             (error,) = client.simple(f"EXECUTE ask('{name}')").errors
             assert (error["C"], error["M"]) == ("42P01", f'relation "{name}" does not exist')
         assert client.simple("EXECUTE ask('orders')").rows == [(b"1",)]
