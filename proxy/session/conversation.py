@@ -1,6 +1,6 @@
 """Conversation: the state of one client session and the moves that every phase shares.
 
-Writing to either side, leasing and releasing, refusing, ending. startup.py, query.py and replies.py move it;
+Writing to either side, leasing and releasing, refusing, ending. startup.py, login.py, query.py and replies.py move it;
 session.py puts them together. The invariant kept here: a lease is released exactly once, and whole (destroy=False)
 only when nothing is owed on it.
 """

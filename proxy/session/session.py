@@ -12,7 +12,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, startup
+from proxy.session import copy, greeting, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import QUERY, Due
@@ -199,7 +199,7 @@ class ClientSession(Conversation):
         except RemoteProtocolError as violation:
             self.broken(violation.message)
         if self.phase is Phase.LEARN:
-            startup.learnt(self)
+            greeting.learnt(self)
         if self.message is not None or self.frontend.buffered:
             self.proceed()
         else:
@@ -298,7 +298,7 @@ class ClientSession(Conversation):
         self.adopt(event.lease)
         if self.phase is Phase.LEARN:
             self.bring_in_line()
-            startup.learnt(self)
+            greeting.learnt(self)
         self.proceed()
 
     def _backend_lost(self, reason: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from proxy.auth.scram import ScramClient
 from proxy.backend.state import BackendState
 from proxy.errors import Refusal
-from proxy.session.actions import Action, FindLogin
+from proxy.session.actions import Action, CloseFrontend, FindLogin, LoginRefused
+from proxy.session.encode import fields_of
 from proxy.session.events import LoginFound
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, Planned, Temporary
@@ -166,6 +167,19 @@ def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted
     door.take()
     session.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
     session.data(message(112, client.final(door.take()[9:])))
+
+
+def refused(door: Door) -> dict[str, str]:
+    """The one error that ended the session, which the log was told as well."""
+    written = door.take()
+    while written and written[:1] != b"E":
+        written = written[1 + int.from_bytes(written[1:5], "big") :]
+    fields = fields_of(written[5:])
+    assert fields["S"] == "FATAL"
+    (told,) = door.asked(LoginRefused)
+    assert told.refusal.sqlstate == fields["C"]
+    assert door.asked(CloseFrontend)
+    return fields
 
 
 @pytest.fixture

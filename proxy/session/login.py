@@ -1,0 +1,62 @@
+"""The log-in: a SASL exchange for the login that was found, and the way in when its proof was right.
+
+An unknown login takes the same steps as a wrong password and ends with the same answer. Source: PostgreSQL
+documentation, "SASL Authentication".
+"""
+
+from __future__ import annotations
+
+from proxy.auth.scram import MECHANISM, ScramServer
+from proxy.errors import InvalidPassword, RemoteProtocolError
+from proxy.session.conversation import Conversation, Phase
+from proxy.session.events import LoginFound
+from proxy.session.greeting import greet, with_ceilings
+from proxy.session.parameters import Settings
+from proxy.wire.authentication import (
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSASLFinal,
+)
+from proxy.wire.frontend import SASLInitialResponse, SASLResponse
+
+
+def found(s: Conversation, event: LoginFound) -> None:
+    """The answer to FindLogin: the proof that is asked for."""
+    s.login = event
+    s.scram = ScramServer(event.verifier, event.nonce)
+    s.phase = Phase.SASL_INITIAL
+    s.out.append(AuthenticationSASL((MECHANISM,)).encode())
+
+
+def answered(s: Conversation, body: bytes) -> None:
+    """A message of the client's in the exchange. Refusal for what must not go on."""
+    scram, login = s.scram, s.login
+    if scram is None or login is None:
+        raise RemoteProtocolError("unexpected SASL response")
+    if s.phase is Phase.SASL_INITIAL:
+        initial = SASLInitialResponse.decode(body)
+        if initial.mechanism != MECHANISM:
+            raise RemoteProtocolError("client selected an invalid SASL authentication mechanism")
+        if initial.data is None:
+            raise RemoteProtocolError("an initial SASL response is needed")
+        s.out.append(AuthenticationSASLContinue(scram.first(initial.data)).encode())
+        s.phase = Phase.SASL_FINAL
+        return
+    proof = scram.final(SASLResponse.decode(body).data)
+    s.scram = None
+    if proof is None or (login.grant is None and login.refusal is None):
+        raise InvalidPassword(f'password authentication failed for user "{s.user}"')
+    s.out.append(AuthenticationSASLFinal(proof).encode())
+    s.out.append(AuthenticationOk().encode())
+    if login.refusal is not None:
+        raise login.refusal
+    s.grant = login.grant
+    if login.grant is None:
+        raise InvalidPassword(f'password authentication failed for user "{s.user}"')
+    refusal = s.port.admit(login.grant)
+    if refusal is not None:
+        raise refusal
+    s.limits = login.grant.limits
+    s.settings = Settings(with_ceilings(s, s.startup))
+    greet(s)
