@@ -1,182 +1,55 @@
 """rules/ becomes a RuleBook, or every mistake at once with file and line; nothing in between.
 
-Files are read as YAML by libyaml's loader into nodes, so that every value knows its line; the models judge shapes,
-this module names,
-references and secrets. A message never holds the value of a secret.
+read.py has the documents, the models judge shapes, this module names and references. A message never holds the value
+of a secret.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import yaml
-
 from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
-from proxy.tenancy.models import (
-    KINDS,
-    Database,
-    Defaults,
-    DefaultValues,
-    InvalidDocument,
-    Quotas,
-    Relation,
-    Strict,
-    Tenant,
-    document,
-    function_name,
-    qualified_name,
-)
+from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
 from proxy.tenancy.policy import Access, Credentials, FunctionRule, Grant, Limits, Login, Policy, RelationRule, Server
+from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified
+from proxy.tenancy.values import Strict, function_name, qualified_name
 
-SECRET = re.compile(r"\$\{(env|file):([^}]+)\}")
 SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
-Path_ = tuple[str | int, ...]
-
-
-@dataclass(slots=True)
-class _Source:
-    """One document, and on which line each of its values stands."""
-
-    file: Path
-    lines: dict[Path_, int] = field(default_factory=dict)
-    model: Strict | None = None
-    kind: str = ""  # and what it says, also when much of it is wrong
-    value: dict[Any, Any] = field(default_factory=dict)
-
-    def at(self, *path: str | int) -> str:
-        """file:line of a value, or of the nearest that has a line."""
-        wanted: Path_ = path
-        while wanted and wanted not in self.lines:
-            wanted = wanted[:-1]
-        return f"{self.file}:{self.lines.get(wanted, 1)}"
-
-
-class _Loader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[str] = []
-
-    def read(self, directory: Path) -> list[_Source]:
-        """Every document of every file."""
-        if not directory.is_dir():
-            self.problems.append(f"{directory}: no such directory")
-            return []
-        sources = []
-        for file in sorted(one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()):
-            try:
-                text = file.read_text(encoding="utf-8")
-                nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
-            except yaml.MarkedYAMLError as error:
-                line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-                self.problems.append(f"{file}:{line}: {error.problem}")
-                continue
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                self.problems.append(f"{file}:1: {type(error).__name__}: the file cannot be read")
-                continue
-            sources += [self._document(file, node) for node in nodes if node is not None]
-        return sources
-
-    def _document(self, file: Path, node: yaml.Node) -> _Source:
-        source = _Source(file)
-        before = len(self.problems)
-        value = self._value(node, source, ())
-        if not isinstance(value, dict):
-            self.problems.append(f"{source.at()}: a document must be a mapping")
-            return source
-        kinds = [name for name in KINDS if name in value]
-        if len(kinds) != 1:
-            self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
-            return source
-        source.kind, source.value = kinds[0], value
-        try:
-            model = document(source.kind, value)
-        except InvalidDocument as error:
-            self.problems += [f"{source.at(*path)}: {_dotted(path)}{text}" for path, text in error.mistakes]
-            return source
-        if len(self.problems) == before:
-            source.model = model
-        return source
-
-    def _value(self, node: yaml.Node, source: _Source, path: Path_) -> Any:
-        source.lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            found: dict[Any, Any] = {}
-            for key_node, value_node in node.value:
-                key = self._scalar(key_node, source)
-                where = (*path, key)
-                value = self._value(value_node, source, where)
-                source.lines[where] = key_node.start_mark.line + 1
-                if key in found:
-                    self.problems.append(f"{source.file}:{key_node.start_mark.line + 1}: duplicate key {key}")
-                found[key] = value
-            return found
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(one, source, (*path, number)) for number, one in enumerate(node.value)]
-        value = self._scalar(node, source)
-        return self._secret(value, source, path) if isinstance(value, str) else value
-
-    def _scalar(self, node: yaml.Node, source: _Source) -> Any:
-        if not isinstance(node, yaml.ScalarNode):
-            self.problems.append(f"{source.file}:{node.start_mark.line + 1}: a key must be a plain word")
-            return ""
-        if node.tag == "tag:yaml.org,2002:int":
-            return int(node.value) if re.fullmatch(r"[-+]?[0-9]+", node.value) else node.value
-        if node.tag == "tag:yaml.org,2002:float":
-            return float(node.value)
-        if node.tag == "tag:yaml.org,2002:bool":
-            return node.value.lower() in ("true", "yes", "on")
-        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
-
-    def _secret(self, value: str, source: _Source, path: Path_) -> str:
-        def replace(found: re.Match[str]) -> str:
-            kind, name = found.groups()
-            if kind == "env":
-                if name not in self.environ:
-                    self.problems.append(f"{source.at(*path)}: the environment has no {name}")
-                return self.environ.get(name, "")
-            try:
-                return (source.file.parent / name).read_text(encoding="utf-8").removesuffix("\n")
-            except (OSError, UnicodeDecodeError):
-                self.problems.append(f"{source.at(*path)}: the file {name} cannot be read")
-                return ""
-
-        return SECRET.sub(replace, value)
 
 
 def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
     """Reads a folder of rule files. ConfigurationError with all problems, as `file:line: text`."""
-    loader = _Loader(environ)
-    sources = loader.read(directory)
-    book = _Assembly(sources, loader.problems).book(generation)
-    if loader.problems:
-        raise ConfigurationError(loader.problems)
+    reader = Reader(environ)
+    sources = reader.read(directory)
+    book = _Assembly(sources, reader.problems).book(generation)
+    if reader.problems:
+        raise ConfigurationError(reader.problems)
     return book
 
 
 class _Assembly:
     """From models to what runs."""
 
-    def __init__(self, sources: list[_Source], problems: list[str]) -> None:
+    def __init__(self, sources: list[Source], problems: list[str]) -> None:
         self.problems = problems
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.defaults = self._defaults(sources)
         self._check_names(sources)
 
-    def _named(self, sources: list[_Source], kind: type[Strict], key: str) -> Iterator[tuple[str, tuple[_Source, Any]]]:
+    def _named(self, sources: list[Source], kind: type[Strict], key: str) -> Iterator[tuple[str, tuple[Source, Any]]]:
         for source in sources:
             if isinstance(source.model, kind):
                 yield getattr(source.model, key), (source, source.model)
 
-    def _check_names(self, sources: list[_Source]) -> None:
+    def _check_names(self, sources: list[Source]) -> None:
         """Names that are given twice and references to nothing, also in documents with other mistakes."""
         seen: dict[tuple[str, object], str] = {}
         for source in sources:
@@ -195,7 +68,7 @@ class _Assembly:
                 if isinstance(database, str) and ("database", database) not in seen:
                     self.problems.append(f"{source.at('databases', number)}: there is no database {database}")
 
-    def _defaults(self, sources: list[_Source]) -> DefaultValues:
+    def _defaults(self, sources: list[Source]) -> DefaultValues:
         found = [source for source in sources if isinstance(source.model, Defaults)]
         for source in found[1:]:
             self.problems.append(f"{source.at('defaults')}: defaults are also in {found[0].at('defaults')}")
@@ -237,7 +110,7 @@ class _Assembly:
                         where = source.at("key") if model.keys is None else source.at("keys", key)
                         self.problems.append(f"{where}: tenant {owner} has the same key on database {database}")
 
-    def _place(self, source: _Source, model: Database) -> tuple[Server, Credentials] | None:
+    def _place(self, source: Source, model: Database) -> tuple[Server, Credentials] | None:
         try:
             return _server(model)
         except ValueError as error:
@@ -245,7 +118,7 @@ class _Assembly:
             return None
 
     def _grant(
-        self, source: _Source, model: Tenant, database: str, place: tuple[Server, Credentials] | None, read_only: bool
+        self, source: Source, model: Tenant, database: str, place: tuple[Server, Credentials] | None, read_only: bool
     ) -> Grant:
         assert place is not None
         rules: Database = self.databases[database][1]
@@ -345,7 +218,3 @@ def _server(model: Database) -> tuple[Server, Credentials]:
     password = None if model.password is None else model.password.get_secret_value()
     server = Server(parts.hostname, parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username))
     return server, Credentials(password, tls, root)
-
-
-def _dotted(path: tuple[int | str, ...]) -> str:
-    return "".join(f"{part}: " for part in path[-2:]) if path else ""

@@ -1,38 +1,22 @@
 """The shape of rule files: strict pydantic models, one per kind of document.
 
 Every key of every isolation mode is known here, because a strict model would make a later key a breaking change; what
-this
-version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does. Secrets
-are
-SecretStr and never printed. Durations and sizes are written as in postgresql.conf.
+this version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does.
+Secrets are SecretStr and never printed. logins.py has the logins, values.py how durations, sizes and names are written.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
-from proxy.auth.scram import parse_verifier
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
+from proxy.tenancy.logins import LoginModel
+from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
 
 LATER = "not supported yet"
-IDENTIFIER = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".()]+))\s*')
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?")
-SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)?")
-SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-BYTES = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 # Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is
 # seen.
 TENANT_SETTINGS = frozenset({
@@ -43,67 +27,6 @@ TENANT_SETTINGS = frozenset({
     "statement_timeout", "synchronous_commit", "temp_buffers", "temp_file_limit", "timezone", "transaction_timeout",
     "work_mem",
 })  # fmt: skip
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        found = DURATION.fullmatch(value.strip())
-        if found is None:
-            raise ValueError("must be a duration such as 30s, 500ms or 5min")
-        return float(found[1]) * SECONDS[found[2] or "s"]
-    return value
-
-
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        found = SIZE.fullmatch(value.strip())
-        if found is None:
-            raise ValueError("must be a size such as 64kB or 1MB")
-        return int(found[1]) * BYTES[found[2] or "B"]
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=float | str), Field(gt=0)]
-Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), Field(gt=0)]
-Name = Annotated[str, Field(min_length=1, max_length=63)]
-KeyName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^$]")]  # those with $ are derived
-Value = str | int
-
-
-def qualified_name(text: str) -> tuple[str, str]:
-    """(schema, name) of `name`, `schema.name` or `"quoted"."names"`; ValueError when it is none of these."""
-    parts = []
-    at = 0
-    while True:
-        found = IDENTIFIER.match(text, at)
-        if found is None:
-            raise ValueError(f"{text!r} is not the name of a relation")
-        parts.append(found[1].replace('""', '"') if found[1] is not None else found[2].strip())
-        at = found.end()
-        if at == len(text):
-            break
-        if text[at] != "." or len(parts) == 2:
-            raise ValueError(f"{text!r} is not the name of a relation")
-        at += 1
-    return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-
-
-def function_name(text: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """(schema, name, argument types or None) of `name`, `schema.name` or `name(type, …)`; ValueError otherwise."""
-    head, bracket, rest = text.partition("(")
-    schema, name = qualified_name(head)
-    if not bracket:
-        return schema, name, None
-    if not rest.rstrip().endswith(")"):
-        raise ValueError(f"{text!r} is not the signature of a function")
-    inner = rest.rstrip()[:-1].strip()
-    return schema, name, tuple(part.strip() for part in inner.split(",")) if inner else ()
-
-
-class Strict(BaseModel):
-    """What every part has in common: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Relation(Strict):
@@ -160,24 +83,6 @@ class Quotas(Strict):
         for name in ("statements_per_second", "rows_per_second", "bytes_per_second"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} is {LATER}")
-        return self
-
-
-class LoginModel(Strict):
-    """One login of a tenant."""
-
-    verifier: SecretStr
-    read_only: bool = False
-    disabled: bool = False
-
-    @model_validator(mode="after")
-    def _verifier(self) -> Self:
-        try:
-            parse_verifier(self.verifier.get_secret_value())
-        except ValueError:
-            raise ValueError(
-                "verifier is not a SCRAM-SHA-256 verifier; make one with partywall hash-password"
-            ) from None
         return self
 
 

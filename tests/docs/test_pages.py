@@ -16,6 +16,7 @@ from proxy.pool.pools import Pools
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.tenancy import models
 from proxy.tenancy.load import load
+from proxy.tenancy.logins import LoginModel
 from proxy.tenancy.policy import Limits
 from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
 
@@ -23,7 +24,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "database": models.Database,
     "relations": models.Relation,
     "tenant": models.Tenant,
-    "logins": models.LoginModel,
+    "logins": LoginModel,
     "quotas": models.Quotas,
     "defaults": models.Defaults,
     "admin": models.Admin,

@@ -11,9 +11,7 @@ from proxy.tenancy.models import (
     InvalidDocument,
     Tenant,
     document,
-    function_name,
     json_schema,
-    qualified_name,
 )
 from tests.kit.builders import VERIFIER
 
@@ -25,50 +23,6 @@ def mistakes(kind: str, value: dict[str, Any]) -> list[tuple[tuple[int | str, ..
     with pytest.raises(InvalidDocument) as caught:
         document(kind, value)
     return caught.value.mistakes
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("orders", ("public", "orders")), ("sales.orders", ("sales", "orders")),
-        ('"Order Details"', ("public", "Order Details")),
-        ('s."a.b"', ("s", "a.b")), ('"a""b"', ("public", 'a"b')),
-    ],
-)  # fmt: skip
-def test_a_name_is_read_as_sql_reads_it_but_for_case(text: str, name: tuple[str, str]) -> None:
-    assert qualified_name(text) == name
-
-
-@pytest.mark.parametrize("text", ["", "a.b.c", "a.", ".a", '"open', "a b()", 'a"b"'])
-def test_what_is_no_name_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match="not the name"):
-        qualified_name(text)
-
-
-def test_a_function_is_named_with_or_without_its_arguments() -> None:
-    assert function_name("f") == ("public", "f", None)
-    assert function_name("s.f()") == ("s", "f", ())
-    assert function_name("f(integer, timestamp with time zone)") == (
-        "public",
-        "f",
-        ("integer", "timestamp with time zone"),
-    )
-    with pytest.raises(ValueError, match="signature"):
-        function_name("f(integer")
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("30s", 30.0), ("500ms", 0.5), ("5min", 300.0), ("1.5h", 5400.0), (7.0, 7.0), ("2", 2.0)]
-)
-def test_durations_have_the_units_of_postgresql(value: object, seconds: float) -> None:
-    tenant = document("tenant", TENANT | {"quotas": {"statement_timeout": value}})
-    assert isinstance(tenant, Tenant)
-    assert tenant.quotas.statement_timeout == seconds
-
-
-@pytest.mark.parametrize("value", ["soon", "-1s", "0", "1 year", True])
-def test_what_is_no_duration_is_a_mistake(value: object) -> None:
-    assert mistakes("tenant", TENANT | {"quotas": {"statement_timeout": value}})
 
 
 @pytest.mark.parametrize(
@@ -107,12 +61,6 @@ def test_every_mistake_is_told_at_once_by_its_path() -> None:
     found = mistakes("tenant", {"tenant": "", "databases": [], "logins": {"a": {"verifier": VERIFIER, "admin": True}}})
     assert {path for path, _ in found} >= {("tenant",), ("databases",), ("logins", "a", "admin")}
     assert ("unknown key") in {text for _, text in found}
-
-
-def test_a_verifier_in_the_clear_is_refused_without_being_repeated() -> None:
-    for _, text in mistakes("tenant", TENANT | {"logins": {"a": {"verifier": "hunter2"}}}):
-        assert "hunter2" not in text
-        assert "hash-password" in text
 
 
 def test_a_tenant_has_one_key_or_several_by_name_with_a_default() -> None:

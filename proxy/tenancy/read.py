@@ -1,0 +1,137 @@
+"""A folder of YAML becomes documents of which every value knows its file and line.
+
+Files are read by libyaml's loader into nodes; the models judge shapes; `${env:NAME}` and `${file:PATH}` are put in
+here. A message never holds the value of a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from proxy.tenancy.models import KINDS, InvalidDocument, document
+from proxy.tenancy.values import Strict
+
+SECRET = re.compile(r"\$\{(env|file):([^}]+)\}")
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Source:
+    """One document, and on which line each of its values stands."""
+
+    file: Path
+    lines: dict[Path_, int] = field(default_factory=dict)
+    model: Strict | None = None
+    kind: str = ""  # and what it says, also when much of it is wrong
+    value: dict[Any, Any] = field(default_factory=dict)
+
+    def at(self, *path: str | int) -> str:
+        """file:line of a value, or of the nearest that has a line."""
+        wanted: Path_ = path
+        while wanted and wanted not in self.lines:
+            wanted = wanted[:-1]
+        return f"{self.file}:{self.lines.get(wanted, 1)}"
+
+
+class Reader:
+    """Reads documents; `problems` collects every mistake, as `file:line: text`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def read(self, directory: Path) -> list[Source]:
+        """Every document of every file."""
+        if not directory.is_dir():
+            self.problems.append(f"{directory}: no such directory")
+            return []
+        sources = []
+        for file in sorted(one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()):
+            try:
+                text = file.read_text(encoding="utf-8")
+                nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+            except yaml.MarkedYAMLError as error:
+                line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+                self.problems.append(f"{file}:{line}: {error.problem}")
+                continue
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                self.problems.append(f"{file}:1: {type(error).__name__}: the file cannot be read")
+                continue
+            sources += [self._document(file, node) for node in nodes if node is not None]
+        return sources
+
+    def _document(self, file: Path, node: yaml.Node) -> Source:
+        source = Source(file)
+        before = len(self.problems)
+        value = self._value(node, source, ())
+        if not isinstance(value, dict):
+            self.problems.append(f"{source.at()}: a document must be a mapping")
+            return source
+        kinds = [name for name in KINDS if name in value]
+        if len(kinds) != 1:
+            self.problems.append(f"{source.at()}: a document must have exactly one of {', '.join(KINDS)}")
+            return source
+        source.kind, source.value = kinds[0], value
+        try:
+            model = document(source.kind, value)
+        except InvalidDocument as error:
+            self.problems += [f"{source.at(*path)}: {_dotted(path)}{text}" for path, text in error.mistakes]
+            return source
+        if len(self.problems) == before:
+            source.model = model
+        return source
+
+    def _value(self, node: yaml.Node, source: Source, path: Path_) -> Any:
+        source.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            found: dict[Any, Any] = {}
+            for key_node, value_node in node.value:
+                key = self._scalar(key_node, source)
+                where = (*path, key)
+                value = self._value(value_node, source, where)
+                source.lines[where] = key_node.start_mark.line + 1
+                if key in found:
+                    self.problems.append(f"{source.file}:{key_node.start_mark.line + 1}: duplicate key {key}")
+                found[key] = value
+            return found
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(one, source, (*path, number)) for number, one in enumerate(node.value)]
+        value = self._scalar(node, source)
+        return self._secret(value, source, path) if isinstance(value, str) else value
+
+    def _scalar(self, node: yaml.Node, source: Source) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            self.problems.append(f"{source.file}:{node.start_mark.line + 1}: a key must be a plain word")
+            return ""
+        if node.tag == "tag:yaml.org,2002:int":
+            return int(node.value) if re.fullmatch(r"[-+]?[0-9]+", node.value) else node.value
+        if node.tag == "tag:yaml.org,2002:float":
+            return float(node.value)
+        if node.tag == "tag:yaml.org,2002:bool":
+            return node.value.lower() in ("true", "yes", "on")
+        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+
+    def _secret(self, value: str, source: Source, path: Path_) -> str:
+        def replace(found: re.Match[str]) -> str:
+            kind, name = found.groups()
+            if kind == "env":
+                if name not in self.environ:
+                    self.problems.append(f"{source.at(*path)}: the environment has no {name}")
+                return self.environ.get(name, "")
+            try:
+                return (source.file.parent / name).read_text(encoding="utf-8").removesuffix("\n")
+            except (OSError, UnicodeDecodeError):
+                self.problems.append(f"{source.at(*path)}: the file {name} cannot be read")
+                return ""
+
+        return SECRET.sub(replace, value)
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    return "".join(f"{part}: " for part in path[-2:]) if path else ""
