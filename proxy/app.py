@@ -45,6 +45,7 @@ from proxy.sql.world import World
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant, Login
 from proxy.tenancy.rulebook import RuleBook
+from proxy.wire.startup import LONG_KEY
 
 SECRET_BYTES = 32
 NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
@@ -177,7 +178,7 @@ def _services(app: App) -> Services:
         verifier=verifier,
         mock_verifier=lambda name: mock_verifier(secret, name),
         nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
-        secret_key=lambda: secrets.token_bytes(4),
+        secret_key=lambda: secrets.token_bytes(LONG_KEY),
         clock=time.monotonic,
         tls=tls,
         options=Options(

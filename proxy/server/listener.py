@@ -28,7 +28,7 @@ class Listener:
         options = services.options
         self.services = services
         self.tasks = Tasks(services.log)
-        self.keys = CancelKeys(services.secret_key, options.host, options.worker)
+        self.keys = CancelKeys(options.host, options.worker)
         self.clients: set[Client] = set()
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
         self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last

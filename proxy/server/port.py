@@ -38,11 +38,11 @@ class ClientPort:
         self.services = services
         self.transport: asyncio.Transport | None = None
         self.flow: Flow | None = None
-        self.process_id, secret = listener.keys.register(cast("Cancellable", self))
+        self.process_id = listener.keys.register(cast("Cancellable", self))
         self.session = ClientSession(
             self,
             process_id=self.process_id,
-            secret_key=secret,
+            secret_key=services.secret_key(),
             clock=services.clock,
             tls_available=services.tls is not None,
         )
@@ -62,6 +62,11 @@ class ClientPort:
         self.gone = False  # the rules in force have no place for this session
         self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
         self.block_since: tuple[int, float] = (-1, 0.0)
+
+    @property
+    def secret_key(self) -> bytes:
+        """What cancels this session."""
+        return self.session.secret_key
 
     def write(self, data: bytes) -> None:
         """Bytes for the client."""

@@ -139,7 +139,7 @@ class Services:
     verifier: Callable[[Login], Verifier]  # parsed and kept
     mock_verifier: Callable[[str], Verifier]
     nonce: Callable[[], bytes]  # printable, at least 18 random bytes
-    secret_key: Callable[[], bytes]  # 4 random bytes
+    secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes
     clock: Callable[[], float]  # monotonic seconds
     tls: ssl.SSLContext | None = None
     options: Options = Options()

@@ -13,7 +13,9 @@ from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound, TlsStarted
 from proxy.session.options import startup_settings
 from proxy.wire.startup import (
-    PROTOCOL_3_0,
+    NEWEST,
+    PROTOCOL_3_2,
+    SHORT_KEY,
     CancelRequest,
     GSSENCRequest,
     NegotiateProtocolVersion,
@@ -81,8 +83,11 @@ def _startup(s: Conversation, packet: StartupMessage) -> None:
     unknown = tuple(name for name in parameters if name.startswith("_pq_."))
     for name in unknown:
         del parameters[name]
-    if packet.version != PROTOCOL_3_0 or unknown:
-        s.out.append(NegotiateProtocolVersion(PROTOCOL_3_0, unknown).encode())
+    version = min(packet.version, NEWEST)
+    if packet.version > NEWEST or unknown:
+        s.out.append(NegotiateProtocolVersion(version, unknown).encode())
+    if version < PROTOCOL_3_2:
+        s.secret_key = s.secret_key[:SHORT_KEY]
     s.user = parameters.get("user", "")
     if not s.user:
         raise InvalidAuthorization("no PostgreSQL user name specified in startup packet")

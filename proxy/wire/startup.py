@@ -16,6 +16,10 @@ from proxy.wire.fields import Reader, Writer
 
 PROTOCOL_3_0 = 0x30000
 PROTOCOL_3_2 = 0x30002
+NEWEST = PROTOCOL_3_2  # that is spoken here
+
+LONG_KEY = 32  # bytes of a cancel key as PostgreSQL makes them for 3.2
+SHORT_KEY = 4  # all that 3.0 has room for
 
 _CANCEL = 80877102
 _SSL = 80877103
@@ -69,7 +73,7 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class NegotiateProtocolVersion:
-    """The newest version that is spoken here, as the server sends it, and the `_pq_.` options that are not known."""
+    """The version that will be spoken, as the server sends it, and the `_pq_.` options that are not known."""
 
     newest: int
     unrecognized: tuple[str, ...] = ()
@@ -119,8 +123,9 @@ def decode_startup(body: bytes) -> StartupPacket:
             raise RemoteProtocolError("invalid length of query cancel packet")
         return CancelRequest(process_id, secret_key)
     if code >> 16 != 3:
+        asked = f"{code >> 16}.{code & 0xFFFF}"
         raise RemoteProtocolError(
-            f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0", sqlstate="0A000"
+            f"unsupported frontend protocol {asked}: server supports 3.0 to 3.2", sqlstate="0A000"
         )
     parameters: dict[str, str] = {}
     while name := reader.text():

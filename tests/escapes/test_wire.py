@@ -134,10 +134,10 @@ def test_a_newer_protocol_is_negotiated_down(proxy: Proxy) -> None:
     one = RawClient.__new__(RawClient)
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as raw:
         body = f"user\0acme_app\0database\0{proxy.database}\0_pq_.foo\0001\0\0".encode()
-        raw.sendall(struct.pack("!ii", len(body) + 8, 0x00030002) + body)
+        raw.sendall(struct.pack("!ii", len(body) + 8, 0x0003270F) + body)
         one.socket, one.buffer = raw, b""
         answer = one.receive()
-        assert answer == Message("v", struct.pack("!ii", 0x00030000, 1) + b"_pq_.foo\0")
+        assert answer == Message("v", struct.pack("!ii", 0x00030002, 1) + b"_pq_.foo\0")
         asked = one.receive()
         assert asked is not None
         assert asked.tag == "R"

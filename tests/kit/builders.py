@@ -247,7 +247,7 @@ def services(
         verifier=verifier_of,
         mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),
         nonce=lambda: b"nonce-of-the-tests-%09d" % next(serial),
-        secret_key=lambda: next(serial).to_bytes(4, "big"),
+        secret_key=lambda: next(serial).to_bytes(4, "big") * 8,
         clock=time.perf_counter,
         tls=tls,
         options=options if options is not None else Options(),

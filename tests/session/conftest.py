@@ -190,7 +190,7 @@ def door() -> Door:
 @pytest.fixture
 def fresh(door: Door) -> ClientSession:
     """A session that has heard nothing yet."""
-    return ClientSession(door, process_id=42, secret_key=b"key!", clock=lambda: 0.0)
+    return ClientSession(door, process_id=42, secret_key=b"key!" * 8, clock=lambda: 0.0)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from proxy.session.actions import CancelBackend, FindLogin, StartTls
 from proxy.session.events import TlsStarted
 from proxy.session.session import ClientSession
+from proxy.wire.startup import NegotiateProtocolVersion
 from tests.session.conftest import Door, packet, refused
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
@@ -55,9 +56,40 @@ def test_a_cancel_request_is_passed_on_without_a_word(fresh: ClientSession, door
     assert door.take() == b""
 
 
-def test_a_newer_protocol_is_offered_3_0(fresh: ClientSession, door: Door) -> None:
-    fresh.data(packet(196610, **{"user": "alice", "_pq_.future": "on"}))
+@pytest.mark.parametrize(
+    ("version", "options", "answer"),
+    [
+        (0x30000, (), None),
+        (0x30001, (), None),
+        (0x30002, (), None),
+        (0x30003, (), 0x30002),
+        (0x3270F, (), 0x30002),  # 3.9999, which a client asks for to see whether servers negotiate at all
+        (0x30000, ("_pq_.future",), 0x30000),
+        (0x30002, ("_pq_.future", "_pq_.other"), 0x30002),
+        (0x3270F, ("_pq_.test_protocol_negotiation",), 0x30002),
+    ],
+)
+def test_a_newer_protocol_or_an_unknown_option_is_answered_with_what_is_spoken(
+    fresh: ClientSession, door: Door, version: int, options: tuple[str, ...], answer: int | None
+) -> None:
+    fresh.data(packet(version, user="alice", **dict.fromkeys(options, "on")))
     written = door.take()
-    assert written[:1] == b"v"
-    assert b"_pq_.future\0" in written
+    expected = b"" if answer is None else NegotiateProtocolVersion(answer, options).encode()
+    assert written == expected
     assert door.asked(FindLogin)
+
+
+@pytest.mark.parametrize(("version", "length"), [(0x30000, 4), (0x30001, 4), (0x30002, 32), (0x3270F, 32)])
+def test_the_cancel_key_is_as_long_as_the_protocol_has_room_for(
+    fresh: ClientSession, door: Door, version: int, length: int
+) -> None:
+    fresh.data(packet(version, user="alice"))
+    assert fresh.secret_key == (b"key!" * 8)[:length]
+
+
+@pytest.mark.parametrize("version", [0x20000, 0x40000, 0x10000])
+def test_another_major_version_is_refused(fresh: ClientSession, door: Door, version: int) -> None:
+    fresh.data(packet(version, user="alice"))
+    fields = refused(door)
+    assert fields["C"] == "0A000"
+    assert fields["M"] == f"unsupported frontend protocol {version >> 16}.0: server supports 3.0 to 3.2"
