@@ -17,12 +17,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from proxy.admin.http import AdminServer
 from proxy.admin.metrics import Sources
-from proxy.auth.scram import Verifier, mock_verifier, parse_verifier
+from proxy.auth.scram import mock_verifier
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow, ConfigurationError
 from proxy.fleet.databases import Databases
@@ -43,13 +42,12 @@ from proxy.sql.render import fill
 from proxy.sql.settings import allowed_setting
 from proxy.sql.world import World
 from proxy.tenancy.load import load
-from proxy.tenancy.policy import Grant, Login
+from proxy.tenancy.policy import Grant
 from proxy.tenancy.rulebook import RuleBook
 from proxy.wire.startup import LONG_KEY
 
 SECRET_BYTES = 32
 NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
-PARSED_VERIFIERS = 10_000
 # Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a
 # planner process that dies takes nobody with it.
 RECURSION_LIMIT = 20_000
@@ -143,7 +141,6 @@ def _services(app: App) -> Services:
     settings = app.settings
     audit_log = AuditLog(get_logger("audit"))
     secret = _secret(settings)
-    parsed = lru_cache(PARSED_VERIFIERS)(parse_verifier)
 
     def audit(refusal: Audit, context: AuditContext) -> None:
         audit_log.write(
@@ -155,9 +152,6 @@ def _services(app: App) -> Services:
             peer=context.peer,
             application_name=context.application_name,
         )
-
-    def verifier(login: Login) -> Verifier:
-        return parsed(login.verifiers[0])
 
     def filled(plan: Forward, keys: Mapping[str, str], literals: tuple[bytes, ...]) -> bytes:
         return fill(plan.template, keys, literals)
@@ -175,11 +169,11 @@ def _services(app: App) -> Services:
         fill=filled,
         answer=answer,
         allowed_setting=allowed_setting,
-        verifier=verifier,
         mock_verifier=lambda name: mock_verifier(secret, name),
         nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
         secret_key=lambda: secrets.token_bytes(LONG_KEY),
         clock=time.monotonic,
+        now=time.time,
         tls=tls,
         options=Options(
             max_client_connections=settings.max_client_connections,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import pbkdf2_hmac, sha256
 from hmac import compare_digest
 from hmac import digest as _hmac
@@ -55,13 +55,18 @@ def _salt(password: bytes, salt: bytes, iterations: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What is stored for a login: enough to check a proof, not to make one. mock: of nobody, so nothing passes."""
+    """What is stored for a login: enough to check a proof, not to make one.
+
+    also: the keys (StoredKey, ServerKey) of a second password with the same salt and iterations: only what is in the
+    challenge can be answered, so no other can be there. mock: nothing passes, whatever is proved.
+    """
 
     iterations: int
     salt: bytes
     stored_key: bytes = field(repr=False)
     server_key: bytes = field(repr=False)
     mock: bool = False
+    also: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
 
     def text(self) -> str:
         """The form of pg_authid: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey, in base64."""
@@ -82,6 +87,13 @@ def parse_verifier(text: str) -> Verifier:
     if not formed or str(verifier.iterations) != iterations or not 1 <= verifier.iterations <= MAX_ITERATIONS:
         raise ValueError("not a SCRAM-SHA-256 verifier")
     return verifier
+
+
+def both(first: Verifier, second: Verifier) -> Verifier:
+    """A verifier that takes either password; ValueError unless salt and iterations are the same."""
+    if (first.salt, first.iterations) != (second.salt, second.iterations):
+        raise ValueError("two verifiers of different salts or iterations cannot both be asked for")
+    return replace(first, also=(*first.also, (second.stored_key, second.server_key)))
 
 
 def build_verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
@@ -171,11 +183,15 @@ class ScramServer:
             raise RemoteProtocolError("malformed SCRAM message", detail="Malformed proof in client-final-message.")
         auth_message = self._auth_message + b"," + bare
         self._auth_message = b""
-        stored_key = self._verifier.stored_key
-        client_key = _xor(proof, _mac(stored_key, auth_message))
-        known = compare_digest(_hash(client_key), stored_key)
-        signature = b"v=" + b64encode(_mac(self._verifier.server_key, auth_message))
-        return signature if known and not self._verifier.mock else None
+        verifier = self._verifier
+        outcome = None
+        for stored_key, server_key in ((verifier.stored_key, verifier.server_key), *verifier.also):
+            client_key = _xor(proof, _mac(stored_key, auth_message))
+            known = compare_digest(_hash(client_key), stored_key)
+            signature = b"v=" + b64encode(_mac(server_key, auth_message))
+            if known and not verifier.mock:
+                outcome = signature
+        return outcome
 
 
 class ScramClient:

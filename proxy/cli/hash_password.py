@@ -5,16 +5,30 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
+from typing import Annotated
 
 import typer
 
-from proxy.auth.scram import build_verifier
+from proxy.auth.scram import ITERATIONS, build_verifier, parse_verifier
 
 SALT_BYTES = 16
 
 
-def hash_password() -> None:
+def hash_password(
+    like: Annotated[
+        str | None,
+        typer.Option(help="The login's present verifier: the new one gets its salt, so that both passwords pass."),
+    ] = None,
+) -> None:
     """Print the verifier of a password: asked for twice, or read from standard input."""
+    salt, iterations = secrets.token_bytes(SALT_BYTES), ITERATIONS
+    if like is not None:
+        try:
+            present = parse_verifier(like)
+        except ValueError:
+            typer.echo("--like is not a SCRAM-SHA-256 verifier", err=True)
+            raise typer.Exit(1) from None
+        salt, iterations = present.salt, present.iterations
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if password != getpass.getpass("Again: "):
@@ -25,4 +39,4 @@ def hash_password() -> None:
     if not password:
         typer.echo("an empty password is refused", err=True)
         raise typer.Exit(1)
-    typer.echo(build_verifier(password, secrets.token_bytes(SALT_BYTES)))
+    typer.echo(build_verifier(password, salt, iterations))

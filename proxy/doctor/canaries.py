@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-from proxy.auth.scram import build_verifier
+from proxy.auth.scram import build_verifier, parse_verifier
 from proxy.doctor.canary import Canary, CanaryStatistics, Log, Target
 from proxy.sql.world import World
 from proxy.tenancy.policy import Grant, Login
@@ -38,7 +38,8 @@ class Canaries:
             if name not in book.logins:
                 password = secrets.token_urlsafe(24)
                 self._passwords[book.generation, tenant] = password
-                logins.append(Login(name, tenant, (build_verifier(password, secrets.token_bytes(16)),)))
+                verifier = parse_verifier(build_verifier(password, secrets.token_bytes(16)))
+                logins.append(Login(name, tenant, verifier))
         return with_logins(book, logins)
 
     async def start(self, book: RuleBook, host: str, port: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, assert_never, cast
 
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
-from proxy.server.port import ClientPort
+from proxy.server.port import GONE, ClientPort
 from proxy.server.services import AuditContext, Planning
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -59,7 +59,7 @@ class Client(ClientPort, asyncio.Protocol):
         """A client connected."""
         transport = cast(asyncio.Transport, transport)  # what create_server makes, though uvloop's is no subclass
         self.transport = transport
-        self.peer = prepare_socket(transport, self.services.options.write_buffer)
+        self.address, self.peer = prepare_socket(transport, self.services.options.write_buffer)
         self.flow = Flow(transport)
         self.listener.joined(self)
         loop = asyncio.get_running_loop()
@@ -187,7 +187,7 @@ class Client(ClientPort, asyncio.Protocol):
                     database=session.database,
                     peer=self.peer,
                     sqlstate=refusal.sqlstate,
-                    reason=refusal.message,
+                    reason=action.why or refusal.message,
                 )
             case Report():
                 self.services.log.error("server connection destroyed", reason=action.text, login=self.session.user)
@@ -294,6 +294,8 @@ class Client(ClientPort, asyncio.Protocol):
         session, limits = self.session, self.session.limits
         if session.between:
             self.quiet_since = self.block_since = (-1, 0.0)
+            if self.expelled():
+                self.handle(Terminate(GONE))
             return
         if limits.idle_in_transaction_timeout is not None:
             if not session.in_transaction:

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from proxy.auth.addresses import LOCAL
 from proxy.server.services import Connection
 
 KEEPALIVE_IDLE = 60  # seconds without traffic before the kernel asks whether the client is still there
@@ -17,9 +18,9 @@ KEEPALIVE_INTERVAL = 15
 KEEPALIVE_COUNT = 4
 
 
-def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> str:
-    """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer, for
-    the log.
+def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> tuple[str, str]:
+    """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer's
+    address, and the same with its port for the log.
     """
     transport.set_write_buffer_limits(high=write_buffer)
     raw = transport.get_extra_info("socket")
@@ -31,7 +32,7 @@ def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> str:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
     peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else "local"
+    return (peer[0], f"{peer[0]}:{peer[1]}") if isinstance(peer, tuple) and len(peer) >= 2 else (LOCAL, LOCAL)
 
 
 class Flow:

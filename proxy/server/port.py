@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy.errors import InternalError, Refusal, TooManyConnections, UnknownDatabase
+from proxy.errors import InternalError, Refusal, TooManyConnections
 from proxy.server.flow import Flow
-from proxy.server.services import Planning, Services
+from proxy.server.logins import Came, find_login
+from proxy.server.services import Planning, Rules, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
@@ -49,13 +50,15 @@ class ClientPort:
         self.actions: list[Action] = []
         self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
         self.deadline: asyncio.TimerHandle | None = None
-        self.peer = ""
+        self.peer = ""  # address and port, for the log
+        self.address = ""  # alone, for the rules
         self.grant: Grant | None = None
         self.keys: Mapping[str, str] | None = None  # of the grant, and of this session
         self.planning: Planning | None = None
         self.context: PlanContext | None = None
         self.bare: PlanContext | None = None  # the same for an emptied search path
         self.rules: object = None  # the rule book and catalog that context was made of
+        self.looked: object = None  # the rule book that expelled() has seen
         self.catalog: object = None
         self.admitted = False
         self.temporary: tuple[Temporary, ...] = ()
@@ -192,19 +195,24 @@ class ClientPort:
         return None
 
     def find_login(self, action: FindLogin) -> LoginFound:
-        services = self.services
-        rules = services.rules()
-        login = rules.login(action.user)
-        nonce = services.nonce()
-        if login is None or login.disabled or not login.verifiers:
-            return LoginFound(services.mock_verifier(action.user), nonce, None)
-        verifier = services.verifier(login)
-        if self.listener.draining or len(self.listener.clients) > services.options.max_client_connections:
-            return LoginFound(verifier, nonce, None, TooManyConnections("sorry, too many clients already"))
-        grant = rules.grant(login, action.database)
-        if grant is None:
-            return LoginFound(verifier, nonce, None, UnknownDatabase(f'database "{action.database}" does not exist'))
-        return LoginFound(verifier, nonce, grant)
+        """The answer to FindLogin."""
+        full = self.listener.draining or len(self.listener.clients) > self.services.options.max_client_connections
+        return find_login(self.services, action, Came(self.address, full))
+
+    def granted(self, rules: Rules) -> Grant | None:
+        """What these rules grant the session's login now. That its password expired, or that nobody may come from
+        where it came from, ends no session, as at PostgreSQL."""
+        login = rules.login(self.session.user)
+        return None if login is None or login.disabled else rules.grant(login, self.session.database)
+
+    def expelled(self) -> bool:
+        """Have the rules in force no place for this session? Asked of sessions that say nothing."""
+        rules = self.services.rules()
+        if self.rules is None or rules is self.looked:
+            return False
+        self.looked = rules
+        fresh, grant = self.granted(rules), self.grant
+        return fresh is None or grant is None or fresh.tenant != grant.tenant
 
     def bind(self) -> bool:
         """The grant, planner and context of the rules in force. False when the login has lost its grant."""
@@ -212,8 +220,7 @@ class ClientPort:
         session = self.session
         grant = session.grant
         if self.rules is not rules:
-            login = rules.login(session.user)
-            fresh = None if login is None or login.disabled else rules.grant(login, session.database)
+            fresh = self.granted(rules)
             if fresh is None or grant is None or fresh.tenant != grant.tenant:
                 return False
             if session.lease is not None and fresh.server != grant.server:

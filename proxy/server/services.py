@@ -136,11 +136,11 @@ class Services:
     fill: Callable[[Forward, Mapping[str, str], tuple[bytes, ...]], bytes]
     answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]
     allowed_setting: Callable[[str, str], bool]
-    verifier: Callable[[Login], Verifier]  # parsed and kept
     mock_verifier: Callable[[str], Verifier]
     nonce: Callable[[], bytes]  # printable, at least 18 random bytes
     secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes
     clock: Callable[[], float]  # monotonic seconds
+    now: Callable[[], float]  # seconds since the epoch
     tls: ssl.SSLContext | None = None
     options: Options = Options()
 

@@ -88,9 +88,10 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """Nobody was let in, and why: what the client was told."""
+    """Nobody was let in: what the client was told, and what it was not."""
 
     refusal: Refusal
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

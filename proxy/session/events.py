@@ -52,13 +52,14 @@ class FrontendLost:
 
 @dataclass(frozen=True, slots=True)
 class LoginFound:
-    """Who it is, if the proof is right. An unknown login gets a mock verifier and no grant: it fails where a wrong
-    password fails. `refusal` is shown once the password was right."""
+    """Who it is, if the proof is right. Whoever may not come in gets a mock verifier and no grant, fails where a wrong
+    password fails, and `why` is for the log only. `refusal` is shown once the password was right."""
 
     verifier: Verifier
     nonce: bytes
     grant: Grant | None
     refusal: Refusal | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

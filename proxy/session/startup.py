@@ -51,7 +51,7 @@ def proceed(s: Conversation) -> None:
             else:
                 return
     except Refusal as refusal:
-        s.port.act(LoginRefused(refusal))
+        s.port.act(LoginRefused(refusal, "" if s.login is None else s.login.why))
         s.fatal(refusal)
 
 

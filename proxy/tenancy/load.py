@@ -85,8 +85,7 @@ class _Assembly:
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
             for login, one in model.logins.items():
-                verifier = one.verifier.get_secret_value()
-                logins[login] = Login(login, name, (verifier,), one.read_only, one.disabled)
+                logins[login] = one.login(login, name, model.allow_from)
             for database in model.databases:
                 place = places.get(database)
                 if place is not None:

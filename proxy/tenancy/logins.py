@@ -5,27 +5,82 @@ A verifier is SecretStr and never printed. Nothing here looks anything up; load.
 
 from __future__ import annotations
 
-from typing import Self
+from datetime import datetime
+from typing import Annotated, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from proxy.auth.scram import parse_verifier
+from proxy.auth.addresses import Networks, parse_networks
+from proxy.auth.scram import Verifier, both, parse_verifier
+from proxy.tenancy.policy import Login
 from proxy.tenancy.values import Strict
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value.strip())
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            raise ValueError("must be a time with its zone such as 2027-01-31 18:00:00+00:00")
+        return found
+    return value
+
+
+def _networks(value: list[str]) -> list[str]:
+    parse_networks(value)
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+AllowFrom = Annotated[list[str], Field(min_length=1), AfterValidator(_networks)]
+
+
+def allowed_from(*lists: list[str] | None) -> tuple[Networks, ...]:
+    """Sets of addresses, of which each must have the client's; what is not said asks for nothing."""
+    return tuple(parse_networks(one) for one in lists if one is not None)
 
 
 class LoginModel(Strict):
     """One login of a tenant."""
 
-    verifier: SecretStr
+    verifier: SecretStr | Annotated[list[SecretStr], Field(min_length=1, max_length=2)]
+    valid_until: Moment | None = None
+    allow_from: AllowFrom | None = None
     read_only: bool = False
     disabled: bool = False
 
     @model_validator(mode="after")
     def _verifier(self) -> Self:
+        self.password()
+        return self
+
+    def password(self) -> Verifier:
+        """What a password is checked against; ValueError tells what is wrong, and no part of it."""
+        given = self.verifier if isinstance(self.verifier, list) else [self.verifier]
         try:
-            parse_verifier(self.verifier.get_secret_value())
+            verifiers = [parse_verifier(one.get_secret_value()) for one in given]
         except ValueError:
             raise ValueError(
                 "verifier is not a SCRAM-SHA-256 verifier; make one with partywall hash-password"
             ) from None
-        return self
+        try:
+            return verifiers[0] if len(verifiers) == 1 else both(*verifiers)
+        except ValueError:
+            raise ValueError(
+                "the two verifiers differ in salt or iterations, so that only one password could be asked for;"
+                " make the new one with partywall hash-password --like OLD"
+            ) from None
+
+    def login(self, name: str, tenant: str, allow_from: list[str] | None) -> Login:
+        """What runs. allow_from: what the tenant says."""
+        return Login(
+            name,
+            tenant,
+            self.password(),
+            self.read_only,
+            self.disabled,
+            None if self.valid_until is None else self.valid_until.timestamp(),
+            allowed_from(allow_from, self.allow_from),
+        )

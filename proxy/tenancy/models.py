@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
-from proxy.tenancy.logins import LoginModel
+from proxy.tenancy.logins import AllowFrom, LoginModel
 from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
 
 LATER = "not supported yet"
@@ -148,6 +148,7 @@ class Tenant(Strict):
     server_login: Name | None = None
     server: str | None = None
     logins: dict[Name, LoginModel] = {}
+    allow_from: AllowFrom | None = None
     canary: bool = False
     quotas: Quotas = Quotas()
     settings: Settings = {}

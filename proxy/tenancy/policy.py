@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from proxy.auth.addresses import Networks
+from proxy.auth.scram import Verifier
+
 Isolation = Literal["row", "schema", "rls", "database"]
 Access = Literal["tenant", "shared", "view", "hidden"]
 
@@ -107,10 +110,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A client login; its tenant is the only source of tenant identity."""
+    """A client login; its tenant is the only source of tenant identity. valid_until: of the password, in seconds since
+    the epoch. allow_from: every one of these must have the client's address.
+    """
 
     name: str
     tenant: str
-    verifiers: tuple[str, ...] = field(repr=False)
+    verifier: Verifier | None = field(repr=False)
     read_only: bool = False
     disabled: bool = False
+    valid_until: float | None = None
+    allow_from: tuple[Networks, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from proxy.auth.scram import (
     ScramClient,
     ScramServer,
     Verifier,
+    both,
     build_verifier,
     mock_verifier,
     parse_verifier,
@@ -69,6 +71,23 @@ def test_a_wrong_password_is_not_let_in() -> None:
 def test_passwords_are_prepared_on_both_sides() -> None:
     verifier = parse_verifier(build_verifier("I\u00adX", SALT, 10))
     assert exchange("\u2168", verifier)[1] is not None
+
+
+def test_during_a_rotation_either_password_passes_and_the_server_proves_that_it_knows_that_one() -> None:
+    verifier = both(VERIFIER, parse_verifier(build_verifier("crayon", SALT, 10)))
+    for password in ("pencil", "crayon"):
+        client, outcome = exchange(password, verifier)
+        assert outcome is not None
+        client.verify(outcome)
+    assert exchange("chalk", verifier)[1] is None
+    assert exchange("crayon", replace(verifier, mock=True))[1] is None
+    assert "crayon" not in repr(verifier)
+
+
+@pytest.mark.parametrize(("salt", "iterations"), [(b"another salt, 16", 10), (SALT, 11)])
+def test_a_password_with_another_salt_could_never_be_proved_and_is_refused(salt: bytes, iterations: int) -> None:
+    with pytest.raises(ValueError, match="different salts or iterations"):
+        both(VERIFIER, parse_verifier(build_verifier("crayon", salt, iterations)))
 
 
 def test_an_unknown_login_is_challenged_like_a_known_one_and_not_let_in() -> None:

@@ -44,9 +44,11 @@ PROGRAMS = {
 SERVE = "partywall serve --rules rules"
 SERVE_SOMEWHERE = "partywall serve --rules rules --listen 127.0.0.1:6432 --admin-listen 127.0.0.1:6433"
 TERMINATE = 'kill -TERM "$PID"'
+VERIFIER = r"^SCRAM-SHA-256\$4096:[^$]+\$[^:]+:\S+$"
 # Run here: what the answer must hold.
 ANSWERS = {
-    "echo acme-secret | partywall hash-password": r"^SCRAM-SHA-256\$4096:[^$]+\$[^:]+:\S+$",
+    "echo acme-secret | partywall hash-password": VERIFIER,
+    'echo acme-next-secret | partywall hash-password --like "$ACME_APP_VERIFIER"': VERIFIER,
     "partywall check rules": r"1 databases, 2 tenants, 2 logins: no mistakes",
     "partywall check --online rules": r"no mistakes",
     'partywall explain --tenant acme --database shop "SELECT * FROM orders"': r" WHERE orders\.tenant_id .*'1'",

@@ -61,5 +61,5 @@ def test_every_rule_book_has_its_own_password(directory: Path) -> None:
     first, second = (canaries.admitted(load(directory, {}, generation)) for generation in (1, 2))
     one, other = (book.logins["partywall_canary_canary"] for book in (first, second))
     assert one.tenant == other.tenant == "canary"
-    assert one.verifiers != other.verifiers
+    assert one.verifier != other.verifier
     assert canaries.statistics() == ()

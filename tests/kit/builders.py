@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proxy.auth.scram import Verifier, build_verifier, mock_verifier, parse_verifier
+from proxy.auth.scram import build_verifier, mock_verifier, parse_verifier
 from proxy.catalog.model import Catalog
 from proxy.server.services import AuditContext, Options, Services
 from proxy.session.actions import Audit
@@ -176,18 +176,14 @@ class OneTenant:
     generation: int = 1
 
     def login(self, name: str) -> Login | None:
-        return Login(name, self.granted.tenant, (VERIFIER,)) if name in self.logins else None
+        return Login(name, self.granted.tenant, PARSED) if name in self.logins else None
 
     def grant(self, login: Login, database: str) -> Grant | None:
         return self.granted if database == self.granted.database else None
 
 
 VERIFIER = build_verifier(PASSWORD, b"salt of the tests", 4096)
-_PARSED = parse_verifier(VERIFIER)
-
-
-def verifier_of(login: Login) -> Verifier:
-    return _PARSED if login.verifiers[0] == VERIFIER else parse_verifier(login.verifiers[0])
+PARSED = parse_verifier(VERIFIER)
 
 
 class Recorder:
@@ -228,6 +224,7 @@ def services(
     counters: Mapping[str, Counters] | None = None,
     allowed_setting: Callable[[str, str], bool] = lambda name, value: name != "role",
     tls: Any = None,
+    now: Callable[[], float] = time.time,
 ) -> Services:
     """Services around a forwarding planner."""
     planning = planner if planner is not None else ForwardingPlanner()
@@ -244,11 +241,11 @@ def services(
         fill=lambda plan, _, literals: fill_whole(plan, literals),
         answer=lambda fields, plan, catalog, policy, text, keys: fields,
         allowed_setting=allowed_setting,
-        verifier=verifier_of,
         mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),
         nonce=lambda: b"nonce-of-the-tests-%09d" % next(serial),
         secret_key=lambda: next(serial).to_bytes(4, "big") * 8,
         clock=time.perf_counter,
+        now=now,
         tls=tls,
         options=options if options is not None else Options(),
     )

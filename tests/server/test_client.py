@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from proxy.errors import StatementTooComplex
 from proxy.server.services import Options
 from proxy.sql.plan import PlanContext, Planned
 from proxy.tenancy.policy import Limits
-from tests.kit.builders import ForwardingPlanner
+from tests.kit.builders import ForwardingPlanner, OneTenant
 from tests.server.conftest import House, until
 
 Houses = Callable[..., "asyncio.Task[House]"]
@@ -115,6 +116,26 @@ async def test_who_overstays_in_a_transaction_is_ended_with_the_servers_own_code
     await settled(house)
     client.close()
     idle.close()
+
+
+async def test_a_session_that_the_rules_have_no_place_for_ends_without_saying_anything(houses: Houses) -> None:
+    """It might listen, and hear what is no longer meant for it."""
+    house = await houses(options=Options(sweep_interval=0.02))
+    client, busy = await house.connect(), await house.connect()
+    await house.ask(client, "LISTEN news")
+    await house.ask(busy, "BEGIN")
+    nobody = OneTenant(house.rules.granted, logins=(), generation=2)
+    for port in house.listener.clients:
+        port.services = replace(port.services, rules=lambda: nobody)
+    told = await asyncio.to_thread(client.collect)
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    assert (await house.ask(busy, "SELECT 1")).rows == [(b"1",)]
+    await house.ask(busy, "COMMIT")
+    told = await asyncio.to_thread(busy.collect)
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    await settled(house)
+    client.close()
+    busy.close()
 
 
 async def test_a_pinned_session_that_is_idle_overstays_nothing(houses: Houses) -> None:

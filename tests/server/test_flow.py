@@ -79,11 +79,12 @@ async def test_every_client_socket_has_no_delay_and_keepalive() -> None:
     server = await asyncio.get_running_loop().create_server(Door, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     await until(lambda: bool(made))
-    peer = prepare_socket(made[0], 1000)
+    address, peer = prepare_socket(made[0], 1000)
     raw = made[0].get_extra_info("socket")
     assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert made[0].get_write_buffer_limits()[1] == 1000
+    assert address == "127.0.0.1"
     assert peer == "{}:{}".format(*writer.get_extra_info("sockname"))
     writer.close()
     made[0].close()

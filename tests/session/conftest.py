@@ -18,7 +18,7 @@ from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
 from proxy.wire.fields import message
-from tests.kit.builders import PASSWORD, VERIFIER, fill_whole, grant, plan_text, verifier_of
+from tests.kit.builders import PARSED, PASSWORD, fill_whole, grant, plan_text
 
 REPORTED = {"client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC"}
 READY = b"Z\0\0\0\5"
@@ -160,8 +160,7 @@ def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted
     session.data(packet(user="alice", database="test"))
     (asked,) = door.asked(FindLogin)
     assert (asked.user, asked.database) == ("alice", "test")
-    verifier = verifier_of(type("Login", (), {"verifiers": (VERIFIER,)})())
-    session.handle(LoginFound(verifier, b"nonce-of-the-tests-000001", granted or grant()))
+    session.handle(LoginFound(PARSED, b"nonce-of-the-tests-000001", granted or grant()))
     client = ScramClient(password, b"nonce-of-the-client-00001")
     first = client.first()
     door.take()

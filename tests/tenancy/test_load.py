@@ -61,6 +61,13 @@ def test_problems_of_all_files_come_together_with_their_lines(problems: Problems
     assert len(found) == 3  # that acme's database is wrong has been told once
 
 
+def test_a_mistake_in_a_login_is_told_with_the_line_of_the_login(problems: Problems) -> None:
+    wrong = TENANT.removesuffix("}\n") + ", valid_until: soon, allow_from: [here]}\n"
+    found = problems(DATABASE, wrong)
+    assert found[0].startswith("1.yaml:5: acme_app: valid_until: must be a time with its zone")
+    assert found[1].startswith("1.yaml:5: acme_app: allow_from: here is no address")
+
+
 def test_a_database_that_nobody_describes_is_told_where_it_is_asked_for(problems: Problems) -> None:
     assert problems(TENANT) == ["0.yaml:3: there is no database shop"]
 

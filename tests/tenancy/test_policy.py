@@ -6,12 +6,13 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
+from proxy.auth.scram import Verifier
 from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server
 
 
 def test_secrets_are_never_printed() -> None:
-    login = Login("acme_app", "acme", ("SCRAM-SHA-256$4096:secret",))
-    assert "secret" not in repr(Credentials("secret")) + str(login)
+    login = Login("acme_app", "acme", Verifier(1, b"salt", b"secret", b"secret", also=((b"secret", b"secret"),)))
+    assert "secret" not in repr(Credentials("secret")) + str(login) + repr(login.verifier)
 
 
 def test_a_server_is_a_key_of_all_its_parts() -> None:

@@ -1,0 +1,80 @@
+"""Who may come in: every reason against it ends where a wrong password ends, and the client never hears which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from proxy.auth.addresses import LOCAL, parse_networks
+from proxy.server.logins import Came, find_login
+from proxy.session.actions import FindLogin
+from proxy.session.events import LoginFound
+from proxy.tenancy.policy import Login
+from tests.kit.builders import PARSED, OneTenant, grant, services
+
+HERE = "192.0.2.1"
+NOW = 1000.0
+
+
+@dataclass
+class Book(OneTenant):
+    """Rules of one login that is as a test wants it."""
+
+    one: Login | None = None
+
+    def login(self, name: str) -> Login | None:
+        return self.one if self.one is not None and name == self.one.name else None
+
+
+def found(login: Login | None, address: str = HERE, database: str = "test", full: bool = False) -> LoginFound:
+    given = services(Book(grant(), one=login), pools=None, now=lambda: NOW)
+    return find_login(given, FindLogin("alice", database, ""), Came(address, full))
+
+
+def alice(**more: Any) -> Login:
+    return replace(Login("alice", "acme", PARSED), **more)
+
+
+CLOSED = {
+    "disabled": alice(disabled=True),
+    "expired": alice(valid_until=NOW),
+    "elsewhere": alice(allow_from=(parse_networks([HERE]), parse_networks(["10.0.0.0/8", LOCAL]))),
+}
+
+
+def test_who_may_come_in_is_given_what_the_rules_grant() -> None:
+    login = alice(valid_until=NOW + 1, allow_from=(parse_networks(["192.0.2.0/24"]),))
+    one = found(login)
+    assert one.grant is not None
+    assert (one.verifier, one.refusal, one.why) == (PARSED, None, "")
+
+
+@pytest.mark.parametrize("login", CLOSED.values(), ids=CLOSED)
+@pytest.mark.parametrize("database", ["test", "other"])
+def test_who_may_not_is_challenged_as_ever_and_nothing_it_proves_will_do(login: Login, database: str) -> None:
+    """The challenge is the login's own: another salt would tell an observer that something has changed."""
+    one = found(login, database=database)
+    assert (one.verifier.salt, one.verifier.iterations, one.verifier.mock) == (PARSED.salt, PARSED.iterations, True)
+    assert (one.grant, one.refusal) == (None, None)
+    assert one.why
+
+
+def test_a_login_that_is_not_there_is_closed_in_the_same_way() -> None:
+    one = found(None)
+    assert (one.verifier.mock, one.grant, one.refusal) == (True, None, None)
+    assert one.why
+
+
+def test_that_there_are_too_many_clients_is_told_after_the_proof_only() -> None:
+    one = found(alice(), full=True)
+    assert one.refusal is not None
+    assert (one.refusal.sqlstate, one.verifier) == ("53300", PARSED)
+    assert found(None, full=True).refusal is None
+
+
+def test_a_unix_socket_is_local() -> None:
+    login = alice(allow_from=(parse_networks([LOCAL]),))
+    assert found(login, LOCAL).grant is not None
+    assert found(login, "127.0.0.1").grant is None
