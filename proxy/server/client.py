@@ -160,8 +160,8 @@ class Client(ClientPort, asyncio.Protocol):
             case FindLogin():
                 self.session.handle(self.find_login(action))
             case LearnParameters():
-                if self.session.grant is not None:
-                    key = (self.session.grant.server, tuple(sorted(action.settings.items())))
+                key = self.template(action.settings)
+                if key is not None:
                     self.listener.learn(key, action.parameters)
             case StartTls():
                 self._flow().pause_for_tls()

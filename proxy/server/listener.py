@@ -18,7 +18,9 @@ from proxy.tenancy.policy import Server
 
 TEMPLATES = 1000  # sets of learnt parameters kept at most
 NOTIFIERS = 10_000  # processes of servers kept at most
-TemplateKey = tuple[Server, tuple[tuple[str, str], ...]]
+Pairs = tuple[tuple[str, str], ...]
+TemplateKey = tuple[Server, Pairs, Pairs]
+"""Where, under which settings of the tenant's connections, and of the session's."""
 
 
 class Listener:

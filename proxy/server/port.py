@@ -18,6 +18,8 @@ from proxy.server.services import Planning, Rules, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
+from proxy.session.greeting import with_ceilings
+from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
@@ -26,7 +28,7 @@ from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
     from proxy.server.cancel import Cancellable
-    from proxy.server.listener import Listener
+    from proxy.server.listener import Listener, TemplateKey
 
 GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
 
@@ -156,8 +158,15 @@ class ClientPort:
 
     def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
         """What the server reports under these settings."""
+        key = self.template(settings)
+        return None if key is None else self.listener.templates.get(key)
+
+    def template(self, settings: Mapping[str, str]) -> TemplateKey | None:
+        """What the parameters that a server reports depend on."""
         grant = self.session.grant
-        return None if grant is None else self.listener.templates.get((grant.server, tuple(sorted(settings.items()))))
+        if grant is None:
+            return None
+        return grant.server, tuple(sorted(grant.settings.items())), tuple(sorted(settings.items()))
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         """The text of a plan with this tenant's keys, and with the client's own text where it tells that."""
@@ -235,6 +244,7 @@ class ClientPort:
         own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.listening.values())}
         self.keys = {**grant.keys, **own}
         session.limits = grant.limits
+        session.settings.limit(with_ceilings(session, session.startup), ceilings_of(grant.limits))
         session.generation = rules.generation
         self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
         self.bare = None

@@ -111,6 +111,7 @@ class Conversation:
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
         self.known: dict[str, str] = {}  # ParameterStatus values as the client knows them
+        self.restated = False  # settings went back to their defaults, and the client was not told of parameters yet
         self.user = ""
         self.database = ""
         self.application_name = ""
@@ -187,6 +188,16 @@ class Conversation:
                 settings.base = (settings.current, settings.current)
         elif settings.state is None:
             settings.begin(state)
+
+    def text_of(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
+        """What is sent of a plan: a SET or RESET that means another value in this session says that one."""
+        effects = plan.effects.settings
+        if len(effects) == 1 and plan.kind is StatementKind.SETTING:
+            meant = self.settings.meant(effects[0])
+            if meant is not None and meant != effects[0].value:
+                local = "LOCAL " if effects[0].local else ""
+                return f"SET {local}{effects[0].name} TO {meant}".encode()
+        return self.port.fill(plan, literals, text)
 
     def backend(self) -> BackendState:
         """The state of the leased connection; only where there is one."""

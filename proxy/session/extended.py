@@ -21,7 +21,6 @@ from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
     announce,
     answer_now,
-    clamped,
     fence,
     not_positioned,
     over_ceiling,
@@ -29,6 +28,7 @@ from proxy.session.query import (
     plan_of,
     simple_query,
 )
+from proxy.session.resets import changed, restate
 from proxy.session.statements import Portal
 from proxy.session.upstream import aborted, defined, execute_prepare, leased, runnable, upstream_name
 from proxy.sql.plan import Answer, Forward, Planned, StatementKind
@@ -124,8 +124,6 @@ def bind(s: Conversation, body: bytes) -> bool:
     if plan.effects.settings:
         plan, refusal = with_values(s, plan, body[second + 1 :])
         refusal = refusal or over_ceiling(s, plan)
-        if refusal is None and clamped(s, plan) is not None:
-            refusal = Refusal("the timeout is longer than this tenant may have", sqlstate="22023")
         if refusal is not None:
             s.refuse_extended(refusal)
             return True
@@ -246,6 +244,8 @@ def execute(s: Conversation, body: bytes) -> bool:
     s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
     copy.wait_for_server(s, (plan,))
     s.open = True
+    if plan.effects.resets or plan.effects.discards:
+        restate(s)
     return True
 
 
@@ -279,7 +279,7 @@ def sync(s: Conversation, body: bytes) -> bool:
     s.skipping = False
     if s.lease is None:
         s.portals.clear()
-        s.out.append(encode.READY_IDLE)
+        s.out.append(changed(s) + encode.READY_IDLE)
         return True
     s.up.append(encode.SYNC)
     s.due.append(Due(SYNC))

@@ -27,7 +27,7 @@ def with_ceilings(s: Conversation, asked: Mapping[str, str]) -> Mapping[str, str
 
 def greet(s: Conversation) -> None:
     """Tells the client what the server is like, from what an earlier session learnt or after asking it."""
-    parameters = s.port.parameters(_template(s))
+    parameters = s.port.parameters(template(s))
     if parameters is not None:
         _establish(s, parameters)
         return
@@ -43,7 +43,8 @@ def greet(s: Conversation) -> None:
     learnt(s)
 
 
-def _template(s: Conversation) -> dict[str, str]:
+def template(s: Conversation) -> dict[str, str]:
+    """The defaults that parameters are learnt for; the client's name is told under its own."""
     return {name: value for name, value in s.settings.defaults.items() if name != "application_name"}
 
 
@@ -52,7 +53,7 @@ def learnt(s: Conversation) -> None:
     if s.phase is not Phase.LEARN or s.state is None or not s.idle():
         return
     parameters = dict(s.state.parameters)
-    s.port.act(LearnParameters(_template(s), parameters))
+    s.port.act(LearnParameters(template(s), parameters))
     _establish(s, parameters)
 
 

@@ -11,7 +11,7 @@ from proxy.errors import InvalidPassword, RemoteProtocolError
 from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound
 from proxy.session.greeting import greet, with_ceilings
-from proxy.session.parameters import Settings
+from proxy.session.parameters import Settings, ceilings_of
 from proxy.wire.authentication import (
     AuthenticationOk,
     AuthenticationSASL,
@@ -58,5 +58,5 @@ def answered(s: Conversation, body: bytes) -> None:
     if refusal is not None:
         raise refusal
     s.limits = login.grant.limits
-    s.settings = Settings(with_ceilings(s, s.startup))
+    s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits))
     greet(s)

@@ -9,12 +9,14 @@ RESET.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from proxy.backend.state import NO_SETTINGS, BackendState
 from proxy.session.objects import Objects, Snapshot
-from proxy.sql.plan import Effects, TransactionVerb
+from proxy.sql.plan import Effects, SettingEffect, TransactionVerb
+from proxy.tenancy.policy import Limits
 
-TIMEOUTS = ("statement_timeout", "transaction_timeout")
+NO_CEILINGS: Mapping[str, float] = MappingProxyType({})
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0, "": 1.0}
 
 
@@ -58,12 +60,24 @@ def exceeds(value: str, ceiling: float) -> bool:
     return length is None or length <= 0 or length > ceiling * 1000
 
 
+def in_milliseconds(seconds: float) -> str:
+    """A timeout as SET reads it."""
+    return str(round(seconds * 1000))
+
+
+def ceilings_of(limits: Limits) -> Mapping[str, float]:
+    """The tenant's limits of what a session may set, by setting; seconds."""
+    limit = {"statement_timeout": limits.statement_timeout, "transaction_timeout": limits.transaction_timeout}
+    return {name: seconds for name, seconds in limit.items() if seconds is not None}
+
+
 class Settings:
     """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
 
-    __slots__ = ("base", "base_objects", "current", "defaults", "objects", "savepoints", "state")
+    __slots__ = ("base", "base_objects", "ceilings", "current", "defaults", "objects", "savepoints", "state")
 
-    def __init__(self, defaults: Mapping[str, str]) -> None:
+    def __init__(self, defaults: Mapping[str, str], ceilings: Mapping[str, float] = NO_CEILINGS) -> None:
+        self.ceilings = ceilings  # of timeouts, in seconds
         self.defaults = defaults  # what RESET goes back to: the client's startup parameters and the tenant's ceilings
         self.current = defaults
         self.state: BackendState | None = None
@@ -78,22 +92,49 @@ class Settings:
         self.base_objects = self.objects.snapshot()
         self.base = (self.current, state.settings)
 
+    def limit(self, defaults: Mapping[str, str], ceilings: Mapping[str, float]) -> None:
+        """Other limits and defaults are in force, from between two transactions on."""
+        current = dict(self.current)
+        for name in {*self.defaults, *defaults}:
+            if current.get(name) == self.defaults.get(name):
+                current.pop(name, None)
+                current.update({name: defaults[name]} if name in defaults else {})
+        for name, ceiling in ceilings.items():
+            if name in current and exceeds(current[name], ceiling):
+                current[name] = in_milliseconds(ceiling)
+        self.defaults, self.ceilings = defaults, ceilings
+        self.current = self.current if current == self.current else current
+        self.base = (self.current, self.base[1])
+
+    def meant(self, effect: SettingEffect) -> str | None:
+        """The value that a SET or RESET gives in this session: a timeout at most the tenant's limit, and RESET goes
+        back to what the session began with. None: to what the connection began with.
+        """
+        ceiling = self.ceilings.get(effect.name)
+        if effect.value is None:
+            default = self.defaults.get(effect.name)
+            return default if default is not None or ceiling is None else in_milliseconds(ceiling)
+        return effect.value if ceiling is None or not exceeds(effect.value, ceiling) else in_milliseconds(ceiling)
+
     def note(self, effects: Effects, tag: str) -> None:
         """A statement completed with command tag `tag`."""
         state = self.state
         self.objects.note(effects)
+        if effects.resets:
+            self.reset_all()
+            if state is not None:
+                state.settings = NO_SETTINGS
         for one in effects.settings:
             if one.local:
                 continue
             current = dict(self.current)
             applied = dict(state.settings) if state is not None else {}
-            if one.value is None:
+            value = self.meant(one)
+            if value is None:
                 applied.pop(one.name, None)
                 current.pop(one.name, None)
-                if one.name in self.defaults:
-                    current[one.name] = self.defaults[one.name]
             else:
-                applied[one.name] = current[one.name] = one.value
+                applied[one.name] = current[one.name] = value
             self.current = current
             if state is not None:
                 state.settings = current if current == applied else applied
@@ -102,7 +143,7 @@ class Settings:
             self._transaction(verb, effects.savepoint or "", tag)
 
     def reset_all(self) -> None:
-        """RESET ALL, answered by the proxy: the connection is brought in line before the next statement."""
+        """RESET ALL: a connection is brought in line before the next statement."""
         self.current = self.defaults
 
     def keep(self) -> None:

@@ -186,7 +186,7 @@ def settle(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable
             plan = merged(one, inner) if isinstance(inner, Forward) else one
             yield plan, s.port.fill(one, planned.literals, text).replace(STATEMENT_NAME, name, 1)
         else:
-            yield one, s.port.fill(one, planned.literals, text)
+            yield one, s.text_of(one, planned.literals, text)
 
 
 def note(s: Conversation, due: Due, at: int, name: bytes, statement: Statement | None) -> None:

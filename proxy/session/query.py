@@ -6,6 +6,8 @@ documentation, "Simple Query" and "Multiple Statements in a Simple Query".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared
@@ -14,9 +16,9 @@ from proxy.session.admission import admitted_here
 from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
-from proxy.session.parameters import TIMEOUTS, exceeds
+from proxy.session.resets import RESETTING, changed, discard, discarded, is_sent, restated
 from proxy.session.statements import Statement
-from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject
+from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject, StatementKind
 
 SEPARATOR = b";\n"
 NO_DISCARD = Refusal("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
@@ -44,8 +46,6 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         rejection = s.own_refusal(planned.plans[0].kind, refusal)
     if refusal is None and s.refusal is not None:
         refusal, s.refusal = s.refusal, None  # no lease to be had
-    if refusal is None and s.pins and s.idle() and discards(planned):
-        s.release()
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
     if refusal is None and not answered and not (s.ensure_lease() and prepared.ready(s, planned)):
         s.plans[text, (), False] = planned
@@ -65,7 +65,11 @@ def simple_query(s: Conversation, body: bytes) -> bool:
             if isinstance(one, Answer):
                 prepared.forget(s, one)
                 s.out.append(answer_now(s, one, True))
-        s.out.append(encode.READY_IDLE)
+        s.out.append(changed(s) + encode.READY_IDLE)
+        return True
+    only = planned.plans[0]
+    if isinstance(only, Forward) and only.effects.discards and len(planned.plans) == 1:
+        discard(s, only)
         return True
     send_query(s, text, planned)
     return True
@@ -75,22 +79,20 @@ def kept(s: Conversation, planned: Planned) -> Planned:
     """What the proxy would answer itself, sent where there is something to do: on a connection of the session's own."""
     if not any(isinstance(one, Answer) and one.sent is not None for one in planned.plans):
         return planned
-    if not has_own(s, planned.plans):
-        return planned
-    plans = [one.sent if isinstance(one, Answer) and one.sent is not None else one for one in planned.plans]
-    return planned._replace(plans=tuple(plans))
+    return planned._replace(plans=tuple(sent_now(s, one, planned.plans) for one in planned.plans))
+
+
+def sent_now(s: Conversation, plan: Plan, plans: tuple[Plan, ...] = ()) -> Plan:
+    """The plan, or what is sent instead of an answer; `plans`: of the whole text."""
+    if isinstance(plan, Answer) and plan.sent is not None and (has_own(s, plans) or is_sent(s, plan, plans)):
+        return plan.sent
+    return plan
 
 
 def has_own(s: Conversation, plans: tuple[Plan, ...] = ()) -> bool:
     """Does the session keep its connection, or will it by these plans or by what is under way?"""
     every = [*plans, *(one for due in s.due for one in (*due.plans, due.plan))]
     return bool(s.pins) or any(isinstance(one, Forward) and one.effects.pins is not None for one in every)
-
-
-def discards(planned: Planned) -> bool:
-    """Is it DISCARD ALL? Then the session needs no connection of its own any more."""
-    only = planned.plans[0]
-    return isinstance(only, Answer) and only.answer is AnswerKind.DISCARD_ALL
 
 
 def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
@@ -100,16 +102,15 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     plans: list[Plan] = []
     length = 0
     due = Due(QUERY, text=text)
-    for one, sent in prepared.settle(s, text, planned, due):
+    for one, sent in every(s, text, planned, due):
         starts.append(length)
         plans.append(one)
         if sent is not None and isinstance(one, Forward):
             if one.effects.declares is not None:
                 fence(s, one.effects.declares.name, one)
             announce(s, one)
-            part = clamped(s, one) or sent
-            parts.append(part)
-            length += len(part.decode()) + len(SEPARATOR)
+            parts.append(sent)
+            length += len(sent.decode()) + len(SEPARATOR)
     s.up.append(encode.query(SEPARATOR.join(parts)))
     only = plans[0] if len(plans) == 1 else None
     due.plan = only if isinstance(only, Forward) else None
@@ -123,6 +124,15 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     if not due.started and len(s.due) == 1:
         due.started = True
         lead(s, due, s.out)
+
+
+def every(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable[tuple[Plan, bytes | None]]:
+    """What is sent of each plan, and of what stands behind a RESET ALL."""
+    for one, sent in prepared.settle(s, text, planned, due):
+        yield one, sent
+        if isinstance(one, Forward) and one.effects.resets:
+            for own in restated(s):
+                yield own, own.template.pieces[0]
 
 
 def announce(s: Conversation, plan: Forward) -> None:
@@ -182,7 +192,7 @@ def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Ref
     if statement.at is not None and isinstance(plan, Forward) and plan.effects.prepares is not None:
         fresh = prepared.made(s, statement.text, plan.effects.prepares, planned.literals, statement.at)
     else:
-        sql = s.port.fill(plan, planned.literals, statement.text) if isinstance(plan, Forward) else b""
+        sql = s.text_of(plan, planned.literals, statement.text) if isinstance(plan, Forward) else b""
         fresh = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch, None, planned.literals)
     s.statements[name] = fresh
     return fresh
@@ -245,46 +255,20 @@ def fence(s: Conversation, name: str, plan: Forward) -> None:
 
 def over_ceiling(s: Conversation, plan: Forward) -> Refusal | None:
     """A timeout above the tenant's limit that cannot be put right in the text, as in set_config()."""
+    if plan.kind is StatementKind.SETTING:
+        return None
     for effect in plan.effects.settings:
-        ceiling = ceiling_of(s, effect.name)
-        if ceiling is None or effect.value is None or plan.kind.value == "setting":
-            continue
-        if exceeds(effect.value, ceiling):
+        if effect.value is not None and s.settings.meant(effect) != effect.value:
             return Refusal(f'permission denied to set parameter "{effect.name}"', sqlstate="42501")
     return None
-
-
-def ceiling_of(s: Conversation, name: str) -> float | None:
-    """The tenant's limit of a timeout setting, in seconds."""
-    if name not in TIMEOUTS:
-        return None
-    return s.limits.statement_timeout if name == "statement_timeout" else s.limits.transaction_timeout
-
-
-def clamped(s: Conversation, plan: Forward) -> bytes | None:
-    """The text of a SET or RESET of a timeout with the tenant's limit instead of a longer one; None: the plan's own
-    text.
-    """
-    effects = plan.effects.settings
-    if len(effects) != 1 or plan.kind.value != "setting":
-        return None
-    effect = effects[0]
-    ceiling = ceiling_of(s, effect.name)
-    if ceiling is None or (effect.value is not None and not exceeds(effect.value, ceiling)):
-        return None
-    return f"SET {'LOCAL ' if effect.local else ''}{effect.name} TO {round(ceiling * 1000)}".encode()
 
 
 def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes:
     """Does what an answered statement does, and gives its reply."""
     kind = answer.answer
-    if kind is AnswerKind.RESET_ALL:
+    if kind is AnswerKind.DISCARD_ALL:
+        discarded(s)
+    if kind in RESETTING:
         s.settings.reset_all()
-    elif kind is AnswerKind.DISCARD_ALL:
-        s.settings.reset_all()
-        s.statements.clear()
-        s.portals.clear()
-        s.settings.objects.clear()
-        s.tell_tables()
-        s.unpin(*s.pins)  # the pool takes everything off the connection before anybody has it again
+        s.restated = True
     return encode.answered(answer, with_description)

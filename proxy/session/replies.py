@@ -17,6 +17,7 @@ from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPP
 from proxy.session.notifications import note, notification, settled
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
+from proxy.session.resets import discarded
 from proxy.sql.plan import ADVISORY_LOCK, Answer, CopyOut, Forward
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
@@ -174,20 +175,23 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
     due = head(s, QUERY, EXECUTE)
     if due.refusal is not None:
         raise OutOfStep("a refused query went through")
-    if not due.forward:
-        return SKIP
     plan = due.plan
     if due.kind is EXECUTE:
         s.due.popleft()
         copy.settled(s)
+    elif not due.forward:
+        return SKIP
     else:
         if due.index >= len(due.plans):
             raise OutOfStep("more replies than statements")
         plan = current(due)
         due.index += 1
-    verdict: Verdict = None
+    verdict = heard(due)
     if plan is not None:
         effects = plan.effects
+        if effects.discards:
+            discarded(s)
+            state.forget()
         if effects.noted:
             s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
         if effects.pins is not None:
@@ -197,7 +201,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
         if effects.taints:
             state.taint(f"{plan.kind.value} leaves traces")
         if plan.tag is not None:
-            verdict = encode.complete(plan.tag)
+            verdict = encode.complete(plan.tag) if plan.tag else SKIP
     if due.kind is QUERY and due.index < len(due.plans):
         lead(s, due, s.extra)
     return verdict

@@ -14,7 +14,7 @@ from proxy.session import encode, prepared
 from proxy.session.conversation import Conversation, PlanKey, Waiting
 from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
-from proxy.session.query import has_own, renew
+from proxy.session.query import renew, sent_now
 from proxy.session.statements import Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Plan, Planned, Preparation
 
@@ -23,7 +23,7 @@ def defined(
     s: Conversation, text: bytes, types: tuple[int, ...], plan: Forward | Answer, literals: tuple[bytes, ...]
 ) -> Statement:
     """The statement that a Parse defines."""
-    sql = s.port.fill(plan, literals, text) if isinstance(plan, Forward) else b""
+    sql = s.text_of(plan, literals, text) if isinstance(plan, Forward) else b""
     return Statement(text, types, plan, sql, s.epoch, None, literals)
 
 
@@ -49,9 +49,9 @@ def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
         return None
     if fresh is None:
         return False
-    plan = fresh.plan
-    if isinstance(plan, Answer) and plan.sent is not None and has_own(s):
-        return replace(fresh, plan=plan.sent, sql=s.port.fill(plan.sent, fresh.literals, fresh.text))
+    plan = sent_now(s, fresh.plan)
+    if plan is not fresh.plan and isinstance(plan, Forward):
+        return replace(fresh, plan=plan, sql=s.port.fill(plan, fresh.literals, fresh.text))
     return fresh
 
 

@@ -27,8 +27,10 @@ from proxy.sql.plan import (
     Answer,
     AnswerKind,
     Effects,
+    Forward,
     SettingEffect,
     StatementKind,
+    Template,
     TransactionVerb,
 )
 from proxy.sql.search_path import BARE, of_a_dump, search_path, set_tree
@@ -208,7 +210,8 @@ def _set(tree: Node, body: Node) -> Classified:
     kind, name = body.get("kind"), body.get("name", "")
     local = bool(body.get("is_local", False))
     if kind == "VAR_RESET_ALL":
-        return _answered(StatementKind.SETTING, tree, AnswerKind.RESET_ALL)
+        sent = Forward(StatementKind.SETTING, Template((b"RESET ALL",)), Effects(resets=True))
+        return _answered(StatementKind.SETTING, tree, AnswerKind.RESET_ALL, sent=sent)
     if kind == "VAR_SET_MULTI":
         return _characteristics(tree, name, body)
     if not settable(name):
@@ -219,7 +222,7 @@ def _set(tree: Node, body: Node) -> Classified:
         if pinned is not None:
             raise _denied(name)
         effects = Effects(settings=(SettingEffect(lowered, None, local),), taints=own(lowered))
-        return Classified(StatementKind.SETTING, tree, effects)
+        return Classified(StatementKind.SETTING, tree, effects, tag="RESET" if kind == "VAR_RESET" else None)
     if kind != "VAR_SET_VALUE":
         raise FeatureNotSupported("SET ... FROM CURRENT is not supported", hint="Name the value.")
     values = [_zone(one) if lowered == "timezone" else _value(one) for one in body.get("args", ())]
@@ -312,14 +315,17 @@ def _denied(name: str) -> Refusal:
 # ---------------------------------------------------------------------------------------------- answered
 
 
-def _answered(kind: StatementKind, tree: Node, answer: AnswerKind, argument: str = "") -> Classified:
-    return Classified(kind, tree, answer=Answer(kind, answer, argument))
+def _answered(
+    kind: StatementKind, tree: Node, answer: AnswerKind, argument: str = "", sent: Forward | None = None
+) -> Classified:
+    return Classified(kind, tree, answer=Answer(kind, answer, argument, sent=sent))
 
 
 def _discard(tree: Node, body: Node) -> Classified:
     target = body.get("target", "DISCARD_ALL")
     if target == "DISCARD_ALL":
-        return _answered(StatementKind.DISCARD, tree, AnswerKind.DISCARD_ALL)
+        sent = Forward(StatementKind.DISCARD, Template((b"DISCARD ALL",)), Effects(discards=True))
+        return _answered(StatementKind.DISCARD, tree, AnswerKind.DISCARD_ALL, sent=sent)
     return Classified(StatementKind.DISCARD, tree, Effects(drops=("",)) if target == "DISCARD_TEMP" else NO_EFFECTS)
 
 

@@ -138,6 +138,8 @@ class Effects:
     drops: tuple[str, ...] = ()  # names of temporary tables; "" for all of them
     prepares: Preparation | None = None
     executes: Execution | None = None
+    resets: bool = False  # RESET ALL
+    discards: bool = False  # DISCARD ALL
 
     @property
     def announced(self) -> bool:
@@ -148,7 +150,7 @@ class Effects:
     def noted(self) -> bool:
         """Must the session hear of it when the statement completes?"""
         made = self.declares is not None or self.closes is not None or self.creates is not None or self.drops
-        named = made or self.unlistens
+        named = made or self.unlistens or self.resets or self.discards
         return bool(named or self.settings or self.transaction or self.pins or self.unpins or self.taints)
 
     @property

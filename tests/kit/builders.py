@@ -69,6 +69,12 @@ def plan_one(text: str) -> Plan:
         if answer is AnswerKind.UNLISTEN:
             sent = forward(text.encode(), Effects(unlistens=True), StatementKind.NOTIFY)
             return Answer(StatementKind.NOTIFY, answer, sent=sent)
+        if answer is AnswerKind.RESET_ALL:
+            sent = forward(text.encode(), Effects(resets=True), StatementKind.SETTING)
+            return Answer(StatementKind.SETTING, answer, sent=sent)
+        if answer is AnswerKind.DISCARD_ALL:
+            sent = forward(text.encode(), Effects(discards=True), StatementKind.DISCARD)
+            return Answer(StatementKind.DISCARD, answer, sent=sent)
         argument = "pg_advisory_unlock_all" if answer is AnswerKind.ADVISORY_UNLOCK_ALL else ""
         return Answer(StatementKind.OTHER, answer, argument)
     if "forbidden" in plain:

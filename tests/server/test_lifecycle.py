@@ -26,7 +26,7 @@ async def test_a_hangup_reads_the_rules_and_forgets_what_servers_reported(house:
     async def reload() -> None:
         read.set()
 
-    house.listener.learn((Server("db", 1, "shop", "app"), ()), {})
+    house.listener.learn((Server("db", 1, "shop", "app"), (), ()), {})
     life = Lifecycle(house.listener, reload, Recorder())
     life.install()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -50,9 +51,9 @@ async def test_far_beyond_the_limit_nobody_is_even_heard(houses: Houses) -> None
 
 async def test_what_servers_report_is_kept_for_a_bounded_number_and_forgotten_at_reload(house: House) -> None:
     for number in range(1001):
-        house.listener.learn((Server("db", number, "shop", "app"), ()), {"TimeZone": "UTC"})
+        house.listener.learn((Server("db", number, "shop", "app"), (), ()), {"TimeZone": "UTC"})
     assert len(house.listener.templates) == 1000
-    assert (Server("db", 0, "shop", "app"), ()) not in house.listener.templates
+    assert (Server("db", 0, "shop", "app"), (), ()) not in house.listener.templates
     house.listener.forget_templates()
     assert house.listener.templates == {}
 
@@ -65,3 +66,13 @@ async def test_closing_tells_every_client_and_frees_every_connection(house: Hous
     assert [one["C"] for one in told.errors] == ["57P01"]
     assert house.listener.clients == set()
     client.close()
+
+
+async def test_what_one_tenants_settings_make_a_server_report_is_told_to_nobody_elses_sessions(house: House) -> None:
+    zones = []
+    for zone in ("UTC", "Asia/Tokyo"):
+        house.rules.granted = replace(house.rules.granted, tenant=zone, settings={"timezone": zone})
+        client = await house.connect()
+        zones.append(client.parameters["TimeZone"])
+        await asyncio.to_thread(client.close)
+    assert zones == ["UTC", "Asia/Tokyo"]

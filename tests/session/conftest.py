@@ -22,6 +22,8 @@ from tests.kit.builders import PARSED, PASSWORD, fill_whole, grant, plan_text
 
 REPORTED = {"client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC"}
 READY = b"Z\0\0\0\5"
+# The server's answer to a DISCARD ALL of a session that has a connection of its own.
+DISCARDED = b"1\0\0\0\0042\0\0\0\4" + message(67, b"DISCARD ALL\0") + b"3\0\0\0\4" + READY + b"I"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.events import Drain, FrontendLost
 from proxy.session.session import ClientSession
-from tests.session.conftest import Door, Talk, complete, kinds, query
+from tests.session.conftest import DISCARDED, Door, Talk, complete, kinds, query
 
 
 def leased(session: ClientSession) -> None:
@@ -137,13 +137,14 @@ def test_what_pinned_is_cleaned_off_the_connection_when_the_session_ends(
     assert session.counters.pinned["test"] == 0
 
 
-def test_discard_all_gives_a_pinned_connection_back_to_be_cleaned(talk: Talk, door: Door) -> None:
+def test_discard_all_is_answered_when_the_pinned_connection_is_clean(talk: Talk, door: Door) -> None:
     (one,) = door.free
     talk(query("CREATE TEMP TABLE t ()"), complete("CREATE TABLE"))
-    written = one.written
-    assert talk(query("DISCARD ALL"), b"") == complete("DISCARD ALL")
-    assert (one.written, one.state.undo()) == (written, b"DISCARD ALL")
+    assert talk(query("DISCARD ALL"), b"") == b""
+    assert door.released == []
+    assert talk(b"", DISCARDED) == complete("DISCARD ALL")
     assert door.released == [(one, False, False)]
+    assert one.state.undo() is None
 
 
 def test_a_pinned_session_ends_with_the_proxy_once_it_is_idle(talk: Talk, session: ClientSession, door: Door) -> None:

@@ -126,7 +126,7 @@ def test_an_error_of_the_servers_undefines_what_came_behind_it(talk: Talk, sessi
 
 def test_answers_keep_their_place_in_a_pipeline(talk: Talk) -> None:
     sent = (
-        parse("SELECT 1") + bind() + execute() + parse("RESET ALL", "r") + bind("r") + describe("P") + execute() + SYNC
+        parse("SELECT 1") + bind() + execute() + parse("UNLISTEN *", "r") + bind("r") + describe("P") + execute() + SYNC
     )
     told = talk(sent, PARSED + BOUND + DONE + IDLE)
     assert kinds(told) == "12C12nCZ"

@@ -7,7 +7,7 @@ from proxy.session.objects import Objects
 from proxy.session.session import ClientSession
 from proxy.sql.plan import CursorEffect, Effects, Forward, StatementKind, Template, Temporary
 from tests.kit.builders import forward
-from tests.session.conftest import Door, Talk, complete, failed, kinds, query
+from tests.session.conftest import DISCARDED, Door, Talk, complete, failed, kinds, query
 from tests.session.test_prepared import plan
 
 HELD = "DECLARE h CURSOR WITH HOLD FOR SELECT 1"
@@ -171,6 +171,6 @@ def test_a_table_that_could_not_be_made_is_not_known(talk: Talk, door: Door) -> 
 def test_discard_all_and_the_end_take_tables_away(talk: Talk, door: Door) -> None:
     plan(door, CREATE, forward(CREATE.encode(), Effects(creates=TABLE), StatementKind.DDL))
     talk(query(CREATE), complete("SELECT 1"))
-    talk(query("DISCARD ALL"), b"")
+    talk(query("DISCARD ALL"), DISCARDED)
     assert names(door) == []
     assert len(door.released) == 1

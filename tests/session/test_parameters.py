@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.parameters import difference, exceeds, milliseconds, quote_name, quote_value
+from proxy.session.parameters import Settings, difference, exceeds, milliseconds, quote_name, quote_value
+from proxy.sql.plan import Effects, SettingEffect
 
 
 def test_the_difference_is_what_turns_one_into_the_other_and_no_more() -> None:
@@ -43,3 +44,34 @@ def test_none_at_all_and_what_cannot_be_read_are_longer_than_any_ceiling(value: 
 @pytest.mark.parametrize("value", ["30s", "'30000'", "1ms"])
 def test_what_is_within_the_ceiling_may_be_set(value: str) -> None:
     assert not exceeds(value, 30.0)
+
+
+def test_what_a_session_means_is_within_its_ceilings_and_goes_back_to_its_own_defaults() -> None:
+    settings = Settings({"timezone": "'UTC'"}, {"statement_timeout": 2.0, "transaction_timeout": 3.0})
+    meant = {
+        ("statement_timeout", "'1s'"): "'1s'",
+        ("statement_timeout", "0"): "2000",
+        ("transaction_timeout", None): "3000",
+        ("timezone", None): "'UTC'",
+        ("work_mem", None): None,
+        ("work_mem", "'1GB'"): "'1GB'",
+    }
+    assert {one: settings.meant(SettingEffect(*one)) for one in meant} == meant
+
+
+def test_what_is_noted_is_what_was_sent_so_that_no_connection_gets_more_than_the_ceiling() -> None:
+    settings = Settings({}, {"statement_timeout": 2.0})
+    settings.note(Effects(settings=(SettingEffect("statement_timeout", "'10h'"),)), "SET")
+    assert difference(settings.current, {}) == 'SET "statement_timeout" TO 2000'
+
+
+def test_other_limits_leave_what_a_session_chose_within_them() -> None:
+    settings = Settings({"statement_timeout": "9000"}, {"statement_timeout": 9.0})
+    settings.note(Effects(settings=(SettingEffect("work_mem", "'1MB'"),)), "SET")
+    settings.limit({"statement_timeout": "4000"}, {"statement_timeout": 4.0})
+    assert settings.current == {"work_mem": "'1MB'", "statement_timeout": "4000"}
+    settings.note(Effects(settings=(SettingEffect("statement_timeout", "3000"),)), "SET")
+    settings.limit({"statement_timeout": "2000"}, {"statement_timeout": 2.0})
+    assert settings.current["statement_timeout"] == "2000"
+    settings.limit({}, {})
+    assert settings.current == {"work_mem": "'1MB'"}

@@ -7,7 +7,7 @@ import pytest
 from proxy.session.conversation import Phase
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
-from tests.session.conftest import Door, Talk, complete, failed, kinds, query
+from tests.session.conftest import DISCARDED, Door, Talk, complete, failed, kinds, query
 
 NOTICE = message(78, b"SNOTICE\0VNOTICE\0C00000\0Mhello\0\0")
 
@@ -57,7 +57,7 @@ def test_a_session_level_lock_is_kept_although_its_statement_failed(talk: Talk, 
     assert not door.released
     talk(query("CREATE TEMP TABLE t ()"), failed("42P07", "I"))
     assert not door.released
-    talk(query("DISCARD ALL"), b"")
+    talk(query("DISCARD ALL"), DISCARDED)
     assert len(door.released) == 1
 
 

@@ -185,7 +185,7 @@ def test_a_failed_statement_fails_its_transaction_only(talk: Talk, door: Door) -
 
 def test_several_texts_in_one_read_are_answered_in_order(session: ClientSession, door: Door) -> None:
     (one,) = door.free
-    session.data(query("SELECT 1") + query("SELECT 2") + query("RESET ALL"))
+    session.data(query("SELECT 1") + query("SELECT 2") + query("UNLISTEN *"))
     session.backend_data(ROWS)
     session.backend_data(ROWS)
     assert one.written == query("SELECT 1") + query("SELECT 2") + query("")  # the last keeps the answer in its place
