@@ -29,6 +29,7 @@ from proxy.fleet.planning import PlannerProcesses
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import configure, get_logger
 from proxy.pool.pools import Pools
+from proxy.server import memory
 from proxy.server.lifecycle import Lifecycle
 from proxy.server.listener import Listener
 from proxy.server.services import AuditContext, Options, Services
@@ -180,6 +181,10 @@ def _services(app: App) -> Services:
             login_timeout=settings.login_timeout,
             drain_timeout=settings.drain_timeout,
             plan_inline_bytes=settings.plan_inline_bytes,
+            write_timeout=settings.write_timeout,
+            connection_rate=settings.connection_rate,
+            address_connection_rate=settings.address_connection_rate,
+            memory_limit=settings.memory_limit or memory.ceiling(),
         ),
     )
 
@@ -190,6 +195,7 @@ def _sources(app: App) -> Sources:
         pools=app.pools.statistics,
         databases=app.databases.statistics,
         canaries=app.canaries.statistics,
+        refused=lambda: app.listener.gate.refused,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,

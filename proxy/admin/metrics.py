@@ -32,6 +32,7 @@ class Sources:
     pools: Callable[[], PoolsStatistics]
     databases: Callable[[], Mapping[str, DatabaseStatistics]]
     canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
+    refused: Callable[[], Mapping[str, int]] = dict  # connections, by reason
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
     unready: Callable[[], str | None]  # why /readyz says no
@@ -49,6 +50,12 @@ class PartywallCollector(Collector):
         yield from _pools(self._sources.pools())
         yield from _databases(self._sources.databases())
         yield from _canaries(self._sources.canaries())
+        refused = CounterMetricFamily(
+            "partywall_refused_connections", "Connections that were not even heard", labels=["reason"]
+        )
+        for reason, count in self._sources.refused().items():
+            refused.add_metric([reason], count)
+        yield refused
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )

@@ -47,6 +47,7 @@ from proxy.session.events import (
 )
 from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
 
+LINGER = 5.0  # seconds for a client to read its last words
 UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
 
 
@@ -79,6 +80,7 @@ class Client(ClientPort, asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client has nothing more to say: as a lost connection."""
+        self._close()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,10 +102,12 @@ class Client(ClientPort, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""
+        self.full_since = asyncio.get_running_loop().time()
         self._flow().frontend_full(True)
 
     def resume_writing(self) -> None:
         """It caught up."""
+        self.full_since = None
         self._flow().frontend_full(False)
 
     # -- the receiver of a leased connection
@@ -165,6 +169,9 @@ class Client(ClientPort, asyncio.Protocol):
                     self.listener.learn(key, action.parameters)
             case StartTls():
                 self._flow().pause_for_tls()
+                if not self.listener.gate.handshake(self.address):
+                    self._abort()
+                    return
                 self.listener.tasks.start(self._start_tls(), "TLS handshake")
             case CancelBackend():
                 self.listener.tasks.start(self._cancel_other(action), "cancel request")
@@ -172,8 +179,7 @@ class Client(ClientPort, asyncio.Protocol):
                 if self.deadline is not None:
                     self.deadline.cancel()
             case CloseFrontend():
-                if self.transport is not None:
-                    self.transport.close()
+                self._close()
             case Audit():
                 tenant = self.grant.tenant if self.grant is not None else ""
                 session = self.session
@@ -267,8 +273,7 @@ class Client(ClientPort, asyncio.Protocol):
             if not await self.listener.keys.cancel(action.process_id, action.secret_key):
                 self.services.log.warning("wrong key in cancel request", process_id=action.process_id, peer=self.peer)
         finally:
-            if self.transport is not None:
-                self.transport.close()
+            self._close()
 
     async def cancel(self) -> None:
         """A cancel request with this session's key arrived."""
@@ -290,8 +295,14 @@ class Client(ClientPort, asyncio.Protocol):
     # -- time, and the end
 
     def sweep(self, now: float) -> None:
-        """Looks whether the session overstays in a transaction. Called every sweep_interval."""
+        """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every
+        sweep_interval.
+        """
         session, limits = self.session, self.session.limits
+        if self.full_since is not None and now - self.full_since >= self.services.options.write_timeout:
+            self.services.log.warning("client does not read", login=session.user, peer=self.peer)
+            self._abort()
+            return
         if session.between:
             self.quiet_since = self.block_since = (-1, 0.0)
             if self.expelled():
@@ -327,6 +338,19 @@ class Client(ClientPort, asyncio.Protocol):
             self.services.log.info("login timeout", peer=self.peer)
             self.transport.abort()
 
+    def _close(self) -> None:
+        """Closes once the client has read what it was told, which it need not do."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            if self.deadline is not None:
+                self.deadline.cancel()
+            self.deadline = asyncio.get_running_loop().call_later(LINGER, transport.abort)
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
     def _flow(self) -> Flow:
         if self.flow is None:
             raise InternalError("no connection")
@@ -350,5 +374,4 @@ class Client(ClientPort, asyncio.Protocol):
                 session.lease = session.link = session.state = None
                 self.services.pools.release(lease, True)
         self.actions.clear()
-        if self.transport is not None:
-            self.transport.close()
+        self._close()

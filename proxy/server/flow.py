@@ -64,8 +64,11 @@ class Flow:
             self._frontend()
 
     def frontend_full(self, full: bool) -> None:
-        """The client does not read, or reads again."""
+        """The client does not read, or reads again. Until it does nothing more is asked for it either: answers of the
+        proxy's own would be kept without a limit.
+        """
         self._full = full
+        self._frontend()
         if self._connection is not None:
             if full:
                 self._connection.pause_reading()
@@ -94,7 +97,7 @@ class Flow:
         self._frontend_paused = True
 
     def _frontend(self) -> None:
-        paused = self._waits or not self._writable
+        paused = self._waits or self._full or not self._writable
         if paused is self._frontend_paused or self._transport.is_closing():
             return
         self._frontend_paused = paused

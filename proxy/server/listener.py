@@ -9,15 +9,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from proxy.errors import AdminShutdown
+from proxy.errors import AdminShutdown, Refusal, TooManyConnections
+from proxy.server import memory
 from proxy.server.cancel import CancelKeys
 from proxy.server.client import Client
+from proxy.server.door import Door
+from proxy.server.gate import Gate
 from proxy.server.services import Services
 from proxy.server.tasks import Tasks
 from proxy.tenancy.policy import Server
 
 TEMPLATES = 1000  # sets of learnt parameters kept at most
 NOTIFIERS = 10_000  # processes of servers kept at most
+TELL_REFUSED = 10.0  # seconds between two lines about connections that were refused
 Pairs = tuple[tuple[str, str], ...]
 TemplateKey = tuple[Server, Pairs, Pairs]
 """Where, under which settings of the tenant's connections, and of the session's."""
@@ -31,7 +35,15 @@ class Listener:
         self.services = services
         self.tasks = Tasks(services.log)
         self.keys = CancelKeys(options.host, options.worker)
+        self.gate = Gate(
+            options.connection_rate,
+            options.address_connection_rate,
+            options.memory_limit,
+            services.clock,
+            memory.resident,
+        )
         self.clients: set[Client] = set()
+        self.turned: set[Door] = set()  # who are being told that they may not enter
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
         self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last
         self.draining = False
@@ -39,23 +51,30 @@ class Listener:
         self._empty.set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._told: tuple[int, float] = (0, 0.0)  # refused connections in the log so far, and since when
 
     async def start(self, host: str, port: int) -> int:
         """Listens; port 0 takes a free one. The port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Client(self, self.services), host, port, backlog=1024)
+        self._server = await loop.create_server(lambda: Door(self), host, port, backlog=1024)
         self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
         port_found: int = self._server.sockets[0].getsockname()[1]
         return port_found
 
+    def refusal(self, address: str) -> Refusal | None:
+        """Why nobody from there may enter now; None when one may. Far beyond the limit nobody is even let in to be told
+        after the log-in.
+        """
+        if self.draining:
+            return AdminShutdown("the database system is shutting down", sqlstate="57P03")
+        if len(self.clients) >= 2 * self.services.options.max_client_connections + 100:
+            return TooManyConnections("sorry, too many clients already")
+        return self.gate.enter(address)
+
     def joined(self, client: Client) -> None:
-        """A client connected. Far beyond the limit nobody is even heard."""
+        """A client connected."""
         self.clients.add(client)
         self._empty.clear()
-        if client.transport is not None and (
-            self.draining or len(self.clients) > 2 * self.services.options.max_client_connections + 100
-        ):
-            client.transport.abort()
 
     def left(self, client: Client) -> None:
         """A client is gone."""
@@ -83,9 +102,19 @@ class Listener:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        self.gate.measure()
+        self._tell_refused(now)
         for client in tuple(self.clients):
             client.sweep(now)
         self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
+
+    def _tell_refused(self, now: float) -> None:
+        """One line for many, because a flood must not become a flood of lines."""
+        refused = self.gate.refused
+        total = sum(refused.values())
+        if total != self._told[0] and now - self._told[1] >= TELL_REFUSED:
+            self._told = (total, now)
+            self.services.log.warning("connections refused", **refused)
 
     async def drain(self, timeout: float) -> bool:
         """No new clients; idle ones end, others when their transaction does. True when all ended within `timeout`
@@ -110,6 +139,8 @@ class Listener:
             self._sweeper.cancel()
         if self._server is not None:
             self._server.close()
+        for door in tuple(self.turned):
+            door.cut()
         for client in tuple(self.clients):
             client.terminate(AdminShutdown("terminating connection due to administrator command"))
             if client.transport is not None:

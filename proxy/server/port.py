@@ -54,6 +54,7 @@ class ClientPort:
         self.deadline: asyncio.TimerHandle | None = None
         self.peer = ""  # address and port, for the log
         self.address = ""  # alone, for the rules
+        self.full_since: float | None = None  # when the client's write buffer was full, of the loop's clock
         self.grant: Grant | None = None
         self.keys: Mapping[str, str] | None = None  # of the grant, and of this session
         self.planning: Planning | None = None

@@ -107,6 +107,10 @@ class Options:
     plan_inline_bytes: int = 4096
     write_buffer: int = 262_144  # towards a client, before the server connection is not read any more
     read_buffer: int = 262_144  # of a client's messages that wait, before the client is not read any more
+    write_timeout: float = 300.0  # for a client to take most of a full write buffer
+    connection_rate: float = 1000.0  # new connections per second
+    address_connection_rate: float = 500.0  # of one address
+    memory_limit: int = 8 << 30  # of the process; 0: none
     sweep_interval: float = 0.5
     host: int = 0  # 6 bits of the virtual process id
     worker: int = 0  # 5 bits

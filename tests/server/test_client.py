@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -168,4 +169,71 @@ async def test_an_unknown_name_is_refused_only_after_another_look_at_the_databas
     failed = await house.ask(client, "SELECT FROM forbidden")
     assert [one["C"] for one in failed.errors] == ["42P01"]
     assert looked == 1
+    client.close()
+
+
+FLOOD = "SELECT repeat('x', 1000) FROM generate_series(1, 200000)"
+
+
+async def test_a_client_that_does_not_read_its_result_is_ended_and_its_server_connection_with_it(
+    houses: Houses,
+) -> None:
+    house = await houses(options=Options(write_timeout=0.1, sweep_interval=0.02))
+    client, other = await house.connect(), await house.connect()
+    client.send("Q", FLOOD.encode() + b"\0")
+    await until(lambda: any(event == "client does not read" for _, event, _ in house.log.events))
+    await until(lambda: len(house.listener.clients) == 1)
+    await settled(house)
+    assert (await house.ask(other, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+    other.close()
+
+
+async def test_a_client_that_catches_up_in_time_again_and_again_is_not_ended(house: House) -> None:
+    client = await house.connect()
+    (one,) = house.listener.clients
+    timeout = house.listener.services.options.write_timeout
+    for _ in range(3):
+        one.pause_writing()
+        assert one.full_since is not None
+        one.sweep(one.full_since + 0.9 * timeout)
+        one.resume_writing()
+        one.sweep(asyncio.get_running_loop().time() + 2 * timeout)
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+
+
+async def test_who_asks_without_reading_the_proxys_own_answers_is_not_heard_any_further(houses: Houses) -> None:
+    house = await houses(options=Options(write_buffer=8192))
+    client = await house.connect()
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    (one,) = house.listener.clients
+    transport = one.transport
+    assert transport is not None
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    asked = b"Q\0\0\0\5\0" * 1000  # the answer to nothing is longer than the question
+    writer = asyncio.get_running_loop().run_in_executor(None, client.socket.sendall, asked * 10_000)
+    await until(lambda: one.full_since is not None and not transport.is_reading())
+    assert transport.get_write_buffer_size() < 1 << 20
+    assert not writer.done()
+    client.socket.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(OSError, match=r"Broken pipe|reset"):
+        await writer
+    await until(lambda: not house.listener.clients)
+    client.close()
+
+
+async def test_a_client_that_does_not_read_its_last_words_is_cut(
+    houses: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.client.LINGER", 0.05)
+    house = await houses()
+    client = await house.connect()
+    client.send("Q", FLOOD.encode() + b"\0")
+    await until(lambda: any(one.full_since is not None for one in house.listener.clients))
+    client.socket.shutdown(1)
+    for one in tuple(house.listener.clients):
+        one.terminate(StatementTooComplex("enough"))
+    await until(lambda: not house.listener.clients)
+    await settled(house)
     client.close()

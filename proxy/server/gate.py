@@ -1,0 +1,111 @@
+"""Gate: who may even begin. Rations new connections and TLS handshakes, and shuts when the process is short of memory.
+
+Each ration is a bucket that fills at its rate and holds BURST seconds' worth; one for the whole process, and one for
+each address (of IPv6, each network of 64 bits), so that one peer cannot take what is everybody's. A TLS handshake costs
+as much as HANDSHAKE connections. Refusing makes no session and writes no line of its own: `refused` counts by reason.
+Times are seconds of `clock`, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from proxy.errors import Refusal, TooManyConnections
+
+BURST = 10.0  # seconds
+HANDSHAKE = 4.0
+ADDRESSES = 10_000  # kept at most; one that is forgotten begins anew, and the whole ration still binds it
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What is left of a ration, and when that was so."""
+
+    level: float
+    at: float
+
+    def take(self, amount: float, rate: float, now: float) -> bool:
+        """Takes `amount` if it is there."""
+        self.level = min(rate * BURST, self.level + (now - self.at) * rate)
+        self.at = now
+        if self.level < amount:
+            return False
+        self.level -= amount
+        return True
+
+
+class OutOfMemory(Refusal):
+    """The process is at its ceiling of memory."""
+
+    sqlstate = "53200"
+    severity = "FATAL"
+
+
+class Gate:
+    """Admits connections. rates: per second, of the process and of each address. memory_limit: bytes; 0: none."""
+
+    def __init__(
+        self,
+        rate: float,
+        address_rate: float,
+        memory_limit: int,
+        clock: Callable[[], float],
+        resident: Callable[[], int],
+    ) -> None:
+        self._rate = rate
+        self._address_rate = address_rate
+        self._memory_limit = memory_limit
+        self._clock = clock
+        self._resident = resident
+        self._all = Bucket(rate * BURST, clock())
+        self._addresses: OrderedDict[str, Bucket] = OrderedDict()
+        self.short = False  # of memory, when it was measured last
+        self.refused: dict[str, int] = {"rate": 0, "memory": 0, "handshake": 0}
+
+    def measure(self) -> None:
+        """Looks at the memory; to be called every now and then, for the kernel is asked."""
+        self.short = 0 < self._memory_limit <= self._resident()
+
+    def enter(self, address: str) -> Refusal | None:
+        """May a connection from there begin? "" is an address like any other: that of who has none."""
+        if self.short:
+            self.refused["memory"] += 1
+            return OutOfMemory(
+                "out of memory", detail="The proxy is at its memory_limit.", hint="Try again later, or raise it."
+            )
+        if not self._take(address, 1.0):
+            self.refused["rate"] += 1
+            return TooManyConnections(
+                "too many new connections", hint="Keep connections open, or have connection_rate raised."
+            )
+        return None
+
+    def handshake(self, address: str) -> bool:
+        """May a TLS handshake with it begin?"""
+        if self._take(address, HANDSHAKE):
+            return True
+        self.refused["handshake"] += 1
+        return False
+
+    def _take(self, address: str, amount: float) -> bool:
+        now = self._clock()
+        network = network_of(address)
+        bucket = self._addresses.get(network)
+        if bucket is None:
+            bucket = self._addresses[network] = Bucket(self._address_rate * BURST, now)
+            if len(self._addresses) > ADDRESSES:
+                self._addresses.popitem(last=False)
+        else:
+            self._addresses.move_to_end(network)
+        return bucket.take(amount, self._address_rate, now) and self._all.take(amount, self._rate, now)
+
+
+def network_of(address: str) -> str:
+    """What shares one ration: an IPv4 address, or the first 64 bits of an IPv6 address, which one host commands."""
+    if ":" not in address:
+        return address
+    found = IPv6Address(address)
+    return str(found.ipv4_mapped or found.packed[:8].hex())
