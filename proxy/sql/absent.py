@@ -60,7 +60,21 @@ def _calls(level: Level) -> Iterator[tuple[Env, Tree]]:
         parts = [
             value for name, value in level.body.items() if name not in {"fromClause", "withClause", "larg", "rarg"}
         ]
+        parts += _functions(level.body.get("fromClause"))
         yield from ((level.env, call) for call in _own(parts))
+
+
+def _functions(items: Any) -> Iterator[Any]:
+    """What the functions among a FROM clause's items are called with."""
+    if isinstance(items, list):
+        for one in items:
+            yield from _functions(one)
+    elif isinstance(items, dict):
+        for name, body in items.items():
+            if name == "RangeFunction":
+                yield body
+            elif name == "JoinExpr":
+                yield from _functions([body.get("larg"), body.get("rarg")])
 
 
 def _own(value: Any) -> Iterator[Tree]:

@@ -28,6 +28,9 @@ HINT = "a hint"
         ("SELECT nothing(x.y) FROM (SELECT id::bigint AS y FROM orders) x", "function nothing(bigint) does not exist"),
         ("UPDATE orders SET note = nothing(amount) WHERE id = 1", "function nothing(numeric) does not exist"),
         ("SELECT nothing() FROM orders", "function nothing() does not exist"),
+        ("SELECT * FROM nothing(1, $1) AS r", "function nothing(integer, unknown) does not exist"),
+        ("SELECT * FROM orders o JOIN nothing(o.note) AS r ON true", "function nothing(text) does not exist"),
+        ("SELECT * FROM (SELECT * FROM ROWS FROM (nothing(2::bigint))) x", "function nothing(bigint) does not exist"),
     ],
 )
 def test_argument_types_are_those_of_the_statement(world: World, sql: str, message: str) -> None:
