@@ -15,7 +15,7 @@ from typing import Any
 
 from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported
-from proxy.sql.parse import parse
+from proxy.sql.parse import grammar_of, statements_in
 from proxy.sql.plan import PlanContext
 from proxy.sql.verify.alike import same_but_keys
 from proxy.sql.verify.catalogs import Expected
@@ -36,30 +36,29 @@ def verify_fillings(
     fillings: Sequence[tuple[str, Mapping[str, str]]],
     context: PlanContext,
     catalog: Catalog,
-    parameter_types: Sequence[int] = (),
 ) -> None:
     """FeatureNotSupported unless each text, filled with its keys, is confined to the rows with these keys."""
-    proved: Mapping[str, Any] | None = None
+    proved: str | None = None
     first: Mapping[str, str] = {}
     for text, keys in fillings:
+        grammar = _read(text)
+        if proved is None or not same_but_keys(proved, grammar, first, keys):
+            _prove(_statement(grammar, text, catalog), context, catalog, keys)
         if proved is None:
-            proved, first = verify(text, context, catalog, keys, parameter_types), keys
-        elif not same_but_keys(proved, _parsed(text, catalog), first, keys):
-            verify(text, context, catalog, keys, parameter_types)
+            proved, first = grammar, keys
 
 
-def verify(
-    text: str, context: PlanContext, catalog: Catalog, keys: Mapping[str, str], parameter_types: Sequence[int] = ()
-) -> dict[str, Any]:
-    """FeatureNotSupported unless `text`, filled with `keys`, is confined to the rows with these keys. What was
-    proved.
-    """
-    tree = _parsed(text, catalog)
+def verify(text: str, context: PlanContext, catalog: Catalog, keys: Mapping[str, str]) -> None:
+    """FeatureNotSupported unless `text`, filled with `keys`, is confined to the rows with these keys."""
+    _prove(_statement(_read(text), text, catalog), context, catalog, keys)
+
+
+def _prove(tree: dict[str, Any], context: PlanContext, catalog: Catalog, keys: Mapping[str, str]) -> None:
     try:
         relations = Relations(context.policy, catalog, context.temporary)
         if defines(tree):
             prove(tree, relations)
-            return tree
+            return
         copied = tree.get("CopyStmt", {})
         query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree, context.policy.explain)
         if is_lock(query):
@@ -70,11 +69,15 @@ def verify(
                 check_numbers(query, relations)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", detail=None, hint=HINT) from reason
-    return tree
 
 
-def _parsed(text: str, catalog: Catalog) -> dict[str, Any]:
-    statements = parse(text.encode(), size_limit=len(text.encode()) + 1, server_major=catalog.major)
+def _read(text: str) -> str:
+    encoded = text.encode()
+    return grammar_of(encoded, size_limit=len(encoded) + 1)
+
+
+def _statement(grammar: str, text: str, catalog: Catalog) -> dict[str, Any]:
+    statements = statements_in(grammar, text.encode(), server_major=catalog.major)
     if len(statements) != 1:
         raise FeatureNotSupported("statement cannot be confined", hint=HINT) from Unproven("more than one statement")
     return statements[0].tree
