@@ -80,20 +80,25 @@ class ClientPort:
         if transport is not None:
             transport.write(data)
 
+    def follow(self) -> None:
+        """Moves to new rules and a new catalog between transactions."""
+        planning = self.planning
+        if planning is None or (self.services.rules() is self.rules and planning.catalog is self.catalog):
+            return
+        if self.session.between and not (self.gone or self.bind()):
+            self.gone = True
+            self.session.epoch = GONE  # every statement is planned again, and refused
+
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
+        self.follow()
         planning, context = self.planning, self.context
         if planning is None or context is None:
             return None
-        if self.session.between and (self.services.rules() is not self.rules or planning.catalog is not self.catalog):
-            if self.gone or not self.bind():
-                self.gone = True
-                self.session.release()  # a pinned one: the answer must not wait for it
-                self.actions.append(CloseFrontend())
-                return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
-            planning, context = self.planning, self.context
-            if planning is None or context is None:
-                return None
+        if self.gone:
+            self.session.release()  # a pinned one: the answer must not wait for it
+            self.actions.append(CloseFrontend())
+            return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
         return planning.lookup(text, self.named(context).about(text, self.temporary), parameter_types, extended)
 
     def named(self, context: PlanContext) -> PlanContext:

@@ -40,6 +40,10 @@ class Port(Protocol):
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         """The plans of a text that is in the cache, for this session's context as of now."""
 
+    def follow(self) -> None:
+        """Between transactions: the rules and the catalog in force from here on. Changes the session's epoch when they
+        are others, or when they have no place for it; lookup() does the same."""
+
     def lease_nowait(self) -> Lease | None:
         """An idle server connection of this tenant, or None."""
 

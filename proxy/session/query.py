@@ -179,6 +179,7 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
 
 def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Refusal | None:
     """A statement of the session under the present rules; None: it waits for its plan."""
+    s.port.follow()
     if statement.epoch is s.epoch and not statement.plan.effects.fresh:
         return statement
     parsed = statement.at is None

@@ -11,7 +11,9 @@ from proxy.server.services import Options
 from proxy.session.actions import FindLogin
 from proxy.tenancy.policy import Limits
 from tests.kit.builders import OneTenant, grant
+from tests.kit.rawclient import Exchange
 from tests.server.conftest import House, until
+from tests.session.test_extended import SYNC, bind, execute, parse
 
 
 def _same(rules: OneTenant) -> OneTenant:
@@ -111,3 +113,26 @@ async def test_a_pinned_session_gets_new_rules_between_transactions_but_cannot_m
     assert [one["C"] for one in ended.errors] == ["57P01"]
     client.close()
     await until(lambda: house.pools.statistics().leased == 0)
+
+
+async def test_who_only_executes_what_is_prepared_moves_to_new_rules_too(house: House) -> None:
+    client = await house.connect()
+    (port,) = house.listener.clients
+    named = parse("SELECT 1", "mine") + SYNC
+    run = bind("mine") + execute() + SYNC
+
+    def talk(data: bytes) -> Exchange:
+        client.socket.sendall(data)
+        return client.collect()
+
+    await asyncio.to_thread(talk, named)
+    assert (await asyncio.to_thread(talk, run)).rows == [(b"1",)]
+    rules = OneTenant(replace(house.rules.granted, keys={"default": "99"}), generation=2)
+    port.services = replace(port.services, rules=lambda: rules)
+    assert (await asyncio.to_thread(talk, run)).rows == [(b"1",)]
+    assert port.session.generation == 2
+    port.services = replace(port.services, rules=partial(_same, OneTenant(grant(), logins=())))
+    ended = await asyncio.to_thread(talk, run)
+    assert [one["C"] for one in ended.errors] == ["57P01"]
+    assert ended.rows == []
+    client.close()

@@ -68,6 +68,8 @@ class Door:
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         return self.planned.get(text) or (plan_text(text) if self.cached else None)
 
+    def follow(self) -> None: ...
+
     def lease_nowait(self) -> Lease | None:
         return Lease(self.free.pop()) if self.free else None
 
