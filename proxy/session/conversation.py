@@ -58,6 +58,10 @@ class Waiting(Enum):
 PlanKey = tuple[bytes, tuple[int, ...], bool]
 """Text, parameter types, and whether it came in Parse."""
 
+Under = tuple[bytes, int, Forward, bytes, Statement | None, Statement | None]
+"""What short.py sent: how its reply begins, what describes its rows (framing.whole_reply), its plan, the client's text;
+and in the extended protocol its statement, and what the unnamed one was before."""
+
 NO_LIMITS = Limits(connections=None, server_connections=None)
 
 
@@ -95,7 +99,7 @@ class Conversation:
         self.state: BackendState | None = None
         self.due: DueQueue = deque()
         self.copying: Copying | None = None  # the server takes rows
-        self.quiet = False  # exactly one plain simple query is under way
+        self.under: Under | None = None  # what went the short way; then `due` holds one entry, which says no more
         self.open = False  # extended messages were sent since the last Sync
         self.skipping = False  # an error was answered; everything until Sync is ignored
         self.failed = False  # an error came since the last ReadyForQuery
@@ -236,7 +240,8 @@ class Conversation:
         self.tell_tables()
         self.portals.clear()
         self.copying = None
-        self.quiet = self.open = self.failed = False
+        self.open = self.failed = False
+        self.under = None
         self.up.clear()
         self.due.clear()
         if not whole:

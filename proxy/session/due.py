@@ -27,9 +27,10 @@ class Kind(IntEnum):
     CLOSE = 5
     SYNC = 6
     SUPPLY = 7
+    UNDER = 8  # see Conversation.under
 
 
-QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, SUPPLY = Kind
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, SUPPLY, UNDER = Kind
 
 
 class Due:

@@ -64,6 +64,8 @@ def parse(s: Conversation, body: bytes) -> bool:
         return True
     if not leased(s, planned, (text, types, True)):
         return s.waiting is Waiting.NOTHING
+    if not s.due:
+        s.started = s.clock()
     statement = defined(s, text, types, plan, planned.literals)
     state = s.backend()
     key = statement.key

@@ -1,9 +1,7 @@
 """ClientSession: one client conversation, put together. Bytes and events in; bytes through the Port and actions out.
 
-`data` and `backend_data` begin with the way that nearly all statements take: one whole Query whose plan is cached and
-plain, on an idle or just leased connection, answered by one run that ends in ReadyForQuery. Nothing on that way
-becomes an object that the general way (query.py, replies.py) would not also make. Any other thing takes the general
-way; both share all state.
+`data` and `backend_data` begin with the short way (short.py), which nearly all statements take; any other thing takes
+the general way (query.py, extended.py, replies.py). Both share all state.
 """
 
 from __future__ import annotations
@@ -12,11 +10,9 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, startup
+from proxy.session import copy, greeting, short, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
-from proxy.session.due import QUERY, Due
-from proxy.session.encode import query
 from proxy.session.events import (
     BackendLeased,
     BackendLost,
@@ -33,10 +29,6 @@ from proxy.session.events import (
 )
 from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
-from proxy.sql.plan import NO_EFFECTS, Forward
-from proxy.wire.framing import FULL, QUIET, length_at
-
-_READY = ord("Z")
 
 
 class ClientSession(Conversation):
@@ -46,22 +38,10 @@ class ClientSession(Conversation):
 
     def data(self, data: bytes) -> None:
         """Bytes from the client."""
-        counters = self.counters
-        counters.bytes_in += len(data)
+        self.counters.bytes_in += len(data)
         if self.phase is Phase.READY:
-            if (
-                data[0] == 81
-                and self.message is None
-                and not self.due
-                and not self.frontend.buffered
-                and len(data) > 5
-                and length_at(data, 1) == len(data) - 1
-                and data[-1] == 0
-                and not self.skipping
-                and not self.held
-                and not self.open
-                and self._plain_query(data)
-            ):
+            idle = not (self.due or self.skipping or self.held or self.open) and self.message is None
+            if idle and not self.frontend.buffered and short.send(self, data):
                 return
             self.frontend.feed(data)
             self.proceed()
@@ -75,52 +55,6 @@ class ClientSession(Conversation):
     def _is_ready(self) -> bool:
         return self.phase is Phase.READY
 
-    def _plain_query(self, data: bytes) -> bool:
-        """The short way. False: nothing was done but perhaps leasing."""
-        text = data[5:-1]
-        planned = self.port.lookup(text)
-        if planned is None or len(planned.plans) != 1:
-            return False
-        plan = planned.plans[0]
-        if type(plan) is not Forward or plan.tag is not None or plan.checks or plan.effects.positioned is not None:
-            return False
-        if plan.copy is not None:
-            return False
-        if self.lease is None:
-            lease = self.port.lease_nowait()
-            if lease is None:
-                return False
-            self.lease = lease
-            self.link = lease.connection
-            self.state = lease.connection.state
-        link, state, settings = self.link, self.state, self.settings
-        if link is None or state is None:
-            return False
-        if state.settings is not settings.current:
-            if state.settings != settings.current:
-                return False
-            state.settings = settings.current
-        if settings.state is None:
-            settings.begin(state)
-        effects = plan.effects
-        if effects is not NO_EFFECTS and (effects.asked or effects.announced):
-            return False
-        if effects is NO_EFFECTS or not effects.noted:
-            self.quiet = True
-            self.stream.table = QUIET
-        else:
-            self.stream.table = FULL
-        self.turns += 1
-        if self.statements:
-            self.statements.pop(b"", None)
-        state.unnamed = None
-        self.counters.plans[planned.cache] += 1
-        self.count(planned.plans)
-        self.due.append(Due(QUERY, True, plan, planned.plans, text))
-        self.started = self.clock()
-        link.write(query(self.port.fill(plan, planned.literals, text)))
-        return True
-
     def proceed(self) -> None:
         """Deals with the client's messages until one must wait."""
         try:
@@ -130,7 +64,8 @@ class ClientSession(Conversation):
                     message = self.frontend.message()
                     if message is None:
                         break
-                self._general()
+                if self.under is not None:
+                    short.unfold(self)
                 handler = HANDLERS.get(message[0]) if self.copying is None else copy.HANDLERS.get(message[0])
                 if handler is None:
                     if self.copying is not None:
@@ -144,11 +79,6 @@ class ClientSession(Conversation):
         except RemoteProtocolError as refusal:
             self.fatal(refusal)
         self.finish()
-
-    def _general(self) -> None:
-        """From here on every message of the server's is watched."""
-        self.quiet = False
-        self.stream.table = FULL
 
     @property
     def buffered(self) -> int:
@@ -170,25 +100,16 @@ class ClientSession(Conversation):
 
     def backend_data(self, data: bytes) -> None:
         """Bytes from the leased connection."""
-        state = self.state
-        if state is None:
+        if self.state is None:
             return
-        stream = self.stream
-        if not self.due:
-            stream.table = FULL
+        if self.under is not None:
+            if short.answered(self, data):
+                if self.lease is not None or self.draining:
+                    self._go_on()
+                return
+            short.unfold(self)
         try:
-            run, marks = stream.feed(data)
-            if self.quiet:
-                if not marks:
-                    if run:
-                        self.counters.bytes_out += len(run)
-                        self.port.write(run)
-                    return
-                tag, start, end = marks[0]
-                if tag == _READY and end == len(run) and end - start == 6 and run[start + 5] == IDLE:
-                    self._plain_reply(run)
-                    return
-                self.quiet = False
+            run, marks = self.stream.feed(data)
             idle = not self.due
             receive(self, run, marks)
             if idle and run and sum(end - start for _, start, end in marks) != len(run):
@@ -200,45 +121,12 @@ class ClientSession(Conversation):
             self.broken(violation.message)
         if self.phase is Phase.LEARN:
             greeting.learnt(self)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self.message is not None or self.frontend.buffered:
             self.proceed()
         else:
-            self.finish()
-
-    def _plain_reply(self, run: bytes) -> None:
-        """A quiet query's last run, in autocommit: relayed as it is, and the connection is free again."""
-        state, lease = self.state, self.lease
-        self.quiet = False
-        self.due.clear()
-        counters = self.counters
-        counters.bytes_out += len(run)
-        counters.observe(self.clock() - self.started)
-        self.port.write(run)
-        if (
-            state is None
-            or lease is None
-            or state.status != IDLE
-            or self.settings.savepoints
-            or self.held
-            or self.pins
-            or self.portals
-            or self.frontend.buffered
-            or state.tainted is not None
-            or not self.stream.whole
-        ):
-            if state is not None:
-                state.status = IDLE
-                self.portals.clear()
-                if self.failed:
-                    self.settings.restore()
-                else:
-                    self.settings.keep()
-                self.failed = False
-            self.proceed()
-            return
-        self.lease = self.link = self.state = self.settings.state = None
-        self.port.release(lease, False, False)
-        if self.draining:
             self.finish()
 
     # -- events

@@ -26,6 +26,8 @@ class Statement:
     epoch: object
     at: int | None = None
     literals: tuple[bytes, ...] = ()  # of its text
+    asked: bytes = field(default=b"", compare=False)  # short.py: the client's Parse, and the one `sent` for it
+    sent: bytes = field(default=b"", compare=False)
     key: StatementKey = field(init=False)
 
     def __post_init__(self) -> None:

@@ -262,6 +262,14 @@ class Forward:
     fenced: bool = False  # a boundary stands in the query: a cursor of it cannot say which row of a table it is on
     tells_text: bool = False  # a hole takes the client's own text
     names: tuple[NameCheck, ...] = ()  # asked at Bind: names that parameters give
+    plain: bool = field(init=False, repr=False, compare=False)  # the session has nothing to do before it is sent
+    quiet: bool = field(init=False, repr=False, compare=False)  # nor while its reply is relayed, if it completes
+
+    def __post_init__(self) -> None:
+        effects = self.effects
+        before = self.checks or self.names or self.copy or effects.asked or effects.announced or effects.fresh
+        object.__setattr__(self, "plain", not (before or effects.block))
+        object.__setattr__(self, "quiet", not (before or effects.block or effects.noted or self.tag))
 
 
 class AnswerKind(enum.Enum):

@@ -18,6 +18,7 @@ HEADER = 5
 _HEADER = Struct(">BI")  # type byte and length
 _LENGTH = Struct(">I")
 MAX_ALLOC_SIZE = 0x3FFFFFFF  # of PostgreSQL
+_READY = b"Z\0\0\0\5"  # ReadyForQuery without its transaction status
 
 RELAYED = 0  # rows and copy data: passed on in pieces, never looked at
 WATCHED = 1  # small, and of consequence: found whole
@@ -38,7 +39,7 @@ def kinds(relayed: bytes, watched: bytes) -> bytes:
 ALWAYS = b"ZENSAGH"  # state, errors and notices, asynchronous messages, the begin of a copy
 LOGIN = kinds(relayed=b"", watched=b"RKZENSv")
 FULL = kinds(relayed=b"Ddc", watched=ALWAYS + b"C123ntTsI")
-QUIET = kinds(relayed=b"DCT", watched=ALWAYS + b"123ntsI")  # only while Outstanding.quiet
+ROWS_OR_NONE = -1  # whole_reply: a RowDescription may come, or nothing
 
 
 def length_at(buffer: bytes, offset: int) -> int:
@@ -75,3 +76,28 @@ def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[i
         messages += 1
         offset = end
     return offset, messages, rows
+
+
+def whole_reply(buffer: bytes, lead: bytes, described: int) -> bool:
+    """Is `buffer` from begin to end the reply to one statement that completed: the bytes `lead`, RowDescription or
+    NoData, DataRows, CommandComplete, ReadyForQuery? `described`: 1: a description must come; 0: none; ROWS_OR_NONE.
+    """
+    last = len(buffer) - 6
+    if last < len(lead) or buffer[last:-1] != _READY or not buffer.startswith(lead):
+        return False
+    header = _HEADER.unpack_from
+    offset = len(lead)
+    if described:
+        tag, length = header(buffer, offset)
+        if length < 4:
+            return False
+        if tag == 84 or (tag == 110 and described == 1):
+            offset += 1 + length
+        elif described == 1:
+            return False
+    while offset < last:
+        tag, length = header(buffer, offset)
+        offset += 1 + length
+        if tag != 68 or length < 4:
+            return bool(tag == 67 and offset == last and length >= 4)
+    return False

@@ -101,7 +101,7 @@ class Outstanding:
 
     @property
     def quiet(self) -> bool:
-        """One simple query of the client's own is all that is under way: framing.QUIET is enough to follow it."""
+        """One simple query of the client's own is all that is under way."""
         queue = self.queue
         return len(queue) == 1 and queue[0].kind is QUERY and queue[0].disposition is FORWARD
 

@@ -99,7 +99,7 @@ class FrontendStream:
 
 
 class BackendStream:
-    """What a server sent. `table` (framing.LOGIN, FULL, QUIET) says what is watched, relayed, refused; it may change
+    """What a server sent. `table` (framing.LOGIN, FULL) says what is watched, relayed, refused; it may change
     between feeds, so that a phase that knows no rows refuses them."""
 
     __slots__ = ("_need", "_partial", "_remaining", "bytes", "limit", "messages", "rows", "table")

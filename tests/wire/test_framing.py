@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.wire.fields import message
-from proxy.wire.framing import FULL, LOGIN, QUIET, REFUSED, RELAYED, WATCHED, Mark, kinds, length_at, scan
+from proxy.wire.framing import (
+    FULL,
+    LOGIN,
+    REFUSED,
+    RELAYED,
+    ROWS_OR_NONE,
+    WATCHED,
+    Mark,
+    kinds,
+    length_at,
+    scan,
+    whole_reply,
+)
 
 READY = message(ord("Z"), b"I")
 ROW = message(ord("D"), b"\0\1\0\0\0\1x")
@@ -25,9 +39,38 @@ def test_a_whole_answer_is_one_scan() -> None:
     assert data[marks[-1][1] : marks[-1][2]] == READY
 
 
-def test_in_quiet_only_what_changes_the_state_is_marked() -> None:
-    data = message(ord("T"), b"\0\0") + ROW + message(ord("C"), b"SELECT 1\0") + READY
-    assert [chr(mark[0]) for mark in scanned(data, QUIET)[3]] == ["Z"]
+PARTS = {
+    "T": message(ord("T"), b"\0\0"), "n": message(ord("n"), b""), "D": ROW, "C": message(ord("C"), b"SELECT 1\0"),
+    "Z": READY, "1": message(ord("1"), b""), "2": message(ord("2"), b""), "E": message(ord("E"), b"C22012\0\0"),
+    "N": message(ord("N"), b"C01000\0\0"), "S": message(ord("S"), b"a\0b\0"), "I": message(ord("I"), b""),
+}  # fmt: skip
+LEADS = ("", "12", "2")
+FORMS = {
+    ROWS_OR_NONE: re.compile("T?D*CZ"),
+    0: re.compile("D*CZ"),
+    1: re.compile("[Tn]D*CZ"),
+}
+
+
+KINDS = st.text("TnDCZ12ENSI", max_size=7) | st.from_regex("(12|2)?[Tn]?D{0,3}CZ", fullmatch=True)
+
+
+@given(st.sampled_from(sorted(FORMS)), KINDS, st.sampled_from(LEADS))
+def test_a_whole_reply_is_exactly_one(described: int, kinds: str, lead: str) -> None:
+    data = b"".join(PARTS[kind] for kind in kinds)
+    expected = kinds.startswith(lead) and FORMS[described].fullmatch(kinds[len(lead) :]) is not None
+    assert whole_reply(data, b"".join(PARTS[kind] for kind in lead), described) is expected
+    for size in range(len(data)):
+        assert not whole_reply(data[:size], b"", described) or data[:size].endswith(READY)
+
+
+@given(st.binary(max_size=40), st.sampled_from(sorted(FORMS)))
+def test_nothing_is_read_beyond_a_reply_that_lies_about_its_lengths(data: bytes, described: int) -> None:
+    body = PARTS["C"] + READY
+    assert whole_reply(data + body, b"", described) in (True, False)
+    for length in range(4):
+        short = b"D" + length.to_bytes(4, "big") + data
+        assert not whole_reply(short + body, b"", ROWS_OR_NONE)
 
 
 def test_a_row_that_looks_like_the_end_is_a_row() -> None:
@@ -86,7 +129,7 @@ def test_an_unknown_type_stops_the_scan() -> None:
 def test_tables_refuse_what_they_do_not_name() -> None:
     table = kinds(relayed=b"D", watched=b"Z")
     assert (table[ord("D")], table[ord("Z")], table[ord("E")]) == (RELAYED, WATCHED, REFUSED)
-    assert len(table) == len(LOGIN) == len(FULL) == len(QUIET) == 256
+    assert len(table) == len(LOGIN) == len(FULL) == 256
     assert LOGIN[ord("D")] == REFUSED
 
 
