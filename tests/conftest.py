@@ -6,6 +6,7 @@ Servers start when the first test asks and end with the session; under pytest-xd
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -25,13 +26,19 @@ settings.load_profile("quick" if EFFORT == 1 else "long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `make test-long` runs; as deselected, so that the closing line counts it."""
-    if EFFORT > 1:
-        return
-    left = [item for item in items if item.get_closest_marker("long") is not None]
+    """Leave out what only `make test-long` runs, and what needs a program that is not here; as deselected, so that the
+    closing line counts it."""
+    left = [item for item in items if not _runs(item)]
     if left:
         config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item.get_closest_marker("long") is None]
+        items[:] = [item for item in items if _runs(item)]
+
+
+def _runs(item: pytest.Item) -> bool:
+    wants = item.get_closest_marker("program")
+    if wants is not None and shutil.which(wants.args[0]) is None:
+        return False
+    return EFFORT > 1 or item.get_closest_marker("long") is None
 
 
 @pytest.fixture(scope="session")

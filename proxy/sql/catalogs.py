@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from proxy.errors import InsufficientPrivilege, UndefinedTable
+from proxy.sql.functions import unshown
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import KeyHole
 from proxy.sql.world import SYSTEM_SCHEMAS, World
@@ -199,6 +200,7 @@ def _placeholders(world: World) -> dict[str, str]:
     names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
     return {
         "relations": f"'{{{','.join(map(str, sorted(shown)))}}}'::pg_catalog.oid[]",
+        "unshown": f"'{{{','.join(unshown())}}}'::pg_catalog.name[]",
         "functions": f"'{{{','.join(map(str, sorted(functions)))}}}'::pg_catalog.oid[]",
         "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
         "database": "'" + world.catalog.database.replace("'", "''") + "'",

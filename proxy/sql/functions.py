@@ -22,6 +22,12 @@ def allowed() -> frozenset[str]:
 
 
 @cache
+def unshown() -> tuple[str, ...]:
+    """Names of pg_catalog functions that a tenant may not call and does not see in pg_proc."""
+    return tuple(_data()["unshown"])
+
+
+@cache
 def by_number() -> Mapping[str, tuple[int, ...]]:
     """Name -> numbers of arguments with which it may be called, where overloads differ."""
     return {name: tuple(numbers) for name, numbers in _data()["by_number"].items()}

@@ -1,7 +1,8 @@
 """`python -m tests.equivalence.smith --count 10000`: Debian's sqlsmith pointed at the proxy.
 
 It knows no tenants: it reads the catalog that it is shown, and sends what it makes of it. Every byte of the answers is
-searched for the canary that all rows of tenant 2 carry. Prints the share of statements that were executed.
+searched for the canary that all rows of tenant 2 carry. Prints the share of statements that were executed, and beside
+it that of a private database: much of what sqlsmith writes is wrong anywhere.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tests.kit.rawclient import error_fields
 
 CANARY = b"globex"
 PROGRAM = "sqlsmith"
-DATABASE = "traps_smith"
+DATABASE, PRIVATE = "traps_smith", "traps_smith_private"
+CONNECTIONS = 3  # of one run: two for the catalog, one for the statements; one more is opened for each that is lost
 AROUND = frozenset({b"BEGIN", b"ROLLBACK", b"SET"})  # what it sends around each statement
 
 
@@ -34,6 +36,7 @@ class Watch:
     errors: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     leaks: list[bytes] = field(default_factory=list)
+    lost: int = 0
     _buffer: bytes = b""
     _tail: bytes = b""
 
@@ -62,7 +65,8 @@ class Watch:
 
     def report(self) -> str:
         lines = [
-            f"statements {self.total}, executed {self.executed / max(1, self.total):.1%}, canaries {len(self.leaks)}"
+            f"statements {self.total}, executed {self.executed / max(1, self.total):.1%}, "
+            f"canaries {len(self.leaks)}, lost connections {self.lost}"
         ]
         lines += [f"  {count:6} {message}" for message, count in self.messages.most_common(20)]
         return "\n".join(lines)
@@ -71,13 +75,21 @@ class Watch:
 def load_smith(cluster: Cluster) -> None:
     """The traps without the table whose name needs quotes, for sqlsmith never writes any."""
     load_traps(cluster)
-    if DATABASE not in cluster.databases():
-        cluster.create_database(DATABASE, TEMPLATE)
-        cluster.psql(DATABASE, 'DROP TABLE "Order Details"')
+    for name, template in ((DATABASE, TEMPLATE), (PRIVATE, "traps_private1")):
+        if name not in cluster.databases():
+            cluster.create_database(name, template)
+            cluster.psql(name, 'DROP TABLE "Order Details"')
 
 
-def smith(proxy: Proxy, seed: int, count: int, seconds: float) -> Watch:
-    """Lets sqlsmith send `count` statements as acme_app, for at most so many seconds."""
+def at_proxy(proxy: Proxy) -> str:
+    """Where sqlsmith finds the proxy, but for the address."""
+    return f"user=acme_app password={proxy.passwords['acme_app']} dbname={proxy.database} sslmode=disable"
+
+
+def smith(port: int, login: str, seed: int, count: int, seconds: float) -> Watch:
+    """Lets sqlsmith send `count` statements to a local port, for at most so many seconds. login: the rest of its
+    connection string.
+    """
     watches: list[Watch] = []
 
     def watch() -> tuple[Show, Show]:
@@ -85,11 +97,9 @@ def smith(proxy: Proxy, seed: int, count: int, seconds: float) -> Watch:
         return lambda _: None, watches[-1].feed
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = ("127.0.0.1", proxy.port)
-        serve = threading.Thread(target=relay, args=(listener, address, watch), daemon=True)
+        serve = threading.Thread(target=relay, args=(listener, ("127.0.0.1", port), watch), daemon=True)
         serve.start()
-        port, password = listener.getsockname()[1], proxy.passwords["acme_app"]
-        target = f"host=127.0.0.1 port={port} user=acme_app password={password} dbname={proxy.database} sslmode=disable"
+        target = f"host=127.0.0.1 port={listener.getsockname()[1]} {login}"
         command = [PROGRAM, f"--target={target}", f"--max-queries={count}", f"--seed={seed}", "--exclude-catalog"]
         try:
             said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
@@ -98,7 +108,8 @@ def smith(proxy: Proxy, seed: int, count: int, seconds: float) -> Watch:
             serve.join(10)
         if said.returncode != 0:
             raise RuntimeError(f"sqlsmith ended with status {said.returncode}: {said.stderr[-2000:]}")
-    every = Watch(leaks=watches[0].leaks)  # the first connection reads the catalog, the others ask
+    # the first connection reads the catalog, the others ask
+    every = Watch(leaks=watches[0].leaks, lost=len(watches) - CONNECTIONS)
     for one in watches[1:]:
         every.executed += one.executed
         every.errors.update(one.errors)
@@ -116,14 +127,16 @@ def main() -> int:
     with running(chosen.major) as cluster:
         load_smith(cluster)
         with running_proxy(cluster.port, DATABASE) as proxy:
-            watch = smith(proxy, chosen.seed, chosen.count, 7200)
+            watch = smith(proxy.port, at_proxy(proxy), chosen.seed, chosen.count, 7200)
             alive = proxy.process.poll() is None
             bugs = proxy.log.count("Traceback")
-    print(watch.report())
+        private = smith(cluster.port, f"user=app dbname={PRIVATE}", chosen.seed, chosen.count, 7200)
+    print(f"proxy: {watch.report()}")
+    print(f"private database: {private.report()}")
     for leak in watch.leaks[:5]:
         print(f"canary: {leak!r}")
     print(f"exceptions of the proxy: {bugs}; the proxy lives: {alive}")
-    return 1 if watch.leaks or bugs or not alive or watch.errors["XX000"] else 0
+    return 1 if watch.leaks or watch.lost or bugs or not alive or watch.errors["XX000"] else 0
 
 
 if __name__ == "__main__":

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from tests.equivalence.smith import CANARY, DATABASE, PROGRAM, Watch, load_smith, smith
+from tests.equivalence.smith import CANARY, DATABASE, PROGRAM, Watch, at_proxy, load_smith, smith
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import running_proxy
 
 
+@pytest.mark.program(PROGRAM)
 def test_sqlsmith_sees_no_canary_and_finds_no_bug(
     postgres15: Cluster, effort: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert shutil.which(PROGRAM), "sqlsmith is missing: apt-get install sqlsmith"
     load_smith(postgres15)
     with running_proxy(postgres15.port, DATABASE) as proxy:
-        watch = smith(proxy, 1, 200 * effort, 150 * effort)
+        watch = smith(proxy.port, at_proxy(proxy), 1, 200 * effort, 150 * effort)
         assert "Traceback" not in proxy.log
     with capsys.disabled():
         print(f"\n{watch.report()}")
-    assert watch.leaks == []
-    assert watch.errors["XX000"] == 0
-    # the other statements mostly call functions that the catalog shows and no tenant may call
-    assert watch.executed > 0.05 * watch.total
+    assert (watch.leaks, watch.lost, watch.errors["XX000"]) == ([], 0, 0)
+    # it leaves off after a hundred failures of one kind, so that the share of a moment is less than that of an hour
+    assert watch.executed > 0.1 * watch.total
 
 
 def test_a_canary_is_found_wherever_it_is_cut() -> None:

@@ -86,7 +86,10 @@ REFUSED = {
         "has_sequence_privilege('accounts_id_seq', 'USAGE')", "pg_relation_is_updatable('leaky_stats'::regclass, true)",
         "pg_column_is_updatable('leaky_stats'::regclass, 1::smallint, true)",
     ],
-    "not callable": ["int4in('1')", "textout('a')", "regclassout('orders'::regclass)", "fmgr_sql_validator(1)"],
+    "not callable": [
+        "enum_in('a', 16)", "domain_in('1', 23, -1)", "regclassin('orders')", "textout('a')",
+        "regclassout('orders'::regclass)", "fmgr_sql_validator(1)",
+    ],
     "functions that the rules do not list": ["order_secret(3)", "count_orders()", "cheap_leak('x')"],
 }  # fmt: skip
 REFUSALS = {"42501", "42883", "0A000", "42P01"}

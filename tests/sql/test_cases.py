@@ -46,6 +46,10 @@ LESS = {
     "SELECT table_name FROM information_schema.tables": ("(b'orders',)", "(b'leaky_stats',)"),
     "SELECT usename FROM pg_stat_activity": ("(b'app',)", "(b'postgres',)"),
     "SELECT datname FROM pg_database": ("(b'shared',)", "(b'postgres',)"),
+    "SELECT proname FROM pg_proc WHERE proname IN ('starts_with', 'pg_read_binary_file')": (
+        "(b'starts_with',)",
+        "(b'pg_read_binary_file',)",
+    ),
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.functions import allowed, by_number
+from proxy.sql.data.generate_functions import ROUTINES, answered
+from proxy.sql.functions import allowed, by_number, unshown
 from proxy.sql.world import World
+from tests.kit.postgres import Cluster
 
 REFUSED = (
     "query_to_xml table_to_xml ts_stat dblink pg_read_file lo_get lo_from_bytea pg_stat_get_activity "
@@ -55,3 +57,14 @@ def test_no_function_prints_what_an_oid_stands_for(world: World) -> None:
         if one.schema == "pg_catalog" and one.result == cstring and name in allowed()
     }
     assert printing == set()
+
+
+def test_what_pg_proc_shows_and_only_statements_call_may_be_called(server: Cluster) -> None:
+    named = set(server.psql("postgres", f"COPY ({ROUTINES}) TO STDOUT").split())
+    assert named - set(unshown()) - allowed() == answered() & named
+    assert not set(unshown()) & (allowed() | answered())
+
+
+def test_what_types_and_operators_name_is_shown_whether_it_may_be_called_or_not() -> None:
+    """Npgsql asks for the names of types' functions, to find the arrays."""
+    assert not {"array_recv", "array_in", "enum_out", "eqsel", "RI_FKey_check_ins", "lower"} & set(unshown())

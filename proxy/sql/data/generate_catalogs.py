@@ -4,7 +4,7 @@ Run as `psql -XAt -F ' ' -c "$COLUMNS" … | python -m proxy.sql.data.generate_c
 several majors, as a role without privileges: the columns are the union of what they have. A relation that is not named
 here does not exist for a tenant, nor does one with a column that no listed server had.
 {relations}, {functions}: OIDs of what policy shows; {database}: the database's name; {schemas}: names of the schemas
-that hold what is shown. A literal '$process' or '$query' is a hole for the session's own number and text.
+that hold what is shown; {unshown}: built-in functions that no tenant may call. A literal '$process' or '$query' is a hole for the session's own number and text.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from proxy.sql.settings import READABLE, SETTABLE
 SYSTEM = "16384::pg_catalog.oid"  # FirstNormalObjectId: below it everything was there when the database was made
 SHOWN = "= ANY ({relations})"
 LISTED = "= ANY ({functions})"
+ROUTINES = "{0}oid < " + SYSTEM + " AND {0}proname <> ALL ({{unshown}}) OR {0}oid = ANY ({{functions}})"
 INDEXES = f"IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid {SHOWN})"
 COMPOSITES = "IN (SELECT k.oid FROM pg_catalog.pg_class k WHERE k.relkind = 'c' AND k.relnamespace IN ({homes}))"
 HOMES = (
@@ -106,7 +107,7 @@ NOT_NULL = (
 )
 ROUTINE = (
     "specific_name IN (SELECT pg_catalog.concat(p.proname, '_', p.oid) FROM pg_catalog.pg_proc p"
-    f" WHERE p.oid < {SYSTEM} OR p.oid {LISTED})"
+    f" WHERE {ROUTINES.format('p.')})"
 )
 SETTINGS = ", ".join(f"'{name}'" for name in sorted(SETTABLE | READABLE))
 
@@ -126,7 +127,7 @@ WHERE = {
     "pg_catalog.pg_type": TYPES,
     "pg_catalog.pg_enum": f"enumtypid IN (SELECT oid FROM pg_catalog.pg_type WHERE {TYPES})",
     "pg_catalog.pg_range": f"rngtypid IN (SELECT oid FROM pg_catalog.pg_type WHERE {TYPES})",
-    "pg_catalog.pg_proc": f"oid < {SYSTEM} OR oid {LISTED}",
+    "pg_catalog.pg_proc": ROUTINES.format(""),
     "pg_catalog.pg_aggregate": f"aggfnoid < {SYSTEM} OR aggfnoid {LISTED}",
     "pg_catalog.pg_namespace": in_schema("nspname"),
     "pg_catalog.pg_description": SEEN.format("classoid", "objoid"),

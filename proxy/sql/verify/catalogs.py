@@ -16,8 +16,8 @@ from proxy.sql.verify.relations import SYSTEM, Relations
 
 
 @cache
-def _data() -> Any:
-    return orjson.loads(files("proxy.sql.data").joinpath("catalogs.json").read_bytes())
+def _data(name: str = "catalogs.json") -> Any:
+    return orjson.loads(files("proxy.sql.data").joinpath(name).read_bytes())
 
 
 def stood_in(name: str) -> bool:
@@ -100,6 +100,7 @@ class Expected:
         return {
             "relations": _oids(oids),
             "functions": _oids(functions),
+            "unshown": "'{" + ",".join(_data("functions.json")["unshown"]) + "}'::pg_catalog.name[]",
             "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
             "database": "'" + catalog.database.replace("'", "''") + "'",
         }
