@@ -146,6 +146,13 @@ class TooManyConnections(Refusal):
     sqlstate = "53300"
 
 
+class TooManyAttempts(Refusal):
+    """So many wrong proofs came from there that this one was not looked at."""
+
+    sqlstate = "53300"
+    severity = "FATAL"
+
+
 class ConnectionFailure(Refusal):
     """The server cannot be reached, or the connection to it was lost."""
 

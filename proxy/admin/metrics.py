@@ -19,6 +19,7 @@ from proxy import __version__
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.pool.statistics import PoolsStatistics
+from proxy.server.proofs import LoginStatistics
 from proxy.session.counters import BUCKETS, TrafficStatistics
 
 POOL_STATES = ("idle", "leased", "opening", "cleaning", "cancelling", "closing", "waiting")
@@ -33,6 +34,7 @@ class Sources:
     databases: Callable[[], Mapping[str, DatabaseStatistics]]
     canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
     refused: Callable[[], Mapping[str, int]] = dict  # connections, by reason
+    logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
     unready: Callable[[], str | None]  # why /readyz says no
@@ -56,6 +58,7 @@ class PartywallCollector(Collector):
         for reason, count in self._sources.refused().items():
             refused.add_metric([reason], count)
         yield refused
+        yield from _logins(self._sources.logins())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -155,6 +158,16 @@ def _canaries(canaries: Sequence[CanaryStatistics]) -> Iterator[Metric]:
         for outcome, count in one.outcomes.items():
             attacks.add_metric([one.tenant, one.database, outcome], count)
     yield from (ok, attacks)
+
+
+def _logins(logins: LoginStatistics) -> Iterator[Metric]:
+    outcomes = CounterMetricFamily("partywall_logins", "Log-ins by outcome", labels=["outcome"])
+    for outcome, count in logins.outcomes.items():
+        outcomes.add_metric([outcome], count)
+    yield outcomes
+    yield CounterMetricFamily(
+        "partywall_logins_delayed", "Answers to proofs that had to wait, after wrong ones", value=logins.delayed
+    )
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The audit trail: one line for every refusal, with the Decision's fields and who was refused.
+"""The audit trail: one line for every refusal of a statement or log-in, with what was decided and who was refused.
 
 The statement appears as its shape, without literals; where there is none (it did not parse) its length and SHA-256
 stand for it. Never a literal, never a key.
@@ -61,3 +61,7 @@ class AuditLog:
     def write(self, decision: Decided, text: bytes, **who: str) -> None:
         """One line."""
         self.log.warning("refused", **audit_fields(decision, text, who))
+
+    def write_login(self, **fields: str) -> None:
+        """One line of somebody who was not let in."""
+        self.log.warning("log-in refused", **fields)

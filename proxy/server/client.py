@@ -29,6 +29,7 @@ from proxy.session.actions import (
     PlanStatement,
     Report,
     StartTls,
+    WeighProof,
     WithdrawLease,
 )
 from proxy.session.conversation import Phase
@@ -41,6 +42,7 @@ from proxy.session.events import (
     Event,
     FrontendLost,
     LeaseRefused,
+    ProofWeighed,
     StatementPlanned,
     Terminate,
     TlsStarted,
@@ -87,6 +89,8 @@ class Client(ClientPort, asyncio.Protocol):
         """The client is gone."""
         if self.deadline is not None:
             self.deadline.cancel()
+        if self.answer_waits is not None:
+            self.answer_waits.withdraw()
         if self.flow is not None:
             self.flow.close()
         try:
@@ -163,6 +167,9 @@ class Client(ClientPort, asyncio.Protocol):
                     waiting.cancel()
             case FindLogin():
                 self.session.handle(self.find_login(action))
+            case WeighProof():
+                weigh = self.listener.proofs.weigh
+                self.answer_waits = weigh(self.session.user, self.address, action.right, self._weighed)
             case LearnParameters():
                 key = self.template(action.settings)
                 if key is not None:
@@ -176,6 +183,7 @@ class Client(ClientPort, asyncio.Protocol):
             case CancelBackend():
                 self.listener.tasks.start(self._cancel_other(action), "cancel request")
             case Established():
+                self.listener.proofs.accepted()
                 if self.deadline is not None:
                     self.deadline.cancel()
             case CloseFrontend():
@@ -187,8 +195,8 @@ class Client(ClientPort, asyncio.Protocol):
                 self.services.audit(action, who)
             case LoginRefused():
                 session, refusal = self.session, action.refusal
-                self.services.log.warning(
-                    "log-in refused",
+                self.services.audit_login(
+                    outcome=self.listener.proofs.refused(refusal),
                     login=session.user,
                     database=session.database,
                     peer=self.peer,
@@ -199,6 +207,13 @@ class Client(ClientPort, asyncio.Protocol):
                 self.services.log.error("server connection destroyed", reason=action.text, login=self.session.user)
             case _:
                 assert_never(action)
+
+    def _weighed(self, event: ProofWeighed) -> None:
+        waited, self.answer_waits = self.answer_waits, None
+        if waited is None:  # at once: inside the event that asked
+            self.session.handle(event)
+        else:
+            self.handle(event)
 
     def _plan(self, action: PlanStatement) -> None:
         planning, context = self.planning, self.context

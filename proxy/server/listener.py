@@ -15,6 +15,7 @@ from proxy.server.cancel import CancelKeys
 from proxy.server.client import Client
 from proxy.server.door import Door
 from proxy.server.gate import Gate
+from proxy.server.proofs import Proofs
 from proxy.server.services import Services
 from proxy.server.tasks import Tasks
 from proxy.tenancy.policy import Server
@@ -42,6 +43,7 @@ class Listener:
             services.clock,
             memory.resident,
         )
+        self.proofs = Proofs(services.clock)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()

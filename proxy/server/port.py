@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from proxy.errors import InternalError, Refusal, TooManyConnections
 from proxy.server.flow import Flow
 from proxy.server.logins import Came, find_login
+from proxy.server.proofs import Waiting
 from proxy.server.services import Planning, Rules, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.encode import refusal_of
@@ -52,6 +53,7 @@ class ClientPort:
         self.actions: list[Action] = []
         self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
         self.deadline: asyncio.TimerHandle | None = None
+        self.answer_waits: Waiting | None = None  # to a proof
         self.peer = ""  # address and port, for the log
         self.address = ""  # alone, for the rules
         self.full_since: float | None = None  # when the client's write buffer was full, of the loop's clock

@@ -136,6 +136,7 @@ class Services:
     pools: PoolsPort
     counters: Callable[[str], Counters]  # of a tenant
     audit: Callable[[Audit, AuditContext], None]
+    audit_login: Callable[..., Any]  # of who was not let in, by keyword: what the line holds
     log: Log
     fill: Callable[[Forward, Mapping[str, str], tuple[bytes, ...]], bytes]
     answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]

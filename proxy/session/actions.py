@@ -47,6 +47,13 @@ class FindLogin:
 
 
 @dataclass(frozen=True, slots=True)
+class WeighProof:
+    """A proof was given; answered by ProofWeighed when the client may hear whether it was right."""
+
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LearnParameters:
     """The ParameterStatus values that a server reports once `settings` are applied; kept for later sessions."""
 
@@ -108,6 +115,7 @@ Action = (
     | LeaseBackend
     | WithdrawLease
     | FindLogin
+    | WeighProof
     | LearnParameters
     | StartTls
     | CancelBackend

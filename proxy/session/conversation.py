@@ -40,6 +40,7 @@ class Phase(Enum):
     LOGIN = "login"  # FindLogin is under way
     SASL_INITIAL = "sasl initial"
     SASL_FINAL = "sasl final"
+    PROOF = "proof"  # it was given; WeighProof is under way
     LEARN = "learn"  # authenticated; the server's parameters are being learnt
     READY = "ready"
     CLOSED = "closed"
@@ -123,6 +124,7 @@ class Conversation:
         self.startup: Mapping[str, str] = {}  # settings asked for in the startup packet
         self.login: LoginFound | None = None
         self.scram: ScramServer | None = None
+        self.proof: bytes | None = None  # of the server, for a client whose own was right
         self.grant: Grant | None = None
         self.limits = NO_LIMITS
         self.epoch: object = None  # changes with rules and catalog; statements planned under another are planned again

@@ -63,6 +63,13 @@ class LoginFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofWeighed:
+    """The answer to WeighProof. refusal: the proof counts for nothing, right or wrong."""
+
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TlsStarted:
     """The TLS handshake is complete."""
 
@@ -96,6 +103,7 @@ Event = (
     | BackendLost
     | FrontendLost
     | LoginFound
+    | ProofWeighed
     | TlsStarted
     | CancelRequested
     | CancelFinished

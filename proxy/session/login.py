@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from proxy.auth.scram import MECHANISM, ScramServer
 from proxy.errors import InvalidPassword, RemoteProtocolError
+from proxy.session.actions import WeighProof
 from proxy.session.conversation import Conversation, Phase
-from proxy.session.events import LoginFound
+from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.greeting import greet, with_ceilings
 from proxy.session.parameters import Settings, ceilings_of
 from proxy.wire.authentication import (
@@ -43,9 +44,21 @@ def answered(s: Conversation, body: bytes) -> None:
         s.out.append(AuthenticationSASLContinue(scram.first(initial.data)).encode())
         s.phase = Phase.SASL_FINAL
         return
-    proof = scram.final(SASLResponse.decode(body).data)
+    s.proof = scram.final(SASLResponse.decode(body).data)
     s.scram = None
-    if proof is None or (login.grant is None and login.refusal is None):
+    if login.grant is None and login.refusal is None:
+        s.proof = None
+    s.phase = Phase.PROOF
+    s.port.act(WeighProof(s.proof is not None))
+
+
+def weighed(s: Conversation, event: ProofWeighed) -> None:
+    """The answer to WeighProof: now the client may hear how it went. Refusal when it may not come in."""
+    proof, login = s.proof, s.login
+    s.proof = None
+    if event.refusal is not None:
+        raise event.refusal
+    if proof is None or login is None:
         raise InvalidPassword(f'password authentication failed for user "{s.user}"')
     s.out.append(AuthenticationSASLFinal(proof).encode())
     s.out.append(AuthenticationOk().encode())

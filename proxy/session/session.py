@@ -23,12 +23,15 @@ from proxy.session.events import (
     FrontendLost,
     LeaseRefused,
     LoginFound,
+    ProofWeighed,
     StatementPlanned,
     Terminate,
     TlsStarted,
 )
 from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
+
+DEAF = frozenset({Phase.LOGIN, Phase.PROOF})  # what the client says next is not read before an answer came
 
 
 class ClientSession(Conversation):
@@ -88,7 +91,7 @@ class ClientSession(Conversation):
     @property
     def stalled(self) -> bool:
         """No further message of the client's can be dealt with yet."""
-        return self.message is not None or self.waiting is not Waiting.NOTHING
+        return self.message is not None or self.waiting is not Waiting.NOTHING or self.phase in DEAF
 
     @property
     def in_transaction(self) -> bool:
@@ -156,7 +159,7 @@ class ClientSession(Conversation):
                 if self.phase is not Phase.CLOSED:
                     self.end()
                 self.out.clear()
-            case LoginFound() | TlsStarted():
+            case LoginFound() | ProofWeighed() | TlsStarted():
                 if self.phase is not Phase.CLOSED:
                     startup.handle(self, event)
                     self.finish()

@@ -10,7 +10,7 @@ from proxy.errors import InvalidAuthorization, Refusal, RemoteProtocolError
 from proxy.session import login
 from proxy.session.actions import CancelBackend, CloseFrontend, FindLogin, LoginRefused, StartTls
 from proxy.session.conversation import Conversation, Phase
-from proxy.session.events import LoginFound, TlsStarted
+from proxy.session.events import LoginFound, ProofWeighed, TlsStarted
 from proxy.session.options import startup_settings
 from proxy.wire.startup import (
     NEWEST,
@@ -51,8 +51,12 @@ def proceed(s: Conversation) -> None:
             else:
                 return
     except Refusal as refusal:
-        s.port.act(LoginRefused(refusal, "" if s.login is None else s.login.why))
-        s.fatal(refusal)
+        _refuse(s, refusal)
+
+
+def _refuse(s: Conversation, refusal: Refusal) -> None:
+    s.port.act(LoginRefused(refusal, "" if s.login is None else s.login.why))
+    s.fatal(refusal)
 
 
 def _packet(s: Conversation, body: bytes) -> None:
@@ -99,8 +103,8 @@ def _startup(s: Conversation, packet: StartupMessage) -> None:
     s.port.act(FindLogin(s.user, s.database, s.application_name))
 
 
-def handle(s: Conversation, event: LoginFound | TlsStarted) -> None:
-    """The answers to StartTls and FindLogin."""
+def handle(s: Conversation, event: LoginFound | ProofWeighed | TlsStarted) -> None:
+    """The answers to StartTls, FindLogin and WeighProof."""
     match event:
         case TlsStarted():
             if s.phase is Phase.TLS:
@@ -111,3 +115,9 @@ def handle(s: Conversation, event: LoginFound | TlsStarted) -> None:
             if s.phase is Phase.LOGIN:
                 login.found(s, event)
                 proceed(s)
+        case ProofWeighed():
+            if s.phase is Phase.PROOF:
+                try:
+                    login.weighed(s, event)
+                except Refusal as refusal:
+                    _refuse(s, refusal)

@@ -78,4 +78,5 @@ def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:
     ours = "\n".join(line for line in text.splitlines() if line.startswith("partywall_"))
     assert ours
     names = set(re.findall(r'[{,](\w+)="', ours))
-    assert names <= {"tenant", "reason", "kind", "verdict", "le", "state", "database", "result", "version"}, names
+    known = {"tenant", "reason", "kind", "verdict", "le", "state", "database", "result", "version", "outcome"}
+    assert names <= known, names

@@ -243,6 +243,7 @@ def services(
         pools=pools,
         counters=lambda tenant: counted.setdefault(tenant, Counters()),
         audit=recorder.audit,
+        audit_login=lambda **fields: recorder.warning("log-in refused", **fields),
         log=recorder,
         fill=lambda plan, _, literals: fill_whole(plan, literals),
         answer=lambda fields, plan, catalog, policy, text, keys: fields,

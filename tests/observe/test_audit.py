@@ -37,6 +37,14 @@ def test_what_has_no_shape_stands_there_as_length_and_hash() -> None:
     assert "secret" not in repr(fields)
 
 
+def test_a_log_in_that_is_refused_is_a_line_of_the_trail() -> None:
+    out = io.StringIO()
+    configure("json", "info", out)
+    AuditLog(get_logger("audit")).write_login(outcome="failed", login="mallory")
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["part"], line["login"]) == ("log-in refused", "audit", "mallory")
+
+
 def test_a_refusal_is_one_line_whatever_the_client_calls_itself() -> None:
     out = io.StringIO()
     configure("json", "info", out)

@@ -11,9 +11,9 @@ import pytest
 from proxy.auth.scram import ScramClient
 from proxy.backend.state import BackendState
 from proxy.errors import Refusal
-from proxy.session.actions import Action, CloseFrontend, FindLogin, LoginRefused
+from proxy.session.actions import Action, CloseFrontend, FindLogin, LoginRefused, WeighProof
 from proxy.session.encode import fields_of
-from proxy.session.events import LoginFound
+from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
@@ -159,19 +159,6 @@ def kinds(data: bytes) -> str:
     return found
 
 
-def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted: Grant | None = None) -> None:
-    """The whole exchange as a driver does it; the session is ready afterwards if the password was right."""
-    session.data(packet(user="alice", database="test"))
-    (asked,) = door.asked(FindLogin)
-    assert (asked.user, asked.database) == ("alice", "test")
-    session.handle(LoginFound(PARSED, b"nonce-of-the-tests-000001", granted or grant()))
-    client = ScramClient(password, b"nonce-of-the-client-00001")
-    first = client.first()
-    door.take()
-    session.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
-    session.data(message(112, client.final(door.take()[9:])))
-
-
 def refused(door: Door) -> dict[str, str]:
     """The one error that ended the session, which the log was told as well."""
     written = door.take()
@@ -183,6 +170,26 @@ def refused(door: Door) -> dict[str, str]:
     assert told.refusal.sqlstate == fields["C"]
     assert door.asked(CloseFrontend)
     return fields
+
+
+def give_proof(session: ClientSession, door: Door, found: LoginFound, password: str) -> None:
+    """The exchange as a driver does it, up to the proof."""
+    session.data(packet(user="alice", database="test"))
+    (asked,) = door.asked(FindLogin)
+    assert (asked.user, asked.database) == ("alice", "test")
+    session.handle(found)
+    client = ScramClient(password, b"nonce-of-the-client-00001")
+    first = client.first()
+    door.take()
+    session.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
+    session.data(message(112, client.final(door.take()[9:])))
+
+
+def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted: Grant | None = None) -> None:
+    """The whole exchange; the session is ready afterwards if the password was right."""
+    give_proof(session, door, LoginFound(PARSED, b"nonce-of-the-tests-000001", granted or grant()), password)
+    if door.asked(WeighProof):
+        session.handle(ProofWeighed())
 
 
 @pytest.fixture

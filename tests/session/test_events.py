@@ -22,6 +22,7 @@ MAKE: dict[type, Callable[[], events.Event]] = {
     events.BackendLost: lambda: events.BackendLost("gone"),
     events.FrontendLost: events.FrontendLost,
     events.LoginFound: lambda: events.LoginFound(mock_verifier(b"s", "x"), b"nonce-of-the-tests-000001", None),
+    events.ProofWeighed: events.ProofWeighed,
     events.TlsStarted: events.TlsStarted,
     events.CancelRequested: events.CancelRequested,
     events.CancelFinished: events.CancelFinished,

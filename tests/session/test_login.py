@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.auth.scram import mock_verifier
-from proxy.errors import TooManyConnections
-from proxy.session.actions import FindLogin
-from proxy.session.events import LoginFound
+from proxy.errors import TooManyAttempts, TooManyConnections
+from proxy.session.actions import FindLogin, LoginRefused, WeighProof
+from proxy.session.conversation import Phase
+from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
-from tests.kit.builders import grant
-from tests.session.conftest import Door, log_in, packet, refused
+from tests.kit.builders import PARSED, PASSWORD, grant
+from tests.session.conftest import Door, give_proof, log_in, packet, refused
 
 
 def test_a_wrong_password_and_an_unknown_login_end_alike(door: Door) -> None:
@@ -29,6 +32,8 @@ def test_a_wrong_password_and_an_unknown_login_end_alike(door: Door) -> None:
             one.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
             nonce = door.take()[9:].split(b",")[0]
             one.data(message(112, b"c=biws," + nonce + b",p=" + b"A" * 43 + b"="))
+            assert door.asked(WeighProof) == [WeighProof(False)]
+            one.handle(ProofWeighed())
         answers.append(refused(door))
     assert answers[0] == answers[1]
     assert answers[0]["C"] == "28P01"
@@ -47,3 +52,23 @@ def test_anything_but_the_exchange_ends_the_log_in(fresh: ClientSession, door: D
     door.take()
     fresh.data(data)
     assert refused(door)["C"] == "08P01"
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
+def test_nothing_is_told_of_a_proof_before_it_was_weighed(fresh: ClientSession, door: Door, password: str) -> None:
+    found = LoginFound(PARSED, b"nonce-of-the-tests-000001", grant())
+    give_proof(fresh, door, found, password)
+    assert door.asked(WeighProof) == [WeighProof(password == PASSWORD)]
+    fresh.data(b"Q" * 100)  # what comes early waits, and is not read
+    assert (door.take(), fresh.phase, fresh.stalled) == (b"", Phase.PROOF, True)
+    fresh.handle(ProofWeighed(TooManyAttempts("too many attempts to log in")))
+    assert refused(door)["C"] == "53300"
+
+
+def test_the_log_hears_why_nobody_is_let_in_and_the_client_does_not(fresh: ClientSession, door: Door) -> None:
+    found = LoginFound(replace(PARSED, mock=True), b"nonce-of-the-tests-000001", None, why="the login is disabled")
+    give_proof(fresh, door, found, PASSWORD)
+    fresh.handle(ProofWeighed())
+    (told,) = [one for one in door.actions if isinstance(one, LoginRefused)]
+    assert told.why == "the login is disabled"
+    assert refused(door)["M"] == 'password authentication failed for user "alice"'
