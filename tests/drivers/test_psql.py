@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +56,22 @@ def test_a_hidden_table_is_described_as_one_that_does_not_exist(shared_server: C
     hidden = psql(shared_server, proxy.dsn("acme_app"), "\\d leaky_stats")
     absent = psql(shared_server, proxy.dsn("acme_app"), "\\d nothing")
     assert hidden.stderr.replace("leaky_stats", "nothing") == absent.stderr != ""
+
+
+STORY = Path(__file__).parent / "story.sql"
+
+
+def test_a_script_is_told_as_on_a_private_database(shared_server: Cluster, proxy: Proxy) -> None:
+    def told(dsn: str) -> list[str]:
+        program = shared_server.binaries / "psql"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        line = [str(program) if program.exists() else "psql", "-X", "-f", str(STORY), dsn]
+        done = subprocess.run(
+            line, input="950,from a file\n951,another\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False, env=environment, timeout=60,
+        )  # fmt: skip
+        lines = re.sub(r"server process with PID \d+", "server process with PID N", done.stdout).splitlines()
+        return [one for one in lines if not one.startswith("LOCATION: ")]  # by \\errverbose: of the server's source
+
+    seen, private = told(proxy.dsn("globex_app")), told(shared_server.dsn("app", "private2"))
+    assert seen == private
