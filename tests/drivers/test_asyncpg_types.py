@@ -24,7 +24,8 @@ VALUES = (
     ("uuid", uuid.UUID(int=7)), ("jsonb", '{"a": [1, null]}'), ("inet", ipaddress.ip_address("10.0.0.1")),
     ("int4[]", [1, None, 3]), ("text[]", [["a", "b"], ["c", "d"]]), ("int4range", asyncpg.Range(1, 5)),
     ("numrange", asyncpg.Range(decimal.Decimal(1), None)), ("bit(4)", asyncpg.BitString("1010")),
-    ("point", asyncpg.Point(1, 2)), ("box", asyncpg.Box((1, 1), (0, 0))), ("tid", (1, 2)), ("addr", ("s", "c", "z")), ("order_status", "paid"),
+    ("point", asyncpg.Point(1, 2)), ("box", asyncpg.Box((1, 1), (0, 0))), ("tid", (1, 2)),
+    ("addr", ("s", "c", "z")), ("order_status", "paid"),
     ("posint", 5), ("order_status[]", ["new", "paid"]), ("addr[]", [("s", None, "z")]), ("char", "x"), ("name", "n"),
 )  # fmt: skip
 
