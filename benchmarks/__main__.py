@@ -7,7 +7,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-from benchmarks import copy, framing, neighbour, pgbench, planning, report
+from benchmarks import copy, framing, neighbour, pgbench, planning, relay, report
 from benchmarks.targets import Bench, open_bench
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=list(pgbench.MODES), choices=pgbench.MODES)
     parser.add_argument("--clients", nargs="+", type=int, default=[1, 8, 50])
     parser.add_argument("--megabytes", type=int, default=100, help="of each COPY")
+    parser.add_argument("--relay-megabytes", type=int, default=200, help="of each relayed result; 1000 is 1 GB")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     with open_bench(arguments.tenants, arguments.accounts) as bench:
@@ -41,6 +42,7 @@ def main() -> None:
             accounts=arguments.accounts,
         )
         rewritten = share_rewritten(bench)
+        flows = relay.measure(bench, arguments.relay_megabytes)
         delay = neighbour.measure(bench.partywall, "bench_other", arguments.seconds * 2)
         speeds = copy.scanners() + copy.measure(bench, arguments.megabytes)
         costs = planning.costs(*asyncio.run(look(bench))) + framing.costs()
@@ -49,7 +51,7 @@ def main() -> None:
         f"{arguments.tenants} tenants with {arguments.accounts} accounts each, rows interleaved; {arguments.seconds:g} s a measurement,"
         f" medians of {arguments.rounds} rounds.{missing}"
     )
-    page = report.render(rows, costs, speeds, delay, rewritten, setting)
+    page = report.render(rows, costs, flows, speeds, delay, rewritten, setting)
     arguments.output.write_text(page, encoding="utf-8")
     print(page)
 

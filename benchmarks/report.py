@@ -5,15 +5,18 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 
-from benchmarks.copy import Speed, table
+from benchmarks import copy, relay
+from benchmarks.copy import Speed
 from benchmarks.neighbour import Delay
 from benchmarks.pgbench import Row
 from benchmarks.planning import Cost
+from benchmarks.relay import Flow
 
 
 def render(
     rows: list[Row],
     costs: list[Cost],
+    flows: list[Flow],
     speeds: list[Speed],
     delay: Delay | None,
     rewritten: float | None,
@@ -49,9 +52,10 @@ def render(
         )
     if rewritten is not None:
         lines += ["", f"Share of planned statements that the metrics count as rewritten: {rewritten:.1%}."]
+    lines += ["", "## Added latency at 1 client", "", *_added(rows), "", "## Relay", "", *relay.table(flows)]
     lines += ["", "## Planning and framing", "", "| what | microseconds |", "|---|---|"]
     lines += [f"| {cost.what} | {cost.microseconds:.2f} |" for cost in costs]
-    lines += ["", "## COPY", "", *table(speeds)]
+    lines += ["", "## COPY", "", *copy.table(speeds)]
     if delay is not None:
         lines += ["", "## A neighbour's 100 KB INSERTs", ""]
         lines += [
@@ -59,6 +63,20 @@ def render(
             f" by another tenant (each a text never seen before): {delay.difference:+.2f} ms."
         ]
     return "\n".join(lines) + "\n"
+
+
+def _added(rows: list[Row]) -> list[str]:
+    """What Partywall adds to the other ways, in milliseconds."""
+    lines = ["| script | mode | against | p50 | p99 |", "|---|---|---|---|---|"]
+    for row in rows:
+        if row.clients != 1 or row.target != "Partywall":
+            continue
+        for other in rows:
+            if other is not row and (other.script, other.mode, other.clients) == (row.script, row.mode, 1):
+                one, two = row.sample, other.sample
+                added = f"{one.p50 - two.p50:+.3f} | {one.p99 - two.p99:+.3f}"
+                lines.append(f"| {row.script} | {row.mode} | {other.target} | {added} |")
+    return lines
 
 
 def _peer(candidate: Row, row: Row) -> bool:

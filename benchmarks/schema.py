@@ -48,6 +48,8 @@ CREATE TABLE pgbench_accounts (tenant_id int NOT NULL, aid int NOT NULL, bid int
 CREATE TABLE pgbench_history (tenant_id int NOT NULL, tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
 CREATE INDEX ON pgbench_history (tenant_id);
 CREATE UNLOGGED TABLE bulk (tenant_id int NOT NULL, a text, b text, c text, d text, e text, f text, g text, h text, i text, j text);
+CREATE TABLE relay (tenant_id int NOT NULL, n int NOT NULL, filler text NOT NULL, PRIMARY KEY (tenant_id, n));
+INSERT INTO relay SELECT t, g, repeat('x', 89) FROM generate_series(1, 10000) g, generate_series(1, {tenants}) t;
 INSERT INTO pgbench_branches SELECT t, 1, 0 FROM generate_series(1, {tenants}) t;
 INSERT INTO pgbench_tellers SELECT t, g, 1, 0 FROM generate_series(1, 10) g, generate_series(1, {tenants}) t;
 INSERT INTO pgbench_accounts SELECT t, g, 1, 0, '' FROM generate_series(1, {accounts}) g, generate_series(1, {tenants}) t;
@@ -56,6 +58,7 @@ ALTER TABLE pgbench_tellers OWNER TO bench_owner;
 ALTER TABLE pgbench_accounts OWNER TO bench_owner;
 ALTER TABLE pgbench_history OWNER TO bench_owner;
 ALTER TABLE bulk OWNER TO bench_owner;
+ALTER TABLE relay OWNER TO bench_owner;
 REVOKE ALL ON DATABASE bench FROM PUBLIC;
 GRANT CONNECT ON DATABASE bench TO bench_app;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
