@@ -21,7 +21,6 @@ from pathlib import Path
 
 from proxy.admin.http import AdminServer
 from proxy.admin.metrics import Sources
-from proxy.auth.addresses import parse_networks
 from proxy.auth.scram import mock_verifier
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow, ConfigurationError
@@ -41,7 +40,7 @@ from proxy.settings import Settings
 from proxy.sql.answers import answer
 from proxy.sql.plan import Forward
 from proxy.sql.render import fill
-from proxy.sql.settings import allowed_setting
+from proxy.sql.whole.settings import allowed_setting
 from proxy.sql.world import World
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant
@@ -183,7 +182,6 @@ def _services(app: App) -> Services:
             login_timeout=settings.login_timeout,
             drain_timeout=settings.drain_timeout,
             plan_inline_bytes=settings.plan_inline_bytes,
-            proxy_protocol_from=parse_networks(settings.proxy_protocol_from),
             write_timeout=settings.write_timeout,
             connection_rate=settings.connection_rate,
             address_connection_rate=settings.address_connection_rate,

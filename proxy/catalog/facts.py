@@ -9,28 +9,16 @@ Attributes", "Predefined Roles", "Privileges"; pg_db_role_setting.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from proxy.catalog.connect import NEWEST, OLDEST
+from proxy.catalog.finding import Finding, identifier
+from proxy.catalog.own import ALLOWED, own_findings
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from proxy.catalog.connect import CatalogConnection, ServerAddress
-
-Severity = Literal["critical", "warning"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact that should not be. `remedy` is SQL for a superuser, or a sentence where SQL cannot mend it."""
-
-    name: str
-    severity: Severity
-    text: str
-    remedy: str
-
 
 ATTRIBUTES = {
     "rolsuper": ("SUPERUSER", "is a superuser: no privilege and no policy holds for it"),
@@ -120,42 +108,49 @@ SELECT pg_catalog.split_part(setting, '=', 1) AS name, s.setrole <> 0::pg_catalo
 """
 
 
-async def check_facts(connection: CatalogConnection, server: ServerAddress) -> tuple[Finding, ...]:
-    """What is wrong with the role and the database of `connection`, the critical first. Errors:
-    asyncpg.PostgresError.
+async def check_facts(connection: CatalogConnection, server: ServerAddress, own: bool = False) -> tuple[Finding, ...]:
+    """What is wrong with the role and the database of `connection`, the critical first. own: the database is one
+    tenant's, whose role may own what is in it. Errors: asyncpg.PostgresError.
     """
     row = await connection.fetchrow(ROLE)
     if row is None:
         return (Finding("role.unknown", "critical", "the login role is not in pg_roles", "log in as an ordinary role"),)
     found = [*_of_role(row, server), *_of_database(row)]
+    found += _of_memberships(await connection.fetch(MEMBERSHIPS), row["name"], own)
+    if own:
+        found = [one for one in found if one.name not in ALLOWED]
+        found += [] if row["rolsuper"] else await own_findings(connection, row["name"])
+    else:
+        found += await _of_shared(connection, row)
+        found += _of_settings(await connection.fetch(SETTINGS), row)
+    return tuple(sorted(found, key=lambda one: one.severity == "warning"))
+
+
+async def _of_shared(connection: CatalogConnection, row: Record) -> list[Finding]:
+    """What the role of a shared database must not have, besides."""
+    found: list[Finding] = []
     found += _of_owned([one["name"] for one in await connection.fetch(OWNED)], row["name"])
-    found += _of_memberships(await connection.fetch(MEMBERSHIPS), row["name"])
     if not row["rolsuper"]:  # who may create everywhere has been told why
         found += [
             Finding(
                 "schema.create",
                 "critical",
-                f"role {_identifier(row['name'])} may create objects in schema {one['name']}",
-                f"REVOKE CREATE ON SCHEMA {one['name']} FROM PUBLIC, {_identifier(row['name'])};",
+                f"role {identifier(row['name'])} may create objects in schema {one['name']}",
+                f"REVOKE CREATE ON SCHEMA {one['name']} FROM PUBLIC, {identifier(row['name'])};",
             )
             for one in await connection.fetch(CREATABLE)
         ]
-    found += _of_settings(await connection.fetch(SETTINGS), row)
-    return tuple(sorted(found, key=lambda one: one.severity == "warning"))
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return found
 
 
 def _of_role(row: Record, server: ServerAddress) -> Iterator[Finding]:
-    role = _identifier(row["name"])
+    role = identifier(row["name"])
     if server.role != row["name"] or row["session"] != row["name"]:
         yield Finding(
             "role.other",
             "critical",
-            f"logged in as {_identifier(row['session'])} acting as {role}, not as {_identifier(server.role)}",
-            f"ALTER ROLE {_identifier(row['session'])} RESET role;",
+            f"logged in as {identifier(row['session'])} acting as {role}, not as {identifier(server.role)}",
+            f"ALTER ROLE {identifier(row['session'])} RESET role;",
         )
     for attribute, (word, meaning) in ATTRIBUTES.items():
         if row[attribute]:
@@ -163,7 +158,7 @@ def _of_role(row: Record, server: ServerAddress) -> Iterator[Finding]:
 
 
 def _of_database(row: Record) -> Iterator[Finding]:
-    database, role = _identifier(row["database"]), _identifier(row["name"])
+    database, role = identifier(row["database"]), identifier(row["name"])
     major = row["version"] // 10000
     if not OLDEST <= major <= NEWEST:
         yield Finding(
@@ -201,27 +196,27 @@ def _of_owned(names: list[str], role: str) -> Iterator[Finding]:
         yield Finding(
             "role.owner",
             "critical",
-            f"role {_identifier(role)} owns {listed}",
-            f"REASSIGN OWNED BY {_identifier(role)} TO some_owner;",
+            f"role {identifier(role)} owns {listed}",
+            f"REASSIGN OWNED BY {identifier(role)} TO some_owner;",
         )
 
 
-def _of_memberships(rows: list[Record], role: str) -> Iterator[Finding]:
+def _of_memberships(rows: list[Record], role: str, own: bool) -> Iterator[Finding]:
     for row in rows:
         name = row["name"]
         if name.startswith("pg_"):
             why = "a predefined role with privileges beyond any tenant's"
         elif row["powerful"]:
             why = "which has attributes that break isolation"
-        elif row["owner"]:
+        elif row["owner"] and not own:
             why = "which owns objects"
         else:
             why = ""
         yield Finding(
             "role.member",
             "critical" if why else "warning",
-            f"role {_identifier(role)} is a member of {_identifier(name)}" + (f", {why}" if why else ""),
-            f"REVOKE {_identifier(name)} FROM {_identifier(role)};",
+            f"role {identifier(role)} is a member of {identifier(name)}" + (f", {why}" if why else ""),
+            f"REVOKE {identifier(name)} FROM {identifier(role)};",
         )
 
 
@@ -230,8 +225,8 @@ def _of_settings(rows: list[Record], role: Record) -> Iterator[Finding]:
         name = row["name"]
         if name.lower() in HARMLESS or name.startswith(HARMLESS_PREFIXES):
             continue
-        of = _identifier(role["name"]) if row["of_role"] else "ALL"
-        where = f" IN DATABASE {_identifier(role['database'])}" if row["of_database"] else ""
+        of = identifier(role["name"]) if row["of_role"] else "ALL"
+        where = f" IN DATABASE {identifier(role['database'])}" if row["of_database"] else ""
         yield Finding(
             "role.setting",
             "critical" if name.lower() in DANGEROUS else "warning",

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from proxy.catalog.connect import ServerAddress, ServerCredentials, connect
-from proxy.catalog.facts import Finding, check_facts
+from proxy.catalog.facts import check_facts
+from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import fingerprint, introspect
 from proxy.errors import ConfigurationError
 
@@ -41,19 +42,23 @@ class WatchStatistics:
 
 
 class CatalogWatch:
-    """The Catalog of one server. `interval` and `spacing` are seconds; `clock` is monotonic."""
+    """The Catalog of one server; own: its database is one tenant's. `interval` and `spacing` are seconds; `clock` is
+    monotonic.
+    """
 
     def __init__(
         self,
         server: ServerAddress,
         credentials: ServerCredentials,
         *,
+        own: bool = False,
         interval: float = 30.0,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._credentials = credentials
+        self._own = own
         self._interval = interval
         self._spacing = spacing
         self._clock = clock
@@ -82,7 +87,7 @@ class CatalogWatch:
         """
         try:
             connection = await self._connected()
-            self.findings = await check_facts(connection, self._server)
+            self.findings = await check_facts(connection, self._server, self._own)
             await self._look(connection)
         except BaseException:
             await self._disconnect()

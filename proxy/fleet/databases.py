@@ -117,9 +117,9 @@ class Databases:
         """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing
         has changed.
         """
-        wanted = {(grant.server, grant.credentials): grant.database for grant in grants}
+        wanted = {(grant.server, grant.credentials): grant for grant in grants}
         missing = [place for place in wanted if place not in self._open]
-        opened = await asyncio.gather(*(self._start(place, wanted[place]) for place in missing), return_exceptions=True)
+        opened = await asyncio.gather(*(self._start(wanted[place]) for place in missing), return_exceptions=True)
         failed = [one for one in opened if isinstance(one, BaseException)]
         if failed:
             await asyncio.gather(*(one.close() for one in opened if isinstance(one, Database)))
@@ -130,9 +130,10 @@ class Databases:
         self._open = {**{place: one for place, one in self._open.items() if place in wanted}, **new}
         await asyncio.gather(*(one.close() for one in left))
 
-    async def _start(self, place: Place, name: str) -> Database:
-        server, credentials = place
-        watch = CatalogWatch(server, credentials, interval=self._interval)
+    async def _start(self, grant: Grant) -> Database:
+        server, name = grant.server, grant.database
+        own = grant.policy.isolation == "database"
+        watch = CatalogWatch(server, grant.credentials, own=own, interval=self._interval)
         try:
             catalog = await watch.start()
         except FAILURES as error:

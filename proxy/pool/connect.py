@@ -27,6 +27,8 @@ PINNED = {
     "search_path": "public",
     "application_name": "partywall",
 }
+# On a tenant's own database the search path is what the database's owner made of it.
+OWN_PINNED = {name: value for name, value in PINNED.items() if name != "search_path"}
 REQUIRED = {
     "client_encoding": "UTF8",
     "server_encoding": "UTF8",
@@ -80,10 +82,11 @@ def require_pinned(parameters: Mapping[str, str], role: str) -> None:
 
 async def _log_in(connection: ServerConnection, grant: Grant, cache: SaltedPasswords | None) -> None:
     server = grant.server
+    pinned = PINNED if grant.policy.isolation != "database" else OWN_PINNED
     handshake = ServerHandshake(
         server.role,
         server.database,
-        {**grant.settings, **PINNED},  # what is pinned wins
+        {**grant.settings, **pinned},  # what is pinned wins
         grant.credentials.password,
         base64.b64encode(secrets.token_bytes(18)),
         cache=cache,

@@ -54,7 +54,6 @@ class ClientPort:
         self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
         self.deadline: asyncio.TimerHandle | None = None
         self.answer_waits: Waiting | None = None  # to a proof
-        self.source: tuple[str, int] | None = None  # address and port behind a balancer, when it told
         self.peer = ""  # address and port, for the log
         self.address = ""  # alone, for the rules
         self.full_since: float | None = None  # when the client's write buffer was full, of the loop's clock
@@ -162,8 +161,8 @@ class ClientPort:
         return refusal
 
     def allowed_setting(self, name: str, value: str) -> bool:
-        """May a client have this setting at startup?"""
-        return self.services.allowed_setting(name, value)
+        """May a client have this setting?"""
+        return self.grant is not None and self.services.allowed_setting(self.grant.policy, name, value)
 
     def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
         """What the server reports under these settings."""

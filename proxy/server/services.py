@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from proxy.auth.addresses import Networks
 from proxy.auth.scram import Verifier
 from proxy.catalog.model import Catalog
 from proxy.session.actions import Audit
@@ -113,7 +112,6 @@ class Options:
     address_connection_rate: float = 500.0  # of one address
     memory_limit: int = 8 << 30  # of the process; 0: none
     sweep_interval: float = 0.5
-    proxy_protocol_from: Networks = field(default_factory=lambda: Networks(()))  # who tell addresses
     host: int = 0  # 6 bits of the virtual process id
     worker: int = 0  # 5 bits
 
@@ -142,7 +140,7 @@ class Services:
     log: Log
     fill: Callable[[Forward, Mapping[str, str], tuple[bytes, ...]], bytes]
     answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]
-    allowed_setting: Callable[[str, str], bool]
+    allowed_setting: Callable[[Policy, str, str], bool]
     mock_verifier: Callable[[str], Verifier]
     nonce: Callable[[], bytes]  # printable, at least 18 random bytes
     secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes

@@ -12,6 +12,7 @@ from proxy.session.actions import WeighProof
 from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.greeting import greet, with_ceilings
+from proxy.session.options import permitted
 from proxy.session.parameters import Settings, ceilings_of
 from proxy.wire.authentication import (
     AuthenticationOk,
@@ -71,5 +72,5 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     if refusal is not None:
         raise refusal
     s.limits = login.grant.limits
-    s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits))
+    s.settings = Settings(with_ceilings(s, permitted(s, s.startup)), ceilings_of(s.limits))
     greet(s)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from proxy.backend.state import IDLE, BackendState
 from proxy.errors import InternalError, RemoteProtocolError
 from proxy.session.conversation import Conversation
-from proxy.sql.plan import Effects
+from proxy.sql.plan import UNTRACKED, Effects
 from proxy.tenancy.derived import SEED, own_channel
 from proxy.wire.backend import NotificationResponse
 
@@ -24,7 +24,8 @@ def note(s: Conversation, state: BackendState, effects: Effects) -> None:
     if effects.listens is not None:
         if s.grant is None:
             raise InternalError("a session without a grant")
-        s.listening[own_channel(effects.listens, s.grant.keys[SEED])] = effects.listens
+        whole = s.grant.policy.isolation == "database"
+        s.listening[effects.listens if whole else own_channel(effects.listens, s.grant.keys[SEED])] = effects.listens
         s.port.listening(tuple(s.listening.values()))
     if effects.unlistens:
         s.unlistened = state.status == IDLE
@@ -43,6 +44,8 @@ def notification(s: Conversation, state: BackendState, run: bytes, start: int, e
     """NotificationResponse, under the client's name of the channel."""
     found = NotificationResponse.decode(run[start + 5 : end])
     name = s.listening.get(found.channel)
+    if name is None and s.grant is not None and s.grant.policy.isolation == "database" and UNTRACKED in s.pins:
+        name = found.channel  # a function of the tenant's own may have listened
     if name is None:
         raise RemoteProtocolError("notification of a channel that the session does not listen to")
     if found.process_id == state.process_id:

@@ -6,35 +6,48 @@ What the proxy cannot keep for a client is refused here, never dropped. Source: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.session.conversation import Conversation
 from proxy.session.parameters import quote_value
 
-OWN = frozenset({"user", "database", "options", "replication", "client_encoding", "search_path"})
+OWN = frozenset({"user", "database", "options", "replication", "client_encoding"})
+SEPARATED = re.compile(r'\s*"(?:[^"]|"")*"|[^,"]+')
 UTF8 = frozenset({"utf8", "unicode"})
 DEFAULT_PATHS = frozenset({"", "public", '"$user",public', "default"})
 
 
-def startup_settings(s: Conversation, parameters: Mapping[str, str]) -> dict[str, str]:
-    """The settings asked for, by lower-case name, as SQL text. Refusal (FATAL) for what is not to be had."""
+def startup_settings(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The settings asked for, by lower-case name, as they were written. Refusal (FATAL) for what nobody is given."""
     if parameters.get("replication", "false").lower() not in {"false", "off", "no", "0", "f", "n"}:
         raise FeatureNotSupported("replication connections are not supported")
     check_encoding(parameters.get("client_encoding", "UTF8"))
-    asked = {name: value for name, value in parameters.items() if name not in OWN}
-    asked.update(options(parameters.get("options", "")))
-    path = asked.pop("search_path", parameters.get("search_path", ""))
-    if path.replace(" ", "").lower() not in DEFAULT_PATHS:
-        raise InsufficientPrivilege('permission denied to set parameter "search_path"')
+    asked = {name.lower(): value for name, value in parameters.items() if name not in OWN}
+    asked.update((name.lower(), value) for name, value in options(parameters.get("options", "")).items())
     if "client_encoding" in asked:
         check_encoding(asked.pop("client_encoding"))
+    return asked
+
+
+def permitted(s: Conversation, asked: Mapping[str, str]) -> dict[str, str]:
+    """The settings asked for as SQL text. Refusal (FATAL) for what the tenant that was let in may not have."""
     settings = {}
     for name, value in asked.items():
-        if not s.port.allowed_setting(name.lower(), value):
+        if name == "search_path" and value.replace(" ", "").lower() in DEFAULT_PATHS:
+            continue
+        if not s.port.allowed_setting(name, value):
             raise InsufficientPrivilege(f'permission denied to set parameter "{name}"')
-        settings[name.lower()] = quote_value(value)
+        settings[name] = path(value) if name == "search_path" else quote_value(value)
     return settings
+
+
+def path(value: str) -> str:
+    """A list of schemas as SET reads it (SplitIdentifierString in utils/adt/varlena.c)."""
+    names = [one.strip() for one in SEPARATED.findall(value)]
+    plain = [one[1:-1].replace('""', '"') if one[:1] == '"' else one.lower() for one in names if one]
+    return ", ".join(quote_value(one) for one in plain) or "''"
 
 
 def check_encoding(name: str) -> None:

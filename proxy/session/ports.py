@@ -64,7 +64,7 @@ class Port(Protocol):
         where the tenant sees it. direct: it is no text before."""
 
     def allowed_setting(self, name: str, value: str) -> bool:
-        """May a client have this setting at startup?"""
+        """May a client that was let in have this setting?"""
 
     def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
         """What the server reports under these settings, if some session learnt it already."""

@@ -18,7 +18,7 @@ from proxy.session.notifications import note, notification, settled
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import ADVISORY_LOCK, Answer, CopyOut, Forward
+from proxy.sql.plan import OUTLASTING, Answer, CopyOut, Forward
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -226,10 +226,10 @@ def portal_suspended(s: Conversation, state: BackendState, run: bytes, start: in
 
 
 def outlasting(s: Conversation, due: Due) -> None:
-    """A session-level lock is held although the statement that took it did not complete."""
+    """What a statement may have left in the session although it did not complete: a lock, or what nobody knows."""
     plan = running(due, {}) if due.kind in (QUERY, EXECUTE) else None
-    if plan is not None and plan.effects.pins == ADVISORY_LOCK:
-        s.pin(ADVISORY_LOCK)
+    if plan is not None and plan.effects.pins in OUTLASTING:
+        s.pin(plan.effects.pins)
 
 
 def error_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:

@@ -39,6 +39,8 @@ def answer(
     """The fields that go to the client; `text` is what it sent, `plan` what became of it, None where that is not
     known; `keys`: the tenant's, which the plan was filled with.
     """
+    if policy.isolation == "database":
+        return of_own_database(fields, plan)
     if plan is not None and isinstance(plan.copy, CopyIn):
         fields = in_clients_terms(fields, plan.copy, keys)
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
@@ -59,6 +61,17 @@ def answer(
         position = client_position(fields["P"], plan, keys, lift(text), text)
         if position is not None:
             shown["P"] = position
+    return shown
+
+
+def of_own_database(fields: Mapping[str, str], plan: Forward | None) -> dict[str, str]:
+    """All of it: whatever the server tells is the tenant's own. The position counts in what the client sent."""
+    shown = dict(fields)
+    if "P" in shown:
+        if plan is None or plan.begins is None:
+            del shown["P"]
+        else:
+            shown["P"] = str(int(shown["P"]) + plan.begins)
     return shown
 
 

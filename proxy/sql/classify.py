@@ -34,7 +34,7 @@ from proxy.sql.plan import (
     TransactionVerb,
 )
 from proxy.sql.search_path import BARE, of_a_dump, search_path, set_tree
-from proxy.sql.settings import PINNED, allowed_setting, own, pinned_value, settable, showable
+from proxy.sql.settings import allowed_setting, may_call, own, pinned_value, settable, showable
 from proxy.sql.show_all import show_all
 
 OFFSET = re.compile(r"[+-]?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
@@ -127,9 +127,9 @@ def _calls(select: Node) -> list[Node]:
     return [one for one in values if one is not None and not set(one) - {"funcname", "args", "funcformat", "location"}]
 
 
-def setting_calls(tree: Node) -> dict[int, SettingEffect]:
+def setting_calls(tree: Node, may: Callable[[str, str | None], bool] = may_call) -> dict[int, SettingEffect]:
     """What SELECT set_config('name', 'value' or $n, bool), … sets, by the byte offset of each call; a Refusal when it
-    may not be set.
+    `may` not be set.
     """
     found = {}
     for call in _calls(tree.get("SelectStmt", {"fromClause": 1})):
@@ -142,7 +142,7 @@ def setting_calls(tree: Node) -> dict[int, SettingEffect]:
         if name.lower() == "search_path" and value == "":
             found[call.get("location", 0)] = SettingEffect("search_path", BARE, local)
             continue
-        if name.lower() in PINNED or not settable(name) or (number is None and not allowed_setting(name, str(value))):
+        if not may(name, None if number is not None else str(value)):
             raise _denied(name)
         text = None if number is not None else _quoted(str(value))
         found[call.get("location", 0)] = SettingEffect(name.lower(), text, local, number)

@@ -160,7 +160,9 @@ class Effects:
 
 
 NO_EFFECTS = Effects()
-ADVISORY_LOCK = "advisory_lock"  # the reason to pin that holds also after an error
+ADVISORY_LOCK = "advisory_lock"
+UNTRACKED = "untracked"  # what a statement has done to the session is not known
+OUTLASTING = frozenset({ADVISORY_LOCK, UNTRACKED})  # reasons to pin that hold also after an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,7 @@ class Forward:
     fenced: bool = False  # a boundary stands in the query: a cursor of it cannot say which row of a table it is on
     tells_text: bool = False  # a hole takes the client's own text
     names: tuple[NameCheck, ...] = ()  # asked at Bind: names that parameters give
+    begins: int | None = None  # the text is the client's own, from behind so many characters of it
     plain: bool = field(init=False, repr=False, compare=False)  # the session has nothing to do before it is sent
     quiet: bool = field(init=False, repr=False, compare=False)  # nor while its reply is relayed, if it completes
 

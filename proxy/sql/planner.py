@@ -50,6 +50,7 @@ from proxy.sql.plan import (
 )
 from proxy.sql.positions import pack
 from proxy.sql.prepared import arguments, declared_types, refuse_names, require_one_name
+from proxy.sql.rejection import rejected
 from proxy.sql.render import fill, render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.sequences import draws
@@ -59,6 +60,8 @@ from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
 from proxy.sql.unroll import Collapsed, baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
+from proxy.sql.whole.calls import Known
+from proxy.sql.whole.planning import is_whole, plan_text
 from proxy.sql.world import World
 from proxy.sql.wrapped import query_in, with_query
 from proxy.tenancy.derived import QUERY
@@ -76,6 +79,7 @@ class Planner:
 
     def __init__(self, catalog: Catalog, cache_bytes: int) -> None:
         self.catalog = catalog
+        self._known = Known.of(catalog)
         self._cache = PlanCache(cache_bytes)
         self._worlds: dict[object, World] = {}
         self._numbers: dict[object, int] = {}  # what keys of the cache are made of
@@ -90,6 +94,7 @@ class Planner:
         version.
         """
         self.catalog = catalog
+        self._known = Known.of(catalog)
         self._worlds.clear()
 
     def lookup(
@@ -99,6 +104,9 @@ class Planner:
         key = self._key(context, parameter_types, extended)
         cache = self._cache
         found = cache.get_exact(key, text)
+        if found is None and is_whole(context):
+            cache.missed()
+            return None
         if found is None:
             found = cache.get_like(key, text)
         if found is not None:
@@ -121,7 +129,7 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
         """Plans `text` afresh and remembers the answer. Refusals are plans; nothing is raised for bad input."""
-        lifted = lift(text)
+        lifted = None if is_whole(context) else lift(text)
         collapsed = collapse(text, lifted) if lifted is not None else None
         if collapsed is not None and lifted is not None:
             self.plan(collapsed.text, context, parameter_types, extended)
@@ -136,6 +144,8 @@ class Planner:
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
     ) -> Planned:
         """plan() without the cache: what a planner process does. A long list is planned with three of its items."""
+        if is_whole(context):
+            return self._compute(text, context, parameter_types, extended)
         lifted = lift(text, limited=False) if len(text) <= context.policy.statement_size else None
         collapsed = collapse(text, lifted) if lifted is not None else None
         if collapsed is not None and lifted is not None:
@@ -146,6 +156,8 @@ class Planner:
         return self._compute(text, context, parameter_types, extended)
 
     def _compute(self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> Planned:
+        if is_whole(context):
+            return plan_text(text, context, self.catalog, self._known, extended)
         lifted = lift(text)
         try:
             statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
@@ -153,7 +165,7 @@ class Planner:
                 raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
             refuse_names(parameter_types, self.catalog)
         except Refusal as refusal:
-            return Planned((_reject(StatementKind.INVALID, refusal, text),))
+            return Planned((rejected(StatementKind.INVALID, refusal, text),))
         plans: list[Plan] = []
         for one in statements:
             plans.append(self._plan_statement(one, text, lifted, context, parameter_types))
@@ -168,7 +180,7 @@ class Planner:
         if planned.rejection is not None:
             return
         key = self._key(context, parameter_types, extended)
-        lifted = lift(text)
+        lifted = None if is_whole(context) else lift(text)
         if lifted is not None and planned.literals == lifted.literals:
             self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
         else:
@@ -210,9 +222,9 @@ class Planner:
             sent = self._forward(classified, lifted, context, parameter_types)
             return sent if answer is None else replace(answer, sent=sent)
         except Refusal as refusal:
-            return _reject(kind, refusal, text)
+            return rejected(kind, refusal, text, _reason(refusal))
         except RecursionError:
-            return _reject(kind, StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT), text)
+            return rejected(kind, StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT), text)
 
     def _prepare(
         self, statement: Statement, classified: Classified, lifted: Lifted | None, context: PlanContext
@@ -359,21 +371,6 @@ def _sample_keys(template: Template) -> tuple[dict[str, str], dict[str, str]]:
     """
     names = {hole.key for hole in template.holes if isinstance(hole, KeyHole)}
     return {name: f"a:-{name}" for name in names}, {name: f"b'{name}" for name in names}
-
-
-def _reject(kind: StatementKind, refusal: Refusal, text: bytes) -> Reject:
-    position = refusal.position
-    if position is None and refusal.location is not None and refusal.location >= 0:
-        position = len(text[: refusal.location].decode("utf-8", "replace")) + 1
-    return Reject(
-        kind,
-        refusal.sqlstate,
-        refusal.message,
-        refusal.detail,
-        refusal.hint,
-        position,
-        rules=(f"refuse.{type(refusal).__name__}", *_reason(refusal)),
-    )
 
 
 def _reason(refusal: Refusal) -> tuple[str, ...]:

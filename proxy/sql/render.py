@@ -76,6 +76,11 @@ def render(tree: Node) -> Rendered:
     return Rendered(template, text, statements[0]["stmt"], spans, frozenset(pairs))
 
 
+def alike(tree: Node, other: Node) -> bool:
+    """Do two trees mean the same? They may stand at other places of their texts."""
+    return _same(tree, other, [], [])
+
+
 def fill(template: Template, keys: Mapping[str, str], literals: Sequence[bytes]) -> bytes:
     """The text with this tenant's keys and this text's literals. A missing key is a KeyError: nothing can be sent."""
     holes = template.holes

@@ -104,6 +104,11 @@ def allowed_setting(name: str, value: str) -> bool:
     return lowered in SETTABLE or own(lowered)
 
 
+def may_call(name: str, value: str | None) -> bool:
+    """May set_config() set it, to this value or (None) to one that Bind will tell?"""
+    return name.lower() not in PINNED and settable(name) and (value is None or allowed_setting(name, value))
+
+
 def pinned_value(name: str) -> str | None:
     """What a setting is pinned to; None where it is not pinned."""
     return PINNED_TO.get(name.lower())

@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
-from proxy.tenancy.policy import Access, Credentials, FunctionRule, Grant, Limits, Login, Policy, RelationRule, Server
+from proxy.tenancy.places import Place, place_of, shared_places
+from proxy.tenancy.policy import Access, FunctionRule, Grant, Isolation, Limits, Login, Policy, RelationRule
 from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified
 from proxy.tenancy.values import Strict, function_name, qualified_name
 
-SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
 
 
 def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
@@ -86,11 +86,19 @@ class _Assembly:
         for name, (source, model) in self.tenants.items():
             for login, one in model.logins.items():
                 logins[login] = one.login(login, name, model.allow_from)
+            own = self._place(source, model)
             for database in model.databases:
-                place = places.get(database)
-                if place is not None:
-                    for read_only in (False, True):
-                        grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
+                if database not in self.databases:
+                    continue
+                whole = self._isolation(model, database) == OWN
+                place = own or places[database]
+                if not self._check_mode(source, model, database, whole) or place is None:
+                    continue
+                for read_only in (False,) if whole else (False, True):
+                    grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
+        for owner, other, what in shared_places(grants.values()):
+            where = self.tenants[owner.tenant][0].at("server")
+            self.problems.append(f"{where}: tenant {other.tenant} has the same {what} at {owner.server.host}")
         self._check_keys()
         canaries = tuple(sorted(name for name, (_, model) in self.tenants.items() if model.canary))
         return RuleBook(
@@ -101,29 +109,57 @@ class _Assembly:
         """Two tenants with one key on one database would be one tenant."""
         owners: dict[tuple[str, str, str], str] = {}
         for name, (source, model) in self.tenants.items():
-            keys = {"default": model.key} if model.keys is None else model.keys
+            keys = _keys(model)
             for database in dict.fromkeys(model.databases):
+                if database in self.databases and self._isolation(model, database) == OWN:
+                    continue
                 for key, value in keys.items():
                     owner = owners.setdefault((database, key, _canonical(value)), name)
                     if owner != name:
                         where = source.at("key") if model.keys is None else source.at("keys", key)
                         self.problems.append(f"{where}: tenant {owner} has the same key on database {database}")
 
-    def _place(self, source: Source, model: Database) -> tuple[Server, Credentials] | None:
+    def _place(self, source: Source, model: Database | Tenant) -> Place | None:
+        """Where the `server` of a document leads; None where it has none, or a wrong one."""
+        if model.server is None:
+            return None
         try:
-            return _server(model)
+            return place_of(model.server, None if model.password is None else model.password.get_secret_value())
         except ValueError as error:
             self.problems.append(f"{source.at('server')}: server: {error}")
             return None
 
-    def _grant(
-        self, source: Source, model: Tenant, database: str, place: tuple[Server, Credentials] | None, read_only: bool
-    ) -> Grant:
-        assert place is not None
+    def _isolation(self, model: Tenant, database: str) -> str:
         rules: Database = self.databases[database][1]
-        keys = {"default": model.key} if model.keys is None else model.keys
+        return model.isolation or rules.isolation
+
+    def _check_mode(self, source: Source, model: Tenant, database: str, whole: bool) -> bool:
+        """Does the tenant say what the mode needs, and nothing that the mode has not?"""
+        rules: Database = self.databases[database][1]
+        before = len(self.problems)
+        if not whole and rules.isolation == OWN:
+            self.problems.append(f"{source.at('isolation')}: isolation: database {database} has no tenant_column")
+        elif not whole and model.key is None and model.keys is None:
+            self.problems.append(f"{source.at()}: must say exactly one of key and keys: database {database} is shared")
+        elif not whole and model.server is not None:
+            self.problems.append(f"{source.at('server')}: server: database {database} is shared, and has a server")
+        elif whole and model.server is None and rules.server is None:
+            self.problems.append(f"{source.at('databases')}: neither the tenant nor database {database} has a server")
+        elif whole and model.canary:
+            self.problems.append(f"{source.at('canary')}: canary: on database {database} there is nobody to hide from")
+        if whole:
+            for login, one in model.logins.items():
+                if one.read_only:
+                    where = source.at("logins", login)
+                    self.problems.append(f"{where}: read_only is for shared databases; {database} is the tenant's own")
+        return len(self.problems) == before
+
+    def _grant(self, source: Source, model: Tenant, database: str, place: Place, read_only: bool) -> Grant:
+        rules: Database = self.databases[database][1]
+        whole = self._isolation(model, database) == OWN
+        keys = {} if whole else _keys(model)
         for name, relation in rules.relations.items():
-            if relation.key not in keys and not read_only:
+            if relation.key not in keys and not read_only and not whole:
                 self.problems.append(
                     f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
                 )
@@ -133,13 +169,33 @@ class _Assembly:
             database=database,
             server=place[0],
             credentials=place[1],
-            policy=_policy(rules, limits, read_only),
+            policy=_own_policy(rules, limits) if whole else _policy(rules, limits, read_only),
             keys={name: str(value) for name, value in keys.items()}
-            | derived_keys(model.tenant, place[0].database, _own_sequences(rules)),
+            | derived_keys(model.tenant, place[0].database, [] if whole else _own_sequences(rules)),
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
         )
+
+
+def _keys(model: Tenant) -> Mapping[str, str | int]:
+    if model.keys is not None:
+        return model.keys
+    return {} if model.key is None else {"default": model.key}
+
+
+def _own_policy(rules: Database, limits: Limits) -> Policy:
+    """A database of the tenant's own: no rule of row mode says anything there."""
+    return classified(
+        Policy(
+            database=rules.database,
+            isolation=OWN,
+            tenant_column="",
+            relations={},
+            explain="allowed",
+            statement_size=limits.statement_size,
+        )
+    )
 
 
 def _own_sequences(rules: Database) -> list[tuple[str, str]]:
@@ -162,7 +218,7 @@ def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
         Policy(
             database=rules.database,
             isolation=rules.isolation,
-            tenant_column=rules.tenant_column,
+            tenant_column=rules.tenant_column or "",
             relations=relations,
             functions=(
                 *(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
@@ -197,23 +253,3 @@ def _limits(defaults: Quotas, own: Quotas) -> Limits:
         if value is not None
     }
     return Limits(**given)
-
-
-def _server(model: Database) -> tuple[Server, Credentials]:
-    """The parts of a server's URI, by libpq's names. ValueError when it is not one."""
-    parts = urlsplit(model.server)
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("must be postgresql://role@host:port/database")
-    if parts.password is not None:
-        raise ValueError("the password belongs to the key password")
-    if not parts.username or not parts.hostname or len(parts.path) < 2:
-        raise ValueError("must name role, host and database: postgresql://role@host:port/database")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    tls, root = options.pop("sslmode", "prefer"), options.pop("sslrootcert", None)
-    if options:
-        raise ValueError(f"unknown parameter {min(options)}")
-    if tls not in SSL_MODES:
-        raise ValueError(f"unknown sslmode {tls}")
-    password = None if model.password is None else model.password.get_secret_value()
-    server = Server(parts.hostname, parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username))
-    return server, Credentials(password, tls, root)

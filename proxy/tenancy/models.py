@@ -17,6 +17,11 @@ from proxy.tenancy.logins import AllowFrom, LoginModel
 from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
 
 LATER = "not supported yet"
+# Keys of a `database:` document that mean nothing where every tenant has a database of its own.
+SHARED_ONLY = (
+    "tenant_column", "relations", "functions", "sequences", "extensions", "accept", "explain", "second_wall",
+    "pool_sharing",
+)  # fmt: skip
 # Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is
 # seen.
 TENANT_SETTINGS = frozenset({
@@ -105,10 +110,10 @@ class Database(Strict):
 
     rules_version: Literal[1] = 1
     database: Name
-    server: str
+    server: str | None = None
     password: SecretStr | None = None
     isolation: Literal["row", "schema", "rls", "database"] = "row"
-    tenant_column: Name
+    tenant_column: Name | None = None
     relations: dict[str, Relation] = {}
     functions: Functions = Functions()
     sequences: dict[str, Literal["shared", "per_tenant"]] = {}
@@ -120,10 +125,17 @@ class Database(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        built = {"isolation": "row", "second_wall": "none"}
-        for name, only in built.items():
-            if getattr(self, name) != only:
+        for name, built in {"isolation": ("row", "database"), "second_wall": ("none",)}.items():
+            if getattr(self, name) not in built:
                 raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
+        if self.isolation == "database":
+            surplus = [name for name in SHARED_ONLY if name in self.model_fields_set]
+            if surplus:
+                raise ValueError(f"{surplus[0]} is for shared databases, and isolation is database")
+            return self
+        for name in ("server", "tenant_column"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is required")
         for name in self.extensions:
             if name not in reviewed():
                 raise ValueError(f"extensions: {name} was not reviewed; known are {', '.join(sorted(reviewed()))}")
@@ -147,6 +159,7 @@ class Tenant(Strict):
     schema_name: Name | None = Field(default=None, alias="schema")
     server_login: Name | None = None
     server: str | None = None
+    password: SecretStr | None = None
     logins: dict[Name, LoginModel] = {}
     allow_from: AllowFrom | None = None
     canary: bool = False
@@ -157,15 +170,19 @@ class Tenant(Strict):
     def _built(self) -> Self:
         if self.canary and self.logins:
             raise ValueError("a canary has no logins: the proxy makes its own")
-        if (self.key is None) == (self.keys is None):
+        if self.key is not None and self.keys is not None:
             raise ValueError("must say exactly one of key and keys")
         if self.keys is not None and "default" not in self.keys:
             raise ValueError("keys must have a default")
-        if self.isolation not in (None, "row"):
+        if self.isolation not in (None, "row", "database"):
             raise ValueError(f"isolation: {self.isolation} is {LATER}")
-        for name in ("schema_name", "server_login", "server"):
+        for name in ("schema_name", "server_login"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name.removesuffix('_name')} is {LATER}")
+        if self.server is not None and len(self.databases) != 1:
+            raise ValueError("server is where one database is: databases must name one")
+        if self.password is not None and self.server is None:
+            raise ValueError("password is the role's at server, which is missing")
         return self
 
 

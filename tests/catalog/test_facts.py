@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.catalog.connect import connect
-from proxy.catalog.facts import Finding, check_facts
+from proxy.catalog.facts import check_facts
+from proxy.catalog.finding import Finding
 from proxy.tenancy.policy import Credentials, Server
 from tests.kit.postgres import Cluster, PostgresError
 

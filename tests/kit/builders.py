@@ -228,7 +228,7 @@ def services(
     log: Recorder | None = None,
     options: Options | None = None,
     counters: Mapping[str, Counters] | None = None,
-    allowed_setting: Callable[[str, str], bool] = lambda name, value: name != "role",
+    allowed_setting: Callable[[Policy, str, str], bool] = lambda policy, name, value: name != "role",
     tls: Any = None,
     now: Callable[[], float] = time.time,
 ) -> Services:

@@ -34,7 +34,7 @@ DOORS = {
 # The planner's calls that only name a text, for metrics and audit; and those of PREPARE, which goes the same way twice.
 BESIDE = {
     "kind_of", "masked", "setting_calls", "defined", "filled", "_prepare", "declared_types", "require_one_name",
-    "arguments", "refuse_names",
+    "arguments", "refuse_names", "is_whole", "plan_text", "rejected",
 }  # fmt: skip
 MESSAGES = {
     "Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute", "C": "Close", "S": "Sync", "H": "Flush",

@@ -57,3 +57,23 @@ def write_sample_rules(directory: Path, port: int, database: str, sequences: str
     """Writes sample.yaml for the database on this port; passwords by login."""
     (directory / "sample.yaml").write_text(sample_rules(port, database, sequences), encoding="utf-8")
     return dict(PASSWORDS)
+
+
+OWN = """\
+database: {name}
+isolation: database
+---
+tenant: {tenant}
+databases: [{name}]
+server: postgresql://{role}@127.0.0.1:{port}/{database}?sslmode=disable
+logins:
+  {login}: {{verifier: "{verifier}"}}
+"""
+
+
+def own_rules(
+    port: int, database: str, role: str = "app", tenant: str = "acme", login: str = "acme_app", name: str = "shared"
+) -> str:
+    """A tenant that has `database` on this port to itself, served by `role`; `name` is what its DSN calls it."""
+    verifier = build_verifier(PASSWORDS[login], login.encode().ljust(16, b"."), 4096)
+    return OWN.format(name=name, tenant=tenant, role=role, port=port, database=database, login=login, verifier=verifier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from proxy.wire.fields import message
 from tests.kit.builders import PARSED, PASSWORD, fill_whole, grant, plan_text
 
 REPORTED = {"client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 READY = b"Z\0\0\0\5"
 # The server's answer to a DISCARD ALL of a session that has a connection of its own.
 DISCARDED = b"1\0\0\0\0042\0\0\0\4" + message(67, b"DISCARD ALL\0") + b"3\0\0\0\4" + READY + b"I"
@@ -172,9 +174,11 @@ def refused(door: Door) -> dict[str, str]:
     return fields
 
 
-def give_proof(session: ClientSession, door: Door, found: LoginFound, password: str) -> None:
+def give_proof(
+    session: ClientSession, door: Door, found: LoginFound, password: str, asked_for: Mapping[str, str] = NOTHING
+) -> None:
     """The exchange as a driver does it, up to the proof."""
-    session.data(packet(user="alice", database="test"))
+    session.data(packet(user="alice", database="test", **asked_for))
     (asked,) = door.asked(FindLogin)
     assert (asked.user, asked.database) == ("alice", "test")
     session.handle(found)
@@ -185,9 +189,16 @@ def give_proof(session: ClientSession, door: Door, found: LoginFound, password: 
     session.data(message(112, client.final(door.take()[9:])))
 
 
-def log_in(session: ClientSession, door: Door, password: str = PASSWORD, granted: Grant | None = None) -> None:
-    """The whole exchange; the session is ready afterwards if the password was right."""
-    give_proof(session, door, LoginFound(PARSED, b"nonce-of-the-tests-000001", granted or grant()), password)
+def log_in(
+    session: ClientSession,
+    door: Door,
+    password: str = PASSWORD,
+    granted: Grant | None = None,
+    asked_for: Mapping[str, str] = NOTHING,
+) -> None:
+    """The whole exchange; the session is ready afterwards if the password was right. asked_for: settings."""
+    found = LoginFound(PARSED, b"nonce-of-the-tests-000001", granted or grant())
+    give_proof(session, door, found, password, asked_for)
     if door.asked(WeighProof):
         session.handle(ProofWeighed())
 

@@ -161,3 +161,61 @@ def test_a_reader_is_of_another_class_than_a_writer(loaded: Load) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such directory"):
         load(tmp_path / "none", {}, 1)
+
+
+OWN = "database: shop\nisolation: database\n"
+
+
+def own(tenant: str, *more: str) -> str:
+    login = f'logins:\n  {tenant}_app: {{verifier: "{VERIFIER}"}}\n'
+    return f"tenant: {tenant}\ndatabases: [shop]\nserver: postgresql://{tenant}@db/{tenant}\n{login}" + "".join(more)
+
+
+def test_a_tenant_has_a_database_of_its_own_behind_the_name_that_others_have_too(loaded: Load) -> None:
+    book = loaded(OWN, own("acme"), own("globex", "password: secret\n"))
+    found = {}
+    for tenant in ("acme", "globex"):
+        login = book.login(f"{tenant}_app")
+        assert login is not None
+        grant = book.grant(login, "shop")
+        assert grant is not None
+        found[tenant] = (grant.policy.isolation, grant.server.role, grant.server.database, grant.credentials.password)
+    assert found == {"acme": ("database", "acme", "acme", None), "globex": ("database", "globex", "globex", "secret")}
+
+
+def test_modes_mix_behind_one_name(loaded: Load) -> None:
+    book = loaded(DATABASE, TENANT, own("globex", "isolation: database\n"))
+    modes = {name[0]: grant.policy.isolation for name, grant in book.grants.items()}
+    assert modes == {"acme": "row", "globex": "database"}
+
+
+def test_the_server_of_a_database_may_be_one_tenants_own(loaded: Load, problems: Problems) -> None:
+    place = OWN + "server: postgresql://app@db/shop\n"
+    loaded(place, TENANT)
+    assert problems(place, TENANT, OTHER) == [
+        "1.yaml:1: tenant globex has the same database at db",
+        "1.yaml:1: tenant globex has the same role at db",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("documents", "problem"),
+    [
+        ((OWN, TENANT), "1.yaml:3: neither the tenant nor database shop has a server"),
+        ((OWN, own("acme", "isolation: row\n")), "isolation: database shop has no tenant_column"),
+        ((DATABASE, TENANT.replace("key: 1\n", "")), "must say exactly one of key and keys: database shop is shared"),
+        ((DATABASE, TENANT + "server: postgresql://a@b/c\n"), "server: database shop is shared, and has a server"),
+        ((OWN, own("acme").replace('"}', '", read_only: true}')), "read_only is for shared databases"),
+        ((OWN, own("acme", "canary: true\n").replace("logins", "x-logins")), "unknown key"),
+        ((OWN, own("acme"), own("globex").replace("db/globex", "db/acme")), "has the same database at db"),
+        ((OWN, own("acme"), own("globex").replace("globex@", "acme@")), "has the same role at db"),
+    ],
+)
+def test_what_the_mode_has_not_is_told(problems: Problems, documents: tuple[str, ...], problem: str) -> None:
+    assert problem in "\n".join(problems(*documents))
+
+
+def test_a_canary_has_nothing_to_attack_on_a_database_of_its_own(problems: Problems) -> None:
+    canary = "tenant: canary\ndatabases: [shop]\nserver: postgresql://a@b/c\ncanary: true\n"
+    (problem,) = problems(OWN, canary)
+    assert problem == "1.yaml:4: canary: on database shop there is nobody to hide from"

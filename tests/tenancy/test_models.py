@@ -64,7 +64,7 @@ def test_every_mistake_is_told_at_once_by_its_path() -> None:
 
 
 def test_a_tenant_has_one_key_or_several_by_name_with_a_default() -> None:
-    for keys in ({"key": None}, {"keys": {"default": 1}}, {"key": None, "keys": {"slug": "acme"}}):
+    for keys in ({"keys": {"default": 1}}, {"key": None, "keys": {"slug": "acme"}}):
         assert mistakes("tenant", TENANT | keys)
     document("tenant", {"tenant": "acme", "keys": {"default": 1, "slug": "a"}, "databases": ["shop"]})
 
@@ -79,3 +79,26 @@ def test_a_sequence_that_is_per_tenant_has_room_for_the_tenants_part_in_its_name
     document("database", DATABASE | {"sequences": {"s" * 43: "per_tenant", "t" * 63: "shared"}})
     ((_, text),) = mistakes("database", DATABASE | {"sequences": {"s" * 44: "per_tenant"}})
     assert "is too long to be per_tenant: at most 43 bytes" in text
+
+
+OWN = {"database": "shop", "isolation": "database"}
+
+
+def test_a_database_of_a_tenants_own_needs_no_rule_of_row_mode_and_takes_none() -> None:
+    document("database", OWN)
+    document("database", OWN | {"server": "postgresql://a@b/c", "password": "x"})
+    for name, value in (("tenant_column", "t"), ("relations", {}), ("explain", "allowed"), ("pool_sharing", "never")):
+        assert f"{name} is for shared databases" in mistakes("database", OWN | {name: value})[0][1]
+
+
+def test_a_shared_database_needs_a_server_and_a_tenant_column() -> None:
+    for name in ("server", "tenant_column"):
+        given = {key: value for key, value in DATABASE.items() if key != name}
+        assert f"{name} is required" in mistakes("database", given)[0][1]
+
+
+def test_a_tenants_own_server_is_of_one_database_and_has_the_password() -> None:
+    own = {"tenant": "acme", "databases": ["shop"], "isolation": "database"}
+    document("tenant", own | {"server": "postgresql://a@b/c", "password": "x"})
+    assert "databases must name one" in mistakes("tenant", own | {"server": "x", "databases": ["a", "b"]})[0][1]
+    assert "password" in mistakes("tenant", own | {"password": "x"})[0][1]

@@ -1,0 +1,105 @@
+"""A tenant with a database of its own tries to reach the server, other databases, and what its other sessions left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rawclient import RawClient
+from tests.kit.rules import own_rules
+
+ROLE = "own_escapes"
+DATABASE = "own_escapes_db"
+
+
+@pytest.fixture(scope="module")
+def proxy(server: Cluster) -> Iterator[Proxy]:
+    """A tenant that owns its database; of one server connection, so that each session gets that of the one before."""
+    server.psql(sql=f"CREATE ROLE {ROLE} LOGIN")
+    server.create_database(DATABASE)
+    server.psql(sql=f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}")
+    server.psql(DATABASE, f"ALTER SCHEMA public OWNER TO {ROLE}")
+    rules = own_rules(server.port, DATABASE, ROLE) + "quotas: {server_connections: 1}\n"
+    with running_proxy(server.port, rules=rules) as proxy:
+        yield proxy
+    server.drop_database(DATABASE)
+    server.psql(sql=f"DROP ROLE {ROLE}")
+
+
+@pytest.fixture
+def tenant(proxy: Proxy) -> Iterator[RawClient]:
+    with proxy.connect("acme_app") as client:
+        yield client
+
+
+BEYOND = [
+    "ALTER SYSTEM SET work_mem = '1GB'",
+    "CREATE DATABASE stolen",
+    "CREATE ROLE intruder",
+    f"ALTER ROLE {ROLE} PASSWORD 'mine'",
+    "COPY (SELECT 1) TO '/tmp/stolen'",
+    "COPY (SELECT 1) TO PROGRAM 'id'",
+    "CREATE EXTENSION dblink",
+    "CREATE EXTENSION postgres_fdw",
+    "LOAD 'auto_explain'",
+    "SELECT pg_read_file('PG_VERSION')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_ls_dir('.')",
+    "CREATE TABLESPACE t LOCATION '/tmp'",
+    "CREATE SUBSCRIPTION s CONNECTION 'dbname=postgres' PUBLICATION p",
+]
+
+
+@pytest.mark.parametrize("text", BEYOND)
+def test_no_statement_reaches_beyond_the_database(tenant: RawClient, text: str) -> None:
+    for exchange in (tenant.simple(text), tenant.extended(text)):
+        assert [one["C"] for one in exchange.errors] == ["42501"]
+    (error,) = tenant.simple(f"SELECT 1; {text}").errors
+    assert error["C"] == "42501"
+
+
+@pytest.mark.parametrize("text", [one for one in BEYOND if "PASSWORD" not in one])
+def test_no_block_of_code_does_for_the_role_cannot(tenant: RawClient, text: str) -> None:
+    (error,) = tenant.simple(f"DO $do$ BEGIN EXECUTE $x${text}$x$; END $do$").errors
+    assert error["C"] in {"42501", "25001", "0A000", "58P01"}, error
+
+
+def test_what_a_session_left_unseen_is_not_found_by_the_next(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as first:
+        left = "DO $$ BEGIN PERFORM set_config('work_mem', '77MB', false); CREATE TEMP TABLE left_behind AS SELECT 1;"
+        assert first.simple(left + " EXECUTE 'LISTEN left_channel'; PERFORM pg_advisory_lock(7); END $$").errors == []
+        assert first.simple("SHOW work_mem").rows == [(b"77MB",)]  # it is the session's own
+        assert first.simple("SELECT * FROM left_behind").rows == [(b"1",)]
+        pid = first.simple("SELECT pg_backend_pid()").rows
+    with proxy.connect("acme_app") as second:
+        assert second.simple("SHOW work_mem").rows != [(b"77MB",)]
+        assert second.simple("SELECT to_regclass('left_behind')").rows == [(None,)]
+        assert second.simple("SELECT * FROM pg_listening_channels()").rows == []
+        assert second.simple("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").rows == [(b"0",)]
+        assert second.simple("SELECT pg_backend_pid()").rows == pid  # on the very same server connection
+
+
+def test_a_notification_that_a_block_of_code_listens_for_is_told_under_its_name(tenant: RawClient) -> None:
+    assert tenant.simple("DO $$ BEGIN EXECUTE 'LISTEN unseen'; END $$").errors == []
+    told = [one.body for one in tenant.simple("NOTIFY unseen, 'x'").messages if one.tag == "A"]
+    assert [one[4:] for one in told] == [b"unseen\0x\0"]
+
+
+def test_what_sequences_gave_is_not_told_to_the_next_session(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as first:
+        assert first.simple("CREATE TABLE IF NOT EXISTS numbered (id serial, a int)").errors == []
+    with proxy.connect("acme_app") as second:
+        assert second.simple("INSERT INTO numbered (a) VALUES (1)").errors == []
+        with_next = second.simple("SELECT lastval()")
+    assert [one["C"] for one in with_next.errors] == ["55000"]
+
+
+def test_the_pinned_parameters_cannot_be_changed_by_code_either(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        gone = client.simple("DO $$ BEGIN PERFORM set_config('client_encoding', 'LATIN1', false); END $$")
+        assert gone.closed or gone.errors
+    with proxy.connect("acme_app") as client:
+        assert client.simple("SHOW client_encoding").rows == [(b"UTF8",)]

@@ -1,0 +1,41 @@
+"""A server's URI by its parts, and who may not share a place with whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.tenancy.places import place_of, shared_places
+from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
+
+
+def grant(tenant: str, isolation: str, database: str, role: str, host: str = "db") -> Grant:
+    policy = Policy("shop", isolation, "", {})  # type: ignore[arg-type]  # a word of the tests
+    return Grant(tenant, "shop", Server(host, 5432, database, role), Credentials(), policy, {}, Limits())
+
+
+def test_the_parts_of_a_uri() -> None:
+    server, credentials = place_of("postgresql://app@db:5433/my%20shop?sslmode=require&sslrootcert=ca", "secret")
+    assert server == Server("db", 5433, "my shop", "app")
+    assert credentials == Credentials("secret", "require", "ca")
+    with pytest.raises(ValueError, match="must name role"):
+        place_of("postgresql://db/shop", None)
+
+
+def test_tenants_with_databases_of_their_own_share_neither_database_nor_role() -> None:
+    acme = grant("acme", "database", "acme", "acme")
+    assert not list(shared_places([acme, grant("globex", "database", "globex", "globex")]))
+    assert not list(shared_places([acme, grant("globex", "database", "acme", "acme", "elsewhere")]))
+    assert not list(shared_places([acme, acme]))
+    for other, what in (
+        (grant("globex", "database", "acme", "globex"), "database"),
+        (grant("globex", "database", "globex", "acme"), "role"),
+        (grant("globex", "row", "acme", "app"), "database"),
+        (grant("globex", "database", "globex", "acme", "DB"), "role"),
+    ):
+        assert [(one.tenant, two.tenant, found) for one, two, found in shared_places([acme, other])] == [
+            ("acme", "globex", what)
+        ]
+
+
+def test_tenants_of_a_shared_database_share_it() -> None:
+    assert not list(shared_places([grant("acme", "row", "shop", "app"), grant("globex", "row", "shop", "app")]))
