@@ -21,6 +21,7 @@ from pathlib import Path
 
 from proxy.admin.http import AdminServer
 from proxy.admin.metrics import Sources
+from proxy.auth.addresses import parse_networks
 from proxy.auth.scram import mock_verifier
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow, ConfigurationError
@@ -182,6 +183,7 @@ def _services(app: App) -> Services:
             login_timeout=settings.login_timeout,
             drain_timeout=settings.drain_timeout,
             plan_inline_bytes=settings.plan_inline_bytes,
+            proxy_protocol_from=parse_networks(settings.proxy_protocol_from),
             write_timeout=settings.write_timeout,
             connection_rate=settings.connection_rate,
             address_connection_rate=settings.address_connection_rate,

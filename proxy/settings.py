@@ -8,6 +8,7 @@ Secrets are never printed. What tenants may do stands in the rule files, not her
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -51,6 +52,24 @@ def _address(value: object) -> object:
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
 
 
+def _networks(value: object) -> object:
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if not isinstance(value, list | tuple):
+        return value
+    for one in value:
+        if one == "local":
+            continue
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one} is no address, no network such as 10.0.0.0/8, and not local") from None
+    return tuple(value)
+
+
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)]
+
+
 class LogSettings(BaseModel):
     """How the log looks."""
 
@@ -85,6 +104,9 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain for clients")
     tls_key: Path | None = Field(default=None, description="PEM file of its private key")
+    proxy_protocol_from: Networks = Field(
+        default=(), description="addresses and networks of balancers that tell the client's by PROXY protocol 2"
+    )
     max_client_connections: int = Field(1000, ge=1, description="clients at a time")
     max_server_connections: int = Field(100, ge=1, description="connections to all servers together")
     connection_rate: float = Field(1000.0, gt=0, description="new connections per second, of all clients together")

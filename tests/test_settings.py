@@ -73,3 +73,16 @@ def test_the_secret_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, one in Settings.model_fields.items() if not one.description and name != "log"] == []
+
+
+def test_balancers_are_a_list_in_the_file_and_words_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "partywall.toml"
+    file.write_text('proxy_protocol_from = ["10.0.0.0/8", "local"]\n')
+    assert load_settings(file, {}).proxy_protocol_from == ("10.0.0.0/8", "local")
+    monkeypatch.setenv("PARTYWALL_PROXY_PROTOCOL_FROM", "10.0.1.7, 2001:db8::/32")
+    assert load_settings(file, {}).proxy_protocol_from == ("10.0.1.7", "2001:db8::/32")
+    monkeypatch.setenv("PARTYWALL_PROXY_PROTOCOL_FROM", "10.0.0.1/8")
+    with pytest.raises(SettingsRefused, match=r"PROXY_PROTOCOL_FROM: .*10\.0\.0\.1/8 is no address"):
+        load_settings(file, {})

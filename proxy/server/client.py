@@ -63,6 +63,8 @@ class Client(ClientPort, asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # what create_server makes, though uvloop's is no subclass
         self.transport = transport
         self.address, self.peer = prepare_socket(transport, self.services.options.write_buffer)
+        if self.source is not None:
+            self.address, self.peer = self.source[0], "{}:{}".format(*self.source)
         self.flow = Flow(transport)
         self.listener.joined(self)
         loop = asyncio.get_running_loop()

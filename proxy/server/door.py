@@ -1,7 +1,9 @@
 """Door: what the listening socket makes of each connection before anybody knows who it is.
 
 Who may enter becomes a Client on the same transport. Who may not is told why, once it has said something (an answer to
-who is still about to speak would be lost in the reset), and costs this small object for a second at most.
+who is still about to speak would be lost in the reset), and costs this small object for a second at most. From a
+balancer that is trusted to tell addresses (`proxy_protocol_from`) the header with the client's comes first, and nothing
+is decided before it.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from proxy.errors import Refusal
+from proxy.auth.addresses import LOCAL
+from proxy.errors import RemoteProtocolError
 from proxy.server.client import Client
 from proxy.session.encode import error
+from proxy.wire.forwarded import decode_forwarded
 
 if TYPE_CHECKING:
     from proxy.server.listener import Listener
@@ -23,33 +27,70 @@ CROWD = 1000  # who wait to be turned away at most; beyond, nobody is even heard
 class Door(asyncio.Protocol):
     """One connection that was just accepted."""
 
-    __slots__ = ("_alarm", "_listener", "_transport", "_words")
+    __slots__ = ("_alarm", "_header", "_listener", "_transport", "_words")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._words = b""
+        self._header: bytes | None = None  # what came of it; None: none is waited for
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client, or one too many."""
         transport = cast(asyncio.Transport, transport)  # what create_server makes, though uvloop's is no subclass
+        options = self._listener.services.options
+        address = address_of(transport)
+        if address not in options.proxy_protocol_from:
+            self._enter(transport, address, None)
+        elif self._listener.crowded:
+            transport.abort()
+        else:
+            self._header = b""
+            self._wait(transport, options.login_timeout, self._listener.arriving)
+
+    def _enter(self, transport: asyncio.Transport, address: str, source: tuple[str, int] | None) -> None:
         listener = self._listener
-        refusal = listener.refusal(address_of(transport))
+        refusal = listener.refusal(address)
         if refusal is None:
             client = Client(listener, listener.services)
+            client.source = source
             transport.set_protocol(client)
             client.connection_made(transport)
         elif len(listener.turned) >= CROWD:
             transport.abort()
         else:
-            self._turn_away(transport, refusal)
+            self._words = error(refusal, "FATAL")
+            self._wait(transport, PATIENCE, listener.turned)
 
-    def _turn_away(self, transport: asyncio.Transport, refusal: Refusal) -> None:
-        self._words = error(refusal, "FATAL")
+    def _wait(self, transport: asyncio.Transport, patience: float, among: set[Door]) -> None:
         self._transport = transport
-        self._listener.turned.add(self)
-        self._alarm = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)
+        among.add(self)
+        self._alarm = asyncio.get_running_loop().call_later(patience, transport.abort)
+
+    def _go_on(self) -> None:
+        self._listener.turned.discard(self)
+        self._listener.arriving.discard(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _read_header(self, transport: asyncio.Transport, data: bytes) -> None:
+        try:
+            found = decode_forwarded(data)
+        except RemoteProtocolError as problem:
+            peer = address_of(transport)
+            self._listener.services.log.warning("PROXY header refused", peer=peer, problem=problem.message)
+            transport.abort()
+            return
+        if found is None:
+            self._header = data
+            return
+        self._header = None
+        self._go_on()
+        self._enter(transport, address_of(transport) if found.source is None else found.source[0], found.source)
+        rest = data[found.size :]
+        if rest and not transport.is_closing():
+            cast(asyncio.Protocol, transport.get_protocol()).data_received(rest)
 
     def cut(self) -> None:
         """The house closes."""
@@ -57,20 +98,20 @@ class Door(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Whatever it wants, this is the answer."""
-        if self._transport is not None and self._words:
+        """The header, or whatever it wants: this is the answer."""
+        if self._transport is not None and self._header is not None:
+            self._read_header(self._transport, self._header + data)
+        elif self._transport is not None and self._words:
             self._transport.write(self._words)
             self._transport.close()
             self._words = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went."""
-        self._listener.turned.discard(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._go_on()
 
 
 def address_of(transport: asyncio.BaseTransport) -> str:
-    """The peer's address; "" where it has none."""
+    """The peer's address; `local` where it has none."""
     peer = transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else LOCAL

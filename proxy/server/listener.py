@@ -46,6 +46,7 @@ class Listener:
         self.proofs = Proofs(services.clock)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter
+        self.arriving: set[Door] = set()  # whose header has yet to come
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
         self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last
         self.draining = False
@@ -63,13 +64,18 @@ class Listener:
         port_found: int = self._server.sockets[0].getsockname()[1]
         return port_found
 
+    @property
+    def crowded(self) -> bool:
+        """Are there so many connections that nobody is even let in to be told?"""
+        return len(self.clients) + len(self.arriving) >= 2 * self.services.options.max_client_connections + 100
+
     def refusal(self, address: str) -> Refusal | None:
         """Why nobody from there may enter now; None when one may. Far beyond the limit nobody is even let in to be told
         after the log-in.
         """
         if self.draining:
             return AdminShutdown("the database system is shutting down", sqlstate="57P03")
-        if len(self.clients) >= 2 * self.services.options.max_client_connections + 100:
+        if self.crowded:
             return TooManyConnections("sorry, too many clients already")
         return self.gate.enter(address)
 
@@ -141,7 +147,7 @@ class Listener:
             self._sweeper.cancel()
         if self._server is not None:
             self._server.close()
-        for door in tuple(self.turned):
+        for door in (*self.turned, *self.arriving):
             door.cut()
         for client in tuple(self.clients):
             client.terminate(AdminShutdown("terminating connection due to administrator command"))

@@ -54,6 +54,7 @@ class ClientPort:
         self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
         self.deadline: asyncio.TimerHandle | None = None
         self.answer_waits: Waiting | None = None  # to a proof
+        self.source: tuple[str, int] | None = None  # address and port behind a balancer, when it told
         self.peer = ""  # address and port, for the log
         self.address = ""  # alone, for the rules
         self.full_since: float | None = None  # when the client's write buffer was full, of the loop's clock

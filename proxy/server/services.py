@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from proxy.auth.addresses import Networks
 from proxy.auth.scram import Verifier
 from proxy.catalog.model import Catalog
 from proxy.session.actions import Audit
@@ -112,6 +113,7 @@ class Options:
     address_connection_rate: float = 500.0  # of one address
     memory_limit: int = 8 << 30  # of the process; 0: none
     sweep_interval: float = 0.5
+    proxy_protocol_from: Networks = field(default_factory=lambda: Networks(()))  # who tell addresses
     host: int = 0  # 6 bits of the virtual process id
     worker: int = 0  # 5 bits
 

@@ -5,13 +5,9 @@ the server's own.
 from __future__ import annotations
 
 import random
-import re
 import socket
 import struct
-import time
-import urllib.request
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.kit.books import Books, eventually
 from tests.kit.chaos import Chaos, chaos_before
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
@@ -84,50 +81,12 @@ def target(postgres15: Cluster) -> Iterator[Target]:
         yield Target(cluster, database)
 
 
-def pool_states(proxy: Proxy) -> Counter[str]:
-    """Server connections by state, over all tenants, as /metrics has them."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        page = answer.read().decode()
-    states: Counter[str] = Counter()
-    for labels, value in re.findall(r"^partywall_pool_connections\{([^}]*)\} (\S+)$", page, re.MULTILINE):
-        found = re.search(r'state="(\w+)"', labels)
-        assert found is not None
-        states[found.group(1)] += int(float(value))
-    return states
-
-
-def pinned(proxy: Proxy) -> float:
-    """Sessions that keep their connection, for any reason."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        page = answer.read().decode()
-    return sum(float(value) for value in re.findall(r"^partywall_pinned_sessions\{.*\} (\S+)$", page, re.MULTILINE))
-
-
 def left_behind(target: Target) -> int:
     """Temporary tables that no session has any more."""
     with target.connect() as connection:
         row = connection.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't'").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def server_count(target: Target) -> int:
-    with target.connect() as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = current_database()"
-            " AND application_name LIKE 'partywall%'"
-            " AND application_name NOT LIKE '%catalog%'"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def eventually(what: Callable[[], object], seconds: float) -> object:
-    """What `what` returns once it is true; its last value when time is up."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()) and time.monotonic() < deadline:
-        time.sleep(0.01)  # a poll of another process, bounded by the deadline
-    return value
 
 
 def kill_server(target: Target, dice: random.Random) -> None:
@@ -172,15 +131,10 @@ def strike(proxy: Proxy, target: Target, chaos: Chaos, seed: int) -> str:
 @pytest.mark.timeout(900)  # five hundred kills, on a machine that may have other work
 def test_after_every_kill_nothing_is_leased_and_the_books_agree(target: Target, effort: int) -> None:
     with chaos_before(target.cluster.port) as chaos, running_proxy(chaos.port, target.database) as proxy:
+        books = Books(proxy, target.cluster.dsn(database=target.database))
         for seed in range(KILLS * effort):
-            what = strike(proxy, target, chaos, seed)
-            left = eventually(lambda: not pool_states(proxy)["leased"], 1.0)
-            assert left, f"{what}: still leased: {pool_states(proxy)}"
-            agreed = eventually(
-                lambda: sum(pool_states(proxy)[state] for state in ("idle", "leased")) == server_count(target), 5.0
-            )
-            assert agreed, f"{what}: {pool_states(proxy)}, but the server has {server_count(target)}"
-        assert pinned(proxy) == 0
+            books.settled(strike(proxy, target, chaos, seed))
+        assert books.pinned() == 0
         assert eventually(lambda: left_behind(target) == 0, 5.0)
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]

@@ -31,6 +31,8 @@ ELSEWHERE = {
     "make test-long": "as make test, with twenty times as many seeds",
     "make lint": "the CI script runs it",
     "make bench": "measures for minutes; benchmarks/ is its own check",
+    "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
+    "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }

@@ -49,7 +49,7 @@ LATER_VALUES: dict[tuple[str, str], object] = {
 
 def shown(value: object) -> str:
     """A default as the tables write it."""
-    if value is None or value in ({}, []) or (isinstance(value, BaseModel) and not isinstance(value, Address)):
+    if value is None or value in ({}, [], ()) or (isinstance(value, BaseModel) and not isinstance(value, Address)):
         return "none"
     if isinstance(value, Address):
         return f"`{value.host}:{value.port}`"

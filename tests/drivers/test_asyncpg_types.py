@@ -23,7 +23,7 @@ VALUES = (
     ("timestamp", NOON.replace(tzinfo=None)), ("time", NOON.time()), ("interval", dt.timedelta(days=1, seconds=2)),
     ("uuid", uuid.UUID(int=7)), ("jsonb", '{"a": [1, null]}'), ("inet", ipaddress.ip_address("10.0.0.1")),
     ("int4[]", [1, None, 3]), ("text[]", [["a", "b"], ["c", "d"]]), ("int4range", asyncpg.Range(1, 5)),
-    ("numrange", asyncpg.Range(decimal.Decimal(1), None)), ("bit(4)", asyncpg.BitString("1010")),
+    ("numrange", asyncpg.Range(decimal.Decimal(1), None)), ("bit(4)", asyncpg.BitString.from_int(10, 4)),
     ("point", asyncpg.Point(1, 2)), ("box", asyncpg.Box((1, 1), (0, 0))), ("tid", (1, 2)),
     ("addr", ("s", "c", "z")), ("order_status", "paid"),
     ("posint", 5), ("order_status[]", ["new", "paid"]), ("addr[]", [("s", None, "z")]), ("char", "x"), ("name", "n"),
@@ -65,7 +65,7 @@ async def test_values_of_a_type_go_both_ways(
 
 async def test_statements_are_described(pair: tuple[asyncpg.Connection, asyncpg.Connection]) -> None:
     async def does(connection: asyncpg.Connection) -> Any:
-        found = []
+        found: list[Any] = []
         for sql in (
             "SELECT * FROM orders WHERE id = $1 AND note = $2",
             "INSERT INTO users (id, email, name, home) VALUES ($1, $2, $3, $4) RETURNING home, tags",

@@ -85,25 +85,32 @@ def running_proxy(
         passwords = write_sample_rules(written, server_port, database, sequences)
         if rules is not None:
             (written / "sample.yaml").write_text(rules, encoding="utf-8")
-        port, admin_port = free_port(), free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
-        environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}
-        environment["PARTYWALL_STATE_DIRECTORY"] = str(directory / "state")
-        command = [sys.executable, "-m", "proxy", "serve", "--rules", str(written)]
-        command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
-        with (directory / "proxy.log").open("wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-            proxy = Proxy(process, port, admin_port, database, passwords, directory)
+        with serving(directory, database, passwords, **settings) as proxy:
+            yield proxy
+
+
+@contextmanager
+def serving(directory: Path, database: str, passwords: dict[str, str], **settings: str) -> Iterator[Proxy]:
+    """Serves the rules that stand in `directory`/rules, as running_proxy does."""
+    port, admin_port = free_port(), free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
+    environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}
+    environment["PARTYWALL_STATE_DIRECTORY"] = str(directory / "state")
+    command = [sys.executable, "-m", "proxy", "serve", "--rules", str(directory / "rules")]
+    command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
+    with (directory / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        proxy = Proxy(process, port, admin_port, database, passwords, directory)
+        try:
+            _wait(proxy)
+            yield proxy
+        finally:
+            process.terminate()
             try:
-                _wait(proxy)
-                yield proxy
-            finally:
-                process.terminate()
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait(proxy: Proxy) -> None:

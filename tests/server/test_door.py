@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
+import pytest
+
+from proxy.auth.addresses import parse_networks
 from proxy.server.services import Options
-from tests.kit.rawclient import error_fields
+from tests.kit.builders import PASSWORD
+from tests.kit.rawclient import RawClient, error_fields
 from tests.server.conftest import House, until
+from tests.wire.test_forwarded import header
 
 Houses = Callable[..., "asyncio.Task[House]"]
 FEW = Options(address_connection_rate=0.3, sweep_interval=0.02)  # three at once
@@ -80,3 +87,101 @@ async def test_a_tls_handshake_beyond_the_ration_is_not_begun(houses: Houses) ->
         assert await reader.read() == b"S"
     writer.close()
     assert house.listener.gate.refused["handshake"] == 1
+
+
+class Balancer:
+    """A relay that puts a header before what its clients say, in two pieces."""
+
+    def __init__(self, port: int, header: bytes) -> None:
+        self.port, self.header = port, header
+
+    async def start(self) -> int:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self.server.sockets[0].getsockname()[1]
+        return port
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        above, below = await asyncio.open_connection("127.0.0.1", self.port)
+        below.write(self.header[:7])
+        await below.drain()
+        await asyncio.sleep(0)
+        below.write(self.header[7:])
+        await asyncio.gather(self._pipe(reader, below), self._pipe(above, writer))
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+
+TRUSTED = Options(proxy_protocol_from=parse_networks(["127.0.0.0/8"]), login_timeout=0.3, sweep_interval=0.02)
+
+
+async def through(house: House, head: bytes, password: str = PASSWORD) -> RawClient:
+    """A client that came through a balancer."""
+    balancer = Balancer(house.port, head)
+    port = await balancer.start()
+    client = await asyncio.to_thread(RawClient, "127.0.0.1", port, "alice", "test", password)
+    balancer.server.close()
+    return client
+
+
+async def test_behind_a_balancer_the_address_is_the_clients(houses: Houses) -> None:
+    house = await houses(options=TRUSTED)
+    client = await through(house, header("192.0.2.7", 40000))
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    (inside,) = house.listener.clients
+    assert (inside.address, inside.peer) == ("192.0.2.7", "192.0.2.7:40000")
+    wrong = await through(house, header("2001:db8::7"), "wrong")
+    lines = [fields for _, event, fields in house.log.events if event == "log-in refused"]
+    assert [one["peer"] for one in lines] == ["2001:db8::7:40000"]
+    wrong.close()
+    client.close()
+
+
+async def test_a_balancer_that_asks_for_itself_is_where_it_is(houses: Houses) -> None:
+    house = await houses(options=TRUSTED)
+    client = await through(house, header(command=0x20))
+    (inside,) = house.listener.clients
+    assert inside.address == "127.0.0.1"
+    client.close()
+
+
+@pytest.mark.parametrize("said", [SSL_REQUEST, b"PROXY TCP4 192.0.2.7 192.0.2.8 40000 5432\r\n"])
+async def test_without_a_header_nobody_enters_from_where_one_is_needed(houses: Houses, said: bytes) -> None:
+    house = await houses(options=TRUSTED)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(said)
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert [event for _, event, _ in house.log.events] == ["PROXY header refused"]
+
+
+async def test_a_header_that_never_ends_is_under_the_time_for_the_log_in(houses: Houses) -> None:
+    house = await houses(options=TRUSTED)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(header()[:20])
+    await until(lambda: bool(house.listener.arriving))
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    await until(lambda: not house.listener.arriving)
+
+
+async def test_nobody_else_can_say_who_he_is(house: House) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(header() + SSL_REQUEST)
+    with suppress(ConnectionError):
+        assert (await reader.read())[:1] in {b"", b"E"}
+    writer.close()
+
+
+async def test_the_ration_of_new_connections_is_the_clients_and_not_the_balancers(houses: Houses) -> None:
+    house = await houses(options=replace(TRUSTED, address_connection_rate=0.1, login_timeout=5.0))  # one at a time
+    inside = [await through(house, header(f"192.0.2.{number}")) for number in range(3)]
+    again = await through(house, header("192.0.2.1"))
+    assert [one["C"] for one in again.greeting.errors] == ["53300"]
+    for client in (*inside, again):
+        client.close()

@@ -45,5 +45,5 @@ def test_the_real_parts_and_the_tests_parts_fit_the_same_protocols() -> None:
 def test_every_limit_of_the_process_holds_without_being_asked_for() -> None:
     options = services.Options()
     for one in fields(options):
-        if one.name not in {"host", "worker"}:
+        if one.name not in {"host", "worker", "proxy_protocol_from"}:
             assert getattr(options, one.name) > 0, one.name
