@@ -32,7 +32,7 @@ LOUD: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("numeric_divide", "1.5 / {c}", "num"),
         ("float_divide", "1 / {c}::float8", "float"),
-        ("logarithm", "ln(abs({c}))", "num"),
+        ("logarithm", "ln(abs({c})::numeric)", "num"),
     ),
     "text": (
         ("size", "pg_size_bytes({c})", "int"),
