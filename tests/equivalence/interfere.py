@@ -1,12 +1,13 @@
-"""`python -m tests.equivalence.interfere --seed 3 --count 5000 [--fresh] [--large]`: non-interference. What a tenant is
-answered must not depend on the other tenants' rows.
+"""`python -m tests.equivalence.interfere --seed 3 --count 5000 [--fresh] [--large] [--all]`: non-interference. What a
+tenant is answered must not depend on the other tenants' rows.
 
 Two shared databases, `other_a` and `other_b`: the tenant's rows are the same (and NULL where they can be, so that what
 throws, throws on another's row); the others' are as in traps.sql in the one, replaced, fewer and harmless in the other.
 The text that the proxy would send runs on both. Answers are multisets where nothing orders. A difference under one plan
 is a leak. With --fresh each database has statistics of its own, and a difference under two plans is the documented
 channel (isolation.md 3.9): counted and printed apart. --large: 200,000 rows of a hundred more tenants, more indexes,
-parallel plans; planner switches at random in any case.
+parallel plans; planner switches at random in any case. --all: so many statements of each of the three kinds. Half of
+the statements are sent by the extended protocol, most of these with bind parameters.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from tests.equivalence.compare import Seen, observe
+from tests.equivalence.generate import ask_of
 from tests.equivalence.grammar import generate
 from tests.equivalence.lockstep import CLOCKS, Ask, Side, error_of
 from tests.equivalence.stage import TEMPLATE, Stage, load_traps
@@ -107,6 +110,7 @@ class Interference:
         prepare = ("SET statement_timeout = 4000",)
         self.rewriting = Stage(port, major, 1, names[0]).rewriting
         self.sides = [Side(partial(direct, name), prepare) for name in names]
+        self.bound = 0  # statements with bind parameters
 
     def close(self) -> None:
         for side in self.sides:
@@ -118,21 +122,23 @@ class Interference:
         return [observe(side.collect([ask])[0], ordered=ask.ordered) for side in self.sides]
 
     def go(self, seed: int, count: int, *, parallel: bool = False) -> Iterator[tuple[str, str]]:
-        """(verdict, text) of each statement that the proxy would forward; those with parameters are left out."""
+        """(verdict, text) of each statement that the proxy would forward; the text with what is bound behind it."""
         dice = random.Random(seed)
         number = 0
         while count:
             statement = generate(seed, number)
             number += 1
-            text = None if statement.parameters else self.rewriting.text(statement.text)
+            asked = ask_of(statement)
+            text = self.rewriting.text(asked.text, asked.types, asked.extended)
             if text is None:
                 continue
             count -= 1
             if number % 20 == 1:
                 self._switch(dice, parallel=parallel)
-            ask = Ask(text, ordered=statement.ordered)
+            ask = replace(asked, text=text)
             one, other = self.answers(ask)
-            yield self._verdict(ask, one, other), text
+            self.bound += bool(ask.parameters)
+            yield self._verdict(ask, one, other), f"{text}{f' -- {ask.parameters}' if ask.parameters else ''}"
 
     def _switch(self, dice: random.Random, *, parallel: bool) -> None:
         switches = [f"SET {name} = {'on' if dice.random() < 0.7 else 'off'}" for name in SWITCHES]
@@ -146,8 +152,23 @@ class Interference:
             return "error" if error_of(one)[0] else "equal"
         if {error_of(one)[0], error_of(other)[0]} & CLOCKS:
             return "clock"
-        plans = self.answers(Ask(f"EXPLAIN (COSTS OFF) {ask.text}", ordered=True))
+        plans = self.answers(replace(ask, text=f"EXPLAIN (COSTS OFF) {ask.text}", ordered=True, binary=False))
         return "leak" if plans[0] == plans[1] else "plan"
+
+
+def inquire(cluster: Cluster, seed: int, count: int, *, fresh: bool, large: bool) -> Counter[str]:
+    """One kind of run; prints leaks, and what came of it."""
+    interference = Interference(cluster.port, cluster.major, load_others(cluster, fresh=fresh, large=large))
+    verdicts: Counter[str] = Counter()
+    for verdict, text in interference.go(seed, count, parallel=large):
+        verdicts[verdict] += 1
+        if verdict in ("leak", "plan"):
+            print(f"-- {verdict}\n{text};\n", flush=True)
+    interference.close()
+    print(f"{'fresh' if fresh else 'the same'} statistics{', large tables' * large}, seed {seed}:")
+    print(f"  {verdicts.total()} statements, {interference.bound} with bind parameters: {dict(verdicts)}")
+    print(f"  other answers under one plan (leaks): {verdicts['leak']}; under two plans (3.9): {verdicts['plan']}")
+    return verdicts
 
 
 def main() -> int:
@@ -157,20 +178,13 @@ def main() -> int:
     parser.add_argument("--major", type=int, default=15)
     parser.add_argument("--fresh", action="store_true", help="statistics of its own for each database")
     parser.add_argument("--large", action="store_true", help="200,000 rows, more indexes, parallel plans")
+    parser.add_argument("--all", action="store_true", help="with neither, with --fresh, and with both")
     chosen = parser.parse_args()
-    verdicts: Counter[str] = Counter()
+    kinds = [(False, False), (True, False), (True, True)] if chosen.all else [(chosen.fresh, chosen.large)]
     with running(chosen.major) as cluster:
         load_traps(cluster)
-        names = load_others(cluster, fresh=chosen.fresh, large=chosen.large)
-        interference = Interference(cluster.port, chosen.major, names)
-        for verdict, text in interference.go(chosen.seed, chosen.count, parallel=chosen.large):
-            verdicts[verdict] += 1
-            if verdict == "leak":
-                print(f"-- leak\n{text};\n", flush=True)
-        interference.close()
-    print(f"answers: {dict(verdicts)}")
-    print(f"other answers under one plan (leaks): {verdicts['leak']}; under two plans (3.9): {verdicts['plan']}")
-    return 1 if verdicts["leak"] else 0
+        found = [inquire(cluster, chosen.seed, chosen.count, fresh=one, large=other) for one, other in kinds]
+    return 1 if sum(one["leak"] for one in found) else 0
 
 
 if __name__ == "__main__":
