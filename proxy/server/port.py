@@ -23,6 +23,7 @@ from proxy.session.greeting import with_ceilings
 from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
+from proxy.sql.objects import SETTING
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.derived import LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant
@@ -148,12 +149,15 @@ class ClientPort:
         return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
 
     def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:
-        """What the server says of a name that is absent, also where it is hidden; None where the tenant sees it."""
+        """What the server says of a name that is absent, also where it is hidden; None where the tenant sees it. Of a
+        setting the refusal, if a tenant may not read it.
+        """
         planning, context = self.planning, self.context
         if planning is None or context is None:
             raise InternalError("a name without a grant")
         through = "" if direct else "::pg_catalog.text"
-        text = "SELECT '" + name.replace("'", "''") + f"'{through}::pg_catalog.{kind}"
+        constant = "'" + name.replace("'", "''") + "'"
+        text = f"SELECT {kind}({constant})" if kind == SETTING else f"SELECT {constant}{through}::pg_catalog.{kind}"
         rejection = planning.plan(text.encode(), context).rejection
         if rejection is None:
             return None

@@ -87,6 +87,8 @@ def unfit(
         return FeatureNotSupported("this statement cannot be executed by EXECUTE", hint="Send it as it is.")
     if s.grant is None or not (found.checks or found.names):
         return None
+    if any(run.arguments[one.parameter - 1 : one.parameter] == (None,) for one in found.names):
+        return FeatureNotSupported("a name must be given to EXECUTE as a constant", hint="Send the statement itself.")
     given = values(run, literals)
     return parameters_refused(found.checks, s.grant.keys, types, (), given) or names_refused(s, found, types, (), given)
 

@@ -101,6 +101,7 @@ TEXTS = frozenset(
     }
 )
 ASKING = TEXTS | ARGUMENTS.keys()
+SETTING = "current_setting"
 SETTING_HINT = "Name one of the settings that a session may change, as a constant."
 HINT = "Give it a column of a catalog, or a constant that names what you see."
 
@@ -131,7 +132,7 @@ def check_objects(tree: Tree, world: World) -> None:
 
 
 def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
-    """The parameters that give names to casts, which the server would look up at Bind."""
+    """The parameters that give names to casts, which the server would look up at Bind, and to current_setting()."""
     found = []
     every = list(walk(tree))
     uses = Counter(int(body.get("number", 0)) for name, body in every if name == "ParamRef")
@@ -141,6 +142,10 @@ def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
             if "ParamRef" in given:
                 number = int(given["ParamRef"].get("number", 0))
                 found.append(NameCheck(number, _kind(body), given is body["arg"] and uses[number] == 1))
+        elif name == "FuncCall" and _called(body) == SETTING and body.get("args"):
+            given = _uncast(body["args"][0])
+            if "ParamRef" in given:
+                found.append(NameCheck(int(given["ParamRef"].get("number", 0)), SETTING, direct=False))
     return tuple(found)
 
 
@@ -148,7 +153,7 @@ def _check_settings(tree: Tree, calls: list[Tree], world: World) -> Origins | No
     """current_setting() of a column reads what the column names: only pg_settings has what a session may read."""
     origins: Origins | None = None
     for body in calls:
-        if _called(body) != "current_setting" or "ColumnRef" not in _uncast(body["args"][0]):
+        if _called(body) != SETTING or "ColumnRef" not in _uncast(body["args"][0]):
             continue
         origins = origins or Origins(tree, world)
         if not origins.is_column(_uncast(body["args"][0]), "pg_settings", "name"):

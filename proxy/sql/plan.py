@@ -217,7 +217,8 @@ class KeyCheck:
 class NameCheck:
     """Parameter `parameter` gives a name that is cast to the type `kind` (regclass and its like): one that is hidden
     must be answered as one that does not exist. direct: the parameter, if its type is not
-    declared, is of that type itself, so that in binary it is an OID.
+    declared, is of that type itself, so that in binary it is an OID. Or it is read by the function `kind`,
+    current_setting.
     """
 
     parameter: int

@@ -20,6 +20,7 @@ from proxy.sql.types import Types
 from proxy.sql.world import World
 
 PLACEHOLDER = STATEMENT_NAME.decode()
+NULL = b"NULL"
 NAME_HINT = f"Names like {PLACEHOLDER} are the proxy's own."
 
 
@@ -72,7 +73,7 @@ def refuse_names(types: Sequence[int], catalog: Catalog) -> None:
 
 
 def arguments(query: Node) -> tuple[LiteralHole | bytes | None, ...]:
-    """What is known of the values of EXECUTE's arguments, which stand in the query as VALUES."""
+    """What is known of the values of EXECUTE's arguments, the query's VALUES; None for an expression."""
     rows = query["SelectStmt"].get("valuesLists", ())
     return tuple(_argument(one.get("A_Const", {})) for row in rows for one in row["List"]["items"])
 
@@ -81,6 +82,8 @@ def _argument(constant: dict[str, Any]) -> LiteralHole | bytes | None:
     hole = constant.get("_hole")
     if isinstance(hole, LiteralHole):
         return hole
+    if constant.get("isnull"):
+        return NULL
     if "sval" in constant:
         return b"'" + str(constant["sval"].get("sval", "")).replace("'", "''").encode() + b"'"
     if "ival" in constant:
@@ -95,4 +98,7 @@ def _argument(constant: dict[str, Any]) -> LiteralHole | bytes | None:
 def values(execution: Execution, literals: Sequence[bytes]) -> tuple[bytes | None, ...]:
     """The arguments' values as a client would give them to Bind in text; None for NULL and for what is not known."""
     raw = [literals[one.index] if isinstance(one, LiteralHole) else one for one in execution.arguments]
-    return tuple(one if one is None else one[1:-1].replace(b"''", b"'") if one[:1] == b"'" else one for one in raw)
+    return tuple(
+        None if one is None or one == NULL else one[1:-1].replace(b"''", b"'") if one[:1] == b"'" else one
+        for one in raw
+    )

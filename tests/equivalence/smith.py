@@ -130,7 +130,7 @@ def main() -> int:
             watch = smith(proxy.port, at_proxy(proxy), chosen.seed, chosen.count, 7200)
             alive = proxy.process.poll() is None
             bugs = proxy.log.count("Traceback")
-        private = smith(cluster.port, f"user=app dbname={PRIVATE}", chosen.seed, chosen.count, 7200)
+        private = smith(cluster.port, f"user=app dbname={PRIVATE} sslmode=disable", chosen.seed, chosen.count, 7200)
     print(f"proxy: {watch.report()}")
     print(f"private database: {private.report()}")
     for leak in watch.leaks[:5]:

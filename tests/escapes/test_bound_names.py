@@ -87,3 +87,27 @@ def test_execute_tells_no_more_than_bind(proxy: Proxy) -> None:
             (error,) = client.simple(f"EXECUTE ask('{name}')").errors
             assert (error["C"], error["M"]) == ("42P01", f'relation "{name}" does not exist')
         assert client.simple("EXECUTE ask('orders')").rows == [(b"1",)]
+
+
+def test_execute_with_an_expression_tells_no_more(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        client.simple("PREPARE ask AS SELECT count(*) FROM pg_class WHERE oid = $1::regclass")
+        told = [client.simple(f"EXECUTE ask({one})").errors for one in ("lower('LEAKY_STATS')", "lower('NO_SUCH')")]
+        assert told[0] == told[1]
+        assert told[0][0]["C"] == "0A000"
+        assert client.simple("EXECUTE ask(NULL)").rows == [(b"0",)]
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT current_setting($1)", "SELECT 1 WHERE pg_catalog.current_setting($1::text, true) <> ''"]
+)
+def test_a_setting_that_a_parameter_names_is_one_of_the_list(proxy: Proxy, text: str) -> None:
+    with proxy.connect("acme_app") as client:
+        for name in ("data_directory", "no_such_setting"):
+            (error,) = client.extended(text, (name.encode(),)).errors
+            assert (error["C"], error["M"]) == ("42501", "permission denied for function current_setting")
+        assert client.extended(text, (b"TimeZone",)).errors == []
+        client.simple(f"PREPARE ask (text) AS {text}")
+        for name in ("'data_directory'", "lower('DATA_DIRECTORY')"):
+            assert client.simple(f"EXECUTE ask({name})").errors[0]["C"] in {"42501", "0A000"}
+        assert client.simple("EXECUTE ask('TimeZone')").errors == []

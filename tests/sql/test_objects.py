@@ -119,9 +119,13 @@ def test_names_in_text_are_read_as_the_server_reads_them(text: str, name: tuple[
 
 def test_parameters_that_give_names_are_known(world: World) -> None:
     tree = one_statement(
-        world, "SELECT $1::int, $2::regclass FROM pg_class WHERE oid = $3::text::regclass AND reltype = $4::oid"
+        world,
+        "SELECT $1::int, $2::regclass, current_setting($5), pg_catalog.current_setting($6::text, true)"
+        " FROM pg_class WHERE oid = $3::text::regclass AND reltype = $4::oid",
     ).tree
     assert sorted(bound_names(tree), key=lambda one: one.parameter) == [
         NameCheck(2, "regclass", direct=True),
         NameCheck(3, "regclass", direct=False),
+        NameCheck(5, "current_setting", direct=False),
+        NameCheck(6, "current_setting", direct=False),
     ]
