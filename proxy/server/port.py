@@ -20,6 +20,7 @@ from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
 from proxy.session.greeting import with_ceilings
+from proxy.session.holdings import SLACK
 from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease
 from proxy.session.session import ClientSession
@@ -257,6 +258,7 @@ class ClientPort:
         own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.listening.values())}
         self.keys = {**grant.keys, **own}
         session.limits = grant.limits
+        session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(grant.limits))
         session.generation = rules.generation
         self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)

@@ -115,6 +115,7 @@ class Conversation:
         self.settings = Settings({})
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
+        self.kept = 0  # bytes that both are counted as, or more
         self.known: dict[str, str] = {}  # ParameterStatus values as the client knows them
         self.restated = False  # settings went back to their defaults, and the client was not told of parameters yet
         self.user = ""

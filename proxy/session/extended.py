@@ -16,6 +16,7 @@ from proxy.session.admission import bound
 from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
+from proxy.session.holdings import PORTAL, room, size_of
 from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
@@ -46,6 +47,10 @@ def parse(s: Conversation, body: bytes) -> bool:
     reader.end()
     if name and name in s.statements:
         s.refuse_extended(prepared.taken(name.decode()))
+        return True
+    refusal = room(s, size_of(name, text)) if name else None
+    if refusal is not None:
+        s.refuse_extended(refusal)
         return True
     planned = plan_of(s, text, types, True)
     if planned is None:
@@ -103,6 +108,10 @@ def bind(s: Conversation, body: bytes) -> bool:
     portal, name = body[:first], body[first + 1 : second]
     if not name.isascii():
         Reader(name + b"\0").name()
+    refusal = room(s, PORTAL + len(body)) if portal else None
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
     statement = runnable(s, name)
     if statement is None:
         return True
@@ -113,7 +122,7 @@ def bind(s: Conversation, body: bytes) -> bool:
         if aborted(s, plan):
             s.refuse_extended(encode.ABORTED)
             return True
-        s.portals[portal] = Portal(statement)
+        s.portals[portal] = Portal(statement, len(body))
         s.supply(encode.BIND_COMPLETE)
         return True
     refusal = bound(s, statement, body[second + 1 :])
@@ -137,7 +146,7 @@ def bind(s: Conversation, body: bytes) -> bool:
     s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
     s.due.append(Due(BIND, plan=plan, text=statement.text))
     fence(s, portal.decode("utf-8", "replace"), plan)
-    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan))
+    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan), len(body))
     s.open = True
     return True
 

@@ -17,6 +17,7 @@ from proxy.session import encode
 from proxy.session.admission import names_refused
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import CLOSE, PARSE, SYNC, Due
+from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Effects, Execution, Forward, Plan, Planned, Preparation
@@ -54,6 +55,9 @@ def objection(s: Conversation, planned: Planned) -> Refusal | None:
             name = one.effects.prepares.name
             if name.encode() in meant:
                 return taken(name)
+            refusal = room(s, size_of(name.encode(), b"".join(one.effects.prepares.plan.template.pieces)))
+            if refusal is not None:
+                return refusal
             meant[name.encode()] = one.effects.prepares.plan
             types[name.encode()] = one.effects.prepares.types
         elif isinstance(one, Forward) and one.effects.executes is not None:

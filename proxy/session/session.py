@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, short, startup
+from proxy.session import copy, greeting, holdings, short, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.events import (
@@ -30,6 +30,7 @@ from proxy.session.events import (
 )
 from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
+from proxy.wire.streams import Oversize
 
 DEAF = frozenset({Phase.LOGIN, Phase.PROOF})  # what the client says next is not read before an answer came
 
@@ -62,6 +63,8 @@ class ClientSession(Conversation):
         """Deals with the client's messages until one must wait."""
         try:
             while self.phase is Phase.READY and self.waiting is Waiting.NOTHING and not self.held:
+                if len(self.due) >= holdings.PIPELINE and holdings.deep(self):
+                    break
                 message = self.message
                 if message is None:
                     message = self.frontend.message()
@@ -69,6 +72,10 @@ class ClientSession(Conversation):
                         break
                 if self.under is not None:
                     short.unfold(self)
+                body = message[1]
+                if isinstance(body, Oversize) and self.copying is None:
+                    holdings.oversize(self, message[0], body)
+                    continue
                 handler = HANDLERS.get(message[0]) if self.copying is None else copy.HANDLERS.get(message[0])
                 if handler is None:
                     if self.copying is not None:
@@ -91,6 +98,8 @@ class ClientSession(Conversation):
     @property
     def stalled(self) -> bool:
         """No further message of the client's can be dealt with yet."""
+        if len(self.due) >= holdings.PIPELINE:
+            return True
         return self.message is not None or self.waiting is not Waiting.NOTHING or self.phase in DEAF
 
     @property

@@ -36,6 +36,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Portal:
-    """What Bind defined: the statement it runs."""
+    """What Bind defined: the statement it runs, and how many bytes it said."""
 
     statement: Statement
+    size: int = 0

@@ -75,6 +75,7 @@ class Quotas(Strict):
     connections: int | None = Field(default=None, ge=1)
     server_connections: int | None = Field(default=None, ge=1)
     statement_size: Size | None = None
+    session_memory: Size | None = None
     statement_timeout: Duration | None = None
     transaction_timeout: Duration | None = None
     idle_in_transaction_timeout: Duration | None = None

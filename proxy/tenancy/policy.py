@@ -51,6 +51,7 @@ class Limits:
     connections: int | None = 100
     server_connections: int | None = 20
     statement_size: int = 1_048_576  # bytes
+    session_memory: int = 67_108_864  # bytes of prepared statements and portals
     statement_timeout: float | None = None
     transaction_timeout: float | None = None
     idle_in_transaction_timeout: float | None = None

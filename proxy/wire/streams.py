@@ -22,10 +22,19 @@ _UNKNOWN, _SMALL, _LARGE = 0, 1, 2
 _FRONTEND = bytes([_SMALL if tag in b"CDEHSXcf" else _LARGE if tag in b"QPBFdp" else _UNKNOWN for tag in range(256)])
 
 
-class FrontendStream:
-    """What a client sent. `limit`: the largest length field of a message in this phase; the session raises it."""
+class Oversize(bytes):
+    """Stands for the body of a message that was too large to be kept; `length` is what its header said."""
 
-    __slots__ = ("_data", "_need", "_offset", "_partial", "limit", "messages")
+    length = 0
+
+
+class FrontendStream:
+    """What a client sent. `limit`: the largest length field of a message in this phase; the session raises it. `texts`:
+    the largest of a Query or Parse; a larger one, or a Bind or FunctionCall above `limit`, is thrown away as it comes
+    and handed out as Oversize, so that it can be answered and the connection goes on. None: nothing is.
+    """
+
+    __slots__ = ("_data", "_need", "_offset", "_partial", "_skip", "_skipped", "limit", "messages", "texts")
 
     def __init__(self, limit: int = AUTHENTICATION_LIMIT) -> None:
         self.limit = limit
@@ -34,9 +43,16 @@ class FrontendStream:
         self._offset = 0
         self._partial = bytearray()  # the begin of a message whose header was judged
         self._need = 0  # its size; 0: there is none
+        self.texts: int | None = None
+        self._skip = 0  # bytes still to be thrown away
+        self._skipped: tuple[int, Oversize] | None = None  # what they belong to
 
     def feed(self, data: bytes) -> None:
         """Takes what was read. Nothing is judged before the next call of `startup` or `message`."""
+        if self._skip:
+            thrown = min(self._skip, len(data))
+            self._skip -= thrown
+            data = data[thrown:]
         if self._need:
             self._partial += data
             if len(self._partial) >= self._need:
@@ -69,10 +85,12 @@ class FrontendStream:
         return self._body(start + 4, start + length)
 
     def message(self) -> tuple[int, bytes] | None:
-        """(type byte, body) of the next message; None when it is not whole.
+        """(type byte, body) of the next message; None when it is not whole. The body may be an Oversize.
 
         RemoteProtocolError for a type that no client sends, and for a length below 4 or above the limit.
         """
+        if self._skipped is not None:
+            return self._thrown_away()
         start = self._offset
         if len(self._data) - start < HEADER:
             return None
@@ -81,10 +99,28 @@ class FrontendStream:
         if kind == _UNKNOWN:
             raise RemoteProtocolError(f"invalid frontend message type {tag}")
         length = length_at(self._data, start + 1)
+        if self.texts is not None and length > (self.texts if tag in b"QP" else self.limit) and tag in b"QPBF":
+            return self._throw_away(tag, length)
         if length < 4 or length > self.limit or (kind == _SMALL and length > SMALL_LIMIT):
             raise RemoteProtocolError("invalid message length")
         body = self._body(start + HEADER, start + 1 + length)
         return None if body is None else (tag, body)
+
+    def _throw_away(self, tag: int, length: int) -> tuple[int, bytes] | None:
+        there = len(self._data) - self._offset
+        self._skip = max(0, 1 + length - there)
+        self._offset += min(there, 1 + length)
+        body = Oversize()
+        body.length = length - 4
+        self._skipped = (tag, body)
+        return self._thrown_away()
+
+    def _thrown_away(self) -> tuple[int, bytes] | None:
+        if self._skip:
+            return None
+        found, self._skipped = self._skipped, None
+        self.messages += 1
+        return found
 
     def _body(self, begin: int, end: int) -> bytes | None:
         if end > len(self._data):
