@@ -34,7 +34,7 @@ from proxy.server import memory
 from proxy.server.lifecycle import Lifecycle
 from proxy.server.listener import Listener
 from proxy.server.services import AuditContext, Options, Services
-from proxy.server.tls import server_context
+from proxy.server.tls import ServerTls, server_tls
 from proxy.session.actions import Audit
 from proxy.session.counters import Counters
 from proxy.settings import Settings
@@ -69,6 +69,7 @@ class App:
     listener: Listener = field(init=False)
     counters: dict[str, Counters] = field(default_factory=dict)
     reload_failed: bool = False
+    tls: ServerTls | None = None
 
     def counters_of(self, tenant: str) -> Counters:
         """The counters of a tenant; they outlive reloads."""
@@ -78,9 +79,10 @@ class App:
         return found
 
     async def reload(self) -> None:
-        """Takes the rules anew, whole or not at all."""
+        """Takes the rules and the certificate for clients anew, whole or not at all."""
         log = get_logger("rules")
         try:
+            tls = _tls(self.settings)
             book = self.canaries.admitted(
                 await asyncio.to_thread(load, self.settings.rules, self.environ, self.book.generation + 1)
             )
@@ -91,6 +93,7 @@ class App:
             return
         self.reload_failed = False
         self.book = book
+        self.tls = tls
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
 
@@ -107,7 +110,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     pools = Pools(settings.max_server_connections)
     canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
     book = canaries.admitted(load(settings.rules, environ, 1))
-    app = App(settings, environ, book, databases, pools, canaries)
+    app = App(settings, environ, book, databases, pools, canaries, tls=_tls(settings))
     admin: AdminServer | None = None
     try:
         await databases.reconcile(book.grants.values())
@@ -158,9 +161,6 @@ def _services(app: App) -> Services:
     def filled(plan: Forward, keys: Mapping[str, str], literals: tuple[bytes, ...]) -> bytes:
         return fill(plan.template, keys, literals)
 
-    tls = None
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        tls = server_context(settings.tls_certificate, settings.tls_key)
     return Services(
         rules=lambda: app.book,
         planning=app.databases.of,
@@ -177,7 +177,7 @@ def _services(app: App) -> Services:
         secret_key=lambda: secrets.token_bytes(LONG_KEY),
         clock=time.monotonic,
         now=time.time,
-        tls=tls,
+        tls=lambda: app.tls,
         options=Options(
             max_client_connections=settings.max_client_connections,
             login_timeout=settings.login_timeout,
@@ -190,6 +190,17 @@ def _services(app: App) -> Services:
             memory_limit=settings.memory_limit or memory.ceiling(),
         ),
     )
+
+
+def _tls(settings: Settings) -> ServerTls | None:
+    """What clients are shown. ConfigurationError when it cannot be used."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None or key is None:
+        return None
+    try:
+        return server_tls(certificate, key)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError([f"tls_certificate {certificate}, tls_key {key}: {error}"]) from error
 
 
 def _sources(app: App) -> Sources:

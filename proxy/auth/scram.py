@@ -1,25 +1,28 @@
-"""SCRAM-SHA-256 in both roles, and the verifier that stands in for a password.
+"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS in both roles, and the verifier that stands in for a password.
 
 The server role knows verifiers only, and treats a login that does not exist like one whose password is wrong: the same
 messages, the same work, the same end. The client role believes no server that cannot prove that it knows the password.
-Without channel binding. Nonces and secrets are arguments; bytes in, bytes out; derived keys may be kept by the caller.
-Source: RFC 5802, RFC 7677, and PostgreSQL's src/backend/libpq/auth-scram.c for what it is strict about.
+Both notice when somebody between them takes the offer of channel binding away. Nonces, secrets and bindings
+(binding.py) are arguments; bytes in, bytes out; derived keys may be kept by the caller. Source: RFC 5802, RFC 5929,
+RFC 7677, and PostgreSQL's src/backend/libpq/auth-scram.c for what it is strict about.
 """
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import pbkdf2_hmac, sha256
 from hmac import compare_digest
 from hmac import digest as _hmac
 
 from proxy.auth.saslprep import saslprep
-from proxy.errors import RemoteProtocolError
+from proxy.errors import InvalidAuthorization, RemoteProtocolError
 
 MECHANISM = "SCRAM-SHA-256"
+PLUS = "SCRAM-SHA-256-PLUS"  # with channel binding
+BOUND = b"p=tls-server-end-point"
 ITERATIONS = 4096
 MAX_ITERATIONS = 1_000_000  # a server asking for more would only burn our time
 
@@ -124,29 +127,33 @@ def _printable(nonce: bytes) -> bytes:
 class ScramServer:
     """One exchange in the server's role: `first`, then `final`, once each, in this order."""
 
-    __slots__ = ("_auth_message", "_gs2_header", "_nonce", "_verifier")
+    __slots__ = ("_auth_message", "_binding", "_input", "_nonce", "_verifier")
 
-    def __init__(self, verifier: Verifier, nonce: bytes) -> None:
-        """nonce: at least 18 random bytes in base64, never used before."""
+    def __init__(self, verifier: Verifier, nonce: bytes, binding: bytes | None = None) -> None:
+        """nonce: at least 18 random bytes in base64, never used before. binding: of the connection's certificate; None
+        where there is no TLS, or no binding is defined for it.
+        """
         self._verifier = verifier
         self._nonce = _printable(nonce)
-        self._gs2_header = b""
+        self._binding = binding
+        self._input = b""  # what the client is bound to: its GS2 header, and the binding if it asked for one
         self._auth_message = b""
 
-    def first(self, message: bytes) -> bytes:
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """What is offered, the favourite first."""
+        return (MECHANISM,) if self._binding is None else (PLUS, MECHANISM)
+
+    def first(self, message: bytes, mechanism: str = MECHANISM) -> bytes:
         """The challenge to a client-first-message; the name in it is ignored, for the startup packet's counts.
 
-        RemoteProtocolError (08P01, 0A000) for what is malformed or asks for what is not spoken here.
+        RemoteProtocolError (08P01, 0A000) for what is malformed or asks for what is not spoken here;
+        InvalidAuthorization for a client that was not told of the channel binding that was offered.
         """
+        if mechanism not in self.mechanisms:
+            raise RemoteProtocolError("client selected an invalid SASL authentication mechanism")
         flag, comma, rest = message.partition(b",")
-        if flag[:2] == b"p=":
-            raise RemoteProtocolError(
-                "malformed SCRAM message",
-                detail="The client selected SCRAM-SHA-256 without channel binding, "
-                "but the SCRAM message includes channel binding data.",
-            )
-        if flag not in {b"n", b"y"} or not comma:
-            raise RemoteProtocolError("malformed SCRAM message", detail="Unexpected channel-binding flag.")
+        binding = self._flag(flag if comma else b"", mechanism)
         identity, comma, bare = rest.partition(b",")
         if identity:
             raise RemoteProtocolError("client uses authorization identity, but it is not supported", sqlstate="0A000")
@@ -157,10 +164,39 @@ class ScramServer:
             raise RemoteProtocolError("malformed SCRAM message", detail="The message is too short.")
         _attribute(parts[0], b"n")
         self._nonce = _printable(_attribute(parts[1], b"r")) + self._nonce
-        self._gs2_header = flag + b",,"
+        self._input = flag + b",," + binding
         challenge = b"r=%b,s=%b,i=%d" % (self._nonce, b64encode(self._verifier.salt), self._verifier.iterations)
         self._auth_message = bare + b"," + challenge
         return challenge
+
+    def _flag(self, flag: bytes, mechanism: str) -> bytes:
+        """The binding that a client's channel-binding flag asks for."""
+        if flag[:2] == b"p=":
+            if mechanism != PLUS or self._binding is None:
+                raise RemoteProtocolError(
+                    "malformed SCRAM message",
+                    detail="The client selected SCRAM-SHA-256 without channel binding, "
+                    "but the SCRAM message includes channel binding data.",
+                )
+            if flag != BOUND:
+                kind = flag[2:].decode("ascii", "replace")
+                raise RemoteProtocolError(f'unsupported SCRAM channel-binding type "{kind}"')
+            return self._binding
+        if flag not in {b"n", b"y"}:
+            raise RemoteProtocolError("malformed SCRAM message", detail="Unexpected channel-binding flag.")
+        if mechanism == PLUS:
+            raise RemoteProtocolError(
+                "malformed SCRAM message",
+                detail="The client selected SCRAM-SHA-256-PLUS, "
+                "but the SCRAM message does not include channel binding data.",
+            )
+        if flag == b"y" and self._binding is not None:  # somebody between took the offer away
+            raise InvalidAuthorization(
+                "SCRAM channel binding negotiation error",
+                detail="The client supports SCRAM channel binding but thinks the server does not.  "
+                "However, this server does support channel binding.",
+            )
+        return b""
 
     def final(self, message: bytes) -> bytes | None:
         """The outcome for a client-final-message: the server's own proof, or None when the client did not know.
@@ -171,7 +207,9 @@ class ScramServer:
             raise RemoteProtocolError("unexpected SCRAM response")
         bare, _, proof_part = message.rpartition(b",")
         parts = bare.split(b",")
-        if len(parts) < 2 or _attribute(parts[0], b"c") != b64encode(self._gs2_header):
+        if len(parts) < 2 or not compare_digest(_attribute(parts[0], b"c"), b64encode(self._input)):
+            if self._input.startswith(BOUND):
+                raise InvalidAuthorization("SCRAM channel binding check failed")
             raise RemoteProtocolError("unexpected SCRAM channel-binding attribute in client-final-message")
         if not compare_digest(_attribute(parts[1], b"r"), self._nonce):
             raise RemoteProtocolError("invalid SCRAM response", detail="Nonce does not match.")
@@ -197,10 +235,25 @@ class ScramServer:
 class ScramClient:
     """One exchange in the client's role: `first`, `final`, `verify`, once each, in this order."""
 
-    __slots__ = ("_bare", "_cache", "_nonce", "_password", "_signature")
+    __slots__ = ("_bare", "_binding", "_cache", "_header", "_nonce", "_password", "_signature", "mechanism")
 
-    def __init__(self, password: str, nonce: bytes, cache: SaltedPasswords | None = None) -> None:
-        """nonce: at least 18 random bytes in base64, never used before. cache: keeps what is slow to derive."""
+    def __init__(
+        self,
+        password: str,
+        nonce: bytes,
+        cache: SaltedPasswords | None = None,
+        *,
+        binding: bytes | None = None,
+        offered: Sequence[str] = (MECHANISM,),
+    ) -> None:
+        """nonce: at least 18 random bytes in base64, never used before. cache: keeps what is slow to derive. binding:
+        of the connection's certificate, if there is one to be had. offered: by the server, MECHANISM among them or
+        PLUS.
+        """
+        bound = binding is not None and PLUS in offered
+        self.mechanism = PLUS if bound else MECHANISM
+        self._header = (BOUND if bound else b"n" if binding is None else b"y") + b",,"
+        self._binding = binding if bound and binding is not None else b""
         self._password = saslprep(password.encode())
         self._nonce = _printable(nonce)
         self._cache = {} if cache is None else cache
@@ -209,7 +262,7 @@ class ScramClient:
 
     def first(self) -> bytes:
         """The client-first-message. The name is empty: a server of PostgreSQL takes that of the startup packet."""
-        return b"n,," + self._bare
+        return self._header + self._bare
 
     def final(self, challenge: bytes) -> bytes:
         """The proof for a server-first-message; RemoteProtocolError when that is malformed or not about our nonce."""
@@ -229,7 +282,7 @@ class ScramClient:
         if not salt:
             raise RemoteProtocolError("malformed SCRAM message", detail="Invalid salt.")
         salted = self._salted(salt, int(count))
-        without_proof = b"c=biws,r=" + nonce
+        without_proof = b"c=" + b64encode(self._header + self._binding) + b",r=" + nonce
         auth_message = b",".join((self._bare, challenge, without_proof))
         client_key = _mac(salted, b"Client Key")
         proof = _xor(client_key, _mac(_hash(client_key), auth_message))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import asyncpg
 
-from proxy.catalog.tls import tls_context
+from proxy.catalog.tls import TlsOptions, tls_context
 from proxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,15 +50,13 @@ class ServerAddress(Protocol):
     def role(self) -> str: ...
 
 
-class ServerCredentials(Protocol):
+class ServerCredentials(TlsOptions, Protocol):
     """What tenancy.policy.Credentials has."""
 
     @property
     def password(self) -> str | None: ...
     @property
-    def tls(self) -> str: ...
-    @property
-    def root_certificate(self) -> str | None: ...
+    def direct_tls(self) -> bool: ...
 
 
 def require_supported(server_version: int, place: str) -> None:
@@ -77,7 +75,7 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
     14 to 18, and for TLS settings that cannot be used.
     """
     security: ssl.SSLContext | Literal["disable", "prefer"]
-    context = tls_context(credentials.tls, credentials.root_certificate)
+    context = tls_context(credentials)
     if context is None or server.host.startswith("/"):
         security = "disable"
     else:
@@ -89,6 +87,7 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
         password=credentials.password or "",  # None would be looked up in the environment
         database=server.database,
         ssl=security,
+        direct_tls=credentials.direct_tls and security != "disable",
         timeout=timeout,
         command_timeout=60.0,
         server_settings=SETTINGS,

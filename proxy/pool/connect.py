@@ -15,10 +15,11 @@ from proxy.auth.scram import SaltedPasswords
 from proxy.backend.state import IDLE, BackendState
 from proxy.errors import ConnectionFailure, RemoteProtocolError
 from proxy.pool.connection import NOBODY, ServerConnection
-from proxy.pool.dial import dial
+from proxy.pool.dial import binding_of, dial
 from proxy.tenancy.policy import Grant
 from proxy.wire.framing import LOGIN
 from proxy.wire.handshake import HandshakeRefused, ServerHandshake
+from proxy.wire.startup import PROTOCOL_3_0
 from proxy.wire.streams import BackendStream
 
 PINNED = {
@@ -53,7 +54,7 @@ async def connect(
         async with asyncio.timeout(timeout):
             transport = await dial(connection, grant.server, grant.credentials, timeout)
             try:
-                await _log_in(connection, grant, cache)
+                await _log_in(connection, grant, cache, binding_of(transport))
             except BaseException:
                 connection.receiver = NOBODY
                 transport.abort()
@@ -80,16 +81,20 @@ def require_pinned(parameters: Mapping[str, str], role: str) -> None:
             )
 
 
-async def _log_in(connection: ServerConnection, grant: Grant, cache: SaltedPasswords | None) -> None:
-    server = grant.server
+async def _log_in(
+    connection: ServerConnection, grant: Grant, cache: SaltedPasswords | None, binding: bytes | None
+) -> None:
+    server, credentials = grant.server, grant.credentials
     pinned = PINNED if grant.policy.isolation != "database" else OWN_PINNED
     handshake = ServerHandshake(
         server.role,
         server.database,
         {**grant.settings, **pinned},  # what is pinned wins
-        grant.credentials.password,
+        credentials.password,
         base64.b64encode(secrets.token_bytes(18)),
         cache=cache,
+        binding=binding if credentials.channel_binding else None,
+        version=PROTOCOL_3_0 + credentials.minor_version,
     )
     driver = _LogIn(connection, handshake)
     connection.receiver = driver

@@ -1,7 +1,8 @@
 """Reach a server: TCP or a Unix socket, then TLS as its sslmode says. No login, and no word of the protocol behind it.
 
 Bytes that arrive behind the one-byte answer to SSLRequest kill the connection: they were not encrypted
-(CVE-2021-23222). Source: PostgreSQL documentation, "SSL Session Encryption"; libpq's sslmode.
+(CVE-2021-23222). Direct TLS asks nothing and insists on ALPN. Source: PostgreSQL documentation, "SSL Session
+Encryption"; libpq's sslmode and sslnegotiation.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import socket
 import ssl
 
-from proxy.catalog.tls import tls_context
+from proxy.auth.binding import end_point
+from proxy.catalog.tls import ALPN, tls_context
 from proxy.errors import ConfigurationError, ConnectionFailure
 from proxy.tenancy.policy import Credentials, Server
 from proxy.wire.startup import SSLRequest
@@ -53,7 +55,7 @@ async def _dial(protocol: asyncio.Protocol, server: Server, credentials: Credent
         path = f"{server.host}/.s.PGSQL.{server.port}"
         transport, _ = await loop.create_unix_connection(lambda: protocol, path)
         return transport
-    context = tls_context(credentials.tls, credentials.root_certificate)
+    context = tls_context(credentials)
     if context is None:
         transport, _ = await loop.create_connection(lambda: protocol, server.host, server.port)
         _tune(transport)
@@ -62,6 +64,8 @@ async def _dial(protocol: asyncio.Protocol, server: Server, credentials: Credent
     transport, _ = await loop.create_connection(lambda: knock, server.host, server.port)
     try:
         _tune(transport)
+        if credentials.direct_tls:
+            return await _encrypt(transport, knock, protocol, context, server.host, direct=True)
         transport.write(SSLRequest().encode())
         answer = await knock.answer
         if answer == b"S":
@@ -82,14 +86,25 @@ async def _encrypt(
     protocol: asyncio.Protocol,
     context: ssl.SSLContext,
     host: str,
+    *,
+    direct: bool = False,
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     secured = await loop.start_tls(transport, knock, context, server_hostname=host)
     if secured is None:
         raise ConnectionFailure(UNREACHABLE)
+    if direct and secured.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+        raise ConnectionFailure(UNREACHABLE, detail="the server answered direct TLS without ALPN")
     secured.set_protocol(protocol)
     protocol.connection_made(secured)
     return secured
+
+
+def binding_of(transport: asyncio.Transport) -> bytes | None:
+    """What ties a log-in to the server's certificate; None without TLS, or where none is defined."""
+    secured = transport.get_extra_info("ssl_object")
+    certificate = None if secured is None else secured.getpeercert(binary_form=True)
+    return None if certificate is None else end_point(certificate)
 
 
 def _tune(transport: asyncio.Transport) -> None:

@@ -181,7 +181,7 @@ class Client(ClientPort, asyncio.Protocol):
                 if not self.listener.gate.handshake(self.address):
                     self._abort()
                     return
-                self.listener.tasks.start(self._start_tls(), "TLS handshake")
+                self.listener.tasks.start(self._start_tls(action.data), "TLS handshake")
             case CancelBackend():
                 self.listener.tasks.start(self._cancel_other(action), "cancel request")
             case Established():
@@ -268,20 +268,19 @@ class Client(ClientPort, asyncio.Protocol):
             self.waiting.pop(ticket, None)
         self.handle(BackendLeased(ticket, self.take(lease)))
 
-    async def _start_tls(self) -> None:
-        transport, context = self.transport, self.services.tls
-        if transport is None or context is None:
+    async def _start_tls(self, received: bytes) -> None:
+        transport, tls = self.transport, self.services.tls()
+        if transport is None or tls is None:
             return
         try:
-            secured, early = await upgrade(transport, self, context, self.services.options.login_timeout)
+            secured, early = await upgrade(transport, self, tls.context, self.services.options.login_timeout, received)
         except (OSError, TimeoutError) as problem:  # ssl.SSLError is an OSError
             self.services.log.info("TLS handshake failed", peer=self.peer, problem=str(problem))
-            transport.abort()
             return
         secured.set_write_buffer_limits(high=self.services.options.write_buffer)
         self.transport = secured
         self.flow = Flow(secured)
-        self.handle(TlsStarted())
+        self.handle(TlsStarted(tls.binding, secured.get_extra_info("ssl_object").selected_alpn_protocol()))
         if early:
             self.data_received(early)
 

@@ -50,7 +50,7 @@ class ClientPort:
             process_id=self.process_id,
             secret_key=services.secret_key(),
             clock=services.clock,
-            tls_available=services.tls is not None,
+            tls_available=services.tls() is not None,
         )
         self.actions: list[Action] = []
         self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket

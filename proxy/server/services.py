@@ -5,7 +5,6 @@ Nothing here is global: a Services value is handed to the listener, and by it to
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 from proxy.auth.addresses import Networks
 from proxy.auth.scram import Verifier
 from proxy.catalog.model import Catalog
+from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.counters import Counters
 from proxy.session.ports import Lease
@@ -148,7 +148,7 @@ class Services:
     secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes
     clock: Callable[[], float]  # monotonic seconds
     now: Callable[[], float]  # seconds since the epoch
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
     options: Options = Options()
 
 

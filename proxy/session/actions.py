@@ -63,7 +63,9 @@ class LearnParameters:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Begin the TLS handshake now; `S` was written."""
+    """Begin the TLS handshake now: `S` was written, or the client began by itself, and `data` is what it sent."""
+
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

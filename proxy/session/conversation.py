@@ -84,6 +84,8 @@ class Conversation:
         self.secret_key = secret_key
         self.tls_available = tls_available
         self.tls = False
+        self.binding: bytes | None = None  # of the certificate that the client was shown
+        self.direct = False  # TLS without asking, as libpq's sslnegotiation=direct begins it
         self.phase = Phase.STARTUP
         self.frontend = FrontendStream(STARTUP_LIMIT)
         self.stream = BackendStream(FULL)

@@ -71,7 +71,12 @@ class ProofWeighed:
 
 @dataclass(frozen=True, slots=True)
 class TlsStarted:
-    """The TLS handshake is complete."""
+    """The TLS handshake is complete. binding: of the certificate that was shown, if one is defined (auth.binding);
+    alpn: the protocol that was agreed on, if any was.
+    """
+
+    binding: bytes | None = None
+    alpn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

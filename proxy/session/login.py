@@ -6,7 +6,7 @@ documentation, "SASL Authentication".
 
 from __future__ import annotations
 
-from proxy.auth.scram import MECHANISM, ScramServer
+from proxy.auth.scram import ScramServer
 from proxy.errors import InvalidPassword, RemoteProtocolError
 from proxy.session.actions import WeighProof
 from proxy.session.conversation import Conversation, Phase
@@ -26,9 +26,9 @@ from proxy.wire.frontend import SASLInitialResponse, SASLResponse
 def found(s: Conversation, event: LoginFound) -> None:
     """The answer to FindLogin: the proof that is asked for."""
     s.login = event
-    s.scram = ScramServer(event.verifier, event.nonce)
+    s.scram = ScramServer(event.verifier, event.nonce, s.binding)
     s.phase = Phase.SASL_INITIAL
-    s.out.append(AuthenticationSASL((MECHANISM,)).encode())
+    s.out.append(AuthenticationSASL(s.scram.mechanisms).encode())
 
 
 def answered(s: Conversation, body: bytes) -> None:
@@ -38,11 +38,9 @@ def answered(s: Conversation, body: bytes) -> None:
         raise RemoteProtocolError("unexpected SASL response")
     if s.phase is Phase.SASL_INITIAL:
         initial = SASLInitialResponse.decode(body)
-        if initial.mechanism != MECHANISM:
-            raise RemoteProtocolError("client selected an invalid SASL authentication mechanism")
         if initial.data is None:
             raise RemoteProtocolError("an initial SASL response is needed")
-        s.out.append(AuthenticationSASLContinue(scram.first(initial.data)).encode())
+        s.out.append(AuthenticationSASLContinue(scram.first(initial.data, initial.mechanism)).encode())
         s.phase = Phase.SASL_FINAL
         return
     s.proof = scram.final(SASLResponse.decode(body).data)

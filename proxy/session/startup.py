@@ -25,12 +25,18 @@ from proxy.wire.startup import (
 )
 from proxy.wire.streams import AUTHENTICATION_LIMIT
 
+ALPN = "postgresql"
+HANDSHAKE = 0x16  # the type of the record that a TLS client sends first
+
 
 def proceed(s: Conversation) -> None:
     """Reads what came, as far as the phase allows."""
     try:
         while True:
             if s.phase is Phase.STARTUP:
+                if s.frontend.first == HANDSHAKE and not s.tls:
+                    _direct(s)
+                    return
                 packet = s.frontend.startup()
                 if packet is None:
                     return
@@ -57,6 +63,23 @@ def proceed(s: Conversation) -> None:
 def _refuse(s: Conversation, refusal: Refusal) -> None:
     s.port.act(LoginRefused(refusal, "" if s.login is None else s.login.why))
     s.fatal(refusal)
+
+
+def _direct(s: Conversation) -> None:
+    """A client that begins with TLS at once. Without TLS here nobody can tell it anything in words that it knows."""
+    if not s.tls_available:
+        _unheard(s, "direct TLS where there is no certificate")
+        return
+    s.direct = True
+    s.phase = Phase.TLS
+    s.port.act(StartTls(s.frontend.take()))
+
+
+def _unheard(s: Conversation, reason: str) -> None:
+    """Ends it without a word, which the peer would not understand."""
+    s.port.act(LoginRefused(RemoteProtocolError(reason)))
+    s.end()
+    s.port.act(CloseFrontend())
 
 
 def _packet(s: Conversation, body: bytes) -> None:
@@ -109,6 +132,10 @@ def handle(s: Conversation, event: LoginFound | ProofWeighed | TlsStarted) -> No
         case TlsStarted():
             if s.phase is Phase.TLS:
                 s.tls = True
+                s.binding = event.binding
+                if s.direct and event.alpn != ALPN:  # another protocol's client, sent here by somebody else
+                    _unheard(s, "direct TLS without ALPN")
+                    return
                 s.phase = Phase.STARTUP
                 proceed(s)
         case LoginFound():

@@ -15,10 +15,11 @@ from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
-from proxy.tenancy.places import Place, place_of, shared_places
+from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import Access, FunctionRule, Grant, Isolation, Limits, Login, Policy, RelationRule
 from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified
+from proxy.tenancy.servers import Place, place_of
 from proxy.tenancy.values import Strict, function_name, qualified_name
 
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own

@@ -87,11 +87,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to log in at a server. `password` is never printed."""
+    """How to reach a server and log in there. `password` is never printed; the others are libpq's parameters."""
 
     password: str | None = field(default=None, repr=False)
-    tls: str = "prefer"  # libpq's sslmode
-    root_certificate: str | None = None
+    tls: str = "prefer"  # sslmode
+    root_certificate: str | None = None  # sslrootcert: a path, or "system"
+    certificate: str | None = None  # sslcert and sslkey: paths
+    key: str | None = None
+    direct_tls: bool = False  # sslnegotiation
+    channel_binding: bool = True  # where the server offers it
+    minor_version: int = 2  # max_protocol_version, without its 3
 
 
 @dataclass(frozen=True, slots=True)

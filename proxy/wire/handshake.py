@@ -1,8 +1,8 @@
 """ServerHandshake: the proxy's own log-in at a PostgreSQL server, from StartupMessage to ReadyForQuery.
 
-Messages in, bytes out; whoever owns the socket reads with the table framing.LOGIN. Trust, md5 and SCRAM-SHA-256 are
-answered, a password in clear only where that was allowed. The server is not believed before it proved what it must: a
-login by SCRAM that ends without the server's signature is refused.
+Messages in, bytes out; whoever owns the socket reads with the table framing.LOGIN. Trust, md5, SCRAM-SHA-256 and
+SCRAM-SHA-256-PLUS are answered, a password in clear only where that was allowed. The server is not believed before it
+proved what it must: a login by SCRAM that ends without the server's signature is refused.
 Source: PostgreSQL documentation, "Start-up".
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.auth.md5 import md5_response
-from proxy.auth.scram import MECHANISM, SaltedPasswords, ScramClient
+from proxy.auth.scram import MECHANISM, PLUS, SaltedPasswords, ScramClient
 from proxy.errors import ConnectionFailure, RemoteProtocolError
 from proxy.wire.authentication import (
     AuthenticationCleartextPassword,
@@ -31,7 +31,7 @@ from proxy.wire.backend import (
 )
 from proxy.wire.frontend import PasswordMessage, SASLInitialResponse, SASLResponse
 from proxy.wire.report import ErrorResponse
-from proxy.wire.startup import StartupMessage
+from proxy.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
 
 
 class HandshakeRefused(ConnectionFailure):
@@ -46,12 +46,13 @@ class ServerHandshake:
     """One log-in. Send `start()`, then hand in every message; `done` when the server is ready for queries.
 
     parameters: further start-up parameters. nonce: at least 18 random bytes in base64. cache: derived keys, kept by the
-    caller for the next connection.
+    caller for the next connection. binding: of the server's certificate (auth.binding), where there is one. version: to
+    be asked for; the server may answer with an older one.
     """
 
     __slots__ = (
-        "_allow_cleartext", "_authenticated", "_cache", "_nonce", "_password", "_scram", "_startup", "_user", "done",
-        "notices", "parameters", "process_id", "secret_key", "status",
+        "_allow_cleartext", "_authenticated", "_begun", "_binding", "_cache", "_nonce", "_password", "_scram",
+        "_startup", "_user", "done", "notices", "parameters", "process_id", "secret_key", "status",
     )  # fmt: skip
 
     def __init__(
@@ -64,8 +65,12 @@ class ServerHandshake:
         *,
         allow_cleartext: bool = False,
         cache: SaltedPasswords | None = None,
+        binding: bytes | None = None,
+        version: int = PROTOCOL_3_2,
     ) -> None:
-        self._startup = StartupMessage({"user": user, "database": database, **parameters})
+        self._startup = StartupMessage({"user": user, "database": database, **parameters}, version)
+        self._binding = binding
+        self._begun = False  # the server has said something
         self._user = user
         self._password = password
         self._nonce = nonce
@@ -112,6 +117,7 @@ class ServerHandshake:
         return []
 
     def _authenticate(self, message: object) -> list[bytes]:
+        begun, self._begun = self._begun, True
         scram = self._scram
         if scram is not None:  # nothing but its own next step may follow
             if isinstance(message, AuthenticationSASLContinue):
@@ -125,13 +131,17 @@ class ServerHandshake:
             self._authenticated = True
             return []
         elif isinstance(message, NegotiateProtocolVersion):
-            if not message.unrecognized:  # 3.0 without options was asked for: nothing is lost
+            older = PROTOCOL_3_0 <= message.newest < self._startup.version
+            if older and not message.unrecognized and not begun:  # what was asked for is not needed
                 return []
         elif isinstance(message, AuthenticationSASL):
-            if MECHANISM not in message.mechanisms:
+            known = {MECHANISM} if self._binding is None else {MECHANISM, PLUS}
+            if known.isdisjoint(message.mechanisms):
                 raise ConnectionFailure("the server asks for an authentication method that is not supported")
-            self._scram = ScramClient(self._secret(), self._nonce, self._cache)
-            return [SASLInitialResponse(MECHANISM, self._scram.first()).encode()]
+            self._scram = ScramClient(
+                self._secret(), self._nonce, self._cache, binding=self._binding, offered=message.mechanisms
+            )
+            return [SASLInitialResponse(self._scram.mechanism, self._scram.first()).encode()]
         elif isinstance(message, AuthenticationMD5Password):
             return [PasswordMessage(md5_response(self._user.encode(), self._secret().encode(), message.salt)).encode()]
         elif isinstance(message, AuthenticationCleartextPassword):

@@ -71,6 +71,18 @@ class FrontendStream:
         """Bytes that came behind the last message handed out. Behind an SSLRequest there must be none."""
         return len(self._data) - self._offset + len(self._partial)
 
+    @property
+    def first(self) -> int | None:
+        """The first byte of a client that has said nothing else yet: 0x16 begins a TLS handshake, and no packet is that
+        long.
+        """
+        return self._data[0] if self._data and not self.messages and not self._offset else None
+
+    def take(self) -> bytes:
+        """Everything that waits, as it came."""
+        data, self._data, self._offset = self._data[self._offset :], b"", 0
+        return data
+
     def startup(self) -> bytes | None:
         """The body of the next packet without a type byte, for decode_startup; None when it is not whole.
 

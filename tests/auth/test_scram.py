@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.scram import (
+    BOUND,
     MAX_ITERATIONS,
+    MECHANISM,
+    PLUS,
     SaltedPasswords,
     ScramClient,
     ScramServer,
@@ -20,7 +23,7 @@ from proxy.auth.scram import (
     mock_verifier,
     parse_verifier,
 )
-from proxy.errors import RemoteProtocolError
+from proxy.errors import InvalidAuthorization, RemoteProtocolError
 
 SALT = b"0123456789abcdef"
 NONCE = b"c2VydmVybm9uY2UwMTIzNDU2"
@@ -270,3 +273,62 @@ def test_what_is_not_a_verifier_is_refused_and_not_quoted(text: str) -> None:
 def test_keys_are_not_printed() -> None:
     assert repr(VERIFIER.stored_key) not in repr(VERIFIER)
     assert repr(VERIFIER.server_key) not in repr(VERIFIER)
+
+
+BINDING = b"hash of the certificate"
+
+
+def bound(
+    ours: bytes | None, theirs: bytes | None, offered: tuple[str, ...] | None = None
+) -> tuple[ScramClient, bytes | None]:
+    """An exchange where the client saw the certificate `ours`, and the server has shown `theirs`."""
+    server = ScramServer(VERIFIER, NONCE, theirs)
+    client = ScramClient("pencil", CLIENT_NONCE, binding=ours, offered=offered or server.mechanisms)
+    return client, server.final(client.final(server.first(client.first(), client.mechanism)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "mechanism"),
+    [(BINDING, BINDING, PLUS), (None, BINDING, MECHANISM), (BINDING, None, MECHANISM), (None, None, MECHANISM)],
+)
+def test_a_channel_is_bound_where_both_can(ours: bytes | None, theirs: bytes | None, mechanism: str) -> None:
+    client, outcome = bound(ours, theirs)
+    assert client.mechanism == mechanism
+    assert outcome is not None
+    client.verify(outcome)
+
+
+def test_another_certificate_in_between_ends_the_exchange() -> None:
+    with pytest.raises(InvalidAuthorization, match="channel binding check failed"):
+        bound(b"hash of another", BINDING)
+
+
+def test_an_offer_that_was_taken_away_in_between_is_noticed() -> None:
+    with pytest.raises(InvalidAuthorization, match="negotiation error"):
+        bound(BINDING, BINDING, (MECHANISM,))
+
+
+@pytest.mark.parametrize(
+    ("binding", "mechanism", "flag", "message"),
+    [
+        (None, PLUS, b"p=tls-server-end-point", "invalid SASL authentication mechanism"),
+        (BINDING, "SCRAM-SHA-1", b"n", "invalid SASL authentication mechanism"),
+        (BINDING, PLUS, b"n", "malformed SCRAM message"),
+        (BINDING, PLUS, b"y", "malformed SCRAM message"),
+        (BINDING, PLUS, b"p=tls-unique", 'unsupported SCRAM channel-binding type "tls-unique"'),
+        (BINDING, PLUS, b"p", "malformed SCRAM message"),
+        (BINDING, MECHANISM, b"p=tls-server-end-point", "malformed SCRAM message"),
+        (None, MECHANISM, b"p=tls-server-end-point", "malformed SCRAM message"),
+    ],
+)
+def test_flag_and_mechanism_must_agree(binding: bytes | None, mechanism: str, flag: bytes, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message):
+        ScramServer(VERIFIER, NONCE, binding).first(flag + b",,n=,r=" + CLIENT_NONCE, mechanism)
+
+
+def test_a_binding_cannot_be_left_out_of_the_last_message() -> None:
+    server = ScramServer(VERIFIER, NONCE, BINDING)
+    challenge = server.first(BOUND + b",,n=,r=" + CLIENT_NONCE, PLUS)
+    final = ScramClient("pencil", CLIENT_NONCE).final(challenge)  # says n
+    with pytest.raises(InvalidAuthorization):
+        server.final(final)

@@ -1,14 +1,49 @@
-"""libpq 18, which psycopg brings along: what it negotiates before it may log in, and its cancel keys."""
+"""libpq 18, which psycopg brings along, and Debian's psql: what they negotiate before they may log in."""
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import trustme
 
-from tests.kit.proxy import Proxy
+from tests.kit.postgres import Cluster
+from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.sample import load_sample
+
+AUTHORITY = trustme.CA()
+
+
+def write_certificate(folder: Path, authority: trustme.CA = AUTHORITY) -> None:
+    """A certificate for this machine, replaced as a whole."""
+    made = authority.issue_cert("127.0.0.1", "localhost")
+    for name, data in (("key", made.private_key_pem.bytes()), ("crt", made.cert_chain_pems[0].bytes())):
+        fresh = folder / f"fresh.{name}"
+        fresh.write_bytes(data)
+        fresh.replace(folder / f"server.{name}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates, and where the Unix socket is."""
+    found = tmp_path_factory.mktemp("tls")
+    write_certificate(found)
+    (found / "root.crt").write_bytes(AUTHORITY.cert_pem.bytes())
+    (found / "other.crt").write_bytes(trustme.CA().cert_pem.bytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def secure(postgres15: Cluster, folder: Path) -> Iterator[Proxy]:
+    """A proxy that speaks TLS."""
+    files = {"TLS_CERTIFICATE": str(folder / "server.crt"), "TLS_KEY": str(folder / "server.key")}
+    with running_proxy(load_sample(postgres15).port, **files) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -35,3 +70,60 @@ def test_every_version_that_is_asked_for_is_spoken_and_can_be_cancelled(
                     timer.start()
         timer.join()
         assert connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"sslmode": "require"},
+        {"sslmode": "verify-full"},
+        {"sslmode": "verify-full", "channel_binding": "require"},
+        {"sslmode": "verify-full", "sslnegotiation": "direct"},
+        {"sslmode": "verify-full", "sslnegotiation": "direct", "channel_binding": "require"},
+        {"sslmode": "verify-full", "require_auth": "scram-sha-256", "max_protocol_version": "latest"},
+        {"sslmode": "require", "channel_binding": "disable"},
+        {"sslmode": "disable", "channel_binding": "prefer"},
+    ],
+    ids=lambda one: "-".join(one.values()),
+)
+def test_every_way_into_tls_leads_in(secure: Proxy, folder: Path, parameters: dict[str, Any]) -> None:
+    root = str(folder / "root.crt")
+    with psycopg.connect(secure.dsn("acme_app"), sslrootcert=root, **parameters) as connection:
+        assert connection.pgconn.ssl_in_use == (parameters["sslmode"] != "disable")
+        assert connection.execute("SELECT DISTINCT tenant_id FROM orders").fetchall() == [(1,)]
+
+
+def test_a_certificate_of_another_authority_is_not_believed(secure: Proxy, folder: Path) -> None:
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        psycopg.connect(secure.dsn("acme_app"), sslmode="verify-full", sslrootcert=str(folder / "other.crt"))
+
+
+def test_a_binding_that_is_required_is_missed_without_tls(secure: Proxy) -> None:
+    with pytest.raises(psycopg.OperationalError, match="channel binding"):
+        psycopg.connect(secure.dsn("acme_app"), sslmode="disable", channel_binding="require")
+
+
+def test_psql_binds_its_channel(secure: Proxy, folder: Path) -> None:
+    dsn = secure.dsn("acme_app") + f"?sslmode=verify-full&channel_binding=require&sslrootcert={folder / 'root.crt'}"
+    done = subprocess.run(
+        ["psql", "-X", "-A", "-t", "-c", "SELECT 1", dsn], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_reload_brings_the_new_certificate_and_ends_no_session(secure: Proxy, folder: Path) -> None:
+    """Also when the next one cannot be used: then the old one stays."""
+    strict: dict[str, Any] = {"sslmode": "verify-full", "channel_binding": "require"}
+    other = trustme.CA()
+    (folder / "new.crt").write_bytes(other.cert_pem.bytes())
+    with psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "root.crt"), **strict) as old:
+        write_certificate(folder, other)
+        secure.reload_whole()
+        with psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "new.crt"), **strict) as new:
+            (folder / "server.key").write_text("no key", encoding="ascii")
+            secure.reload_refused()
+            for one in (old, new):
+                assert one.execute("SELECT 1").fetchone() == (1,)
+        psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "new.crt"), **strict).close()
+        write_certificate(folder)
+        secure.reload_whole()

@@ -15,6 +15,7 @@ from typing import Any
 from proxy.auth.scram import build_verifier, mock_verifier, parse_verifier
 from proxy.catalog.model import Catalog
 from proxy.server.services import AuditContext, Options, Services
+from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.counters import Counters
 from proxy.sql.plan import (
@@ -229,7 +230,7 @@ def services(
     options: Options | None = None,
     counters: Mapping[str, Counters] | None = None,
     allowed_setting: Callable[[Policy, str, str], bool] = lambda policy, name, value: name != "role",
-    tls: Any = None,
+    tls: ServerTls | None = None,
     now: Callable[[], float] = time.time,
 ) -> Services:
     """Services around a forwarding planner."""
@@ -253,6 +254,6 @@ def services(
         secret_key=lambda: next(serial).to_bytes(4, "big") * 8,
         clock=time.perf_counter,
         now=now,
-        tls=tls,
+        tls=lambda: tls,
         options=options if options is not None else Options(),
     )

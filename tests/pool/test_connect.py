@@ -11,6 +11,7 @@ from proxy.demo.cluster import Auth
 from proxy.errors import ConnectionFailure
 from proxy.pool.connect import PINNED, connect, require_pinned
 from proxy.wire.fields import message
+from proxy.wire.startup import PROTOCOL_3_2, StartupMessage, decode_startup
 from tests.kit.postgres import running
 from tests.pool.scripted import AUTHENTICATED, REPORTED, Script, grant_at, read_packet, scripted, welcome
 
@@ -32,12 +33,12 @@ async def test_the_servers_identity_and_what_is_pinned_are_sent_whatever_the_ten
         settings = {"search_path": "evil", "DateStyle": "German"}
         connection = await connect(grant_at(port, settings))
         connection.close()
-    words = heard[0].split(b"\0")
-    sent = {words[place]: words[place + 1] for place in range(words.index(b"user"), len(words) - 2, 2)}
-    assert sent[b"user"] == b"app"
-    assert sent[b"database"] == b"shared"
-    assert sent[b"DateStyle"] == b"German"
-    assert {name: sent[name.encode()].decode() for name in PINNED} == PINNED
+    packet = decode_startup(heard[0])
+    assert isinstance(packet, StartupMessage)
+    sent = packet.parameters
+    assert packet.version == PROTOCOL_3_2
+    assert (sent["user"], sent["database"], sent["DateStyle"]) == ("app", "shared", "German")
+    assert {name: sent[name] for name in PINNED} == PINNED
 
 
 @pytest.mark.parametrize("name", REPORTED)

@@ -11,6 +11,7 @@ import pytest
 from proxy.pool.pools import Pools
 from proxy.server.listener import Listener
 from proxy.server.services import Options
+from proxy.server.tls import ServerTls
 from proxy.tenancy.policy import Grant, Limits, Server
 from tests.kit.builders import PASSWORD, ForwardingPlanner, OneTenant, Recorder, grant, services
 from tests.kit.postgres import Cluster
@@ -61,7 +62,9 @@ async def houses(doors: Cluster) -> AsyncIterator[Callable[..., asyncio.Task[Hou
     """Builds listeners: houses(limits=…, options=…), awaited; all are closed at the end."""
     built: list[House] = []
 
-    async def build(limits: Limits | None = None, options: Options | None = None, tls: object = None) -> House:
+    async def build(
+        limits: Limits | None = None, options: Options | None = None, tls: ServerTls | None = None
+    ) -> House:
         granted: Grant = replace(grant(doors.port, limits), server=Server(doors.host, doors.port, DATABASE, "app"))
         rules, planner, log, pools = OneTenant(granted), ForwardingPlanner(), Recorder(), Pools(10)
         listener = Listener(services(rules, pools, planner, log, options, tls=tls))

@@ -1,24 +1,14 @@
-"""A server's URI by its parts, and who may not share a place with whom."""
+"""Who may not share a place with whom."""
 
 from __future__ import annotations
 
-import pytest
-
-from proxy.tenancy.places import place_of, shared_places
+from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
 
 def grant(tenant: str, isolation: str, database: str, role: str, host: str = "db") -> Grant:
     policy = Policy("shop", isolation, "", {})  # type: ignore[arg-type]  # a word of the tests
     return Grant(tenant, "shop", Server(host, 5432, database, role), Credentials(), policy, {}, Limits())
-
-
-def test_the_parts_of_a_uri() -> None:
-    server, credentials = place_of("postgresql://app@db:5433/my%20shop?sslmode=require&sslrootcert=ca", "secret")
-    assert server == Server("db", 5433, "my shop", "app")
-    assert credentials == Credentials("secret", "require", "ca")
-    with pytest.raises(ValueError, match="must name role"):
-        place_of("postgresql://db/shop", None)
 
 
 def test_tenants_with_databases_of_their_own_share_neither_database_nor_role() -> None:

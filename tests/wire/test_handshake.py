@@ -30,14 +30,17 @@ from proxy.wire.backend import (
 )
 from proxy.wire.frontend import PasswordMessage, SASLInitialResponse, SASLResponse
 from proxy.wire.handshake import HandshakeRefused, ServerHandshake
-from proxy.wire.startup import StartupMessage, decode_startup
+from proxy.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage, decode_startup
 
 NONCE = b"Y2xpZW50bm9uY2UwMTIzNDU2"
 VERIFIER = parse_verifier(build_verifier("secret", b"0123456789abcdef", 10))
 
 
-def handshake(password: str | None = "secret", *, allow_cleartext: bool = False) -> ServerHandshake:
-    return ServerHandshake("app", "shop", {"client_encoding": "UTF8"}, password, NONCE, allow_cleartext=allow_cleartext)
+def handshake(
+    password: str | None = "secret", *, allow_cleartext: bool = False, version: int = PROTOCOL_3_2
+) -> ServerHandshake:
+    parameters = {"client_encoding": "UTF8"}
+    return ServerHandshake("app", "shop", parameters, password, NONCE, allow_cleartext=allow_cleartext, version=version)
 
 
 def receive(one: ServerHandshake, message: BackendMessage) -> list[bytes]:
@@ -66,8 +69,9 @@ def begin_scram(one: ServerHandshake) -> tuple[ScramServer, bytes]:
 
 
 def test_it_begins_with_the_startup_message() -> None:
-    expected = StartupMessage({"user": "app", "database": "shop", "client_encoding": "UTF8"})
-    assert decode_startup(handshake().start()[4:]) == expected
+    for version in (PROTOCOL_3_0, PROTOCOL_3_2):
+        expected = StartupMessage({"user": "app", "database": "shop", "client_encoding": "UTF8"}, version)
+        assert decode_startup(handshake(version=version).start()[4:]) == expected
 
 
 def test_trust_asks_for_nothing() -> None:
@@ -166,11 +170,34 @@ def test_notices_are_kept() -> None:
     assert one.notices == [notice]
 
 
-def test_a_negotiation_that_loses_nothing_is_passed_over() -> None:
-    one = handshake(None)
+def test_an_older_version_is_taken_before_anything_else_is_said() -> None:
+    one = handshake()
     assert receive(one, NegotiateProtocolVersion(0x30000)) == []
+    receive(one, AuthenticationOk())
+    finish(one)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (0x30002, NegotiateProtocolVersion(0x30000, ("_pq_.x",))),
+        (0x30002, NegotiateProtocolVersion(0x30002)),
+        (0x30002, NegotiateProtocolVersion(0x30003)),
+        (0x30002, NegotiateProtocolVersion(0x20000)),
+        (0x30000, NegotiateProtocolVersion(0x30000)),
+    ],
+)
+def test_a_version_or_option_that_answers_nothing_is_refused(asked: int, said: NegotiateProtocolVersion) -> None:
     with pytest.raises(RemoteProtocolError):
-        receive(one, NegotiateProtocolVersion(0x30000, ("_pq_.x",)))
+        receive(handshake(version=asked), said)
+
+
+def test_a_version_is_negotiated_once_and_first() -> None:
+    for before in (NegotiateProtocolVersion(0x30000), AuthenticationOk()):
+        one = handshake()
+        receive(one, before)
+        with pytest.raises(RemoteProtocolError):
+            receive(one, NegotiateProtocolVersion(0x30000))
 
 
 def test_messages_out_of_their_place_are_refused() -> None:
