@@ -143,7 +143,7 @@ class Guards:
 
     def hard(self, select: Node, level: Level) -> bool:
         """Whether an output of the select may throw."""
-        arms = level.inner[-2:] if select.get("op", "SETOP_NONE") != "SETOP_NONE" else []
+        arms = level.inner[:2] if select.get("op", "SETOP_NONE") != "SETOP_NONE" else []
         if arms:
             return any(self.hard(select[side], arm) for side, arm in zip(("larg", "rarg"), arms, strict=True))
         harmless = Harmless(self._catalog, lambda fields: self.column(fields, level.visible, level))

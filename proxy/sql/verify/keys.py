@@ -69,7 +69,7 @@ class Keys:
     def gives_key(self, select: Node, at: int, shown: Shown, level: Level, last: bool = False) -> None:
         """Unproven unless every row that the select makes has the key at this place; last: of a column list."""
         if select.get("op", "SETOP_NONE") != "SETOP_NONE":
-            for side, arm in zip(("larg", "rarg"), level.inner[-2:], strict=True):
+            for side, arm in zip(("larg", "rarg"), level.inner[:2], strict=True):
                 self.gives_key(select[side], at, shown, arm, last)
             return
         if "valuesLists" in select:

@@ -68,3 +68,16 @@ def test_values_of_cast_literals_are_no_boundary(doubt: Doubt) -> None:
     query = "SELECT v.a FROM public.orders o, (VALUES ({})) v (a) WHERE o.tenant_id {} AND o.note = v.a"
     assert doubt(query.format("'x'::text", KEY)) == ""
     assert doubt(query.format("chr(7)", KEY)) == "v is no boundary"
+
+
+def test_arms_are_found_where_the_set_operation_has_a_limit_of_its_own(doubt: Doubt) -> None:
+    arm = f"SELECT o.id FROM public.orders o WHERE o.tenant_id {KEY}"
+    limit = "LIMIT (SELECT max(abs(p.id)) FROM public.products p)"
+    for arms in (f"{arm} UNION ALL ({arm} EXCEPT {arm})", f"({arm} EXCEPT {arm}) UNION ALL {arm}"):
+        assert doubt(f"SELECT x.id FROM ({arms} ORDER BY 1 {limit}) x WHERE 1 / x.id > 0") == ""
+    row = arm.replace("SELECT o.id", "SELECT o.tenant_id, o.id")
+    foreign = row.replace("o.tenant_id, o.id", "o.id, o.id")
+    insert = "INSERT INTO public.orders (tenant_id, id) "
+    assert doubt(f"{insert}{row} UNION ALL {row} {limit}") == ""
+    assert "not proved" in doubt(f"{insert}{foreign} UNION ALL {row} {limit}")
+    assert "not proved" in doubt(f"{insert}{row} UNION ALL {foreign} {limit}")
