@@ -25,6 +25,9 @@ StatementKey = tuple[bytes, tuple[int, ...]]
 PINNED_PARAMETERS = ("client_encoding", "standard_conforming_strings", "is_superuser", "session_authorization")
 
 
+PARAMETERS = 500  # names that a server may report; a real one has some twenty
+
+
 class BackendState:
     """One server connection. `parameters` are the ParameterStatus values as reported so far; the caller's dict is
     kept, not copied.
@@ -62,6 +65,9 @@ class BackendState:
         end.
         """
         self.parameters[name] = value
+        if len(self.parameters) > PARAMETERS:
+            self.taint("parameters without an end")
+            return False
         if name in self.pinned and self.pinned[name] != value:
             self.taint(f"{name} changed")
             return False

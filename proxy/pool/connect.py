@@ -38,6 +38,7 @@ REQUIRED = {
     "integer_datetimes": "on",
 }
 CONNECT_TIMEOUT = 10.0  # seconds, for all of it
+LOG_IN_SIZE = 1_048_576  # bytes that a server may say until it is ready; a real one says some hundreds
 PASSED_ON = ("53", "57")  # classes of SQLSTATE that say something about the server, not about the proxy's own login
 
 
@@ -119,6 +120,8 @@ class _LogIn:
     def backend_data(self, data: bytes) -> None:
         try:
             run, marks = self._stream.feed(data)
+            if self._stream.bytes > LOG_IN_SIZE:
+                raise RemoteProtocolError("the server talks without an end")
             for tag, start, end in marks:
                 for answer in self._handshake.receive(tag, run[start + 5 : end]):
                     self._connection.write(answer)

@@ -104,6 +104,8 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     due = pop(s, QUERY, SYNC)
     if end - start != 6:
         raise OutOfStep("length of ReadyForQuery")
+    if due.forward and due.index < len(due.plans) and not s.failed:
+        raise OutOfStep("ReadyForQuery before the statements have completed")
     status = run[start + 5]
     if status not in (IDLE, IN_TRANSACTION, FAILED):
         raise OutOfStep("transaction status")

@@ -52,7 +52,7 @@ class ServerHandshake:
 
     __slots__ = (
         "_allow_cleartext", "_authenticated", "_begun", "_binding", "_cache", "_nonce", "_password", "_scram",
-        "_startup", "_user", "done", "notices", "parameters", "process_id", "secret_key", "status",
+        "_startup", "_user", "done", "parameters", "process_id", "secret_key", "status",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +79,6 @@ class ServerHandshake:
         self._scram: ScramClient | None = None  # an exchange that is not proved yet
         self._authenticated = False
         self.parameters: dict[str, str] = {}  # as the server reported them
-        self.notices: list[NoticeResponse] = []
         self.process_id = 0
         self.secret_key = b""
         self.status = 0  # of ReadyForQuery
@@ -99,8 +98,7 @@ class ServerHandshake:
         if isinstance(message, ErrorResponse):
             raise HandshakeRefused(message)
         if isinstance(message, NoticeResponse):
-            self.notices.append(message)
-            return []
+            return []  # nobody would read it, and there may be many
         if self.done:
             raise RemoteProtocolError("unexpected message from server after the log-in")
         if not self._authenticated:

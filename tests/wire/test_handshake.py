@@ -163,11 +163,11 @@ def test_an_error_after_the_proof_is_carried_too() -> None:
         receive(one, ErrorResponse.build("FATAL", "53300", "sorry, too many clients already"))
 
 
-def test_notices_are_kept() -> None:
+def test_notices_of_the_log_in_are_passed_over() -> None:
     one = handshake(None)
     notice = NoticeResponse.build("WARNING", "01000", "collation version mismatch")
     receive(one, notice)
-    assert one.notices == [notice]
+    assert not one.done
 
 
 def test_an_older_version_is_taken_before_anything_else_is_said() -> None:
