@@ -29,6 +29,7 @@ from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import configure, get_logger
+from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
 from proxy.server import memory
 from proxy.server.lifecycle import Lifecycle
@@ -67,6 +68,7 @@ class App:
     canaries: Canaries
     port: int = 0  # that clients connect to, once it is listening
     listener: Listener = field(init=False)
+    listening: Listening = field(init=False)
     counters: dict[str, Counters] = field(default_factory=dict)
     reload_failed: bool = False
     tls: ServerTls | None = None
@@ -114,6 +116,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     admin: AdminServer | None = None
     try:
         await databases.reconcile(book.grants.values())
+        app.listening = Listening(pools)
         app.listener = Listener(_services(app))
         lifecycle = Lifecycle(app.listener, app.reload, log)
         admin = AdminServer(_sources(app))
@@ -165,6 +168,7 @@ def _services(app: App) -> Services:
         rules=lambda: app.book,
         planning=app.databases.of,
         pools=app.pools,
+        listening=app.listening,
         counters=app.counters_of,
         audit=audit,
         audit_login=audit_log.write_login,

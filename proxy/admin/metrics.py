@@ -96,12 +96,16 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
     latency = HistogramMetricFamily(
         "partywall_statement_seconds", "From a statement's arrival to its ReadyForQuery", labels=["tenant"]
     )
+    listening = GaugeMetricFamily(
+        "partywall_listening_sessions", "Sessions that listen, over one server connection", labels=["tenant"]
+    )
     pinned = GaugeMetricFamily(
         "partywall_pinned_sessions",
         "Sessions that keep their server connection between transactions, by reason",
         labels=["tenant", "reason"],
     )
     for tenant, one in tenants.items():
+        listening.add_metric([tenant], one.listening)
         for reason, count in one.pinned.items():
             pinned.add_metric([tenant, reason], count)
         connections.add_metric([tenant], one.connections)
@@ -115,7 +119,7 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
         sent.add_metric([tenant], one.bytes_out)
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
-    yield from (connections, sessions, statements, rewritten, lookups, received, sent, latency, pinned)
+    yield from (connections, sessions, statements, rewritten, lookups, received, sent, latency, listening, pinned)
 
 
 def _pools(pools: PoolsStatistics) -> Iterator[Metric]:

@@ -13,7 +13,8 @@ from typing import Any, assert_never, cast
 
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
-from proxy.server.port import GONE, ClientPort
+from proxy.server.listens import ListeningClient
+from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -23,12 +24,14 @@ from proxy.session.actions import (
     CloseFrontend,
     Established,
     FindLogin,
+    HearAll,
     LearnParameters,
     LeaseBackend,
     LoginRefused,
     PlanStatement,
     Report,
     StartTls,
+    Subscribe,
     WeighProof,
     WithdrawLease,
 )
@@ -53,7 +56,7 @@ LINGER = 5.0  # seconds for a client to read its last words
 UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
 
 
-class Client(ClientPort, asyncio.Protocol):
+class Client(ListeningClient, asyncio.Protocol):
     """One client connection; the session's Port and the leased connection's receiver."""
 
     # -- asyncio.Protocol
@@ -115,6 +118,7 @@ class Client(ClientPort, asyncio.Protocol):
         """It caught up."""
         self.full_since = None
         self._flow().frontend_full(False)
+        self.session.finish()
 
     # -- the receiver of a leased connection
 
@@ -167,6 +171,8 @@ class Client(ClientPort, asyncio.Protocol):
                 waiting = self.waiting.pop(action.ticket, None)
                 if waiting is not None:
                     waiting.cancel()
+            case Subscribe() | HearAll():
+                self.listener.tasks.start(self.hear(action), "listen")
             case FindLogin():
                 self.session.handle(self.find_login(action))
             case WeighProof():
@@ -307,8 +313,6 @@ class Client(ClientPort, asyncio.Protocol):
             self.services.log.warning("cancel failed", problem=str(problem))
         finally:
             self.handle(CancelFinished())
-
-    # -- time, and the end
 
     def sweep(self, now: float) -> None:
         """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every

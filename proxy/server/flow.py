@@ -75,6 +75,11 @@ class Flow:
             else:
                 self._connection.resume_reading()
 
+    @property
+    def writable(self) -> bool:
+        """Does the client read?"""
+        return not self._full
+
     def frontend_waits(self, waits: bool) -> None:
         """More of the client's messages wait than are worth keeping."""
         if waits is not self._waits:

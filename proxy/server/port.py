@@ -22,7 +22,7 @@ from proxy.session.events import LoginFound
 from proxy.session.greeting import with_ceilings
 from proxy.session.holdings import SLACK
 from proxy.session.parameters import ceilings_of
-from proxy.session.ports import Lease
+from proxy.session.ports import Lease, Port
 from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
@@ -46,7 +46,7 @@ class ClientPort:
         self.flow: Flow | None = None
         self.process_id = listener.keys.register(cast("Cancellable", self))
         self.session = ClientSession(
-            self,
+            cast(Port, self),  # the rest of it is in listens.py
             process_id=self.process_id,
             secret_key=services.secret_key(),
             clock=services.clock,
@@ -189,20 +189,6 @@ class ClientPort:
             raise InternalError("a plan without a grant")
         return self.services.fill(plan, {**keys, QUERY: text.decode()} if plan.tells_text else keys, literals)
 
-    def listening(self, names: tuple[str, ...]) -> None:
-        """The channels that fill() puts into a text from now on."""
-        if self.keys is not None:
-            self.keys = {**self.keys, LISTENING: array_literal(names)}
-
-    def notifying(self, process_id: int) -> None:
-        """This session notifies from the server's process of that number."""
-        if self.grant is not None:
-            self.listener.note_notifier((self.grant.server, process_id), self.process_id)
-
-    def notifier(self, process_id: int) -> int | None:
-        """The virtual process id of the session that notified last from that process."""
-        return None if self.grant is None else self.listener.notifiers.get((self.grant.server, process_id))
-
     def admit(self, grant: Grant) -> Refusal | None:
         """Counts the session in, or says why not."""
         counters = self.services.counters(grant.tenant)
@@ -246,8 +232,8 @@ class ClientPort:
             fresh = self.granted(rules)
             if fresh is None or grant is None or fresh.tenant != grant.tenant:
                 return False
-            if session.lease is not None and fresh.server != grant.server:
-                return False  # a pinned connection cannot move
+            if (session.lease is not None or session.subscribed) and fresh.server != grant.server:
+                return False  # a pinned connection cannot move, nor one that listens
             grant = fresh
         if grant is None:
             return False
@@ -255,7 +241,7 @@ class ClientPort:
         self.catalog = self.planning.catalog
         self.rules = rules
         self.grant = session.grant = grant
-        own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.listening.values())}
+        own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
         self.keys = {**grant.keys, **own}
         session.limits = grant.limits
         session.frontend.texts = grant.limits.statement_size + SLACK

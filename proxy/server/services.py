@@ -88,6 +88,19 @@ class PoolsPort(Protocol):
         """The lease ends. destroy: its connection is closed; cancel: what runs on it is cancelled before."""
 
 
+class ListeningPort(Protocol):
+    """pool.listening.Listening, as far as clients use it."""
+
+    async def wait_subscribed(self, grant: Grant, subscriber: Any, channel: str) -> None:
+        """From the return on the subscriber is notified; or a Refusal raised."""
+
+    async def wait_heard(self, grant: Grant) -> None:
+        """Everything that was committed until now was notified; or a ConnectionFailure raised."""
+
+    def unsubscribe(self, grant: Grant, subscriber: Any, channels: tuple[str, ...]) -> None:
+        """It is notified of these no more."""
+
+
 class Log(Protocol):
     """structlog's bound logger, as far as it is used here."""
 
@@ -136,6 +149,7 @@ class Services:
     rules: Callable[[], Rules]
     planning: Callable[[Grant], Planning]
     pools: PoolsPort
+    listening: ListeningPort
     counters: Callable[[str], Counters]  # of a tenant
     audit: Callable[[Audit, AuditContext], None]
     audit_login: Callable[..., Any]  # of who was not let in, by keyword: what the line holds
@@ -156,6 +170,7 @@ __all__ = [
     "AuditContext",
     "Connection",
     "Lease",
+    "ListeningPort",
     "Log",
     "Options",
     "Planning",

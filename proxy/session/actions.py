@@ -38,6 +38,24 @@ class WithdrawLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Let the tenant's listening connection listen to `channel`, which is `name` to the client; answered by Subscribed
+    with the same ticket.
+    """
+
+    ticket: int
+    channel: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HearAll:
+    """Say when everything that was committed until now has been notified; answered by Heard with the same ticket."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class FindLogin:
     """Who logs in, and where to; answered by LoginFound or LoginRefused."""
 
@@ -116,6 +134,8 @@ Action = (
     PlanStatement
     | LeaseBackend
     | WithdrawLease
+    | Subscribe
+    | HearAll
     | FindLogin
     | WeighProof
     | LearnParameters

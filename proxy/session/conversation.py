@@ -53,6 +53,8 @@ class Waiting(Enum):
     PLAN = "plan"
     LEASE = "lease"
     PREPARE = "prepare"  # what it executes is being prepared on the connection
+    CHANNEL = "channel"  # what it listens to is being listened to
+    HEARD = "heard"  # no message waits; ReadyForQuery does, until everything before it was notified
     COPY = "copy"  # no message waits yet; the next does until the server takes rows, or will not
 
 
@@ -111,8 +113,10 @@ class Conversation:
         self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
         self.tables: tuple[Temporary, ...] = ()  # as the port was told
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
-        self.listening: dict[str, str] = {}  # channel at the server -> name; all that this connection was asked for
+        self.subscribed: dict[str, str] = {}  # channel at the server -> name; what the listening connection tells
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
+        self.caught_up = False  # what came before the COMMIT that waits was told
+        self.news: list[tuple[str, bytes]] = []  # notifications that wait, by name
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read
         self.settings = Settings({})
         self.statements: dict[bytes, Statement] = {}
@@ -235,9 +239,6 @@ class Conversation:
         whole = not destroy and state.tainted is None and self.idle()
         running = bool(self.due)
         self.unpin(*self.pins)
-        if self.listening:
-            self.listening.clear()
-            self.port.listening(())
         self.lease = self.link = self.state = None
         self.settings.state = None
         self.settings.savepoints.clear()
@@ -342,6 +343,11 @@ class Conversation:
         self.waiting = Waiting.NOTHING
         self.message = None
         self.phase = Phase.CLOSED
+        if self.subscribed:
+            self.port.unsubscribe(tuple(self.subscribed))
+            self.subscribed.clear()
+            self.counters.listening -= 1
+        self.news.clear()
         self.release(destroy=not self.idle())
 
     def finish(self) -> None:
@@ -350,11 +356,12 @@ class Conversation:
             self.lease is not None
             and not self.pins
             and not self.held
-            and self.waiting is Waiting.NOTHING
+            and self.waiting in (Waiting.NOTHING, Waiting.HEARD)
             and self.idle()
         ):
             self.release()
-        if self.draining and self.phase is Phase.READY and self.message is None and self.between:
+        quiet = self.message is None and self.waiting is Waiting.NOTHING
+        if self.draining and self.phase is Phase.READY and quiet and self.between:
             self.fatal(AdminShutdown("terminating connection due to administrator command"))
         self.flush()
 

@@ -23,6 +23,7 @@ class TrafficStatistics:
     sessions: int
     bytes_in: int
     bytes_out: int
+    listening: int  # sessions that listen now
     pinned: Mapping[str, int]  # reason -> sessions that keep their server connection for it now
     buckets: tuple[int, ...]  # one more than BUCKETS: the last is +Inf
     seconds: float
@@ -32,8 +33,8 @@ class Counters:
     """Mutable by the sessions of one tenant."""
 
     __slots__ = (
-        "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "pinned", "plans", "rejected",
-        "rewritten", "seconds", "sessions",
+        "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "listening", "pinned", "plans",
+        "rejected", "rewritten", "seconds", "sessions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class Counters:
         self.sessions = 0  # ever
         self.bytes_in = 0  # from clients
         self.bytes_out = 0  # to clients
+        self.listening = 0
         self.pinned: dict[str, int] = {}
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
@@ -69,6 +71,7 @@ class Counters:
             self.sessions,
             self.bytes_in,
             self.bytes_out,
+            self.listening,
             dict(self.pinned),
             tuple(self.buckets),
             self.seconds,

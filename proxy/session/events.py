@@ -80,6 +80,32 @@ class TlsStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The server listens to the channel, unless there is a refusal."""
+
+    ticket: int
+    channel: str
+    name: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Everything that was committed when HearAll was said has been notified."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """A notification of a channel that was subscribed to; process_id is what clients know its sender by."""
+
+    channel: str
+    payload: str
+    process_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """A cancel request with this session's key arrived; it is on its way to the server if a connection is leased."""
 
@@ -110,6 +136,9 @@ Event = (
     | LoginFound
     | ProofWeighed
     | TlsStarted
+    | Subscribed
+    | Heard
+    | Notified
     | CancelRequested
     | CancelFinished
     | Drain

@@ -17,6 +17,7 @@ from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
 from proxy.session.holdings import PORTAL, room, size_of
+from proxy.session.notifications import committed, listens
 from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
@@ -234,6 +235,10 @@ def execute(s: Conversation, body: bytes) -> bool:
     plan = portal.statement.plan
     if prepared.own(plan):
         refusal = own_objection(s, Planned((plan,), portal.statement.literals))
+        if refusal is None and not listens(s, (plan,)):
+            return False
+        if refusal is None and s.refusal is not None:
+            refusal, s.refusal = s.refusal, None
         if refusal is None and isinstance(plan, Forward) and plan.effects.prepares is not None:
             return execute_prepare(s, portal.statement, plan.effects.prepares)
         if refusal is not None or not isinstance(plan, Answer):
@@ -243,6 +248,8 @@ def execute(s: Conversation, body: bytes) -> bool:
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
+    if not listens(s, (plan,)):
+        return False
     s.count((plan,))
     if isinstance(plan, Answer):
         prepared.forget(s, plan)
@@ -290,6 +297,7 @@ def sync(s: Conversation, body: bytes) -> bool:
     s.skipping = False
     if s.lease is None:
         s.portals.clear()
+        committed(s)
         s.out.append(changed(s) + encode.READY_IDLE)
         return True
     s.up.append(encode.SYNC)

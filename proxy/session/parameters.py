@@ -158,7 +158,7 @@ class Settings:
         """The transaction is rolled back."""
         self.savepoints.clear()
         self.current = self.base[0]
-        self.objects.restore(self.base_objects)
+        self.objects.roll_back(self.base_objects)
         if self.state is not None:
             self.state.settings = self.base[1]
 

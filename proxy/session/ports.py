@@ -78,8 +78,15 @@ class Port(Protocol):
     def notifying(self, process_id: int) -> None:
         """This session notifies from the server's process of that number."""
 
-    def notifier(self, process_id: int) -> int | None:
-        """The virtual process id of the session that notified last from that process; None where it is not known."""
+    def notifier(self, process_id: int) -> int:
+        """The virtual process id of the session that notified last from that process of the server's."""
+
+    def unsubscribe(self, channels: tuple[str, ...]) -> None:
+        """The listening connection tells nothing more of these channels."""
+
+    @property
+    def writable(self) -> bool:
+        """Does the client read fast enough?"""
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         """The text of a plan with this tenant's keys; `text` is the client's."""

@@ -16,6 +16,7 @@ from proxy.session.admission import admitted_here
 from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
+from proxy.session.notifications import committed, listens
 from proxy.session.resets import RESETTING, changed, discard, discarded, is_sent, restated
 from proxy.session.statements import Statement
 from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject, StatementKind
@@ -45,7 +46,10 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if rejection is None and refusal is not None:
         rejection = s.own_refusal(planned.plans[0].kind, refusal)
     if refusal is None and s.refusal is not None:
-        refusal, s.refusal = s.refusal, None  # no lease to be had
+        refusal, s.refusal = s.refusal, None  # no lease to be had, or nobody to listen
+    if refusal is None and not listens(s, planned.plans):
+        s.plans[text, (), False] = planned
+        return False
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
     if refusal is None and not answered and not (s.ensure_lease() and prepared.ready(s, planned)):
         s.plans[text, (), False] = planned
@@ -65,6 +69,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
             if isinstance(one, Answer):
                 prepared.forget(s, one)
                 s.out.append(answer_now(s, one, True))
+        committed(s)
         s.out.append(changed(s) + encode.READY_IDLE)
         return True
     only = planned.plans[0]
@@ -267,7 +272,11 @@ def over_ceiling(s: Conversation, plan: Forward) -> Refusal | None:
 def answer_now(s: Conversation, answer: Answer, with_description: bool) -> bytes:
     """Does what an answered statement does, and gives its reply."""
     kind = answer.answer
-    if kind is AnswerKind.DISCARD_ALL:
+    if kind is AnswerKind.LISTEN:
+        s.settings.objects.listen(answer.argument)
+    elif kind is AnswerKind.UNLISTEN:
+        s.settings.objects.unlisten(answer.argument)
+    elif kind is AnswerKind.DISCARD_ALL:
         discarded(s)
     if kind in RESETTING:
         s.settings.reset_all()

@@ -14,7 +14,7 @@ from proxy.errors import Refusal
 from proxy.session import copy, encode
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
-from proxy.session.notifications import note, notification, settled
+from proxy.session.notifications import note, relayed, settled, unlistened, withhold
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
@@ -111,12 +111,15 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         raise OutOfStep("transaction status")
     state.status = status
     if status == IDLE:
-        settled(s)
+        if s.unlistened:
+            unlistened(s)
         s.portals.clear()
         if s.failed:
             s.settings.restore()
         else:
             s.settings.keep()
+        if s.subscribed:
+            settled(s)
         s.failed = False
         s.fenced.clear()
         s.settings.objects.sent = {}
@@ -129,6 +132,9 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     if due.forward and not s.due:
         s.counters.observe(s.clock() - s.started)
     copy.settled(s)
+    if s.subscribed and status == IDLE and due.forward and not s.due and s.waiting is Waiting.NOTHING:
+        withhold(s)
+        return SKIP
     return heard(due)
 
 
@@ -369,7 +375,7 @@ REPLIES: Mapping[int, Reply] = {
     ord("E"): error_response,
     ord("N"): notice_response,
     ord("S"): parameter_status,
-    ord("A"): notification,
+    ord("A"): relayed,
     ord("G"): copy_in,
     ord("H"): copy_out,
 }

@@ -78,6 +78,7 @@ def discarded(s: Conversation) -> None:
     s.statements.clear()
     s.portals.clear()
     s.settings.objects.clear()
+    s.settings.objects.unlisten("")
     s.tell_tables()
     s.unpin(*s.pins)
 

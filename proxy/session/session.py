@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, holdings, short, startup
+from proxy.session import copy, greeting, holdings, notifications, short, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.events import (
@@ -21,10 +21,13 @@ from proxy.session.events import (
     Drain,
     Event,
     FrontendLost,
+    Heard,
     LeaseRefused,
     LoginFound,
+    Notified,
     ProofWeighed,
     StatementPlanned,
+    Subscribed,
     Terminate,
     TlsStarted,
 )
@@ -44,7 +47,7 @@ class ClientSession(Conversation):
         """Bytes from the client."""
         self.counters.bytes_in += len(data)
         if self.phase is Phase.READY:
-            idle = not (self.due or self.skipping or self.held or self.open) and self.message is None
+            idle = not (self.due or self.skipping or self.held or self.open or self.subscribed) and self.message is None
             if idle and not self.frontend.buffered and short.send(self, data):
                 return
             self.frontend.feed(data)
@@ -89,6 +92,12 @@ class ClientSession(Conversation):
         except RemoteProtocolError as refusal:
             self.fatal(refusal)
         self.finish()
+
+    def finish(self) -> None:
+        """The end of every event, and what was notified in the meantime."""
+        if self.news:
+            notifications.deliver_when_idle(self)
+        super().finish()
 
     @property
     def buffered(self) -> int:
@@ -162,6 +171,15 @@ class ClientSession(Conversation):
                     else:
                         self.refusal = event.refusal
                         self.proceed()
+            case Subscribed():
+                notifications.subscribed(self, event)
+                self.proceed()
+            case Heard():
+                notifications.all_heard(self, event.ticket)
+                self.proceed()
+            case Notified():
+                notifications.notified(self, event)
+                self.finish()
             case BackendLost():
                 self._backend_lost(event.reason)
             case FrontendLost():
@@ -222,7 +240,7 @@ class ClientSession(Conversation):
         if self.lease is not None:
             self.held += 1
             return
-        if self.waiting is Waiting.NOTHING or self.phase is not Phase.READY:
+        if self.waiting in (Waiting.NOTHING, Waiting.HEARD) or self.phase is not Phase.READY:
             return
         if self.waiting is Waiting.LEASE:
             self.port.act(WithdrawLease(self.ticket))

@@ -1,8 +1,9 @@
-"""LISTEN, NOTIFY and UNLISTEN: the same commands, of a channel that is the hash of the tenant's seed and the name.
+"""LISTEN, NOTIFY and UNLISTEN. NOTIFY is sent, of a channel that is the hash of the tenant's seed and the name; the
+other two are the session's to do, as no server connection of its own listens.
 
 Promises: the client's name never reaches the server, and no two tenants' names become one channel. The name in the
 command is a hole, so that one plan serves every tenant; the payload is the client's. mapped.py does the same in SQL
-for pg_notify(). Decision 0023.
+for pg_notify(). Decisions 0023 and 0045.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from proxy.sql.verify import verify_channel
 from proxy.tenancy.derived import SEED
 
 Node = dict[str, Any]
-LISTEN = "listen"  # the reason to pin
+RULES = ("shared.channel",)
 
 
 def plan_channel(tree: Node) -> Forward | Answer:
-    """The plan of one of the three. Nobody but a session that listens needs a connection to stop it."""
-    template = channel_command(tree)
+    """The plan of one of the three."""
+    name = channel_of(tree)
+    if "ListenStmt" in tree:
+        return Answer(StatementKind.NOTIFY, AnswerKind.LISTEN, name or "", RULES)
+    if "UnlistenStmt" in tree:
+        return Answer(StatementKind.NOTIFY, AnswerKind.UNLISTEN, name or "", RULES)
+    template = notify_command(tree)
     for keys in ({SEED: "a"}, {SEED: "b"}):
-        verify_channel(fill(template, keys, ()).decode(), channel_of(tree), keys)
-    sent = Forward(StatementKind.NOTIFY, template, channel_effects(tree), rules=("shared.channel",))
-    return Answer(StatementKind.NOTIFY, AnswerKind.UNLISTEN, sent=sent) if "UnlistenStmt" in tree else sent
+        verify_channel(fill(template, keys, ()).decode(), name or "", keys)
+    return Forward(StatementKind.NOTIFY, template, Effects(notifies=True), rules=RULES)
 
 
 def channel_of(tree: Node) -> str | None:
@@ -34,22 +39,8 @@ def channel_of(tree: Node) -> str | None:
     return None if name is None else str(name)
 
 
-def channel_command(tree: Node) -> Template:
-    """What is sent for it."""
-    ((kind, body),) = tree.items()
-    name = channel_of(tree)
-    if name is None:
-        return Template((b"UNLISTEN *",))
-    verb = {"ListenStmt": b"LISTEN ", "NotifyStmt": b"NOTIFY ", "UnlistenStmt": b"UNLISTEN "}[kind]
+def notify_command(tree: Node) -> Template:
+    """What is sent for a NOTIFY."""
+    body = tree["NotifyStmt"]
     payload = b", " + quote(body["payload"]) if "payload" in body else b""
-    return Template((verb, payload), (ChannelHole(name),))
-
-
-def channel_effects(tree: Node) -> Effects:
-    """What it does to the session."""
-    ((kind, _),) = tree.items()
-    if kind == "ListenStmt":
-        return Effects(pins=LISTEN, listens=channel_of(tree))
-    if kind == "NotifyStmt":
-        return Effects(notifies=True)
-    return Effects(unlistens=channel_of(tree) is None)
+    return Template((b"NOTIFY ", payload), (ChannelHole(channel_of(tree) or ""),))

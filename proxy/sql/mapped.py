@@ -40,10 +40,7 @@ CHANNEL = (
     + HASH.format("'$seed' OPERATOR(pg_catalog.||) 'c' OPERATOR(pg_catalog.||) _1::text")
     + ", 60) WHEN pg_catalog.octet_length(_1::text) OPERATOR(pg_catalog.>) 63 THEN pg_catalog.repeat('x', 64) END"
 )
-LISTENED = (
-    "pg_catalog.unnest(ARRAY(SELECT _c FROM pg_catalog.unnest('$listening'::pg_catalog.text[]) AS _c"
-    " WHERE {} OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.pg_listening_channels()))))"
-).format(CHANNEL.replace("_1", "_c"))
+LISTENED = "pg_catalog.unnest('$listening'::pg_catalog.text[])"
 CAST = {"int8", "int4", "text"}
 
 SESSION_LOCKS = frozenset({

@@ -125,8 +125,7 @@ class Effects:
     pins: str | None = None  # why the server connection must stay with the session from now on
     taints: bool = False  # the server connection must be closed at check-in
     block: str | None = None  # the command that only a transaction block may hold
-    listens: str | None = None  # the channel, under the client's name
-    unlistens: bool = False  # UNLISTEN *
+    unlistens: bool = False  # UNLISTEN *, where a session listens on its own connection
     notifies: bool = False
     draws: bool = False  # from a sequence of the tenant's own
     fresh: bool = False  # the text is filled with what the session has now: anew for each Bind
@@ -283,7 +282,8 @@ class AnswerKind(enum.Enum):
     DISCARD_ALL = "DISCARD ALL"
     DEALLOCATE = "DEALLOCATE"  # of one name, in `argument`
     DEALLOCATE_ALL = "DEALLOCATE ALL"
-    UNLISTEN = "UNLISTEN"
+    LISTEN = "LISTEN"  # to the channel in `argument`
+    UNLISTEN = "UNLISTEN"  # the channel in `argument`, or "" for all
     PREPARED = "PREPARE"  # what is prepared on this server connection already
     ADVISORY_UNLOCK_ALL = "SELECT 1"  # one row, one void column named `argument`
     EMPTY = ""

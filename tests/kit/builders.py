@@ -14,6 +14,7 @@ from typing import Any
 
 from proxy.auth.scram import build_verifier, mock_verifier, parse_verifier
 from proxy.catalog.model import Catalog
+from proxy.pool.listening import Listening
 from proxy.server.services import AuditContext, Options, Services
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
@@ -67,9 +68,6 @@ def plan_one(text: str) -> Plan:
     plain = " ".join(text.split())
     if plain.upper() in _ANSWERS:
         answer = _ANSWERS[plain.upper()]
-        if answer is AnswerKind.UNLISTEN:
-            sent = forward(text.encode(), Effects(unlistens=True), StatementKind.NOTIFY)
-            return Answer(StatementKind.NOTIFY, answer, sent=sent)
         if answer is AnswerKind.RESET_ALL:
             sent = forward(text.encode(), Effects(resets=True), StatementKind.SETTING)
             return Answer(StatementKind.SETTING, answer, sent=sent)
@@ -97,8 +95,10 @@ def plan_one(text: str) -> Plan:
         return forward(text.encode(), Effects(pins="test"), StatementKind.DDL)
     if plain.startswith("DROP TABLE"):
         return forward(text.encode(), Effects(unpins=("test",)), StatementKind.DDL)
+    if found := re.match(r"UNLISTEN (\w+)", plain):
+        return Answer(StatementKind.NOTIFY, AnswerKind.UNLISTEN, found.group(1))
     if found := re.match(r"LISTEN (\w+)", plain):
-        return forward(text.encode(), Effects(pins="listen", listens=found.group(1)), StatementKind.NOTIFY)
+        return Answer(StatementKind.NOTIFY, AnswerKind.LISTEN, found.group(1))
     if plain.startswith("NOTIFY"):
         return forward(text.encode(), Effects(notifies=True), StatementKind.NOTIFY)
     if plain.startswith("SELECT pg_advisory_lock"):
@@ -242,6 +242,7 @@ def services(
         rules=lambda: rules,
         planning=lambda _: planning,
         pools=pools,
+        listening=Listening(pools),
         counters=lambda tenant: counted.setdefault(tenant, Counters()),
         audit=recorder.audit,
         audit_login=lambda **fields: recorder.warning("log-in refused", **fields),

@@ -60,6 +60,8 @@ class Door:
     released: list[tuple[Link, bool, bool]] = field(default_factory=list)
     channels: tuple[str, ...] = ()
     notified: list[int] = field(default_factory=list)
+    given_up: tuple[str, ...] = ()
+    writable: bool = True
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -104,8 +106,11 @@ class Door:
     def notifying(self, process_id: int) -> None:
         self.notified.append(process_id)
 
-    def notifier(self, process_id: int) -> int | None:
-        return 1234 if process_id == 99 else None
+    def notifier(self, process_id: int) -> int:
+        return 1234 if process_id == 99 else 2**31 - 1
+
+    def unsubscribe(self, channels: tuple[str, ...]) -> None:
+        self.given_up += channels
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         return fill_whole(plan, literals)

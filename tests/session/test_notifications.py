@@ -1,90 +1,212 @@
-"""Notifications reach who listens, under the name it listens to, and nobody else."""
+"""Notifications reach who listens, under the name it listens to, when it is idle, and nobody else."""
 
 from __future__ import annotations
 
 import pytest
 
+from proxy.errors import TooManyConnections
+from proxy.session.actions import HearAll, Subscribe
 from proxy.session.conversation import Phase
-from proxy.session.notifications import UNKNOWN_PROCESS
+from proxy.session.events import CancelRequested, Drain, FrontendLost, Heard, Notified, Subscribed
+from proxy.session.notifications import LIMIT
 from proxy.session.session import ClientSession
 from proxy.tenancy.derived import SEED, own_channel, seed
 from proxy.wire.backend import NotificationResponse
 from tests.kit.builders import grant
 from tests.session.conftest import Door, Talk, complete, failed, kinds, query
+from tests.session.test_extended import SYNC, bind, execute, parse
 
 OWN = own_channel("jobs", seed("acme", "postgres"))
+WORK = Notified(OWN, "work", 1234)
+TOLD = NotificationResponse(1234, "jobs", "work").encode()
 
 
-def told(process_id: int = 7, channel: str = OWN, payload: str = "work") -> bytes:
-    return NotificationResponse(process_id, channel, payload).encode()
+def answer(session: ClientSession, door: Door) -> None:
+    """The listening connection does what it was asked."""
+    for one in door.asked(Subscribe):
+        session.handle(Subscribed(one.ticket, one.channel, one.name))
+    for one in door.asked(HearAll):
+        session.handle(Heard(one.ticket))
+
+
+def ask(talk: Talk, session: ClientSession, door: Door, text: str, reply: bytes = b"") -> bytes:
+    """A simple query, whatever it waits for."""
+    session.data(query(text))
+    answer(session, door)
+    if reply:
+        session.backend_data(reply)
+    answer(session, door)
+    return door.take()
 
 
 @pytest.fixture
-def listening(talk: Talk, session: ClientSession) -> ClientSession:
-    talk(query("LISTEN jobs"), complete("LISTEN"))
+def listening(session: ClientSession, door: Door) -> ClientSession:
+    session.data(query("LISTEN jobs"))
+    assert door.take() == b""
+    answer(session, door)
+    assert door.take() == complete("LISTEN")
     assert grant().keys[SEED] == seed("acme", "postgres")
     return session
 
 
-def test_a_notification_comes_under_the_clients_name_also_when_nothing_is_asked(
+def test_no_server_connection_of_the_sessions_listens(listening: ClientSession, door: Door) -> None:
+    assert (listening.lease, door.free[0].written, door.channels) == (None, b"", ("jobs",))
+    assert (listening.subscribed, listening.counters.listening) == ({OWN: "jobs"}, 1)
+
+
+def test_an_idle_session_is_told_at_once_under_its_own_name_of_the_channel(
+    listening: ClientSession, door: Door
+) -> None:
+    listening.handle(WORK)
+    assert door.take() == TOLD
+
+
+def test_a_transaction_is_told_at_its_end_before_it_is_ready(talk: Talk, listening: ClientSession, door: Door) -> None:
+    ask(talk, listening, door, "BEGIN", complete("BEGIN", "T"))
+    listening.handle(WORK)
+    assert ask(talk, listening, door, "SELECT 1", complete("SELECT 1", "T")) == complete("SELECT 1", "T")
+    assert (
+        ask(talk, listening, door, "COMMIT", complete("COMMIT")) == complete("COMMIT")[:-6] + TOLD + complete("")[-6:]
+    )
+
+
+def test_ready_for_query_waits_for_what_was_committed_before_it(
     talk: Talk, listening: ClientSession, door: Door
 ) -> None:
-    mine = NotificationResponse(listening.process_id, "jobs", "work").encode()
-    assert talk(b"", told()) == mine
-    reply = complete("SELECT 1")
-    assert talk(query("SELECT 1"), told() + reply[:-6] + told() + reply[-6:]) == mine + reply[:-6] + mine + reply[-6:]
+    assert kinds(talk(query("NOTIFY jobs") + query("SELECT 2"), complete("NOTIFY"))) == "CZ"
+    assert kinds(talk(b"", complete("SELECT 1"))) == "C"  # what is pipelined is waited for once
+    listening.data(query("SELECT 3"))
+    listening.handle(Notified(OWN, "mine", listening.process_id))
+    assert door.take() == b""
+    answer(listening, door)
+    assert kinds(door.take()) == "AZ"
+    listening.backend_data(complete("SELECT 1"))
+    answer(listening, door)
+    assert kinds(door.take()) == "CZ"
+
+
+def test_a_listen_counts_from_its_commit_on(talk: Talk, session: ClientSession, door: Door) -> None:
+    ask(talk, session, door, "BEGIN", complete("BEGIN", "T"))
+    session.data(query("LISTEN jobs"))
+    answer(session, door)
+    assert not door.channels
+    session.backend_data(b"I\0\0\0\4" + complete("", "T")[-6:])
+    session.handle(Notified(OWN, "mine", session.process_id))
+    written = door.released, session.lease
+    session.data(query("COMMIT"))  # waits until everything before it was told, and dropped
+    assert (door.released, session.lease) == written
+    session.handle(WORK)
+    answer(session, door)
+    session.handle(Notified(OWN, "later", 1234))
+    session.backend_data(complete("COMMIT"))
+    answer(session, door)
+    told = door.take()
+    assert kinds(told) == "CZCAAZ"
+    assert b"mine" in told
+    assert b"work" not in told
     assert door.channels == ("jobs",)
 
 
-def test_who_notified_is_a_session_or_nobody_and_never_a_process_of_the_server(
-    talk: Talk, listening: ClientSession
+@pytest.mark.parametrize(
+    ("texts", "heard"),
+    [
+        (["BEGIN", "LISTEN jobs", "ROLLBACK"], False),
+        (["BEGIN", "SAVEPOINT a", "LISTEN jobs", "ROLLBACK TO a", "COMMIT"], False),
+        (["BEGIN", "LISTEN jobs", "SAVEPOINT a", "UNLISTEN *", "ROLLBACK TO a", "COMMIT"], True),
+        (["LISTEN jobs", "BEGIN", "UNLISTEN *", "ROLLBACK"], True),
+        (["LISTEN jobs", "BEGIN", "UNLISTEN *", "COMMIT"], False),
+        (["LISTEN jobs", "UNLISTEN jobs"], False),
+        (["LISTEN jobs", "DISCARD ALL"], False),
+    ],
+)
+def test_what_is_rolled_back_was_never_said(
+    talk: Talk, session: ClientSession, door: Door, texts: list[str], heard: bool
 ) -> None:
-    assert talk(b"", told(99)) == NotificationResponse(1234, "jobs", "work").encode()
-    assert talk(b"", told(98)) == NotificationResponse(UNKNOWN_PROCESS, "jobs", "work").encode()
+    inside = False
+    for text in texts:
+        inside = {"BEGIN": True, "COMMIT": False, "ROLLBACK": False}.get(text, inside)
+        status = "T" if inside else "I"
+        answered = text.split()[0] in {"LISTEN", "UNLISTEN", "DISCARD"}
+        reply = b"I\0\0\0\4" + complete("", status)[-6:] if answered else complete(text.split(" TO ")[0], status)
+        ask(talk, session, door, text, reply if session.lease or not answered else b"")
+    door.take()
+    session.handle(WORK)
+    assert door.take() == (TOLD if heard else b"")
+    assert (OWN in session.subscribed, OWN in door.given_up) == (heard, not heard)
 
 
-def test_a_notification_cut_anywhere_is_told_whole(listening: ClientSession, door: Door) -> None:
-    mine = NotificationResponse(listening.process_id, "jobs", "work").encode()
-    for cut in range(1, len(told())):
-        door.take()
-        listening.backend_data(told()[:cut])
-        assert door.take() == b""
-        listening.backend_data(told()[cut:])
-        assert door.take() == mine
+def test_an_error_in_the_same_string_takes_the_listen_with_it(talk: Talk, session: ClientSession, door: Door) -> None:
+    told = ask(talk, session, door, "LISTEN jobs; SELECT 1/0", failed("22012", "I"))
+    assert kinds(told) == "CEZ"
+    session.handle(WORK)
+    assert door.take() == b""
+    assert (session.subscribed, door.given_up, session.counters.listening) == ({}, (OWN,), 0)
 
 
-@pytest.mark.parametrize("channel", ["jobs", OWN[:-1], own_channel("jobs", "another's"), ""])
-def test_a_notification_of_anything_else_is_not_told_and_ends_the_connection(
-    talk: Talk, listening: ClientSession, door: Door, channel: str
+def test_listen_in_the_extended_protocol_waits_in_its_place(talk: Talk, session: ClientSession, door: Door) -> None:
+    session.data(parse("LISTEN jobs") + bind() + execute() + SYNC)
+    assert kinds(door.take()) == "12"
+    answer(session, door)
+    assert kinds(door.take()) == "CZ"
+    session.handle(WORK)
+    assert door.take() == TOLD
+
+
+def test_who_cannot_listen_is_told_why(session: ClientSession, door: Door) -> None:
+    for sent, told in ((query("LISTEN jobs"), "EZ"), (parse("LISTEN jobs") + bind() + execute() + SYNC, "12EZ")):
+        session.data(sent)
+        (asked,) = door.asked(Subscribe)
+        session.handle(Subscribed(asked.ticket, asked.channel, asked.name, TooManyConnections("none is left")))
+        assert kinds(door.take()) == told
+    assert session.subscribed == {}
+
+
+def test_a_cancel_ends_the_waiting_and_a_late_subscription_is_given_up(session: ClientSession, door: Door) -> None:
+    session.data(query("LISTEN jobs"))
+    session.handle(CancelRequested())
+    assert b"57014" in door.take()
+    answer(session, door)
+    assert (session.subscribed, door.given_up) == ({}, (OWN,))
+
+
+def test_a_client_that_does_not_read_keeps_nobody_waiting_and_ends_when_too_much_waits(
+    listening: ClientSession, door: Door
 ) -> None:
-    assert b"work" not in talk(b"", told(channel=channel))
-    assert listening.phase is Phase.CLOSED
-    assert [destroyed for _, destroyed, _ in door.released] == [True]
+    door.writable = False
+    listening.handle(WORK)
+    assert door.take() == b""
+    door.writable = True
+    listening.finish()
+    assert door.take() == TOLD
+    door.writable = False
+    for _ in range(LIMIT // 7000):
+        listening.handle(Notified(OWN, "x" * 7000, 1))
+    assert listening.phase is Phase.READY
+    listening.handle(Notified(OWN, "x" * 7000, 1))
+    assert b"57P01" in door.take()
+    assert (listening.phase, door.given_up) == (Phase.CLOSED, (OWN,))
 
 
-def test_who_does_not_listen_is_told_nothing(talk: Talk, session: ClientSession, door: Door) -> None:
-    assert b"work" not in talk(query("SELECT 1"), told() + complete("SELECT 1"))
+@pytest.mark.parametrize("end", [FrontendLost(), Drain()])
+def test_the_end_of_a_session_ends_its_listening(
+    listening: ClientSession, door: Door, end: FrontendLost | Drain
+) -> None:
+    listening.handle(end)
+    assert (listening.phase, door.given_up, listening.counters.listening) == (Phase.CLOSED, (OWN,), 0)
+
+
+def test_a_drain_lets_a_session_hear_what_it_waits_for(talk: Talk, listening: ClientSession, door: Door) -> None:
+    assert kinds(talk(query("SELECT 1"), complete("SELECT 1"))) == "C"
+    listening.handle(Drain())
+    assert listening.phase is Phase.READY
+    answer(listening, door)
+    assert kinds(door.take()) == "ZE"
+
+
+def test_a_notification_on_a_connection_of_the_pools_ends_it(talk: Talk, session: ClientSession, door: Door) -> None:
+    assert b"work" not in talk(query("SELECT 1"), TOLD + complete("SELECT 1"))
     assert session.phase is Phase.CLOSED
     assert [destroyed for _, destroyed, _ in door.released] == [True]
-
-
-def test_a_connection_stays_until_unlisten_holds(talk: Talk, listening: ClientSession, door: Door) -> None:
-    assert not door.released
-    talk(query("BEGIN"), complete("BEGIN", "T"))
-    talk(query("UNLISTEN *"), complete("UNLISTEN", "T"))
-    talk(query("ROLLBACK"), complete("ROLLBACK"))
-    assert not door.released
-    talk(query("UNLISTEN *; SELECT 1"), complete("UNLISTEN")[:-6] + failed("22012", "I"))
-    assert not door.released
-    talk(query("BEGIN; UNLISTEN *; ROLLBACK"), b"".join(complete(one)[:-6] for one in ("BEGIN", "UNLISTEN")) + complete(
-        "ROLLBACK"
-    ))  # fmt: skip
-    assert not door.released
-    talk(query("UNLISTEN *; LISTEN jobs"), complete("UNLISTEN")[:-6] + complete("LISTEN"))
-    assert not door.released
-    talk(query("UNLISTEN *"), complete("UNLISTEN"))
-    assert [destroyed for _, destroyed, _ in door.released] == [False]
-    assert (listening.listening, door.channels) == ({}, ())
 
 
 def test_unlisten_is_answered_where_nothing_was_listened_to(talk: Talk, session: ClientSession) -> None:

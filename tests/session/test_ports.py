@@ -6,7 +6,7 @@ import pytest
 
 from proxy.pool.connection import ServerConnection
 from proxy.pool.lease import Lease
-from proxy.server.port import ClientPort
+from proxy.server.listens import ListeningClient
 from proxy.session import ports
 from tests.server.test_services import missing
 from tests.session import conftest
@@ -14,7 +14,7 @@ from tests.session import conftest
 
 @pytest.mark.parametrize(
     ("protocol", "real", "recorder"),
-    [(ports.Port, ClientPort, conftest.Door), (ports.Link, ServerConnection, conftest.Link)],
+    [(ports.Port, ListeningClient, conftest.Door), (ports.Link, ServerConnection, conftest.Link)],
 )
 def test_the_real_thing_and_the_recorder_answer_the_same_calls(protocol: type, real: type, recorder: type) -> None:
     assert missing(real, protocol) == []

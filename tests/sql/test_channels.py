@@ -1,4 +1,4 @@
-"""LISTEN, NOTIFY and UNLISTEN name the tenant's own channel at the server."""
+"""NOTIFY names the tenant's own channel at the server; LISTEN and UNLISTEN are the session's to do."""
 
 from __future__ import annotations
 
@@ -35,26 +35,21 @@ def test_the_name_becomes_a_hash_of_the_tenants_seed_and_the_name(world: World, 
     client = name[:63] if len(name) > 63 else name.strip('"').replace('""', '"')
     for tenant in (1, 2):
         own = mapped(client, tenant)
-        assert text_of(planned(world, f"LISTEN {name}"), tenant) == f'LISTEN "{own}"'
         assert text_of(planned(world, f"NOTIFY {name}"), tenant) == f'NOTIFY "{own}"'
         assert text_of(planned(world, f"NOTIFY {name}, 'it''s \\ x'"), tenant) == f"NOTIFY \"{own}\", 'it''s \\ x'"
         assert text_of(planned(world, f"NOTIFY {name}, ''"), tenant) == f'NOTIFY "{own}"'
 
 
-def test_what_each_command_does_to_the_session(world: World) -> None:
-    listens, notifies = planned(world, "LISTEN jobs").effects, planned(world, "NOTIFY jobs").effects
-    assert (listens.pins, listens.listens) == ("listen", "jobs")
-    assert (notifies.pins, notifies.notifies) == (None, True)
-
-
-@pytest.mark.parametrize(("text", "every"), [("UNLISTEN *", True), ("UNLISTEN jobs", False)])
-def test_only_who_listens_needs_a_connection_to_stop_it(world: World, text: str, every: bool) -> None:
-    plan = planned(world, text)
-    assert isinstance(plan, Answer)
-    assert plan.answer is AnswerKind.UNLISTEN
-    assert text_of(plan.sent) == ("UNLISTEN *" if every else f'UNLISTEN "{mapped("jobs")}"')
-    assert plan.sent is not None
-    assert plan.sent.effects.unlistens is every
+def test_only_a_notification_is_sent(world: World) -> None:
+    assert planned(world, "NOTIFY jobs").effects.notifies
+    for text, answer, name in (
+        ("LISTEN jobs", AnswerKind.LISTEN, "jobs"),
+        ("UNLISTEN jobs", AnswerKind.UNLISTEN, "jobs"),
+        ("UNLISTEN *", AnswerKind.UNLISTEN, ""),
+    ):
+        plan = planned(world, text)
+        assert isinstance(plan, Answer)
+        assert (plan.answer, plan.argument, plan.sent) == (answer, name, None)
 
 
 def test_the_channel_is_the_parsed_name(world: World) -> None:

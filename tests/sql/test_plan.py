@@ -37,5 +37,5 @@ def test_tenants_of_one_policy_class_share_their_plans() -> None:
 
 def test_an_answered_statement_carries_the_tag_that_the_server_would_send() -> None:
     assert {one.value for one in AnswerKind} == {
-        "RESET", "DISCARD ALL", "DEALLOCATE", "UNLISTEN", "PREPARE", "SELECT 1", "",
+        "RESET", "DISCARD ALL", "DEALLOCATE", "LISTEN", "UNLISTEN", "PREPARE", "SELECT 1", "",
     } | {AnswerKind.DEALLOCATE_ALL.value}  # fmt: skip

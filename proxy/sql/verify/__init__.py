@@ -83,8 +83,8 @@ def _statement(grammar: str, text: str, catalog: Catalog) -> dict[str, Any]:
     return statements[0].tree
 
 
-def verify_channel(text: str, name: str | None, keys: dict[str, str]) -> None:
-    """FeatureNotSupported unless a LISTEN, NOTIFY or UNLISTEN, filled with `keys`, is of the tenant's own channel."""
+def verify_channel(text: str, name: str, keys: dict[str, str]) -> None:
+    """FeatureNotSupported unless a NOTIFY, filled with `keys`, is of the tenant's own channel."""
     try:
         check_channel(text, name, keys)
     except Unproven as reason:

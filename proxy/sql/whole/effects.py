@@ -83,7 +83,7 @@ def _plain(kind: StatementKind) -> Handler:
 
 
 def _listen(tree: Node, body: Node) -> Classified:
-    return Classified(StatementKind.NOTIFY, tree, Effects(pins=LISTEN, listens=body["conditionname"]))
+    return Classified(StatementKind.NOTIFY, tree, Effects(pins=LISTEN))
 
 
 def _unlisten(tree: Node, body: Node) -> Classified:

@@ -35,7 +35,7 @@ Plans = Callable[..., tuple[Plan, ...]]
         ("SAVEPOINT a", Effects(transaction=TransactionVerb.SAVEPOINT, savepoint="a")),
         ("COMMIT AND CHAIN", Effects(transaction=TransactionVerb.COMMIT, chain=True)),
         ("PREPARE TRANSACTION 'a'", Effects(writes=True)),
-        ("LISTEN a", Effects(pins="listen", listens="a")),
+        ("LISTEN a", Effects(pins="listen")),
         ("NOTIFY a", Effects(notifies=True)),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", Effects(declares=CursorEffect("c", True))),
         ("FETCH 1 FROM c", Effects()),

@@ -1,0 +1,84 @@
+"""ListeningClient: what a client's session hears through its tenant's listening connection, and by whom it is heard.
+
+The session decides what counts and when it is told; here its questions go to the listening connection, and what that
+tells comes back as events. Process ids of the server are told to nobody. Decision 0045.
+"""
+
+from __future__ import annotations
+
+from proxy.errors import AdminShutdown, ConnectionFailure, InvalidAuthorization, Refusal
+from proxy.server.port import ClientPort
+from proxy.session.actions import HearAll, Subscribe
+from proxy.session.events import Event, Heard, Notified, Subscribed, Terminate
+from proxy.tenancy.derived import LISTENING, array_literal
+from proxy.wire.backend import NotificationResponse
+
+UNKNOWN_PROCESS = 2**31 - 1  # who notified is not a session of this process: no process id of the server is told
+
+
+class ListeningClient(ClientPort):
+    """The part of the session's Port that is about notifications, and the listening connection's subscriber."""
+
+    def handle(self, event: Event) -> None:
+        """Gives the session an event; of the client."""
+        raise NotImplementedError
+
+    def listening(self, names: tuple[str, ...]) -> None:
+        """The channels that fill() puts into a text from now on."""
+        if self.keys is not None:
+            self.keys = {**self.keys, LISTENING: array_literal(names)}
+
+    def notifying(self, process_id: int) -> None:
+        """This session notifies from the server's process of that number."""
+        if self.grant is not None:
+            self.listener.note_notifier((self.grant.server, process_id), self.process_id)
+
+    def notifier(self, process_id: int) -> int:
+        """The virtual process id of the session that notified last from that process."""
+        if self.grant is None:
+            return UNKNOWN_PROCESS
+        return self.listener.notifiers.get((self.grant.server, process_id), UNKNOWN_PROCESS)
+
+    def unsubscribe(self, channels: tuple[str, ...]) -> None:
+        """The listening connection tells nothing more of these channels."""
+        if self.grant is not None:
+            self.services.listening.unsubscribe(self.grant, self, channels)
+
+    @property
+    def writable(self) -> bool:
+        """Does the client read fast enough?"""
+        return self.flow is None or self.flow.writable
+
+    def notified(self, notification: NotificationResponse) -> None:
+        """A notification of a channel of the session's."""
+        sender = self.notifier(notification.process_id)
+        self.handle(Notified(notification.channel, notification.payload, sender))
+
+    def deafened(self) -> None:
+        """Notifications may have been missed: the client must connect again, and look for itself."""
+        text = "terminating connection because the server connection that listened was lost"
+        self.handle(Terminate(AdminShutdown(text)))
+
+    async def hear(self, action: Subscribe | HearAll) -> None:
+        """Does what the session asks of the listening connection."""
+        await (self.subscribe(action) if isinstance(action, Subscribe) else self.hear_all(action.ticket))
+
+    async def subscribe(self, action: Subscribe) -> None:
+        """Has a channel listened to."""
+        refusal = None
+        try:
+            if self.grant is None:
+                raise InvalidAuthorization("not logged in")
+            await self.services.listening.wait_subscribed(self.grant, self, action.channel)
+        except Refusal as problem:
+            refusal = problem
+        self.handle(Subscribed(action.ticket, action.channel, action.name, refusal))
+
+    async def hear_all(self, ticket: int) -> None:
+        """Has everything told that was committed until now."""
+        if self.grant is not None:
+            try:
+                await self.services.listening.wait_heard(self.grant)
+            except ConnectionFailure:
+                return  # the session was told, and has ended
+        self.handle(Heard(ticket))

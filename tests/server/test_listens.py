@@ -1,0 +1,83 @@
+"""What clients hear through their tenant's listening connection, by whom, and what becomes of it at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+
+from proxy.server.listens import UNKNOWN_PROCESS
+from proxy.session.notifications import LIMIT
+from proxy.tenancy.derived import SEED, own_channel
+from proxy.tenancy.policy import Limits
+from proxy.wire.backend import NotificationResponse
+from tests.server.conftest import House, until
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+async def test_a_client_hears_who_notified_by_the_number_that_clients_know(house: House) -> None:
+    client, other = await house.connect(), await house.connect()
+    await house.ask(client, "LISTEN news")
+    channel = own_channel("news", house.rules.granted.keys[SEED])
+    await house.ask(other, f"NOTIFY {channel}, 'told'")  # the planner of these tests maps no names
+    for sender in (other.key[0], UNKNOWN_PROCESS):
+        message = await asyncio.to_thread(client.receive)
+        assert message is not None
+        assert (message.tag, message.body[:4], message.body[4:]) == ("A", struct.pack("!i", sender), b"news\0told\0")
+        (port,) = [one for one in house.listener.clients if one.process_id == client.key[0]]
+        if sender != UNKNOWN_PROCESS:
+            port.notified(NotificationResponse(2**20, channel, "told"))
+    client.close()
+    other.close()
+
+
+async def test_the_listening_connection_goes_back_with_the_last_client(house: House) -> None:
+    client = await house.connect()
+    await house.ask(client, "LISTEN news")
+    (share,) = house.pools.statistics().shares
+    assert share.leased == 1
+    client.close()
+    await until(lambda: not house.pools.statistics().leased)
+
+
+async def test_who_may_have_missed_something_is_cut_off(house: House) -> None:
+    client, idle = await house.connect(), await house.connect()
+    await house.ask(client, "LISTEN news")
+    for port in house.listener.clients:
+        if port.process_id == client.key[0]:
+            port.deafened()
+    told = await asyncio.to_thread(client.collect)
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    assert (await house.ask(idle, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+    idle.close()
+
+
+async def test_a_tenant_with_one_server_connection_is_told_why_it_cannot_listen(houses: Houses) -> None:
+    house = await houses(limits=Limits(server_connections=1))
+    client = await house.connect()
+    (problem,) = (await house.ask(client, "LISTEN news")).errors
+    assert (problem["C"], "server_connections" in problem["H"]) == ("53300", True)
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_nobody_waits_for_it(house: House) -> None:
+    client, other = await house.connect(), await house.connect()
+    for one in (client, other):
+        await house.ask(one, "LISTEN news")
+    channel = own_channel("news", house.rules.granted.keys[SEED])
+    slow, quick = sorted(house.listener.clients, key=lambda one: one.process_id != client.key[0])
+    slow.pause_writing()
+    note = NotificationResponse(1, channel, "x" * 7000)
+    for _ in range(LIMIT // 7000 + 2):
+        slow.notified(note)
+    quick.notified(note)
+    told = await asyncio.to_thread(client.collect)
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    message = await asyncio.to_thread(other.receive)
+    assert message is not None
+    assert message.tag == "A"
+    client.close()
+    other.close()
