@@ -16,6 +16,8 @@ from tests.kit.postgres import Cluster, running
 from tests.kit.sample import load_sample, pristine
 
 EFFORT = max(1, int(os.environ.get("PARTYWALL_TEST_EFFORT", "1")))
+# Which servers `server` is in turn. Others than 15 and 18 are brought by `python -m tests.kit.majors`.
+MAJORS = [int(major) for major in os.environ.get("PARTYWALL_TEST_MAJORS", "15,18").split(",")]
 
 # The same examples every time, so that a red run is a reason and not a draw; `make test-long` draws afresh.
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True, database=None)
@@ -61,11 +63,14 @@ def postgres18() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=[15, 18], ids=["pg15", "pg18"])
-def server(request: pytest.FixtureRequest) -> Cluster:
+@pytest.fixture(scope="session", params=MAJORS, ids=[f"pg{major}" for major in MAJORS])
+def server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Each of the servers in turn."""
-    cluster: Cluster = request.getfixturevalue(f"postgres{request.param}")
-    return cluster
+    if request.param in (15, 18):
+        yield request.getfixturevalue(f"postgres{request.param}")
+    else:
+        with running(request.param) as cluster:
+            yield cluster
 
 
 @pytest.fixture(scope="session")
