@@ -9,39 +9,55 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from proxy.errors import TooManyConnections, UnknownDatabase
+from proxy.auth.addresses import LOCAL
+from proxy.errors import InvalidAuthorization, TooManyConnections, UnknownDatabase
 from proxy.server.services import Services
 from proxy.session.actions import FindLogin
-from proxy.session.events import LoginFound
+from proxy.session.events import Bearer, LoginFound
 from proxy.tenancy.policy import Login
+
+NEEDS_TLS = "a token is needed, and must not be sent unencrypted"
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """How a client came. address: as text, `local` for a Unix socket. full: there are too many clients already."""
+    """How a client came. address: as text, `local` for a Unix socket. tls: encrypted. full: there are too many clients
+    already.
+    """
 
     address: str
+    tls: bool = False
     full: bool = False
+
+    @property
+    def private(self) -> bool:
+        """May a secret be sent here as it is?"""
+        return self.tls or self.address == LOCAL
 
 
 def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
     """The proof to ask for, and what it is worth."""
-    rules = services.rules()
+    rules, now = services.rules(), services.now()
     login = rules.login(action.user)
-    nonce = services.nonce()
     mock = services.mock_verifier(action.user)  # made for every login, so that all take the same time
-    if login is None:
-        return LoginFound(mock, nonce, None, why="there is no such login")
-    verifier = mock if login.verifier is None else login.verifier
-    why = closed(login, came.address, services.now())
+    verifier = mock if login is None or login.verifier is None else login.verifier
+    found = LoginFound(verifier, services.nonce(), None)
+    why = "there is no such login" if login is None else closed(login, came.address, now)
     if why:
-        return LoginFound(replace(verifier, mock=True), nonce, None, why=why)
+        found = replace(found, verifier=replace(verifier, mock=True), why=why)
+    issuer = rules.issuer(action.user) if login is None or login.verifier is None else None
+    if issuer is not None:
+        if not came.private:
+            return replace(found, barred=InvalidAuthorization(NEEDS_TLS, hint="Use sslmode=require."))
+        found = replace(found, bearer=Bearer(issuer, None if login is None or why else login.token, now))
+    if login is None or why:
+        return found
     if came.full:
-        return LoginFound(verifier, nonce, None, TooManyConnections("sorry, too many clients already"))
+        return replace(found, refusal=TooManyConnections("sorry, too many clients already"))
     grant = rules.grant(login, action.database)
     if grant is None:
-        return LoginFound(verifier, nonce, None, UnknownDatabase(f'database "{action.database}" does not exist'))
-    return LoginFound(verifier, nonce, grant)
+        return replace(found, refusal=UnknownDatabase(f'database "{action.database}" does not exist'))
+    return replace(found, grant=grant)
 
 
 def closed(login: Login, address: str, now: float) -> str:

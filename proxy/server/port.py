@@ -206,7 +206,7 @@ class ClientPort:
     def find_login(self, action: FindLogin) -> LoginFound:
         """The answer to FindLogin."""
         full = self.listener.draining or len(self.listener.clients) > self.services.options.max_client_connections
-        return find_login(self.services, action, Came(self.address, full))
+        return find_login(self.services, action, Came(self.address, self.session.tls, full))
 
     def granted(self, rules: Rules) -> Grant | None:
         """What these rules grant the session's login now. That its password expired, or that nobody may come from

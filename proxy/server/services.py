@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from proxy.auth.addresses import Networks
 from proxy.auth.scram import Verifier
+from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
@@ -29,6 +30,9 @@ class Rules(Protocol):
 
     def login(self, name: str) -> Login | None:
         """The login of that name."""
+
+    def issuer(self, name: str) -> Issuer | None:
+        """Whose token a login of that name is asked for."""
 
     def grant(self, login: Login, database: str) -> Grant | None:
         """What the login may do on a database."""

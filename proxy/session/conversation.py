@@ -40,6 +40,9 @@ class Phase(Enum):
     LOGIN = "login"  # FindLogin is under way
     SASL_INITIAL = "sasl initial"
     SASL_FINAL = "sasl final"
+    CLEARTEXT = "cleartext"  # a token is asked for as a password
+    BEARER = "bearer"  # and by OAUTHBEARER
+    BEARER_REFUSED = "bearer refused"
     PROOF = "proof"  # it was given; WeighProof is under way
     LEARN = "learn"  # authenticated; the server's parameters are being learnt
     READY = "ready"
@@ -131,7 +134,10 @@ class Conversation:
         self.startup: Mapping[str, str] = {}  # settings asked for in the startup packet
         self.login: LoginFound | None = None
         self.scram: ScramServer | None = None
+        self.right = False  # was the client's proof right?
         self.proof: bytes | None = None  # of the server, for a client whose own was right
+        self.why = ""  # nobody is let in, for the log
+        self.asked_at = 0.0  # when the proof was asked for
         self.grant: Grant | None = None
         self.limits = NO_LIMITS
         self.epoch: object = None  # changes with rules and catalog; statements planned under another are planned again

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.auth.scram import Verifier
+from proxy.auth.token import Issuer
 from proxy.errors import Refusal
 from proxy.session.ports import Lease
 from proxy.sql.plan import Planned
@@ -51,15 +52,28 @@ class FrontendLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token is asked for. subject: what its issuer must call the client; None: no token will do. now: seconds since
+    the epoch."""
+
+    issuer: Issuer
+    subject: str | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoginFound:
     """Who it is, if the proof is right. Whoever may not come in gets a mock verifier and no grant, fails where a wrong
-    password fails, and `why` is for the log only. `refusal` is shown once the password was right."""
+    password fails, and `why` is for the log only. `refusal` is shown once the password was right, `barred` before
+    anything is asked. bearer: a token is asked for instead of a password."""
 
     verifier: Verifier
     nonce: bytes
     grant: Grant | None
     refusal: Refusal | None = None
     why: str = ""
+    barred: Refusal | None = None
+    bearer: Bearer | None = None
 
 
 @dataclass(frozen=True, slots=True)

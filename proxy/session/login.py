@@ -1,4 +1,5 @@
-"""The log-in: a SASL exchange for the login that was found, and the way in when its proof was right.
+"""The log-in: a SASL exchange for the login that was found, and the way in when its proof was right. token.py asks for
+tokens.
 
 An unknown login takes the same steps as a wrong password and ends with the same answer. Source: PostgreSQL
 documentation, "SASL Authentication".
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from proxy.auth.scram import ScramServer
 from proxy.errors import InvalidPassword, RemoteProtocolError
+from proxy.session import token
 from proxy.session.actions import WeighProof
 from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound, ProofWeighed
@@ -24,8 +26,14 @@ from proxy.wire.frontend import SASLInitialResponse, SASLResponse
 
 
 def found(s: Conversation, event: LoginFound) -> None:
-    """The answer to FindLogin: the proof that is asked for."""
+    """The answer to FindLogin: the proof that is asked for. Refusal for who is not even asked."""
     s.login = event
+    s.why = event.why
+    if event.barred is not None:
+        raise event.barred
+    if event.bearer is not None:
+        token.ask(s, event.bearer)
+        return
     s.scram = ScramServer(event.verifier, event.nonce, s.binding)
     s.phase = Phase.SASL_INITIAL
     s.out.append(AuthenticationSASL(s.scram.mechanisms).encode())
@@ -33,6 +41,9 @@ def found(s: Conversation, event: LoginFound) -> None:
 
 def answered(s: Conversation, body: bytes) -> None:
     """A message of the client's in the exchange. Refusal for what must not go on."""
+    if s.phase in token.PHASES:
+        token.answered(s, body)
+        return
     scram, login = s.scram, s.login
     if scram is None or login is None:
         raise RemoteProtocolError("unexpected SASL response")
@@ -45,10 +56,9 @@ def answered(s: Conversation, body: bytes) -> None:
         return
     s.proof = scram.final(SASLResponse.decode(body).data)
     s.scram = None
-    if login.grant is None and login.refusal is None:
-        s.proof = None
+    s.right = s.proof is not None and not s.why
     s.phase = Phase.PROOF
-    s.port.act(WeighProof(s.proof is not None))
+    s.port.act(WeighProof(s.right))
 
 
 def weighed(s: Conversation, event: ProofWeighed) -> None:
@@ -57,9 +67,13 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     s.proof = None
     if event.refusal is not None:
         raise event.refusal
-    if proof is None or login is None:
+    if not s.right or login is None:
+        if login is not None and login.bearer is not None and login.bearer.issuer.method == "oauthbearer":
+            token.refused(s, login.bearer)
+            return
         raise InvalidPassword(f'password authentication failed for user "{s.user}"')
-    s.out.append(AuthenticationSASLFinal(proof).encode())
+    if proof is not None:
+        s.out.append(AuthenticationSASLFinal(proof).encode())
     s.out.append(AuthenticationOk().encode())
     if login.refusal is not None:
         raise login.refusal

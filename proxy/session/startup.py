@@ -6,8 +6,10 @@ client are refused (options.py); who it is shows login.py. Source: PostgreSQL do
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from proxy.errors import InvalidAuthorization, Refusal, RemoteProtocolError
-from proxy.session import login
+from proxy.session import login, token
 from proxy.session.actions import CancelBackend, CloseFrontend, FindLogin, LoginRefused, StartTls
 from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound, ProofWeighed, TlsStarted
@@ -27,6 +29,7 @@ from proxy.wire.streams import AUTHENTICATION_LIMIT
 
 ALPN = "postgresql"
 HANDSHAKE = 0x16  # the type of the record that a TLS client sends first
+PROVING = frozenset({Phase.SASL_INITIAL, Phase.SASL_FINAL, *token.PHASES})
 
 
 def proceed(s: Conversation) -> None:
@@ -41,7 +44,7 @@ def proceed(s: Conversation) -> None:
                 if packet is None:
                     return
                 _packet(s, packet)
-            elif s.phase in {Phase.SASL_INITIAL, Phase.SASL_FINAL}:
+            elif s.phase in PROVING:
                 message = s.frontend.message()
                 if message is None:
                     return
@@ -61,7 +64,7 @@ def proceed(s: Conversation) -> None:
 
 
 def _refuse(s: Conversation, refusal: Refusal) -> None:
-    s.port.act(LoginRefused(refusal, "" if s.login is None else s.login.why))
+    s.port.act(LoginRefused(refusal, s.why))
     s.fatal(refusal)
 
 
@@ -80,6 +83,13 @@ def _unheard(s: Conversation, reason: str) -> None:
     s.port.act(LoginRefused(RemoteProtocolError(reason)))
     s.end()
     s.port.act(CloseFrontend())
+
+
+def _trying(s: Conversation, step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Refusal as refusal:
+        _refuse(s, refusal)
 
 
 def _packet(s: Conversation, body: bytes) -> None:
@@ -140,11 +150,9 @@ def handle(s: Conversation, event: LoginFound | ProofWeighed | TlsStarted) -> No
                 proceed(s)
         case LoginFound():
             if s.phase is Phase.LOGIN:
-                login.found(s, event)
+                _trying(s, lambda: login.found(s, event))
                 proceed(s)
         case ProofWeighed():
             if s.phase is Phase.PROOF:
-                try:
-                    login.weighed(s, event)
-                except Refusal as refusal:
-                    _refuse(s, refusal)
+                _trying(s, lambda: login.weighed(s, event))
+                proceed(s)

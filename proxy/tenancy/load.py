@@ -14,6 +14,7 @@ from typing import Any
 from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
+from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import Access, FunctionRule, Grant, Isolation, Limits, Login, Policy, RelationRule
@@ -42,6 +43,7 @@ class _Assembly:
         self.problems = problems
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
+        self.issuers = dict(self._named(sources, IssuerModel, "issuer"))
         self.defaults = self._defaults(sources)
         self._check_names(sources)
 
@@ -101,10 +103,29 @@ class _Assembly:
             where = self.tenants[owner.tenant][0].at("server")
             self.problems.append(f"{where}: tenant {other.tenant} has the same {what} at {owner.server.host}")
         self._check_keys()
+        issuers = tuple(model.run() for _, model in self.issuers.values())
+        self._check_tokens()
         canaries = tuple(sorted(name for name, (_, model) in self.tenants.items() if model.canary))
         return RuleBook(
-            generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)), canaries
+            generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)), canaries, issuers
         )
+
+    def _check_tokens(self) -> None:
+        """The end of a name says whether a token is asked for, so it must say so of every login, and one thing only."""
+        endings: dict[str, str] = {}
+        for name, (source, model) in self.issuers.items():
+            for other, issuer in endings.items():
+                if other.endswith(model.suffix) or model.suffix.endswith(other):
+                    self.problems.append(f"{source.at('suffix')}: issuer {issuer} has the suffix {other}, too like it")
+            endings[model.suffix] = name
+        for source, model in self.tenants.values():
+            for login, one in model.logins.items():
+                where = source.at("logins", login)
+                ending = next((one for one in endings if login.endswith(one)), None)
+                if one.token is not None and ending is None:
+                    self.problems.append(f"{where}: {login} has a token, and its name ends with no issuer's suffix")
+                elif one.token is None and ending is not None:
+                    self.problems.append(f"{where}: {login} must have a token: its name ends with {ending}")
 
     def _check_keys(self) -> None:
         """Two tenants with one key on one database would be one tenant."""

@@ -1,4 +1,4 @@
-"""The shape of what rule files say about one login: how it proves itself, and what it may not do.
+"""The shape of what rule files say about logins: how one proves itself, what it may not do, and whose tokens count.
 
 A verifier is SecretStr and never printed. Nothing here looks anything up; load.py does.
 """
@@ -6,14 +6,15 @@ A verifier is SecretStr and never printed. Nothing here looks anything up; load.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from proxy.auth.addresses import Networks, parse_networks
 from proxy.auth.scram import Verifier, both, parse_verifier
+from proxy.auth.token import Issuer, parse_keys
 from proxy.tenancy.policy import Login
-from proxy.tenancy.values import Strict
+from proxy.tenancy.values import Duration, Strict
 
 
 def _moment(value: object) -> object:
@@ -45,19 +46,24 @@ def allowed_from(*lists: list[str] | None) -> tuple[Networks, ...]:
 class LoginModel(Strict):
     """One login of a tenant."""
 
-    verifier: SecretStr | Annotated[list[SecretStr], Field(min_length=1, max_length=2)]
+    verifier: SecretStr | Annotated[list[SecretStr], Field(min_length=1, max_length=2)] | None = None
+    token: Annotated[str, Field(min_length=1)] | None = None
     valid_until: Moment | None = None
     allow_from: AllowFrom | None = None
     read_only: bool = False
     disabled: bool = False
 
     @model_validator(mode="after")
-    def _verifier(self) -> Self:
+    def _proof(self) -> Self:
+        if (self.verifier is None) == (self.token is None):
+            raise ValueError("must say exactly one of verifier and token")
         self.password()
         return self
 
-    def password(self) -> Verifier:
+    def password(self) -> Verifier | None:
         """What a password is checked against; ValueError tells what is wrong, and no part of it."""
+        if self.verifier is None:
+            return None
         given = self.verifier if isinstance(self.verifier, list) else [self.verifier]
         try:
             verifiers = [parse_verifier(one.get_secret_value()) for one in given]
@@ -83,4 +89,47 @@ class LoginModel(Strict):
             self.disabled,
             None if self.valid_until is None else self.valid_until.timestamp(),
             allowed_from(allow_from, self.allow_from),
+            self.token,
+        )
+
+
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "HS256", "HS384",
+    "HS512",
+]  # fmt: skip
+
+
+class IssuerModel(Strict):
+    """An `issuer:` document: who signs tokens for the logins whose names end with `suffix`."""
+
+    rules_version: Literal[1] = 1
+    issuer: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    audience: Annotated[str, Field(min_length=1)]
+    suffix: Annotated[str, Field(pattern=r"^@.+$", max_length=62)]
+    keys: SecretStr
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] = ["RS256", "ES256"]
+    claim: Annotated[str, Field(min_length=1)] = "sub"
+    leeway: Duration = 30.0
+    method: Literal["password", "oauthbearer"] = "password"
+    scope: str = ""
+
+    @model_validator(mode="after")
+    def _keys(self) -> Self:
+        self.run()
+        return self
+
+    def run(self) -> Issuer:
+        """What runs; ValueError tells what is wrong with the keys, and no part of them."""
+        algorithms = tuple(self.algorithms)
+        keys = parse_keys(self.keys.get_secret_value(), algorithms)
+        return Issuer(
+            self.issuer,
+            self.audience,
+            self.suffix,
+            keys,
+            algorithms,
+            self.claim,
+            self.leeway,
+            self.method,
+            self.scope,
         )

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
-from proxy.tenancy.logins import AllowFrom, LoginModel
+from proxy.tenancy.logins import AllowFrom, IssuerModel, LoginModel
 from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
 
 LATER = "not supported yet"
@@ -212,8 +212,14 @@ class Admin(Strict):
         raise ValueError(f"admin is {LATER}")
 
 
-Document = Database | Tenant | Defaults | Admin
-KINDS: dict[str, type[Strict]] = {"database": Database, "tenant": Tenant, "defaults": Defaults, "admin": Admin}
+Document = Database | Tenant | Defaults | Admin | IssuerModel
+KINDS: dict[str, type[Strict]] = {
+    "database": Database,
+    "tenant": Tenant,
+    "defaults": Defaults,
+    "admin": Admin,
+    "issuer": IssuerModel,
+}
 
 
 class InvalidDocument(Exception):

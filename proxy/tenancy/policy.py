@@ -122,8 +122,9 @@ class Login:
 
     name: str
     tenant: str
-    verifier: Verifier | None = field(repr=False)
+    verifier: Verifier | None = field(repr=False)  # None: no password will do
     read_only: bool = False
     disabled: bool = False
     valid_until: float | None = None
     allow_from: tuple[Networks, ...] = ()
+    token: str | None = None  # what its issuer calls it

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
+from proxy.auth.token import Issuer
 from proxy.tenancy.policy import Grant, Login, Policy
 
 GrantKey = tuple[str, str, bool]  # tenant, database, read_only
@@ -24,10 +25,15 @@ class RuleBook:
     databases: tuple[str, ...]
     tenants: tuple[str, ...]
     canaries: tuple[str, ...] = ()  # tenants without rows, as which the proxy attacks itself
+    issuers: tuple[Issuer, ...] = ()
 
     def login(self, name: str) -> Login | None:
         """The login of that name, disabled or not; None when there is none."""
         return self.logins.get(name)
+
+    def issuer(self, name: str) -> Issuer | None:
+        """Whose token a login of that name is asked for, whether it exists or not; None: it is asked for a password."""
+        return next((one for one in self.issuers if name.endswith(one.suffix)), None)
 
     def grant(self, login: Login, database: str) -> Grant | None:
         """What a login may do on a database; None when its tenant has no such database."""

@@ -16,9 +16,10 @@ from proxy.pool.pools import Pools
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.tenancy import models
 from proxy.tenancy.load import load
-from proxy.tenancy.logins import LoginModel
+from proxy.tenancy.logins import IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
 from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
+from tests.kit.tokens import key, key_set
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "database": models.Database,
@@ -27,6 +28,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "logins": LoginModel,
     "quotas": models.Quotas,
     "defaults": models.Defaults,
+    "issuer": IssuerModel,
     "admin": models.Admin,
 }
 
@@ -49,12 +51,14 @@ LATER_VALUES: dict[tuple[str, str], object] = {
 
 def shown(value: object) -> str:
     """A default as the tables write it."""
-    if value is None or value in ({}, [], ()) or (isinstance(value, BaseModel) and not isinstance(value, Address)):
+    if value is None or value in ({}, [], (), "") or (isinstance(value, BaseModel) and not isinstance(value, Address)):
         return "none"
     if isinstance(value, Address):
         return f"`{value.host}:{value.port}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return ", ".join(f"`{one}`" for one in value)
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
@@ -179,10 +183,12 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     for number, one in enumerate(blocks()):
         if one.page == "docs/rules.md" and one.language == "yaml":
             (tmp_path / f"{number}.yaml").write_text(one.text, encoding="utf-8")
+    (tmp_path / "staff.jwks").write_text(key_set(key()), encoding="utf-8")
     book = load(tmp_path, {}, 1)
-    assert (book.databases, book.tenants) == (("crm", "shop"), ("acme", "initech"))
+    assert (book.databases, book.tenants) == (("crm", "shop"), ("acme", "globex", "initech"))
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
+        "globex": "row",
         "initech": "database",
     }
 

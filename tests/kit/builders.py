@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.auth.scram import build_verifier, mock_verifier, parse_verifier
+from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
 from proxy.pool.listening import Listening
 from proxy.server.services import AuditContext, Options, Services
@@ -184,6 +185,9 @@ class OneTenant:
 
     def login(self, name: str) -> Login | None:
         return Login(name, self.granted.tenant, PARSED) if name in self.logins else None
+
+    def issuer(self, name: str) -> Issuer | None:
+        return None
 
     def grant(self, login: Login, database: str) -> Grant | None:
         return self.granted if database == self.granted.database else None

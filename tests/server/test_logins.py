@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from proxy.auth.addresses import LOCAL, parse_networks
+from proxy.auth.token import Issuer
 from proxy.server.logins import Came, find_login
 from proxy.session.actions import FindLogin
 from proxy.session.events import LoginFound
 from proxy.tenancy.policy import Login
 from tests.kit.builders import PARSED, OneTenant, grant, services
+from tests.kit.tokens import issuer
 
 HERE = "192.0.2.1"
 NOW = 1000.0
@@ -30,7 +32,7 @@ class Book(OneTenant):
 
 def found(login: Login | None, address: str = HERE, database: str = "test", full: bool = False) -> LoginFound:
     given = services(Book(grant(), one=login), pools=None, now=lambda: NOW)
-    return find_login(given, FindLogin("alice", database, ""), Came(address, full))
+    return find_login(given, FindLogin("alice", database, ""), Came(address, full=full))
 
 
 def alice(**more: Any) -> Login:
@@ -78,3 +80,40 @@ def test_a_unix_socket_is_local() -> None:
     login = alice(allow_from=(parse_networks([LOCAL]),))
     assert found(login, LOCAL).grant is not None
     assert found(login, "127.0.0.1").grant is None
+
+
+@dataclass
+class Federated(Book):
+    """Rules with an issuer."""
+
+    def issuer(self, name: str) -> Issuer | None:
+        return issuer() if name.endswith("@example.com") else None
+
+
+def federated(
+    login: Login | None, name: str = "alice@example.com", address: str = HERE, tls: bool = True
+) -> LoginFound:
+    given = services(Federated(grant(), one=login), pools=None, now=lambda: NOW)
+    return find_login(given, FindLogin(name, "test", ""), Came(address, tls))
+
+
+BEARER = Login("alice@example.com", "acme", None, token="248289761001")
+
+
+def test_a_token_is_asked_for_by_the_name_whether_the_login_exists_or_not() -> None:
+    known, closed_one, unknown = federated(BEARER), federated(replace(BEARER, disabled=True)), federated(None)
+    assert [one.bearer and one.bearer.subject for one in (known, closed_one, unknown)] == ["248289761001", None, None]
+    assert [one.grant is None for one in (known, closed_one, unknown)] == [False, True, True]
+    assert federated(None, "alice").bearer is None
+
+
+@pytest.mark.parametrize("login", [BEARER, None])
+def test_where_others_could_read_it_nobody_is_asked_for_a_token(login: Login | None) -> None:
+    barred = federated(login, tls=False)
+    assert barred.barred is not None
+    assert "sslmode" in (barred.barred.hint or "")
+    assert federated(login, address=LOCAL, tls=False).barred is None
+
+
+def test_a_password_beside_an_issuer_stays_a_password() -> None:
+    assert federated(alice(name="alice@example.com")).bearer is None

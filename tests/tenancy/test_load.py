@@ -12,6 +12,7 @@ from proxy.tenancy.derived import SEED, seed
 from proxy.tenancy.load import load
 from proxy.tenancy.rulebook import RuleBook
 from tests.kit.builders import VERIFIER
+from tests.kit.tokens import URL, key, key_set
 
 DATABASE = "database: shop\nserver: postgresql://app@db:5433/shop?sslmode=require\ntenant_column: tenant_id\n"
 TENANT = f'tenant: acme\nkey: 1\ndatabases: [shop]\nlogins:\n  acme_app: {{verifier: "{VERIFIER}"}}\n'
@@ -219,3 +220,45 @@ def test_a_canary_has_nothing_to_attack_on_a_database_of_its_own(problems: Probl
     canary = "tenant: canary\ndatabases: [shop]\nserver: postgresql://a@b/c\ncanary: true\n"
     (problem,) = problems(OWN, canary)
     assert problem == "1.yaml:4: canary: on database shop there is nobody to hide from"
+
+
+ISSUER = f"""issuer: {URL}
+audience: partywall
+suffix: "@example.com"
+keys: ${{env:KEYS}}
+"""
+FEDERATED = TENANT + '  alice@example.com: {token: "248289761001"}\n'
+KEYS = {"KEYS": key_set(key())}
+
+
+def test_the_end_of_a_name_says_whose_token_is_asked_for(loaded: Load) -> None:
+    book = loaded(DATABASE, FEDERATED, ISSUER, environ=KEYS)
+    login, issuer = book.login("alice@example.com"), book.issuer("alice@example.com")
+    assert login is not None
+    assert issuer is not None
+    assert (login.token, login.verifier, issuer.url) == ("248289761001", None, URL)
+    assert book.issuer("nobody@example.com") is issuer  # it exists or not: the same is asked
+    assert book.issuer("acme_app") is None
+
+
+def test_a_token_nobody_signs_and_a_password_nobody_asks_for_are_mistakes(problems: Problems) -> None:
+    assert problems(DATABASE, FEDERATED) == [
+        "1.yaml:6: alice@example.com has a token, and its name ends with no issuer's suffix"
+    ]
+    named = TENANT.replace("acme_app", "acme@example.com")
+    assert problems(DATABASE, named, ISSUER, environ=KEYS) == [
+        "1.yaml:5: acme@example.com must have a token: its name ends with @example.com"
+    ]
+
+
+def test_two_issuers_for_one_name_are_a_mistake(problems: Problems) -> None:
+    second = ISSUER.replace(URL, "https://other.example").replace('"@example.com"', '"@corp@example.com"')
+    (problem,) = problems(DATABASE, TENANT, ISSUER, second, environ=KEYS)
+    assert problem == f"3.yaml:3: issuer {URL} has the suffix @example.com, too like it"
+    (problem,) = problems(DATABASE, TENANT, ISSUER, ISSUER, environ=KEYS)
+    assert problem.startswith(f"3.yaml:1: issuer {URL} is also in ")
+
+
+def test_keys_that_cannot_be_used_are_told_by_their_line(problems: Problems) -> None:
+    (problem,) = problems(DATABASE, TENANT, ISSUER, environ={"KEYS": "hunter2"})
+    assert problem == "2.yaml:1: keys must be a JWKS, or PEM: a public key or a certificate"

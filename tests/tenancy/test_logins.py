@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from proxy.auth.scram import build_verifier
-from proxy.tenancy.logins import LoginModel
+from proxy.tenancy.logins import IssuerModel, LoginModel
 from proxy.tenancy.models import Tenant, document
 from tests.kit.builders import PASSWORD, VERIFIER
+from tests.kit.tokens import URL, key, key_set
 from tests.tenancy.test_models import TENANT, mistakes
 
 NEW = build_verifier("the next one", b"salt of the tests", 4096)
@@ -75,3 +76,34 @@ def test_a_login_comes_from_where_both_its_tenant_and_itself_allow_it() -> None:
 def test_what_is_no_list_of_networks_is_a_mistake(allow_from: object) -> None:
     assert wrong(allow_from=allow_from)
     assert mistakes("tenant", TENANT | {"allow_from": allow_from})
+
+
+@pytest.mark.parametrize("login", [{"verifier": None}, {"token": "alice"}])
+def test_a_login_has_a_password_or_a_token(login: dict[str, Any]) -> None:
+    ((path, text),) = wrong(**login)
+    assert (path, text) == (("logins", "a"), "must say exactly one of verifier and token")
+
+
+ISSUER: dict[str, Any] = {"issuer": URL, "audience": "partywall", "suffix": "@example.com", "keys": key_set(key())}
+
+
+def test_an_issuer_runs_with_its_keys_and_nothing_that_shows_them() -> None:
+    found = document("issuer", ISSUER | {"leeway": "5s", "method": "oauthbearer", "scope": "openid"})
+    assert isinstance(found, IssuerModel)
+    runs = found.run()
+    assert (runs.algorithms, runs.claim, runs.leeway, runs.method) == (("RS256", "ES256"), "sub", 5.0, "oauthbearer")
+    assert "kty" not in repr(runs) + repr(found)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"issuer": "example"}, {"audience": ""}, {"suffix": "example.com"}, {"suffix": "@"}, {"keys": "secret stuff"},
+        {"algorithms": []}, {"algorithms": ["none"]}, {"algorithms": ["HS256"]}, {"method": "certificate"},
+        {"colour": "red"},
+    ],
+)  # fmt: skip
+def test_an_issuer_whose_tokens_could_not_be_judged_is_a_mistake(more: dict[str, Any]) -> None:
+    found = mistakes("issuer", ISSUER | more)
+    assert found
+    assert "secret stuff" not in str(found)
