@@ -19,7 +19,7 @@ from proxy.tenancy.load import load
 from proxy.tenancy.logins import IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
 from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
-from tests.kit.tokens import key, key_set
+from tests.kit import tokens
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "database": models.Database,
@@ -183,7 +183,7 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     for number, one in enumerate(blocks()):
         if one.page == "docs/rules.md" and one.language == "yaml":
             (tmp_path / f"{number}.yaml").write_text(one.text, encoding="utf-8")
-    (tmp_path / "staff.jwks").write_text(key_set(key()), encoding="utf-8")
+    (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {}, 1)
     assert (book.databases, book.tenants) == (("crm", "shop"), ("acme", "globex", "initech"))
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
