@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from proxy.admin.http import AdminServer
@@ -29,6 +30,7 @@ from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import configure, get_logger
+from proxy.pool.connect import connect
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
 from proxy.server import memory
@@ -109,7 +111,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     log = get_logger("proxy")
     processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
     databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
-    pools = Pools(settings.max_server_connections)
+    pools = Pools(settings.max_server_connections, connector=partial(connect, peer_timeout=settings.peer_timeout))
     canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
     book = canaries.admitted(load(settings.rules, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=_tls(settings))
@@ -121,7 +123,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         lifecycle = Lifecycle(app.listener, app.reload, log)
         admin = AdminServer(_sources(app))
         admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
-        app.port = await app.listener.start(settings.listen.host, settings.listen.port)
+        app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
         await canaries.start(book, settings.listen.host, app.port)
         lifecycle.install()
         gc.collect()
@@ -130,6 +132,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
             "serving",
             listen=f"{settings.listen.host}:{app.port}",
             admin=f"{settings.admin_listen.host}:{admin_port}",
+            unix_socket=str(app.listener.unix_path or ""),
             databases=sorted(book.databases),
             tenants=len(book.tenants),
         )
@@ -189,6 +192,7 @@ def _services(app: App) -> Services:
             plan_inline_bytes=settings.plan_inline_bytes,
             proxy_protocol_from=parse_networks(settings.proxy_protocol_from),
             write_timeout=settings.write_timeout,
+            peer_timeout=settings.peer_timeout,
             connection_rate=settings.connection_rate,
             address_connection_rate=settings.address_connection_rate,
             memory_limit=settings.memory_limit or memory.ceiling(),

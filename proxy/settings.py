@@ -102,6 +102,9 @@ class Settings(BaseSettings):
         description="what unknown logins' salts are made of; the same for all processes of a service",
     )
     log: LogSettings = LogSettings()
+    unix_socket_directory: Path | None = Field(
+        None, description="folder of a Unix socket for clients, named after the port as PostgreSQL's"
+    )
     tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain for clients")
     tls_key: Path | None = Field(default=None, description="PEM file of its private key")
     proxy_protocol_from: Networks = Field(
@@ -114,6 +117,9 @@ class Settings(BaseSettings):
     memory_limit: int | None = Field(None, ge=1, description="bytes of this process above which no client is let in")
     login_timeout: float = Field(60.0, gt=0, description="seconds until a client must be logged in")
     write_timeout: float = Field(300.0, gt=0, description="seconds that a client may leave its answers unread")
+    peer_timeout: float = Field(
+        120.0, ge=8, description="seconds until a client or server that answers nothing on TCP is given up"
+    )
     drain_timeout: float = Field(30.0, ge=0, description="seconds that transactions may take to end after SIGTERM")
     plan_inline_bytes: int = Field(4096, ge=0, description="longer statements are planned by a planner process")
     plan_timeout: float = Field(10.0, gt=0, description="seconds until a planner process is killed (54001)")

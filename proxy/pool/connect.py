@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from proxy.auth.scram import SaltedPasswords
 from proxy.backend.state import IDLE, BackendState
+from proxy.catalog.sockets import PEER_TIMEOUT
 from proxy.errors import ConnectionFailure, RemoteProtocolError
 from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.dial import binding_of, dial
@@ -43,9 +44,13 @@ PASSED_ON = ("53", "57")  # classes of SQLSTATE that say something about the ser
 
 
 async def connect(
-    grant: Grant, cache: SaltedPasswords | None = None, timeout: float = CONNECT_TIMEOUT
+    grant: Grant,
+    cache: SaltedPasswords | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    peer_timeout: float = PEER_TIMEOUT,
 ) -> ServerConnection:
-    """A connection logged in for this grant, idle. `timeout` in seconds; `cache` keeps derived keys of passwords.
+    """A connection logged in for this grant, idle. `timeout` in seconds; `peer_timeout`, until a server that answers
+    nothing is given up; `cache` keeps derived keys of passwords.
 
     ConnectionFailure (08006, or the server's own SQLSTATE of classes 53 and 57) when it cannot be made; its text names
     nothing of the server, its __cause__ has the reason.
@@ -53,7 +58,7 @@ async def connect(
     connection = ServerConnection(grant.server, grant.credentials, grant.settings)
     try:
         async with asyncio.timeout(timeout):
-            transport = await dial(connection, grant.server, grant.credentials, timeout)
+            transport = await dial(connection, grant.server, grant.credentials, timeout, peer_timeout)
             try:
                 await _log_in(connection, grant, cache, binding_of(transport))
             except BaseException:

@@ -8,10 +8,10 @@ Encryption"; libpq's sslmode and sslnegotiation.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 
 from proxy.auth.binding import end_point
+from proxy.catalog.sockets import PEER_TIMEOUT, tune
 from proxy.catalog.tls import ALPN, tls_context
 from proxy.errors import ConfigurationError, ConnectionFailure
 from proxy.tenancy.policy import Credentials, Server
@@ -36,20 +36,27 @@ class _Knock(asyncio.Protocol):
 
 
 async def dial(
-    protocol: asyncio.Protocol, server: Server, credentials: Credentials, timeout: float
+    protocol: asyncio.Protocol,
+    server: Server,
+    credentials: Credentials,
+    timeout: float,
+    peer_timeout: float = PEER_TIMEOUT,
 ) -> asyncio.Transport:
-    """Connect `protocol`; its connection_made is called when bytes may flow. `timeout` in seconds.
+    """Connect `protocol`; its connection_made is called when bytes may flow. `timeout` in seconds; `peer_timeout` as
+    well, until a server that answers nothing is given up.
 
     ConnectionFailure when the server cannot be reached in time, speaks no TLS where it must, or cannot prove itself.
     """
     try:
         async with asyncio.timeout(timeout):
-            return await _dial(protocol, server, credentials)
+            return await _dial(protocol, server, credentials, peer_timeout)
     except (OSError, TimeoutError, ConfigurationError) as error:  # ssl.SSLError is an OSError
         raise ConnectionFailure(UNREACHABLE) from error
 
 
-async def _dial(protocol: asyncio.Protocol, server: Server, credentials: Credentials) -> asyncio.Transport:
+async def _dial(
+    protocol: asyncio.Protocol, server: Server, credentials: Credentials, peer_timeout: float
+) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     if server.host.startswith("/"):
         path = f"{server.host}/.s.PGSQL.{server.port}"
@@ -58,12 +65,12 @@ async def _dial(protocol: asyncio.Protocol, server: Server, credentials: Credent
     context = tls_context(credentials)
     if context is None:
         transport, _ = await loop.create_connection(lambda: protocol, server.host, server.port)
-        _tune(transport)
+        tune(transport, peer_timeout)
         return transport
     knock = _Knock()
     transport, _ = await loop.create_connection(lambda: knock, server.host, server.port)
     try:
-        _tune(transport)
+        tune(transport, peer_timeout)
         if credentials.direct_tls:
             return await _encrypt(transport, knock, protocol, context, server.host, direct=True)
         transport.write(SSLRequest().encode())
@@ -105,16 +112,3 @@ def binding_of(transport: asyncio.Transport) -> bytes | None:
     secured = transport.get_extra_info("ssl_object")
     certificate = None if secured is None else secured.getpeercert(binary_form=True)
     return None if certificate is None else end_point(certificate)
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """No delay for small messages; a dead peer is noticed within about two minutes."""
-    raw = transport.get_extra_info("socket")
-    if raw is None:
-        return
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
-        option = getattr(socket, name, None)  # not every system has them
-        if option is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, option, value)

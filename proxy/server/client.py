@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from typing import Any, assert_never, cast
 
+from proxy.auth.addresses import LOCAL
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
 from proxy.server.listens import ListeningClient
@@ -65,7 +66,9 @@ class Client(ListeningClient, asyncio.Protocol):
         """A client connected."""
         transport = cast(asyncio.Transport, transport)  # what create_server makes, though uvloop's is no subclass
         self.transport = transport
-        self.address, self.peer = prepare_socket(transport, self.services.options.write_buffer)
+        self.address, self.peer = prepare_socket(transport, self.services.options)
+        if self.address == LOCAL:  # as PostgreSQL: nobody is between
+            self.session.tls_available = False
         if self.source is not None:
             self.address, self.peer = self.source[0], "{}:{}".format(*self.source)
         self.flow = Flow(transport)

@@ -7,30 +7,18 @@ another.
 from __future__ import annotations
 
 import asyncio
-import socket
-from contextlib import suppress
 
 from proxy.auth.addresses import LOCAL
-from proxy.server.services import Connection
-
-KEEPALIVE_IDLE = 60  # seconds without traffic before the kernel asks whether the client is still there
-KEEPALIVE_INTERVAL = 15
-KEEPALIVE_COUNT = 4
+from proxy.catalog.sockets import tune
+from proxy.server.services import Connection, Options
 
 
-def prepare_socket(transport: asyncio.Transport, write_buffer: int) -> tuple[str, str]:
+def prepare_socket(transport: asyncio.Transport, options: Options) -> tuple[str, str]:
     """Sets what every client socket has: no delay, keepalive, a bound of what is buffered for writing. The peer's
     address, and the same with its port for the log.
     """
-    transport.set_write_buffer_limits(high=write_buffer)
-    raw = transport.get_extra_info("socket")
-    if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:
-        with suppress(OSError, AttributeError):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+    transport.set_write_buffer_limits(high=options.write_buffer)
+    tune(transport, options.peer_timeout)
     peer = transport.get_extra_info("peername")
     return (peer[0], f"{peer[0]}:{peer[1]}") if isinstance(peer, tuple) and len(peer) >= 2 else (LOCAL, LOCAL)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 
 from proxy.errors import AdminShutdown, Refusal, TooManyConnections
 from proxy.server import memory
@@ -18,8 +19,10 @@ from proxy.server.gate import Gate
 from proxy.server.proofs import Proofs
 from proxy.server.services import Services
 from proxy.server.tasks import Tasks
+from proxy.server.unixsocket import UnixSocket
 from proxy.tenancy.policy import Server
 
+BACKLOG = 1024
 TEMPLATES = 1000  # sets of learnt parameters kept at most
 NOTIFIERS = 10_000  # processes of servers kept at most
 TELL_REFUSED = 10.0  # seconds between two lines about connections that were refused
@@ -53,16 +56,36 @@ class Listener:
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
+        self._local: asyncio.Server | None = None
+        self._socket: UnixSocket | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._told: tuple[int, float] = (0, 0.0)  # refused connections in the log so far, and since when
 
-    async def start(self, host: str, port: int) -> int:
-        """Listens; port 0 takes a free one. The port."""
+    async def start(self, host: str, port: int, unix_directory: Path | None = None) -> int:
+        """Listens; port 0 takes a free one. unix_directory: where there is to be a Unix socket as well. The port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Door(self), host, port, backlog=1024)
+        self._server = await loop.create_server(lambda: Door(self), host, port, backlog=BACKLOG)
         self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
         port_found: int = self._server.sockets[0].getsockname()[1]
+        if unix_directory is not None:
+            self._socket = UnixSocket(unix_directory, port_found)
+            self._local = await loop.create_unix_server(
+                lambda: Door(self), sock=self._socket.listening, backlog=BACKLOG
+            )
         return port_found
+
+    @property
+    def unix_path(self) -> Path | None:
+        """The Unix socket, if there is one."""
+        return None if self._socket is None else self._socket.path
+
+    def _stop_listening(self) -> None:
+        for server in (self._server, self._local):
+            if server is not None:
+                server.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     @property
     def crowded(self) -> bool:
@@ -129,8 +152,7 @@ class Listener:
         seconds.
         """
         self.draining = True
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
         for client in tuple(self.clients):
             client.drain()
         try:
@@ -145,8 +167,7 @@ class Listener:
         self.draining = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
         for door in (*self.turned, *self.arriving):
             door.cut()
         for client in tuple(self.clients):

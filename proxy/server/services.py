@@ -13,6 +13,7 @@ from proxy.auth.addresses import Networks
 from proxy.auth.scram import Verifier
 from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
+from proxy.catalog.sockets import PEER_TIMEOUT
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.counters import Counters
@@ -123,6 +124,7 @@ class Options:
     login_timeout: float = 60.0
     drain_timeout: float = 30.0
     plan_inline_bytes: int = 4096
+    peer_timeout: float = PEER_TIMEOUT
     write_buffer: int = 262_144  # towards a client, before the server connection is not read any more
     read_buffer: int = 262_144  # of a client's messages that wait, before the client is not read any more
     write_timeout: float = 300.0  # for a client to take most of a full write buffer

@@ -6,7 +6,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -42,8 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def secure(postgres15: Cluster, folder: Path) -> Iterator[Proxy]:
     """A proxy that speaks TLS."""
     files = {"TLS_CERTIFICATE": str(folder / "server.crt"), "TLS_KEY": str(folder / "server.key")}
-    with running_proxy(load_sample(postgres15).port, **files) as running:
-        yield running
+    with TemporaryDirectory(prefix="partywall-") as short:  # a Unix socket's path may have about a hundred bytes
+        files["UNIX_SOCKET_DIRECTORY"] = short
+        with running_proxy(load_sample(postgres15).port, **files) as running:
+            yield running
+        assert list(Path(short).iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,17 @@ def test_a_certificate_of_another_authority_is_not_believed(secure: Proxy, folde
 def test_a_binding_that_is_required_is_missed_without_tls(secure: Proxy) -> None:
     with pytest.raises(psycopg.OperationalError, match="channel binding"):
         psycopg.connect(secure.dsn("acme_app"), sslmode="disable", channel_binding="require")
+
+
+def test_the_unix_socket_leads_in_without_tls(secure: Proxy) -> None:
+    (path,) = (word for word in secure.log.split('"') if word.endswith(f".s.PGSQL.{secure.port}"))
+    dsn = secure.dsn("acme_app").replace("127.0.0.1", quote(str(Path(path).parent), safe=""))
+    with psycopg.connect(dsn) as connection:
+        assert not connection.pgconn.ssl_in_use
+        assert connection.execute("SELECT DISTINCT tenant_id FROM orders").fetchall() == [(1,)]
+        connection.cancel_safe()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(dsn.replace(secure.passwords["acme_app"], "wrong"))
 
 
 def test_psql_binds_its_channel(secure: Proxy, folder: Path) -> None:

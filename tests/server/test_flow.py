@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from proxy.server.flow import Flow, prepare_socket
+from proxy.server.services import Options
 from tests.pool.scripted import Wire, wired
 from tests.server.conftest import until
 
@@ -79,7 +80,7 @@ async def test_every_client_socket_has_no_delay_and_keepalive() -> None:
     server = await asyncio.get_running_loop().create_server(Door, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     await until(lambda: bool(made))
-    address, peer = prepare_socket(made[0], 1000)
+    address, peer = prepare_socket(made[0], Options(write_buffer=1000))
     raw = made[0].get_extra_info("socket")
     assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy.auth.binding import end_point
 from proxy.server.listener import Listener
@@ -226,8 +228,8 @@ async def test_a_certificate_is_that_of_the_moment_and_its_binding_with_it(
     first, second = server_tls(*certificate), server_tls(*fresh(tmp_path))
     assert first.binding is not None
     assert first.binding != second.binding
-    shown = ssl.PEM_cert_to_DER_cert(certificate[0].read_text(encoding="ascii").split("-----\n\n")[0])
-    assert first.binding == end_point(shown)
+    shown = x509.load_pem_x509_certificate(certificate[0].read_bytes())  # the first of them
+    assert first.binding == end_point(shown.public_bytes(Encoding.DER))
 
 
 def test_files_that_cannot_be_used_are_an_error_at_the_start(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
