@@ -321,32 +321,19 @@ class Client(ListeningClient, asyncio.Protocol):
         """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every
         sweep_interval.
         """
-        session, limits = self.session, self.session.limits
+        session = self.session
         if self.full_since is not None and now - self.full_since >= self.services.options.write_timeout:
             self.services.log.warning("client does not read", login=session.user, peer=self.peer)
             self._abort()
             return
         if session.between:
-            self.quiet_since = self.block_since = (-1, 0.0)
+            self.overstay.rest()
             if self.expelled():
                 self.handle(Terminate(GONE))
             return
-        if limits.idle_in_transaction_timeout is not None:
-            if not session.in_transaction:
-                self.quiet_since = (-1, 0.0)
-            elif self.quiet_since[0] != session.turns:
-                self.quiet_since = (session.turns, now)
-            elif now - self.quiet_since[1] >= limits.idle_in_transaction_timeout:
-                text = "terminating connection due to idle-in-transaction timeout"
-                self.handle(Terminate(Refusal(text, sqlstate="25P03")))
-                return
-        if limits.transaction_timeout is not None:
-            lease = id(session.lease)
-            if self.block_since[0] != lease:
-                self.block_since = (lease, now)
-            elif now - self.block_since[1] >= limits.transaction_timeout:
-                text = "terminating connection due to transaction timeout"
-                self.handle(Terminate(Refusal(text, sqlstate="25P04")))
+        refusal = self.overstay.refusal(session, now)
+        if refusal is not None:
+            self.handle(Terminate(refusal))
 
     def drain(self) -> None:
         """The proxy goes away."""

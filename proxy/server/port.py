@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from proxy.errors import InternalError, Refusal, TooManyConnections
 from proxy.server.flow import Flow
 from proxy.server.logins import Came, find_login
+from proxy.server.overstay import Overstay
 from proxy.server.proofs import Waiting
 from proxy.server.services import Planning, Rules, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
@@ -71,8 +72,7 @@ class ClientPort:
         self.admitted = False
         self.temporary: tuple[Temporary, ...] = ()
         self.gone = False  # the rules in force have no place for this session
-        self.quiet_since: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
-        self.block_since: tuple[int, float] = (-1, 0.0)
+        self.overstay = Overstay()
 
     @property
     def secret_key(self) -> bytes:

@@ -1,0 +1,48 @@
+"""Timeouts of transactions, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from proxy.server.overstay import Overstay
+from proxy.tenancy.policy import Limits
+
+
+def session(limits: Limits, **state: Any) -> Any:
+    return SimpleNamespace(limits=limits, in_transaction=True, turns=1, lease=object(), **state)
+
+
+def code(watch: Overstay, one: Any, now: float) -> str | None:
+    refusal = watch.refusal(one, now)
+    return None if refusal is None else refusal.sqlstate
+
+
+def test_who_says_nothing_in_a_transaction_is_sent_away_and_who_speaks_is_not() -> None:
+    one, watch = session(Limits(idle_in_transaction_timeout=5.0)), Overstay()
+    assert [code(watch, one, now) for now in (0.0, 4.9)] == [None, None]
+    one.turns = 2
+    assert [code(watch, one, now) for now in (5.0, 9.9, 10.0)] == [None, None, "25P03"]
+
+
+def test_a_statement_that_runs_is_no_silence() -> None:
+    one, watch = session(Limits(idle_in_transaction_timeout=5.0)), Overstay()
+    assert code(watch, one, 0.0) is None
+    one.in_transaction = False
+    assert code(watch, one, 6.0) is None
+    one.in_transaction = True
+    assert [code(watch, one, now) for now in (7.0, 11.9, 12.0)] == [None, None, "25P03"]
+
+
+def test_a_transaction_has_its_time_from_the_first_look_at_its_connection() -> None:
+    one, watch = session(Limits(transaction_timeout=5.0)), Overstay()
+    assert [code(watch, one, now) for now in (0.0, 5.0)] == [None, "25P04"]
+    watch.rest()
+    assert [code(watch, one, now) for now in (6.0, 10.9)] == [None, None]
+    one.lease = object()
+    assert [code(watch, one, now) for now in (11.0, 15.9, 16.0)] == [None, None, "25P04"]
+
+
+def test_without_limits_there_is_no_hurry() -> None:
+    one, watch = session(Limits()), Overstay()
+    assert [code(watch, one, now) for now in (0.0, 1e9)] == [None, None]
