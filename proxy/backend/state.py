@@ -9,7 +9,7 @@ connection makes it tainted.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 
 IDLE = 73  # ord("I"): ReadyForQuery's transaction status
@@ -18,8 +18,8 @@ FAILED = 69  # ord("E")
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
-StatementKey = tuple[bytes, tuple[int, ...]]
-"""The text as sent to the server, and the parameter types of Parse."""
+StatementKey = tuple[bytes, tuple[int, ...], Hashable]
+"""The text as sent to the server, the parameter types of Parse, and what else its meaning was made of."""
 
 # Reported by the server (protocol-flow, "Asynchronous Operations") and never to change during a connection's life.
 PINNED_PARAMETERS = ("client_encoding", "standard_conforming_strings", "is_superuser", "session_authorization")

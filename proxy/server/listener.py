@@ -51,6 +51,7 @@ class Listener:
         self.turned: set[Door] = set()  # who are being told that they may not enter
         self.arriving: set[Door] = set()  # whose header has yet to come
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
+        self.altered: dict[Server, int] = {}  # statements that may have changed the schema there
         self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last
         self.draining = False
         self._empty = asyncio.Event()

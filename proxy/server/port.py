@@ -189,6 +189,19 @@ class ClientPort:
             raise InternalError("a plan without a grant")
         return self.services.fill(plan, {**keys, QUERY: text.decode()} if plan.tells_text else keys, literals)
 
+    def version(self) -> int:
+        """Of the schema: what the catalog has noticed, and what went through this process since."""
+        context, grant = self.context, self.grant
+        if context is None or grant is None:
+            return 0
+        return context.catalog_version + self.listener.altered.get(grant.server, 0)
+
+    def altered(self) -> None:
+        """A statement of this session may have changed the schema."""
+        if self.grant is not None:
+            altered = self.listener.altered
+            altered[self.grant.server] = altered.get(self.grant.server, 0) + 1
+
     def admit(self, grant: Grant) -> Refusal | None:
         """Counts the session in, or says why not."""
         counters = self.services.counters(grant.tenant)

@@ -8,7 +8,7 @@ only when nothing is owed on it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from proxy.session.due import BIND, QUERY, SUPPLY, Due, DueQueue
 from proxy.session.events import LoginFound
 from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
-from proxy.session.statements import Portal, Statement
+from proxy.session.statements import Portal, Statement, read_by
 from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.framing import FULL
@@ -111,6 +111,7 @@ class Conversation:
         self.open = False  # extended messages were sent since the last Sync
         self.skipping = False  # an error was answered; everything until Sync is ignored
         self.failed = False  # an error came since the last ReadyForQuery
+        self.farewell = False  # the client was told why the server ends the connection
         self.held = 0  # cancel connections that concern the leased connection
         self.draining = False
         self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
@@ -145,6 +146,11 @@ class Conversation:
         self.counters = Counters()
         self.started = 0.0  # when the statement under way arrived
         self.turns = 0  # statements begun: tells a watcher whether anything happened
+
+    @property
+    def reading(self) -> Hashable:
+        """What a statement that is prepared now means depends on this, besides its text."""
+        return read_by(self.settings.current, self.port.version())
 
     # -- towards the two sides
 

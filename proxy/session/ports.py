@@ -88,5 +88,11 @@ class Port(Protocol):
     def writable(self) -> bool:
         """Does the client read fast enough?"""
 
+    def version(self) -> int:
+        """Another number after every change of the schema that is known of, for as long as this process lives."""
+
+    def altered(self) -> None:
+        """A statement of this session may have changed the schema."""
+
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         """The text of a plan with this tenant's keys; `text` is the client's."""

@@ -116,7 +116,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
 def made(s: Conversation, text: bytes, preparation: Preparation, literals: tuple[bytes, ...], at: int) -> Statement:
     """What a PREPARE defines, the `at`-th statement of its text."""
     plan = preparation.plan
-    return Statement(text, preparation.types, plan, s.port.fill(plan, literals, text), s.epoch, at)
+    return Statement(text, preparation.types, plan, s.port.fill(plan, literals, text), s.epoch, at, (), s.reading)
 
 
 def ready(s: Conversation, planned: Planned) -> bool:

@@ -199,7 +199,8 @@ def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Ref
         fresh = prepared.made(s, statement.text, plan.effects.prepares, planned.literals, statement.at)
     else:
         sql = s.text_of(plan, planned.literals, statement.text) if isinstance(plan, Forward) else b""
-        fresh = Statement(statement.text, statement.parameter_types, plan, sql, s.epoch, None, planned.literals)
+        types = statement.parameter_types
+        fresh = Statement(statement.text, types, plan, sql, s.epoch, None, planned.literals, s.reading)
     s.statements[name] = fresh
     return fresh
 

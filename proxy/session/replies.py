@@ -18,7 +18,7 @@ from proxy.session.notifications import note, relayed, settled, unlistened, with
 from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import OUTLASTING, Answer, CopyOut, Forward
+from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -204,6 +204,8 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
             s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
         if effects.pins is not None:
             s.pin(effects.pins)
+            if effects.pins == UNTRACKED:
+                s.port.altered()
         s.unpin(*effects.unpins)
         note(s, state, effects)
         if effects.taints:
@@ -245,6 +247,7 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     fields = encode.fields_of(run[start + 5 : end])
     if fields.get("V") in {"FATAL", "PANIC"}:
         state.taint("the server ended the connection")
+        s.farewell = not s.due or s.due[0].forward
     if not s.due:
         if state.tainted is None:
             raise OutOfStep("ErrorResponse")

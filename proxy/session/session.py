@@ -223,10 +223,9 @@ class ClientSession(Conversation):
         if self.lease is None:
             return
         state = self.state
-        told = state is not None and state.tainted is not None and self.phase is Phase.READY
         if state is not None:
             state.taint(reason)
-        if told and not self.due:
+        if self.farewell and self.phase is Phase.READY:
             self.end()  # the client has read the server's FATAL
             self.port.act(CloseFrontend())
         else:

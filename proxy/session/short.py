@@ -94,7 +94,7 @@ def _parse(s: Conversation, data: bytes) -> bool:
         if type(plan) is not Forward or not plan.plain:
             return False
         sql = s.port.fill(plan, planned.literals, text)
-        statement = Statement(text, types, plan, sql, s.epoch, None, planned.literals)
+        statement = Statement(text, types, plan, sql, s.epoch, None, planned.literals, s.reading)
         statement.sent = parse(b"", sql, types)
         if start <= _REMEMBERED:
             statement.asked = data[:start]

@@ -7,10 +7,21 @@ lease lasts as long.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from proxy.backend.state import StatementKey
 from proxy.sql.plan import Answer, Forward
+
+# What constants are read by when a statement is prepared: timestamptz '2026-01-01', for one.
+READ_BY = ("array_nulls", "datestyle", "intervalstyle", "lc_monetary", "timezone", "xmloption")
+
+
+def read_by(settings: Mapping[str, str], version: int) -> Hashable:
+    """What the meaning of a text that is prepared now depends on; `version` of the database's schema."""
+    if settings:
+        return (version, *(settings.get(name) for name in READ_BY))
+    return version
 
 
 @dataclass(slots=True)
@@ -26,12 +37,13 @@ class Statement:
     epoch: object
     at: int | None = None
     literals: tuple[bytes, ...] = ()  # of its text
+    about: Hashable = ()  # what its meaning at the server was made of, besides (read_by)
     asked: bytes = field(default=b"", compare=False)  # short.py: the client's Parse, and the one `sent` for it
     sent: bytes = field(default=b"", compare=False)
     key: StatementKey = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = (self.sql, self.parameter_types)
+        self.key = (self.sql, self.parameter_types, self.about)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def defined(
 ) -> Statement:
     """The statement that a Parse defines."""
     sql = s.text_of(plan, literals, text) if isinstance(plan, Forward) else b""
-    return Statement(text, types, plan, sql, s.epoch, None, literals)
+    return Statement(text, types, plan, sql, s.epoch, None, literals, s.reading)
 
 
 def leased(s: Conversation, planned: Planned | None = None, key: PlanKey = (b"", (), True)) -> bool:

@@ -33,17 +33,17 @@ def test_the_first_reason_of_a_taint_is_kept(state: BackendState) -> None:
 
 
 def test_names_at_the_server_are_never_used_twice(state: BackendState) -> None:
-    one = state.prepare((b"SELECT 1", ()))
-    assert state.name_of((b"SELECT 1", ())) == one
-    assert state.name_of((b"SELECT 1", (23,))) is None
-    assert state.unprepare((b"SELECT 1", ())) == one
-    assert state.name_of((b"SELECT 1", ())) is None
-    assert state.prepare((b"SELECT 1", ())) != one
+    one = state.prepare((b"SELECT 1", (), 0))
+    assert state.name_of((b"SELECT 1", (), 0)) == one
+    assert state.name_of((b"SELECT 1", (23,), 0)) is None
+    assert state.unprepare((b"SELECT 1", (), 0)) == one
+    assert state.name_of((b"SELECT 1", (), 0)) is None
+    assert state.prepare((b"SELECT 1", (), 0)) != one
 
 
 def test_the_least_recently_used_statements_are_surplus(state: BackendState) -> None:
-    names = [state.prepare((b"%d" % number, ())) for number in range(3)]
-    state.name_of((b"0", ()))
+    names = [state.prepare((b"%d" % number, (), 0)) for number in range(3)]
+    state.name_of((b"0", (), 0))
     assert state.surplus() == [names[1]]
     assert state.surplus() == []
 
@@ -52,7 +52,7 @@ def test_only_what_pins_must_be_undone_and_then_everything_is_forgotten(state: B
     state.settings = {"work_mem": "'1MB'"}
     assert state.undo() is None
     state.pins.add("temp")
-    state.prepare((b"x", ()))
+    state.prepare((b"x", (), 0))
     assert state.undo() == b"DISCARD ALL"
     state.forget()
     assert (dict(state.settings), list(state.prepared), state.unnamed, state.pins) == ({}, [], None, set())

@@ -35,7 +35,7 @@ async def test_discard_all_takes_everything_off_and_leaves_nobody_listening() ->
     state = connection.state
     state.pins.add("temp")
     state.settings = {"work_mem": "1MB"}
-    state.prepare((b"SELECT 1", ()))
+    state.prepare((b"SELECT 1", (), 0))
     await answered(connection, NOTICE + PATH + DONE + READY)
     assert wire.written == Query(b"DISCARD ALL").encode()
     assert (state.pins, dict(state.settings), dict(state.prepared), state.tainted) == (set(), {}, {}, None)

@@ -51,7 +51,7 @@ LIES: dict[str, tuple[bytes, str]] = {
     "ready before the statement has completed": (READY, "08P01"),
     "ready with a state that is none": (message(67, b"SELECT 1\0") + message(90, b"X"), "08P01"),
     "one statement completed twice": (TRUTH[: -len(READY)] * 2 + READY, "08P01"),
-    "a fatal error and the end": (report(69, severity="FATAL"), "08006"),
+    "a fatal error and the end": (report(69, severity="FATAL"), "42601"),  # the server's own last word
     "half a message and the end": (COLUMNS + ROW[:3], "08006"),
     "a row without an end, and the end": (COLUMNS + b"D\x3f\xff\xff\xff\0\1", HUNG_UP),
     "strings that are not strict": (ParameterStatus("standard_conforming_strings", "off").encode(), "08P01"),

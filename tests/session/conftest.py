@@ -59,6 +59,7 @@ class Door:
     actions: list[Action] = field(default_factory=list)
     released: list[tuple[Link, bool, bool]] = field(default_factory=list)
     channels: tuple[str, ...] = ()
+    schema: int = 1
     notified: list[int] = field(default_factory=list)
     given_up: tuple[str, ...] = ()
     writable: bool = True
@@ -105,6 +106,12 @@ class Door:
 
     def notifying(self, process_id: int) -> None:
         self.notified.append(process_id)
+
+    def version(self) -> int:
+        return self.schema
+
+    def altered(self) -> None:
+        self.schema += 1
 
     def notifier(self, process_id: int) -> int:
         return 1234 if process_id == 99 else 2**31 - 1

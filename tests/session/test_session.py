@@ -100,6 +100,19 @@ def test_a_client_lost_in_the_middle_destroys_what_it_held(session: ClientSessio
     assert door.take() == b""
 
 
+@pytest.mark.parametrize("text", ["SELECT 1", "SELECT 1; SELECT 2", "BEGIN"])
+def test_what_the_server_said_when_it_ended_the_connection_is_the_last_word(
+    session: ClientSession, door: Door, text: str
+) -> None:
+    session.data(query(text))
+    fatal = message(69, b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
+    session.backend_data(fatal)
+    session.handle(BackendLost("closed"))
+    assert door.take() == fatal
+    assert len(door.asked(CloseFrontend)) == 1
+    assert [destroyed for _, destroyed, _ in door.released] == [True]
+
+
 def test_a_lost_server_is_a_fatal_error_once(session: ClientSession, door: Door) -> None:
     session.data(query("SELECT 1"))
     session.handle(BackendLost("reset"))
