@@ -50,6 +50,7 @@ class Pools:
         self._lifetime = lifetime
         self._connector = connector
         self._grants: dict[tuple[Server, str, Settings], Grant] = {}  # how to open one for a share: the latest grant
+        self._near: dict[int, tuple[Grant, Share[ServerConnection, Waiter]]] = {}  # by the grant's id(); until reap()
         self._watches: dict[ServerConnection, IdleWatch] = {}  # of every connection
         self._circuits: dict[Server, Circuit] = {}
         self._passwords: SaltedPasswords = {}
@@ -63,8 +64,16 @@ class Pools:
 
     def lease_nowait(self, grant: Grant) -> Lease | None:
         """A lease of an idle connection of this tenant, or None. Cheap."""
-        share = self._ledger.shares.get((grant.server, grant.tenant, settings_of(grant)))
-        if share is None or self._closing:
+        near = self._near.get(id(grant))
+        if near is not None and near[0] is grant and near[1].idle:
+            share = near[1]
+        else:
+            found = self._ledger.shares.get((grant.server, grant.tenant, settings_of(grant)))
+            if found is None:
+                return None
+            share = found
+            self._near[id(grant)] = (grant, share)
+        if self._closing:
             return None
         while share.idle:
             connection = self._ledger.take(share)
@@ -108,7 +117,7 @@ class Pools:
             self._changed.set()
             self._destroy(connection, cancel)
             return
-        sql = state.undo()
+        sql = state.undo() if state.pins or state.drawn else None
         if sql is not None:
             connection.receiver = NOBODY
             self._ledger.clean(connection)
@@ -305,6 +314,7 @@ class Pools:
         ]
         for one in old:
             self._destroy(one, cancel=False)
+        self._near.clear()
         for key in [key for key in self._grants if key not in self._ledger.shares]:
             del self._grants[key]
         return len(old)

@@ -83,7 +83,7 @@ class Client(ListeningClient, asyncio.Protocol):
             if self.actions:
                 self._perform()
             session = self.session
-            if session.stalled and session.buffered > self.services.options.read_buffer:
+            if session.under is None and session.stalled and session.buffered > self.services.options.read_buffer:
                 self._flow().frontend_waits(True)
         except Exception as problem:  # the last line: nothing may escape with a lease held
             self._crash(problem)
@@ -131,8 +131,9 @@ class Client(ListeningClient, asyncio.Protocol):
             self.session.backend_data(data)
             if self.actions:
                 self._perform()
-            if self.flow is not None and not self.session.stalled:
-                self.flow.frontend_waits(False)
+            flow = self.flow
+            if flow is not None and flow.waits and not self.session.stalled:
+                flow.frontend_waits(False)
         except Exception as problem:  # as data_received
             self._crash(problem)
 

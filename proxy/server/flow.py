@@ -26,13 +26,13 @@ def prepare_socket(transport: asyncio.Transport, options: Options) -> tuple[str,
 class Flow:
     """Who may be read now."""
 
-    __slots__ = ("_connection", "_frontend_paused", "_full", "_transport", "_waits", "_writable")
+    __slots__ = ("_connection", "_frontend_paused", "_full", "_transport", "_writable", "waits")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._connection: Connection | None = None
         self._full = False  # the client does not read
-        self._waits = False  # the client's messages wait for a plan or lease
+        self.waits = False  # the client's messages wait for a plan or lease
         self._writable = True  # the server reads
         self._frontend_paused = False
 
@@ -70,8 +70,8 @@ class Flow:
 
     def frontend_waits(self, waits: bool) -> None:
         """More of the client's messages wait than are worth keeping."""
-        if waits is not self._waits:
-            self._waits = waits
+        if waits is not self.waits:
+            self.waits = waits
             self._frontend()
 
     def backend_full(self, full: bool) -> None:
@@ -90,7 +90,7 @@ class Flow:
         self._frontend_paused = True
 
     def _frontend(self) -> None:
-        paused = self._waits or self._full or not self._writable
+        paused = self.waits or self._full or not self._writable
         if paused is self._frontend_paused or self._transport.is_closing():
             return
         self._frontend_paused = paused

@@ -96,15 +96,21 @@ class ClientPort:
 
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
-        self.follow()
         planning, context = self.planning, self.context
         if planning is None or context is None:
             return None
+        if self.services.rules() is not self.rules or planning.catalog is not self.catalog:
+            self.follow()
+            planning, context = self.planning or planning, self.context or context
         if self.gone:
             self.session.release()  # a pinned one: the answer must not wait for it
             self.actions.append(CloseFrontend())
             return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
-        return planning.lookup(text, self.named(context).about(text, self.temporary), parameter_types, extended)
+        if "search_path" in self.session.settings.current:
+            context = self.named(context)
+        if self.temporary:
+            context = context.about(text, self.temporary)
+        return planning.lookup(text, context, parameter_types, extended)
 
     def named(self, context: PlanContext) -> PlanContext:
         """The context for a session that may have emptied its search path."""

@@ -47,7 +47,7 @@ def send(s: Conversation, data: bytes) -> bool:
 
 def _query(s: Conversation, data: bytes) -> bool:
     size = len(data)
-    if size <= 5 or length_at(data, 1) != size - 1 or data[-1]:
+    if size <= 5 or _HEADER.unpack_from(data)[1] != size - 1 or data[-1]:
         return False
     text = data[5:-1]
     planned = s.port.lookup(text)

@@ -20,7 +20,7 @@ ENTRY_BYTES = 600  # of an entry and its key, besides the bytes of texts and tem
 PLAN_BYTES = 500
 HOLE_BYTES = 200
 VARIANTS = 16  # plans of one shape that differ in literals which are no holes; further ones push the oldest out
-BEGIN = 24  # bytes by which get_like finds, beside the length: statements of one ORM begin alike
+BEGIN = 24  # bytes by which get finds a like text, beside the length: statements of one ORM begin alike
 LIKES = 1000
 LIKE_BYTES = 1000  # of a text; so all of them together stay below a few megabytes
 
@@ -56,30 +56,28 @@ class PlanCache:
         self._bytes = 0
         self._hits_l1 = self._hits_l2 = self._misses = self._evictions = 0
 
-    def get_exact(self, key: Hashable, text: bytes) -> Planned | None:
-        """The plans of exactly this text."""
+    def get(self, key: Hashable, text: bytes) -> Planned | None:
+        """The plans of exactly this text, or of one that is like the last one as long that began as it does: then
+        get_shape without lifting.
+        """
         at = (True, key, text)
         found = self._entries.get(at)
-        if not isinstance(found, Planned):
-            return None
-        self._entries.move_to_end(at)
-        self._hits_l1 += 1
-        return found
-
-    def get_shape(self, key: Hashable, lifted: Lifted) -> Planned | None:
-        """The plans of a text of this shape."""
-        return self._get_shape((False, key, lifted.shape), lifted.literals)
-
-    def get_like(self, key: Hashable, text: bytes) -> Planned | None:
-        """The plans of a text that is like the last one as long that began as it does: get_shape without lifting."""
+        if type(found) is Planned:
+            self._entries.move_to_end(at)
+            self._hits_l1 += 1
+            return found
         like = self._likes.get((key, len(text), text[:BEGIN]))
         if like is None:
             return None
         literals = lift_like(text, like[1])
         return None if literals is None else self._get_shape(like[0], literals)
 
+    def get_shape(self, key: Hashable, lifted: Lifted) -> Planned | None:
+        """The plans of a text of this shape."""
+        return self._get_shape((False, key, lifted.shape), lifted.literals)
+
     def learn(self, key: Hashable, text: bytes, lifted: Lifted) -> None:
-        """A text for get_like, whose shape was found."""
+        """A text, whose shape was found, for those like it."""
         pieces = pieces_of(text, lifted) if len(text) <= LIKE_BYTES else None
         if pieces is not None:
             if len(self._likes) >= LIKES:

@@ -69,6 +69,7 @@ from proxy.tenancy.derived import QUERY
 DEFINING = frozenset({"CreateStmt", "DropStmt", "IndexStmt"})  # whose meaning depends on the session's own tables
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
+MAX_NEAR = 5_000
 DEPTH_HINT = "Nest the statement's expressions less deeply."
 SET_ALONE = "Use SET, or set_config() with constants as the whole statement."
 EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
@@ -84,7 +85,7 @@ class Planner:
         self._worlds: dict[object, World] = {}
         self._numbers: dict[object, int] = {}  # what keys of the cache are made of
         self._count = count()
-        self._last: tuple[PlanContext | None, tuple[int, ...], bool, int] = (None, (), False, 0)
+        self._near: dict[tuple[int, tuple[int, ...], bool], tuple[PlanContext, int]] = {}  # by the context's id()
 
     def statistics(self) -> CacheStatistics:
         return self._cache.statistics()
@@ -103,15 +104,10 @@ class Planner:
         """The plans of a text that was planned before, exactly or in shape; None sends the caller to plan()."""
         key = self._key(context, parameter_types, extended)
         cache = self._cache
-        found = cache.get_exact(key, text)
-        if found is None and is_whole(context):
-            cache.missed()
-            return None
-        if found is None:
-            found = cache.get_like(key, text)
+        found = cache.get(key, text)
         if found is not None:
             return found
-        lifted = lift(text)
+        lifted = None if is_whole(context) else lift(text)
         if lifted is not None:
             found = cache.get_shape(key, lifted)
             if found is not None:
@@ -333,19 +329,21 @@ class Planner:
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:
         """A number for everything that a plan depends on besides the text: equal numbers, equal dependencies."""
-        last, types, kind, number = self._last
-        if last is context and not parameter_types and not types and kind is extended:
-            return number
-        full = (context.identity, tuple(parameter_types), extended)
+        types = tuple(parameter_types)
+        near = self._near.get((id(context), types, extended))
+        if near is not None and near[0] is context:
+            return near[1]
+        full = (context.identity, types, extended)
         found = self._numbers.get(full)
         if found is None:
             if len(self._numbers) >= MAX_NUMBERS:
                 # the numbers go on: what was kept under the old ones is never found again, and ages out
                 self._numbers.clear()
             found = self._numbers[full] = next(self._count)
-        number = found
-        self._last = (context, full[1], extended, number)
-        return number
+        if len(self._near) >= MAX_NEAR:
+            self._near.clear()
+        self._near[id(context), types, extended] = (context, found)
+        return found
 
     def _world(self, context: PlanContext) -> World:
         identity = (context.policy.policy_class, context.search_path)

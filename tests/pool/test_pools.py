@@ -32,6 +32,22 @@ async def test_a_released_connection_is_lent_again_without_waiting(
     assert pools.statistics().counters.opened == 1
 
 
+async def test_what_a_grant_was_lent_before_is_found_again_and_never_what_is_gone_or_anothers(
+    server15: Cluster, pools: Pools, census: Census
+) -> None:
+    grant, other = grant_of(server15), grant_of(server15, "other")
+    for _ in range(2):  # the share is forgotten with its last connection, and made anew
+        lease = await pools.wait_lease(grant)
+        pools.release(lease)
+        assert pools.lease_nowait(other) is None
+        again = pools.lease_nowait(grant)
+        assert again is not None
+        assert again.connection is lease.connection
+        pools.release(again, destroy=True)
+        assert pools.lease_nowait(grant) is None
+        await census.agrees(pools)
+
+
 async def test_a_lease_ends_once(server15: Cluster, pools: Pools) -> None:
     lease = await pools.wait_lease(grant_of(server15))
     pools.release(lease)

@@ -20,9 +20,9 @@ def lifted(text: bytes) -> Lifted:
 def test_a_plan_is_found_by_its_whole_key_only() -> None:
     cache = PlanCache(1 << 20)
     cache.put_exact(("a", 1), b"SELECT 1", planned("x"))
-    assert cache.get_exact(("a", 1), b"SELECT 1") is not None
-    assert cache.get_exact(("a", 2), b"SELECT 1") is None
-    assert cache.get_exact(("a", 1), b"SELECT 2") is None
+    assert cache.get(("a", 1), b"SELECT 1") is not None
+    assert cache.get(("a", 2), b"SELECT 1") is None
+    assert cache.get(("a", 1), b"SELECT 2") is None
     assert cache.get_shape(("a", 1), lifted(b"SELECT 1")) is None
 
 
@@ -52,10 +52,10 @@ def test_the_bytes_are_bounded_and_the_least_used_goes_first() -> None:
     cache = PlanCache(20_000)
     for number in range(100):
         cache.put_exact("k", f"SELECT {number}".encode(), planned("x"))
-        assert cache.get_exact("k", b"SELECT 0") is not None
+        assert cache.get("k", b"SELECT 0") is not None
         assert cache.statistics().bytes <= 20_000
-    assert cache.get_exact("k", b"SELECT 1") is None
-    assert cache.get_exact("k", b"SELECT 99") is not None
+    assert cache.get("k", b"SELECT 1") is None
+    assert cache.get("k", b"SELECT 99") is not None
     assert cache.statistics().evictions > 0
 
 
@@ -79,15 +79,15 @@ def test_a_text_like_another_has_its_plans_and_no_other_text_has() -> None:
     text = b"SELECT something FROM a_long_name WHERE a = 2"
     one = lifted(text)
     cache.put_shape("k", one, planned("x", one.literals), frozenset({0}))
-    assert cache.get_like("k", text) is None
+    assert cache.get("k", text) is None
     cache.learn("k", text, one)
-    found = cache.get_like("k", b"SELECT something FROM a_long_name WHERE a = 3")
+    found = cache.get("k", b"SELECT something FROM a_long_name WHERE a = 3")
     assert found is not None
     assert (found.literals, found.cache) == ((b"3",), "l2")
     assert cache.statistics().hits_l2 == 1
-    assert cache.get_like("another", text) is None
-    assert cache.get_like("k", b"SELECT something FROM a_long_name WHERE a=-2") is None
-    assert cache.get_like("k", b"SELECT something FROM a_long_name WHERE b = 2") is None
+    assert cache.get("another", text) is None
+    assert cache.get("k", b"SELECT something FROM a_long_name WHERE a=-2") is None
+    assert cache.get("k", b"SELECT something FROM a_long_name WHERE b = 2") is None
 
 
 def test_a_literal_that_decided_something_is_compared_in_a_like_text_too() -> None:
@@ -96,8 +96,8 @@ def test_a_literal_that_decided_something_is_compared_in_a_like_text_too() -> No
     one = lifted(text)
     cache.put_shape("k", one, planned("x", one.literals), frozenset({1}))
     cache.learn("k", text, one)
-    assert cache.get_like("k", b"SELECT something, else_ + 1 FROM t WHERE a = 3") is not None
-    assert cache.get_like("k", b"SELECT something, else_ + 2 FROM t WHERE a = 2") is None
+    assert cache.get("k", b"SELECT something, else_ + 1 FROM t WHERE a = 3") is not None
+    assert cache.get("k", b"SELECT something, else_ + 2 FROM t WHERE a = 2") is None
 
 
 def test_a_plan_that_was_pushed_out_is_not_found_by_likeness_and_what_is_known_is_bounded() -> None:
@@ -108,7 +108,7 @@ def test_a_plan_that_was_pushed_out_is_not_found_by_likeness_and_what_is_known_i
     cache.learn("k", text, one)
     for number in range(100):
         cache.put_exact("k", f"SELECT {number}".encode(), planned("x"))
-    assert cache.get_like("k", text) is None
+    assert cache.get("k", text) is None
     for number in range(LIKES + 1):
         cache.learn("k", f"SELECT a{number:0{BEGIN}} + 1".encode(), lifted(f"SELECT a{number:0{BEGIN}} + 1".encode()))
         cache.learn(number, text, one)

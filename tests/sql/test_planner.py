@@ -35,6 +35,21 @@ def sent(planner: Planner, text: str, context: PlanContext, types: Sequence[int]
     )
 
 
+def test_however_many_contexts_there_are_each_finds_its_own_plans(
+    planner: Planner, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.sql.planner.MAX_NEAR", 2)
+    text = b"SELECT count(*) FROM orders"
+    contexts = [replace(context_of(world), role=f"role{number}") for number in range(5)]
+    for context in contexts:
+        assert planner.lookup(text, context) is None
+        planner.plan(text, context)
+    for context in contexts * 2:
+        assert planner.lookup(text, replace(context)) is not None
+        assert planner.lookup(text, context) is not None
+    assert planner.lookup(text, replace(context_of(world), role="another")) is None
+
+
 def test_the_same_text_and_context_find_their_plan_again(planner: Planner, world: World) -> None:
     text, context = b"SELECT count(*) FROM orders WHERE id = 5", context_of(world)
     assert planner.lookup(text, context) is None
