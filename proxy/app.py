@@ -88,7 +88,7 @@ class App:
         try:
             tls = _tls(self.settings)
             book = self.canaries.admitted(
-                await asyncio.to_thread(load, self.settings.rules, self.environ, self.book.generation + 1)
+                await asyncio.to_thread(_rules, self.settings, self.environ, self.book.generation + 1)
             )
             await self.databases.reconcile(book.grants.values())
         except ConfigurationError as error:
@@ -113,7 +113,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
     pools = Pools(settings.max_server_connections, connector=partial(connect, peer_timeout=settings.peer_timeout))
     canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
-    book = canaries.admitted(load(settings.rules, environ, 1))
+    book = canaries.admitted(_rules(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=_tls(settings))
     admin: AdminServer | None = None
     try:
@@ -206,9 +206,20 @@ def _tls(settings: Settings) -> ServerTls | None:
     if certificate is None or key is None:
         return None
     try:
-        return server_tls(certificate, key)
+        return server_tls(certificate, key, settings.tls_client_ca, settings.tls_client_crl)
     except (OSError, ValueError) as error:
-        raise ConfigurationError([f"tls_certificate {certificate}, tls_key {key}: {error}"]) from error
+        files = f"tls_certificate {certificate}, tls_key {key}, tls_client_ca {settings.tls_client_ca}"
+        raise ConfigurationError([f"{files}: {error}"]) from error
+
+
+def _rules(settings: Settings, environ: Mapping[str, str], generation: int) -> RuleBook:
+    """The rules, if this process can serve them. ConfigurationError when not."""
+    book = load(settings.rules, environ, generation)
+    if settings.tls_client_ca is None:
+        needy = [one.name for one in book.logins.values() if one.certificate is not None]
+        if needy:
+            raise ConfigurationError([f"tls_client_ca is not set, and the login {min(needy)} has a certificate"])
+    return book
 
 
 def _sources(app: App) -> Sources:

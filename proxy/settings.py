@@ -107,6 +107,8 @@ class Settings(BaseSettings):
     )
     tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain for clients")
     tls_key: Path | None = Field(default=None, description="PEM file of its private key")
+    tls_client_ca: Path | None = Field(default=None, description="PEM file of who signs clients' certificates")
+    tls_client_crl: Path | None = Field(default=None, description="PEM file of their revocation list")
     proxy_protocol_from: Networks = Field(
         default=(), description="addresses and networks of balancers that tell the client's by PROXY protocol 2"
     )
@@ -132,6 +134,10 @@ class Settings(BaseSettings):
     def _certificate_and_key(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.tls_client_crl is not None and self.tls_client_ca is None:
+            raise ValueError("tls_client_crl needs tls_client_ca")
         return self
 
     @classmethod

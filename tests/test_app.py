@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.app import _rules
+from proxy.errors import ConfigurationError
+from proxy.settings import load_settings
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample
@@ -179,3 +182,15 @@ def test_the_secret_is_the_owners_alone_and_is_kept(proxy: Proxy) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(path.read_bytes()) == 32
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
+
+
+def test_a_certificate_that_nobody_could_show_is_refused_before_it_is_served(tmp_path: Path) -> None:
+    text = (
+        "database: shop\nserver: postgresql://a@b/c\ntenant_column: t\n---\ntenant: acme\nkey: 1\ndatabases: [shop]\n"
+    )
+    (tmp_path / "rules.yaml").write_text(text + "logins: {batch: {certificate: {dns: a}}}\n", encoding="utf-8")
+    given = {"rules": tmp_path}
+    with pytest.raises(ConfigurationError, match="tls_client_ca is not set, and the login batch has a certificate"):
+        _rules(load_settings(None, given), {}, 1)
+    more = {"tls_certificate": "a", "tls_key": "b", "tls_client_ca": "c"}
+    assert _rules(load_settings(None, given | more), {}, 1).logins.keys() == {"batch"}

@@ -58,6 +58,10 @@ def test_an_unknown_setting_and_a_missing_file_are_refused(tmp_path: Path) -> No
 def test_a_certificate_without_its_key_is_refused() -> None:
     with pytest.raises(SettingsRefused, match="belong together"):
         load_settings(None, {"tls_certificate": "x.pem"})
+    with pytest.raises(SettingsRefused, match="tls_client_ca needs tls_certificate"):
+        load_settings(None, {"tls_client_ca": "x.pem"})
+    with pytest.raises(SettingsRefused, match="tls_client_crl needs tls_client_ca"):
+        load_settings(None, {"tls_certificate": "x.pem", "tls_key": "x.key", "tls_client_crl": "x.pem"})
 
 
 def test_the_secret_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:

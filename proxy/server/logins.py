@@ -10,24 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from proxy.auth.addresses import LOCAL
+from proxy.auth.certificate import proves
 from proxy.errors import InvalidAuthorization, TooManyConnections, UnknownDatabase
 from proxy.server.services import Services
 from proxy.session.actions import FindLogin
 from proxy.session.events import Bearer, LoginFound
 from proxy.tenancy.policy import Login
 
+OTHER_NAME = "the certificate has another name than the login's rule"
 NEEDS_TLS = "a token is needed, and must not be sent unencrypted"
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
     """How a client came. address: as text, `local` for a Unix socket. tls: encrypted. full: there are too many clients
-    already.
+    already. certificate: what TLS believed of it, DER.
     """
 
     address: str
     tls: bool = False
     full: bool = False
+    certificate: bytes | None = None
 
     @property
     def private(self) -> bool:
@@ -42,16 +45,18 @@ def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
     mock = services.mock_verifier(action.user)  # made for every login, so that all take the same time
     verifier = mock if login is None or login.verifier is None else login.verifier
     found = LoginFound(verifier, services.nonce(), None)
-    why = "there is no such login" if login is None else closed(login, came.address, now)
+    why = "there is no such login" if login is None else closed(login, came, now)
     if why:
         found = replace(found, verifier=replace(verifier, mock=True), why=why)
-    issuer = rules.issuer(action.user) if login is None or login.verifier is None else None
+    issuer = rules.issuer(action.user) if login is None or login.token is not None else None
     if issuer is not None:
         if not came.private:
             return replace(found, barred=InvalidAuthorization(NEEDS_TLS, hint="Use sslmode=require."))
         found = replace(found, bearer=Bearer(issuer, None if login is None or why else login.token, now))
     if login is None or why:
         return found
+    if login.verifier is None and issuer is None:
+        found = replace(found, certain=True)
     if came.full:
         return replace(found, refusal=TooManyConnections("sorry, too many clients already"))
     grant = rules.grant(login, action.database)
@@ -60,12 +65,14 @@ def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
     return replace(found, grant=grant)
 
 
-def closed(login: Login, address: str, now: float) -> str:
-    """Why this login may not come in from there at that time, whatever it proves; "" when it may."""
+def closed(login: Login, came: Came, now: float) -> str:
+    """Why this login may not come in from there, so, at that time, whatever else it proves; "" when it may."""
     if login.disabled:
         return "the login is disabled"
     if login.valid_until is not None and now >= login.valid_until:
         return "the login has expired: valid_until"
-    if not all(address in one for one in login.allow_from):
+    if not all(came.address in one for one in login.allow_from):
         return "the login may not come from this address: allow_from"
+    if login.certificate is not None and not proves(came.certificate, login.certificate):
+        return "the login must show a certificate of its own" if came.certificate is None else OTHER_NAME
     return ""

@@ -224,8 +224,10 @@ class ClientPort:
 
     def find_login(self, action: FindLogin) -> LoginFound:
         """The answer to FindLogin."""
+        secured = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        certificate = None if secured is None else secured.getpeercert(binary_form=True)
         full = self.listener.draining or len(self.listener.clients) > self.services.options.max_client_connections
-        return find_login(self.services, action, Came(self.address, self.session.tls, full))
+        return find_login(self.services, action, Came(self.address, self.session.tls, full, certificate))
 
     def granted(self, rules: Rules) -> Grant | None:
         """What these rules grant the session's login now. That its password expired, or that nobody may come from

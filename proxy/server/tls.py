@@ -27,14 +27,25 @@ class ServerTls:
     binding: bytes | None
 
 
-def server_tls(certificate: Path, key: Path) -> ServerTls:
-    """A certificate chain, the server's own first, and its key. OSError (ssl.SSLError is one) or ValueError when they
-    cannot be used; the key must not be encrypted, for nobody is there to be asked.
+def server_tls(
+    certificate: Path, key: Path, client_ca: Path | None = None, client_crl: Path | None = None
+) -> ServerTls:
+    """A certificate chain, the server's own first, and its key. client_ca: who signs clients' certificates, which are
+    asked for then, and must be good when one is shown; client_crl: which of them are revoked. OSError (ssl.SSLError is
+    one) or ValueError when they cannot be used; the key must not be encrypted, for nobody is there to be asked.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([ALPN])
     context.load_cert_chain(certificate, key, password="")
+    context.options |= ssl.OP_NO_TICKET  # nothing is resumed, as at PostgreSQL: what is revoked stays out
+    context.num_tickets = 0
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(client_ca)
+        if client_crl is not None:
+            context.load_verify_locations(client_crl)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     text = certificate.read_text(encoding="ascii", errors="replace")
     begin, end = text.index("-----BEGIN CERTIFICATE-----"), text.index(_END) + len(_END)
     return ServerTls(context, end_point(ssl.PEM_cert_to_DER_cert(text[begin:end])))

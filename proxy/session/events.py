@@ -65,7 +65,7 @@ class Bearer:
 class LoginFound:
     """Who it is, if the proof is right. Whoever may not come in gets a mock verifier and no grant, fails where a wrong
     password fails, and `why` is for the log only. `refusal` is shown once the password was right, `barred` before
-    anything is asked. bearer: a token is asked for instead of a password."""
+    anything is asked. bearer: a token is asked for instead of a password. certain: nothing is, TLS proved it."""
 
     verifier: Verifier
     nonce: bytes
@@ -74,6 +74,7 @@ class LoginFound:
     why: str = ""
     barred: Refusal | None = None
     bearer: Bearer | None = None
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

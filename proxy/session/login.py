@@ -31,6 +31,11 @@ def found(s: Conversation, event: LoginFound) -> None:
     s.why = event.why
     if event.barred is not None:
         raise event.barred
+    if event.certain:
+        s.right = True
+        s.phase = Phase.PROOF
+        s.port.act(WeighProof(True))
+        return
     if event.bearer is not None:
         token.ask(s, event.bearer)
         return

@@ -6,11 +6,12 @@ A verifier is SecretStr and never printed. Nothing here looks anything up; load.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from proxy.auth.addresses import Networks, parse_networks
+from proxy.auth.certificate import CertificateRule, Kind
 from proxy.auth.scram import Verifier, both, parse_verifier
 from proxy.auth.token import Issuer, parse_keys
 from proxy.tenancy.policy import Login
@@ -43,11 +44,34 @@ def allowed_from(*lists: list[str] | None) -> tuple[Networks, ...]:
     return tuple(parse_networks(one) for one in lists if one is not None)
 
 
+class CertificateModel(Strict):
+    """The name in a login's client certificate: exactly one kind."""
+
+    common_name: Annotated[str, Field(min_length=1)] | None = None
+    subject: Annotated[str, Field(min_length=1)] | None = None
+    dns: Annotated[str, Field(min_length=1)] | None = None
+    email: Annotated[str, Field(min_length=1)] | None = None
+    uri: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        self.run()
+        return self
+
+    def run(self) -> CertificateRule:
+        """What runs; ValueError unless exactly one name is said."""
+        given = [CertificateRule(kind, value) for kind in get_args(Kind) if (value := getattr(self, kind)) is not None]
+        if len(given) != 1:
+            raise ValueError("must say exactly one of common_name, subject, dns, email, uri")
+        return given[0]
+
+
 class LoginModel(Strict):
     """One login of a tenant."""
 
     verifier: SecretStr | Annotated[list[SecretStr], Field(min_length=1, max_length=2)] | None = None
     token: Annotated[str, Field(min_length=1)] | None = None
+    certificate: CertificateModel | None = None
     valid_until: Moment | None = None
     allow_from: AllowFrom | None = None
     read_only: bool = False
@@ -55,8 +79,10 @@ class LoginModel(Strict):
 
     @model_validator(mode="after")
     def _proof(self) -> Self:
-        if (self.verifier is None) == (self.token is None):
-            raise ValueError("must say exactly one of verifier and token")
+        if self.verifier is not None and self.token is not None:
+            raise ValueError("must say only one of verifier and token")
+        if self.verifier is None and self.token is None and self.certificate is None:
+            raise ValueError("must say what it proves: verifier, token or certificate")
         self.password()
         return self
 
@@ -90,6 +116,7 @@ class LoginModel(Strict):
             None if self.valid_until is None else self.valid_until.timestamp(),
             allowed_from(allow_from, self.allow_from),
             self.token,
+            None if self.certificate is None else self.certificate.run(),
         )
 
 

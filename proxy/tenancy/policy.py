@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.auth.addresses import Networks
+from proxy.auth.certificate import CertificateRule
 from proxy.auth.scram import Verifier
 
 Isolation = Literal["row", "schema", "rls", "database"]
@@ -128,3 +129,4 @@ class Login:
     valid_until: float | None = None
     allow_from: tuple[Networks, ...] = ()
     token: str | None = None  # what its issuer calls it
+    certificate: CertificateRule | None = None  # it must show one with this name, besides what else it proves

@@ -16,7 +16,7 @@ from proxy.pool.pools import Pools
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.tenancy import models
 from proxy.tenancy.load import load
-from proxy.tenancy.logins import IssuerModel, LoginModel
+from proxy.tenancy.logins import CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
 from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
 from tests.kit import tokens
@@ -28,6 +28,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "logins": LoginModel,
     "quotas": models.Quotas,
     "defaults": models.Defaults,
+    "certificates": CertificateModel,
     "issuer": IssuerModel,
     "admin": models.Admin,
 }

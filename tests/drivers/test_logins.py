@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import ssl
 import subprocess
@@ -16,6 +17,9 @@ import asyncpg
 import psycopg
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from proxy.auth.scram import build_verifier
 from tests.kit.postgres import Cluster
@@ -34,6 +38,8 @@ logins:
   disabled: {{verifier: "{OTHER}", disabled: true}}
   elsewhere: {{verifier: "{OTHER}", allow_from: [192.0.2.0/24, local]}}
   here: {{verifier: "{OTHER}", allow_from: [127.0.0.0/8, "::1"]}}
+  batch: {{certificate: {{common_name: batch}}}}
+  both: {{verifier: "{OTHER}", certificate: {{email: both@acme.example}}}}
   alice@password.example: {{token: alice}}
   alice@bearer.example: {{token: alice}}
 ---
@@ -79,18 +85,25 @@ print(libpq.PQstatus(connection), libpq.PQerrorMessage(connection).decode())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A proxy with TLS and these logins; its root certificate."""
+    """A proxy with TLS and these logins; its root certificate, and a folder of clients' certificates."""
 
     proxy: Proxy
     root: Path
+    folder: Path
+
+    def shows(self, name: str) -> dict[str, object]:
+        """Parameters of a client with that certificate."""
+        return {"sslcert": self.folder / f"{name}.crt", "sslkey": self.folder / f"{name}.key"}
 
     def dsn(self, user: str, **more: object) -> str:
         given = {"host": "localhost", "port": self.proxy.port, "user": user, "dbname": "shared"}
         given |= {"sslmode": "verify-full", "sslrootcert": self.root, "connect_timeout": 20} | more
         return " ".join(f"{name}='{value}'" for name, value in given.items())
 
-    async def asyncpg(self, user: str, password: str) -> asyncpg.Connection[asyncpg.Record]:
+    async def asyncpg(self, user: str, password: str | None, shown: str = "") -> asyncpg.Connection[asyncpg.Record]:
         context = ssl.create_default_context(cafile=self.root)
+        if shown:
+            context.load_cert_chain(self.folder / f"{shown}.crt", self.folder / f"{shown}.key")
         return await asyncpg.connect(
             host="localhost", port=self.proxy.port, database="shared", user=user, password=password, ssl=context
         )
@@ -108,6 +121,28 @@ class Place:
         return (done.stdout or done.stderr).strip()
 
 
+def certify(folder: Path) -> None:
+    """Certificates of clients: of an authority that the proxy knows, of another, and one that is revoked."""
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(folder / "clients.crt")
+    made = {
+        "batch": authority.issue_cert("batch.example", common_name="batch"),
+        "both": authority.issue_cert("both@acme.example"),
+        "revoked": authority.issue_cert("batch.example", common_name="batch"),
+        "foreign": other.issue_cert("batch.example", common_name="batch"),
+    }
+    for name, one in made.items():
+        (folder / f"{name}.crt").write_bytes(b"".join(part.bytes() for part in one.cert_chain_pems))
+        (folder / f"{name}.key").write_bytes(one.private_key_pem.bytes())
+        (folder / f"{name}.key").chmod(0o600)
+    revoked = x509.load_pem_x509_certificate((folder / "revoked.crt").read_bytes())
+    now = dt.datetime.now(dt.UTC)
+    entry = x509.RevokedCertificateBuilder(revoked.serial_number, now).build()
+    listed = x509.CertificateRevocationListBuilder(revoked.issuer, now, now + dt.timedelta(days=1), [], [entry])
+    key: Any = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    (folder / "clients.crl").write_bytes(listed.sign(key, SHA256()).public_bytes(Encoding.PEM))
+
+
 @pytest.fixture(scope="module")
 def place(postgres15: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("tls")
@@ -117,12 +152,14 @@ def place(postgres15: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (folder / "server.crt").write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
     made.private_key_pem.write_to_path(folder / "server.key")
     files = {"TLS_CERTIFICATE": str(folder / "server.crt"), "TLS_KEY": str(folder / "server.key")}
+    files |= {"TLS_CLIENT_CA": str(folder / "clients.crt"), "TLS_CLIENT_CRL": str(folder / "clients.crl")}
+    certify(folder)
     with running_proxy(load_sample(postgres15).port, **files) as proxy:
         rules = proxy.directory / "rules"
         (rules / "keys.jwks").write_text(key_set(key()), encoding="utf-8")
         (rules / "staff.yaml").write_text(RULES, encoding="utf-8")
         proxy.reload_whole()
-        yield Place(proxy, folder / "root.crt")
+        yield Place(proxy, folder / "root.crt", folder)
 
 
 def fresh(**claims: Any) -> str:
@@ -176,6 +213,34 @@ def test_a_token_is_not_asked_for_where_others_could_read_it(place: Place) -> No
     said = place.psql("alice@password.example", fresh(), sslmode="disable")
     assert "a token is needed, and must not be sent unencrypted" in said
     assert "sslmode=require" in said
+
+
+async def test_a_certificate_is_enough_for_a_login_that_has_no_password(place: Place) -> None:
+    assert place.psql("batch", "", **place.shows("batch")) == "in"
+    with psycopg.connect(place.dsn("batch", **place.shows("batch"))) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    opened = await place.asyncpg("batch", None, "batch")
+    assert await opened.fetchval("SELECT 1") == 1
+    await opened.close()
+
+
+@pytest.mark.parametrize(("user", "shown"), [("batch", "both"), ("batch", ""), ("rotating", "batch")])
+def test_a_certificate_of_another_name_is_a_wrong_password(place: Place, user: str, shown: str) -> None:
+    assert failed(user) in place.psql(user, "other-pass", **(place.shows(shown) if shown else {}))
+
+
+def test_where_both_are_asked_for_neither_is_enough(place: Place) -> None:
+    assert place.psql("both", "other-pass", **place.shows("both")) == "in"
+    assert failed("both") in place.psql("both", "wrong-pass", **place.shows("both"))
+    assert failed("both") in place.psql("both", "other-pass", **place.shows("batch"))
+    assert failed("both") in place.psql("both", "other-pass")
+
+
+@pytest.mark.parametrize("shown", ["revoked", "foreign"])
+def test_a_certificate_that_is_revoked_or_anothers_does_not_get_through_the_handshake(place: Place, shown: str) -> None:
+    said = place.psql("batch", "", **place.shows(shown))
+    assert said != "in"
+    assert "SSL" in said or "closed" in said or "reset" in said
 
 
 def libpq(place: Place, user: str, token: str) -> str:

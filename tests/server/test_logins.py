@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from proxy.auth.addresses import LOCAL, parse_networks
+from proxy.auth.certificate import CertificateRule
+from proxy.auth.scram import Verifier
 from proxy.auth.token import Issuer
 from proxy.server.logins import Came, find_login
 from proxy.session.actions import FindLogin
 from proxy.session.events import LoginFound
 from proxy.tenancy.policy import Login
+from tests.auth.test_certificate import certificate
 from tests.kit.builders import PARSED, OneTenant, grant, services
 from tests.kit.tokens import issuer
 
@@ -117,3 +120,31 @@ def test_where_others_could_read_it_nobody_is_asked_for_a_token(login: Login | N
 
 def test_a_password_beside_an_issuer_stays_a_password() -> None:
     assert federated(alice(name="alice@example.com")).bearer is None
+
+
+NAMED = CertificateRule("common_name", "batch")
+
+
+def shown(login: Login, certificate: bytes | None) -> LoginFound:
+    given = services(Book(grant(), one=login), pools=None, now=lambda: NOW)
+    return find_login(given, FindLogin("alice", "test", ""), Came(HERE, tls=True, certificate=certificate))
+
+
+def test_a_certificate_alone_is_proof_enough_where_the_rule_says_so() -> None:
+    found = shown(alice(verifier=None, certificate=NAMED), certificate())
+    assert (found.certain, found.grant is None) == (True, False)
+
+
+def test_a_certificate_beside_a_password_leaves_the_password_to_be_proved() -> None:
+    found = shown(alice(certificate=NAMED), certificate())
+    assert (found.certain, found.verifier) == (False, PARSED)
+
+
+@pytest.mark.parametrize("verifier", [None, PARSED])
+@pytest.mark.parametrize("names", [None, ("other",)])
+def test_without_the_right_certificate_a_password_is_asked_for_and_none_will_do(
+    verifier: Verifier | None, names: tuple[str, ...] | None
+) -> None:
+    found = shown(alice(verifier=verifier, certificate=NAMED), None if names is None else certificate(names))
+    assert (found.certain, found.grant, found.verifier.mock) == (False, None, True)
+    assert "certificate" in found.why

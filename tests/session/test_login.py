@@ -14,7 +14,7 @@ from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
 from tests.kit.builders import PARSED, PASSWORD, grant
-from tests.session.conftest import Door, give_proof, log_in, packet, refused
+from tests.session.conftest import Door, give_proof, kinds, log_in, packet, refused
 
 
 def test_a_wrong_password_and_an_unknown_login_end_alike(door: Door) -> None:
@@ -72,3 +72,12 @@ def test_the_log_hears_why_nobody_is_let_in_and_the_client_does_not(fresh: Clien
     (told,) = [one for one in door.actions if isinstance(one, LoginRefused)]
     assert told.why == "the login is disabled"
     assert refused(door)["M"] == 'password authentication failed for user "alice"'
+
+
+def test_who_was_proved_by_its_certificate_is_asked_for_nothing(fresh: ClientSession, door: Door) -> None:
+    fresh.data(packet(user="alice", database="test"))
+    fresh.handle(LoginFound(mock_verifier(b"s", "alice"), b"nonce-of-the-tests-000001", grant(), certain=True))
+    assert door.asked(WeighProof) == [WeighProof(True)]
+    assert door.take() == b""
+    fresh.handle(ProofWeighed())
+    assert kinds(door.take()).replace("S", "") == "RKZ"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy.auth.certificate import CertificateRule
 from proxy.auth.scram import build_verifier
 from proxy.tenancy.logins import IssuerModel, LoginModel
 from proxy.tenancy.models import Tenant, document
@@ -78,10 +79,16 @@ def test_what_is_no_list_of_networks_is_a_mistake(allow_from: object) -> None:
     assert mistakes("tenant", TENANT | {"allow_from": allow_from})
 
 
-@pytest.mark.parametrize("login", [{"verifier": None}, {"token": "alice"}])
-def test_a_login_has_a_password_or_a_token(login: dict[str, Any]) -> None:
-    ((path, text),) = wrong(**login)
-    assert (path, text) == (("logins", "a"), "must say exactly one of verifier and token")
+def test_a_login_has_a_password_or_a_token_or_a_certificate_or_one_of_them_and_a_certificate() -> None:
+    assert wrong(token="alice") == [(("logins", "a"), "must say only one of verifier and token")]
+    assert wrong(verifier=None) == [(("logins", "a"), "must say what it proves: verifier, token or certificate")]
+    assert right(verifier=None, certificate={"dns": "a.example"}).certificate == CertificateRule("dns", "a.example")
+    assert right(certificate={"subject": "CN=a"}).verifier is not None
+
+
+@pytest.mark.parametrize("names", [{}, {"dns": "a", "uri": "b"}, {"dns": ""}, {"cn": "a"}])
+def test_a_certificate_has_exactly_one_name(names: dict[str, str]) -> None:
+    assert wrong(certificate=names)
 
 
 ISSUER: dict[str, Any] = {"issuer": URL, "audience": "partywall", "suffix": "@example.com", "keys": key_set(key())}
