@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
+from proxy.auth.binding import end_point
 from proxy.errors import ConnectionFailure
-from proxy.pool.dial import dial
+from proxy.pool.dial import binding_of, dial
 from proxy.tenancy.policy import Credentials, Server
 from tests.kit.postgres import Cluster, free_port
 from tests.pool.scripted import Script, scripted
@@ -111,3 +116,36 @@ async def test_a_unix_socket_is_never_asked_for_tls(postgres15: Cluster) -> None
     transport = await dial(protocol, server, Credentials(tls="require"), 5.0)
     transport.abort()
     assert protocol.made == 1
+
+
+@pytest.mark.parametrize(("alpn", "answered"), [(["postgresql"], True), ([], False)])
+async def test_tls_at_once_insists_on_the_name_of_the_protocol(tmp_path: Path, alpn: list[str], answered: bool) -> None:
+    made = trustme.CA().issue_cert("127.0.0.1")
+    (tmp_path / "key").write_bytes(made.private_key_pem.bytes())
+    (tmp_path / "crt").write_bytes(made.cert_chain_pems[0].bytes())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = b""
+        with suppress(ConnectionError):
+            data = await reader.read(100)
+        heard.put_nowait(data)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    place = Server("127.0.0.1", server.sockets[0].getsockname()[1], "shared", "app")
+    protocol = Heard()
+    try:
+        transport = await dial(protocol, place, Credentials(tls="require", direct_tls=True), 5.0)
+        assert binding_of(transport) == end_point(ssl.PEM_cert_to_DER_cert((tmp_path / "crt").read_text("ascii")))
+        assert await heard.get() == b"hello"
+        transport.abort()
+    except ConnectionFailure:
+        assert not answered
+        assert await heard.get() == b""
+    assert protocol.made == int(answered)
+    server.close()
