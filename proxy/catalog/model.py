@@ -192,6 +192,14 @@ class Catalog:
         )
 
     @cached_property
+    def own_operators(self) -> Mapping[str, tuple[Operator, ...]]:
+        """The operators of each name that are not the server's: those outside pg_catalog."""
+        found = {
+            name: tuple(one for one in many if one.schema != "pg_catalog") for name, many in self.operators.items()
+        }
+        return {name: many for name, many in found.items() if many}
+
+    @cached_property
     def relations_by_oid(self) -> Mapping[int, Relation]:
         return {relation.oid: relation for relation in self.relations.values()}
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+from proxy.sql.nodes import Nodes
 from proxy.sql.world import World
 
-Node = dict[str, Any]
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
-FIRST = frozenset({"fromClause", "withClause", "relation", "usingClause", "sourceRelation"})
-BARE = {"relation": "RangeVar", "alias": "Alias", "typeName": "TypeName", "join_using_alias": "Alias"}
 
 
-def certain_columns(tree: Node, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+def certain_columns(nodes: Nodes, world: World) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
     """What each name of a relation is sure to have as columns, whatever the scope it is used in, and every column or
     output name of the statement. A name that anything but a relation also has is left out of the first.
     """
-    every = list(nodes(tree))
-    ctes = {body.get("ctename", "") for kind, body in every if kind == "CommonTableExpr"}
+    ctes = {body.get("ctename", "") for body in nodes.of("CommonTableExpr")}
     aliases: dict[str, frozenset[str]] = {}
     every_name: set[str] = set()
     others = {"excluded", "new", "old"} | ctes
-    for kind, body in every:
+    for kind, body in nodes.every:
         if kind == "RangeVar":
             alias = body.get("alias", {})
             name = alias.get("aliasname") or body.get("relname", "")
@@ -45,31 +41,6 @@ def certain_columns(tree: Node, world: World) -> tuple[dict[str, frozenset[str]]
         if kind == "JoinExpr" or (kind.startswith("Range") and kind != "RangeVar"):
             others |= {body.get(one, {}).get("aliasname", "") for one in ("alias", "join_using_alias")}
     return {name: columns for name, columns in aliases.items() if name not in others}, frozenset(every_name)
-
-
-def nodes(value: Any) -> Iterator[tuple[str, Node]]:
-    """Every (name, body) below, FROM clauses first; bodies that protobuf keeps bare get their field's name in
-    CamelCase where known.
-    """
-    stack: list[Any] = [("", value)]
-    while stack:
-        name, body = stack.pop()
-        if type(body) is dict:
-            if name:
-                yield BARE.get(name, name), body
-            below = [one for one in body.items() if type(one[1]) is dict or type(one[1]) is list]
-            if len(below) > 1:
-                below.reverse()
-                if not FIRST.isdisjoint(body):
-                    below.sort(key=_late)
-            stack += below
-        elif type(body) is list:
-            stack += [("", one) for one in reversed(body)]
-
-
-def _late(field: tuple[str, Any]) -> bool:
-    """Sorts what is looked at first to the end of a stack."""
-    return field[0] in FIRST
 
 
 def strings(parts: Any) -> list[str]:

@@ -17,7 +17,8 @@ import orjson
 
 from proxy.errors import InsufficientPrivilege, UndefinedTable
 from proxy.sql.functions import unshown
-from proxy.sql.parse import parse, walk
+from proxy.sql.nodes import Nodes
+from proxy.sql.parse import parse
 from proxy.sql.plan import KeyHole
 from proxy.sql.world import SYSTEM_SCHEMAS, World
 from proxy.tenancy.derived import PROCESS, QUERY
@@ -33,30 +34,37 @@ def rules() -> Mapping[str, Any]:
     return found
 
 
-def confine_catalogs(tree: Node, world: World) -> tuple[Node, bool]:
-    """A tree in which every catalog relation is a confined sub-select, and whether there was one. The input is not
+def confine_catalogs(nodes: Nodes, world: World) -> tuple[Node, bool]:
+    """The tree with a confined sub-select for every catalog relation, and whether there was one. The input is not
     changed.
 
     UndefinedTable for a catalog relation that a tenant may not see, InsufficientPrivilege for one that no ordinary role
     may read.
     """
-    through = _Walk(world, _wants_tableoid(tree))
-    confined = through.query(tree, frozenset())
+    if not (
+        any(_concerns(body, world) for body in nodes.of("RangeVar"))
+        or any(_has_schema(body) for body in nodes.of("ColumnRef"))
+    ):
+        return nodes.tree, False
+    through = _Walk(world, _wants_tableoid(nodes))
+    confined = through.query(nodes.tree, frozenset())
     return confined, through.touched
 
 
-def _wants_tableoid(tree: Node) -> bool:
+def _concerns(body: Node, world: World) -> bool:
+    """May it be a catalog relation, which CTEs may hide yet?"""
+    schema = body.get("schemaname")
+    visible = world.relation(schema, body.get("relname", ""))
+    return schema in SYSTEM_SCHEMAS or (visible is not None and visible.access == "catalog")
+
+
+def _wants_tableoid(nodes: Nodes) -> bool:
     """Does the statement name tableoid, and would no star or NATURAL JOIN notice one column more?"""
-    wanted = False
-    for name, body in walk(tree):
-        if name == "ColumnRef":
-            last = body.get("fields", [{}])[-1]
-            if "A_Star" in last:
-                return False
-            wanted = wanted or last.get("String", {}).get("sval") == "tableoid"
-        elif name == "JoinExpr" and body.get("isNatural"):
-            return False
-    return wanted
+    if any(body.get("isNatural") for body in nodes.of("JoinExpr")):
+        return False
+    last = [body.get("fields", [{}])[-1] for body in nodes.of("ColumnRef")]
+    names = {one["String"].get("sval") for one in last if "String" in one}
+    return "tableoid" in names and not any("A_Star" in one for one in last)
 
 
 class _Walk:
@@ -121,10 +129,12 @@ class _Walk:
 def _without_schema(node: Node) -> Node:
     """pg_catalog.pg_class.relname: the sub-select has the relation's name, but stands in no schema."""
     body = node["ColumnRef"]
+    return {"ColumnRef": {**body, "fields": body["fields"][1:]}} if _has_schema(body) else node
+
+
+def _has_schema(body: Node) -> bool:
     fields = body.get("fields", [])
-    if len(fields) > 2 and fields[0].get("String", {}).get("sval") in SYSTEM_SCHEMAS:
-        return {"ColumnRef": {**body, "fields": fields[1:]}}
-    return node
+    return len(fields) > 2 and fields[0].get("String", {}).get("sval") in SYSTEM_SCHEMAS
 
 
 def _select(world: World, schema: str, name: str, tableoid: bool) -> Node | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.sql.nodes import Nodes
 from proxy.sql.plan import NO_EFFECTS, Answer, Effects, StatementKind
 
 Node = dict[str, Any]
@@ -19,3 +20,4 @@ class Classified:
     effects: Effects = NO_EFFECTS
     answer: Answer | None = None
     tag: str | None = None  # of the command, where it is not that of the tree
+    nodes: Nodes | None = None  # of the tree, where they are gathered already

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql import cursors, explaining, prepared, temporary
@@ -20,6 +19,7 @@ from proxy.sql.classified import Classified, Node
 from proxy.sql.fields import check_fields
 from proxy.sql.forbidden import FORBIDDEN
 from proxy.sql.locks import BLOCK
+from proxy.sql.nodes import Nodes
 from proxy.sql.parse import Statement
 from proxy.sql.plan import (
     ADVISORY_LOCK,
@@ -43,12 +43,16 @@ SET_HINT = "Only settings that do not change what a statement may see can be set
 
 def classify(statement: Statement, bare: bool = False) -> Classified:
     """The kind, or a Refusal. `bare`: the session's search path is empty."""
-    check_fields(statement.tree)
+    nodes = Nodes(statement.tree)
+    check_fields(nodes)
     ((name, body),) = statement.tree.items()
     if bare and name == "VariableSetStmt":
         dumped = of_a_dump(body)
         if dumped is not None:
             return dumped
+    query = QUERIES.get(name)
+    if query is not None:
+        return query(nodes, body)
     handler = HANDLERS.get(name)
     if handler is not None:
         return handler(statement.tree, body)
@@ -66,24 +70,25 @@ def kind_of(statement: Statement) -> StatementKind:
 # ---------------------------------------------------------------------------------------------- queries
 
 
-def _select(tree: Node, body: Node) -> Classified:
-    found = _found(body)
-    if "intoClause" in found:
+def _select(nodes: Nodes, body: Node) -> Classified:
+    tree = nodes.tree
+    if nodes.of("IntoClause"):
         return classify(Statement(temporary.select_into(tree), 0, 0))
     call = only_call(body)
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
         return Classified(StatementKind.SELECT, tree, Effects(unpins=(ADVISORY_LOCK,)), answer)
+    effects = NO_EFFECTS if WRITING.isdisjoint(nodes.by_kind) else Effects(writes=True)
     settings = tuple(setting_calls(tree).values())
     if settings:
-        return Classified(
-            StatementKind.SELECT, tree, Effects(settings=settings, taints=any(own(one.name) for one in settings))
-        )
-    return Classified(StatementKind.SELECT, tree, Effects(writes=True) if found - {"intoClause"} else NO_EFFECTS)
+        effects = Effects(settings=settings, taints=any(own(one.name) for one in settings))
+    return Classified(StatementKind.SELECT, tree, effects, nodes=nodes)
 
 
-def _dml(kind: StatementKind) -> Callable[[Node, Node], Classified]:
-    return lambda tree, body: Classified(kind, tree, Effects(writes=True, positioned=cursor_of(body)))
+def _dml(kind: StatementKind) -> Callable[[Nodes, Node], Classified]:
+    return lambda nodes, body: Classified(
+        kind, nodes.tree, Effects(writes=True, positioned=cursor_of(body)), nodes=nodes
+    )
 
 
 def cursor_of(body: Node) -> str | None:
@@ -110,7 +115,7 @@ def _create_as(tree: Node, body: Node) -> Classified:
     return Classified(found.kind, *prepared.unnamed(tree)) if "ExecuteStmt" in body["query"] else found
 
 
-TELLING = frozenset({"intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+WRITING = frozenset({"LockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
 def only_call(select: Node) -> Node | None:
@@ -156,20 +161,6 @@ def _function(call: Node) -> str | None:
 
 def _label(select: Node, otherwise: str) -> str:
     return str(select["targetList"][0]["ResTarget"].get("name", otherwise))
-
-
-def _found(node: Any) -> set[str]:
-    """Which of TELLING stand anywhere in a SELECT."""
-    found: set[str] = set()
-    stack = [node]
-    while stack:
-        one = stack.pop()
-        if type(one) is dict:
-            found |= TELLING & one.keys()
-            stack += [value for value in one.values() if type(value) is dict or type(value) is list]
-        elif type(one) is list:
-            stack += one
-    return found
 
 
 # ---------------------------------------------------------------------------------------------- transactions
@@ -339,14 +330,17 @@ def _channel(tree: Node, body: Node) -> Classified:
     return Classified(StatementKind.NOTIFY, tree)
 
 
-HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
-    "CopyStmt": _copy,
+QUERIES: Mapping[str, Callable[[Nodes, Node], Classified]] = {
     "SelectStmt": _select,
     "InsertStmt": _dml(StatementKind.INSERT),
     "UpdateStmt": _dml(StatementKind.UPDATE),
     "DeleteStmt": _dml(StatementKind.DELETE),
     "MergeStmt": _dml(StatementKind.MERGE),
     "TruncateStmt": _dml(StatementKind.DELETE),
+}
+
+HANDLERS: Mapping[str, Callable[[Node, Node], Classified]] = {
+    "CopyStmt": _copy,
     "ExplainStmt": explaining.explain,
     "TransactionStmt": _transaction,
     "ConstraintsSetStmt": _constraints,

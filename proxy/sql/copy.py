@@ -15,9 +15,9 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, SyntaxRefused, UndefinedTable
 from proxy.sql.mapped import map_calls
-from proxy.sql.parse import walk
+from proxy.sql.nodes import Nodes
 from proxy.sql.permit import permit
-from proxy.sql.plan import FOREIGN_ROW, CopyIn, CopyOut, StatementKind
+from proxy.sql.plan import FOREIGN_ROW, CopyIn, CopyOut
 from proxy.sql.rewrite import rewrite
 from proxy.sql.rewrite.edit import column_ref, conjunction, equals, key_constant, operation, string
 from proxy.sql.world import KEY_TYPES, Visible, World
@@ -199,12 +199,12 @@ def _check_target(relation: Node, columns: list[str], world: World) -> None:
 
 def _check_condition(condition: Node, relation: Node, world: World) -> None:
     """Its names may be used. It needs no guard, for it is asked of the client's own rows only."""
-    for name, body in walk(condition):
-        if name == "SubLink":
-            raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))
+    nodes = Nodes(condition)
+    for body in nodes.of("SubLink"):
+        raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))
     query: Node = {"fromClause": [{"RangeVar": relation}], "whereClause": condition, "op": "SETOP_NONE"}
-    permit({"SelectStmt": query}, world, StatementKind.COPY)
-    if map_calls(condition, world).acted:
+    permit(Nodes({"SelectStmt": query}), world)
+    if map_calls(nodes, world).acted:
         raise FeatureNotSupported("this function is not supported in COPY", hint="Call it in a statement of its own.")
 
 

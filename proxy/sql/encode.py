@@ -1,26 +1,38 @@
 """Trees as dicts -> libpg_query's protobuf bytes, over a table of field numbers.
 
-The table is generated from pg_query.proto and compiled once at import. Entries whose name starts with "_" are the
-rewriter's own marks
-and are left out. An unknown node or field is a KeyError: the caller treats it as a bug. Wire format: protobuf's
-encoding guide.
+The table is generated from pg_query.proto and compiled once at import, each field to a function. Entries whose name
+starts with "_" are the rewriter's own marks and are left out. An unknown node or field is a KeyError: the caller treats
+it as a bug. Wire format: protobuf's encoding guide.
 """
 
 from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 PARSE_RESULT_VERSION = 180006  # pg_query's ParseResult.version for PostgreSQL 18.6
 
-NUMBER, ENUM, STRING, NODE, MESSAGE, DOUBLE = range(6)
-_WIRE_TYPES = {NUMBER: 0, ENUM: 0, STRING: 2, NODE: 2, MESSAGE: 2, DOUBLE: 1}
+NAMES, LONGEST_NAME = 4096, 64  # kept; NAMEDATALEN
 _NUMBERS = frozenset({"int32", "int64", "uint32", "uint64", "bool"})
 
-Field = tuple[bytes, int, Any, bool]  # tag, kind, enum values or the message's fields, repeated
-Fields = dict[str, Field]
+Encode = Callable[[Any], bytes]  # a field's value -> its tag and itself
+
+
+class Fields(dict[str, Encode]):
+    """Of a message. A mark of the rewriter is nothing."""
+
+    def __missing__(self, name: str) -> Encode:
+        if name[0] != "_":
+            raise KeyError(name)
+        return _nothing
+
+
+def _nothing(mark: object) -> bytes:
+    return b""
 
 
 def varint(number: int) -> bytes:
@@ -37,25 +49,75 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _compile() -> tuple[Fields, dict[str, tuple[bytes, Fields]]]:
+_LENGTHS = tuple(map(varint, range(2048)))
+_MISSING = varint(-1)  # of a place that is in no text
+
+
+def _number(tag: bytes) -> Encode:
+    return lambda value: tag + (_MISSING if value == -1 else varint(int(value)))
+
+
+def _enum(tag: bytes, values: Mapping[str, int]) -> Encode:
+    return {name: tag + varint(number) for name, number in values.items()}.__getitem__
+
+
+def _double(tag: bytes) -> Encode:
+    return lambda value: tag + struct.pack("<d", value)
+
+
+def _sized(tag: bytes, inner: Encode) -> Encode:
+    """What is sent with its length before it: strings, messages, nodes."""
+
+    def encode_sized(value: Any) -> bytes:
+        data = inner(value)
+        size = len(data)
+        return tag + (_LENGTHS[size] if size < 2048 else varint(size)) + data
+
+    return encode_sized
+
+
+def _repeated(one: Encode) -> Encode:
+    return lambda values: b"".join(map(one, values))
+
+
+def _message(fields: Fields) -> Encode:
+    return lambda body: b"".join([fields[name](value) for name, value in body.items()])
+
+
+def _node(node: dict[str, Any]) -> bytes:
+    for name, body in node.items():
+        if name == "String" and 0 < len(body.get("sval", "")) < LONGEST_NAME:
+            return _string(body["sval"])
+        if name[0] != "_":
+            return _NODES[name](body)
+    return b""  # an absent node in a list
+
+
+@lru_cache(NAMES)
+def _string(value: str) -> bytes:
+    """Half of all nodes are names, and a database has few of them."""
+    return _NODES["String"]({"sval": value})
+
+
+def _compile() -> tuple[Encode, Fields]:
     table = json.loads(files("proxy.sql.data").joinpath("pg_query_fields.json").read_text(encoding="utf-8"))
-    compiled: dict[str, Fields] = {name: {} for name in table["messages"]}
+    messages = {name: Fields() for name in table["messages"]}
     for message, fields in table["messages"].items():
-        for name, (number, kind_name, repeated) in fields.items():
-            detail: Any = None
-            if kind_name in _NUMBERS:
-                kind = NUMBER
-            elif kind_name in table["enums"]:
-                kind, detail = ENUM, table["enums"][kind_name]
-            elif kind_name in ("string", "double"):
-                kind = STRING if kind_name == "string" else DOUBLE
-            elif kind_name == "Node":
-                kind = NODE
+        for name, (number, kind, repeated) in fields.items():
+            if kind in _NUMBERS:
+                one = _number(varint(number << 3))
+            elif kind in table["enums"]:
+                one = _enum(varint(number << 3), table["enums"][kind])
+            elif kind == "double":
+                one = _double(varint(number << 3 | 1))
+            elif kind == "string":
+                one = _sized(varint(number << 3 | 2), str.encode)
+            elif kind == "Node":
+                one = _sized(varint(number << 3 | 2), _node)
             else:
-                kind, detail = MESSAGE, compiled.get(kind_name, {})
-            compiled[message][name] = (varint(number << 3 | _WIRE_TYPES[kind]), kind, detail, repeated)
-    nodes = {name: (varint(one[0] << 3 | 2), compiled[one[1]]) for name, one in table["messages"]["Node"].items()}
-    return compiled["ParseResult"], nodes
+                one = _sized(varint(number << 3 | 2), _message(messages.get(kind, Fields())))
+            messages[message][name] = _repeated(one) if repeated else one
+    return _message(messages["ParseResult"]), messages["Node"]
 
 
 _PARSE_RESULT, _NODES = _compile()
@@ -63,39 +125,4 @@ _PARSE_RESULT, _NODES = _compile()
 
 def encode(tree: dict[str, Any]) -> bytes:
     """One statement as a serialised ParseResult."""
-    return _body({"version": PARSE_RESULT_VERSION, "stmts": [{"stmt": tree}]}, _PARSE_RESULT)
-
-
-def _body(body: dict[str, Any], fields: Fields) -> bytes:
-    out: list[bytes] = []
-    for name, value in body.items():
-        if name[0] == "_":
-            continue
-        tag, kind, detail, repeated = fields[name]
-        for one in value if repeated else (value,):
-            if kind == NODE:
-                data = _node(one)
-            elif kind == NUMBER:
-                out.append(tag + varint(int(one)))
-                continue
-            elif kind == ENUM:
-                out.append(tag + varint(detail[one]))
-                continue
-            elif kind == STRING:
-                data = one.encode()
-            elif kind == DOUBLE:
-                out.append(tag + struct.pack("<d", one))
-                continue
-            else:
-                data = _body(one, detail)
-            out += (tag, varint(len(data)), data)
-    return b"".join(out)
-
-
-def _node(node: dict[str, Any]) -> bytes:
-    for name, body in node.items():
-        if name[0] != "_":
-            tag, fields = _NODES[name]
-            data = _body(body, fields)
-            return tag + varint(len(data)) + data
-    return b""  # an absent node in a list
+    return _PARSE_RESULT({"version": PARSE_RESULT_VERSION, "stmts": [{"stmt": tree}]})

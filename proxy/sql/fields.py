@@ -8,11 +8,9 @@ whatever they hold. The verifier has tables of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from proxy.errors import FeatureNotSupported
-
-Node = dict[str, Any]
+from proxy.sql.nodes import Node, Nodes
 
 _QUERY = ("withClause", "whereClause", "targetList", "fromClause")
 _CHANGE = ("relation", "withClause", "returningClause")
@@ -88,42 +86,15 @@ FIELDS: Mapping[str, frozenset[str]] = {
     }.items()
 }  # fmt: skip
 
-# Fields that hold a node's body without its name.
-BARE: Mapping[str, str] = {
-    "relation": "RangeVar",
-    "withClause": "WithClause",
-    "onConflictClause": "OnConflictClause",
-    "infer": "InferClause",
-    "returningClause": "ReturningClause",
-    "search_clause": "CTESearchClause",
-    "cycle_clause": "CTECycleClause",
-    "larg": "SelectStmt",
-    "rarg": "SelectStmt",
-}
 
-
-def check_fields(tree: Any) -> None:
+def check_fields(nodes: Nodes) -> None:
     """FeatureNotSupported for a field that is not in the table, anywhere in the statement."""
-    waiting: list[Any] = [tree]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting += one
-            continue
-        for name, body in one.items():
-            if isinstance(body, dict):
-                kind = name if name[0].isupper() else BARE.get(name, "")
-                known = FIELDS.get(kind)
-                # larg is the body of a SELECT in a set operation, and a named node in a join
-                if known is not None and not _is_named(body) and not known.issuperset(body):
+    for kind, bodies in nodes.by_kind.items():
+        known = FIELDS.get(kind)
+        if known is not None:
+            for body in bodies:
+                if not known.issuperset(body):
                     _refuse(body, known)
-                waiting.append(body)
-            elif isinstance(body, list):
-                waiting.append(body)
-
-
-def _is_named(body: Node) -> bool:
-    return len(body) == 1 and next(iter(body))[0].isupper()
 
 
 def _refuse(body: Node, known: frozenset[str]) -> None:

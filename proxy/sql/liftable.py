@@ -9,13 +9,13 @@ Shape and token classes fix the tree, so a hole's place is the same in every tex
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy.sql.lift import Lifted
+from proxy.sql.nodes import Node, Nodes
 from proxy.sql.plan import Forward, LiteralHole, Planned
 
-Node = dict[str, Any]
-Holes = dict[int, LiteralHole]
 OPERATOR_KINDS = frozenset({
     "AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT", "AEXPR_IN", "AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN",
     "AEXPR_OP_ANY", "AEXPR_OP_ALL",
@@ -27,13 +27,19 @@ CAST_TYPES = frozenset({
 })  # fmt: skip
 
 
-def mark_literals(tree: Node, lifted: Lifted) -> Node:
-    """A copy of the tree whose constants at liftable places carry their LiteralHole."""
+def mark_literals(nodes: Nodes, lifted: Lifted) -> set[int]:
+    """Gives the constants at liftable places their LiteralHole, in the tree itself. Their byte offsets."""
     by_offset = {
         offset: LiteralHole(index, kind)
         for index, (offset, kind) in enumerate(zip(lifted.offsets, lifted.kinds, strict=True))
     }
-    marked: Node = _copy(tree, by_offset, False)
+    marked = set()
+    for value in _values(nodes):
+        constant = _constant(value)
+        hole = None if constant is None else by_offset.get(constant.get("location", 0))
+        if constant is not None and hole is not None:
+            constant["_hole"] = hole
+            marked.add(constant["location"])
     return marked
 
 
@@ -64,58 +70,37 @@ def remaining_literals(planned: Planned) -> frozenset[int]:
     )
 
 
-def _copy(node: Any, holes: Holes, liftable: bool) -> Any:
-    if isinstance(node, list):
-        return [_copy(item, holes, liftable) for item in node]
-    if not isinstance(node, dict):
-        return node
-    constant = node.get("A_Const")
-    if constant is not None:
-        hole = holes.get(constant.get("location", 0)) if liftable else None
-        return {"A_Const": constant if hole is None else {**constant, "_hole": hole}}
-    if liftable and "TypeCast" in node:
-        body = node["TypeCast"]
-        names = [one["String"].get("sval") for one in body.get("typeName", {}).get("names", ())]
-        plain = names[-1:] and names[-1] in CAST_TYPES and names[:-1] in ([], ["pg_catalog"])
-        if plain and "A_Const" in body.get("arg", {}):
-            return {"TypeCast": {**body, "arg": _copy(body["arg"], holes, True)}}
-    return {name: _copy_body(name, value, holes) for name, value in node.items()}
+def _values(nodes: Nodes) -> Iterator[Node]:
+    """What stands at liftable places: operands, items of lists, arrays and VALUES, what is assigned, LIMIT, OFFSET."""
+    for body in nodes.of("A_Expr"):
+        if body.get("kind") in OPERATOR_KINDS:
+            for side in ("lexpr", "rexpr"):
+                yield from _operands(body.get(side, {}))
+    for body in nodes.of("SelectStmt"):
+        yield from (body[name] for name in ("limitCount", "limitOffset") if name in body)
+        for row in body.get("valuesLists", ()):
+            yield from row["List"].get("items", ())
+    for kind in ("UpdateStmt", "OnConflictClause", "MergeWhenClause"):
+        for body in nodes.of(kind):
+            yield from (one["ResTarget"].get("val", {}) for one in body.get("targetList", ()))
+            yield from body.get("values", ())
 
 
-def _copy_body(name: str, value: Any, holes: Holes) -> Any:
-    if name == "A_Expr":
-        operands = ("lexpr", "rexpr") if value.get("kind") in OPERATOR_KINDS else ()
-        return {
-            key: _operand(part, holes) if key in operands else _copy(part, holes, False) for key, part in value.items()
-        }
-    if name in ("UpdateStmt", "onConflictClause"):
-        return {
-            key: _assignments(part, holes) if key == "targetList" else _copy({key: part}, holes, False)[key]
-            for key, part in value.items()
-        }
-    if name == "MergeWhenClause":
-        return {
-            key: _assignments(part, holes) if key == "targetList" else _copy(part, holes, key == "values")
-            for key, part in value.items()
-        }
-    if name == "valuesLists":
-        return [{"List": {"items": _copy(row["List"].get("items", []), holes, True)}} for row in value]
-    return _copy(value, holes, name in ("limitCount", "limitOffset"))
-
-
-def _operand(node: Any, holes: Holes) -> Any:
+def _operands(node: Node) -> Sequence[Node]:
     """An operand itself, or the items of a list or an array that is one."""
     if "List" in node:
-        return {"List": {**node["List"], "items": [_copy(one, holes, True) for one in node["List"].get("items", [])]}}
+        return node["List"].get("items", ())  # type: ignore[no-any-return]  # a tree
     if "A_ArrayExpr" in node:
-        elements = [_copy(one, holes, True) for one in node["A_ArrayExpr"].get("elements", [])]
-        return {"A_ArrayExpr": {**node["A_ArrayExpr"], "elements": elements}}
-    return _copy(node, holes, True)
+        return node["A_ArrayExpr"].get("elements", ())  # type: ignore[no-any-return]  # a tree
+    return (node,)
 
 
-def _assignments(targets: list[Node], holes: Holes) -> list[Node]:
-    """SET column = value: the value itself is a liftable place."""
-    return [
-        {"ResTarget": {key: _copy(part, holes, key == "val") for key, part in one["ResTarget"].items()}}
-        for one in targets
-    ]
+def _constant(node: Node) -> Node | None:
+    """The body of a constant, cast to one of CAST_TYPES or not."""
+    cast = node.get("TypeCast")
+    if cast is not None:
+        names = [one["String"].get("sval") for one in cast.get("typeName", {}).get("names", ())]
+        if not names or names[-1] not in CAST_TYPES or names[:-1] not in ([], ["pg_catalog"]):
+            return None
+        node = cast.get("arg", {})
+    return node.get("A_Const")

@@ -15,6 +15,7 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
+from proxy.sql.nodes import Nodes
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, Effects, KeyHole
 from proxy.sql.sequences import FUNCTIONS, mapped_call
@@ -87,9 +88,10 @@ def _is_int8(constant: Node) -> bool:
     return digits.lstrip("-").isdigit() and -(2**63) <= int(digits) < 2**63
 
 
-def map_calls(tree: Node, world: World) -> Mapped:
+def map_calls(nodes: Nodes, world: World) -> Mapped:
     """Maps every call in a tree that permit let through."""
-    calls = [body for name, body in walk(tree) if name == "FuncCall" and _called(body) in MAPPED]
+    tree = nodes.tree
+    calls = [body for body in nodes.of("FuncCall") if _called(body) in MAPPED]
     if not calls:
         return Mapped(tree)
     names = {_called(one) for one in calls}

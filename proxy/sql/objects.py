@@ -12,8 +12,8 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject, UndefinedTable
 from proxy.sql.names import split_name
+from proxy.sql.nodes import Nodes
 from proxy.sql.origins import REG_TYPES, Origins
-from proxy.sql.parse import walk
 from proxy.sql.plan import NameCheck
 from proxy.sql.scope import Tree
 from proxy.sql.world import World
@@ -106,18 +106,19 @@ SETTING_HINT = "Name one of the settings that a session may change, as a constan
 HINT = "Give it a column of a catalog, or a constant that names what you see."
 
 
-def check_objects(tree: Tree, world: World) -> None:
+def check_objects(nodes: Nodes, world: World) -> None:
     """Refuse a call, or a cast to a reg* type, that could tell of an object which the tenant does not see. What a name
     in a constant means for a cast is permit's business; here it passes.
 
     Raises FeatureNotSupported, UndefinedTable for a hidden relation, and what resolve raises."""
-    _check_declared(tree)
-    every = list(walk(tree))
-    calls = [body for name, body in every if name == "FuncCall"]
-    _check_age(every, calls)
+    tree = nodes.tree
+    if len(nodes.of("TypeName")) != len(nodes.of("TypeCast")):  # not every type stands in a cast
+        _check_declared(tree)
+    calls = nodes.of("FuncCall")
+    _check_age(nodes.every, calls)
     _check_partitions(calls, world)
     origins = _check_settings(tree, calls, world)
-    for what, argument, location, compared in _asked(every):
+    for what, argument, location, compared in _asked(nodes):
         plain = _uncast(argument)
         text = plain.get("A_Const", {}).get("sval", {}).get("sval") if "sval" in plain.get("A_Const", {}) else None
         if text is not None and not (text.isascii() and text.isdigit()):
@@ -131,18 +132,18 @@ def check_objects(tree: Tree, world: World) -> None:
             raise FeatureNotSupported(f"{what} of this expression is not supported", hint=HINT, location=location)
 
 
-def bound_names(tree: Tree) -> tuple[NameCheck, ...]:
+def bound_names(nodes: Nodes) -> tuple[NameCheck, ...]:
     """The parameters that give names to casts, which the server would look up at Bind, and to current_setting()."""
     found = []
-    every = list(walk(tree))
-    uses = Counter(int(body.get("number", 0)) for name, body in every if name == "ParamRef")
-    for name, body in every:
-        if name == "TypeCast" and _kind(body) in REG_TYPES:
+    uses = Counter(int(body.get("number", 0)) for body in nodes.of("ParamRef"))
+    for body in nodes.of("TypeCast"):
+        if _kind(body) in REG_TYPES:
             given = _uncast(body["arg"])
             if "ParamRef" in given:
                 number = int(given["ParamRef"].get("number", 0))
                 found.append(NameCheck(number, _kind(body), given is body["arg"] and uses[number] == 1))
-        elif name == "FuncCall" and _called(body) == SETTING and body.get("args"):
+    for body in nodes.of("FuncCall"):
+        if _called(body) == SETTING and body.get("args"):
             given = _uncast(body["args"][0])
             if "ParamRef" in given:
                 found.append(NameCheck(int(given["ParamRef"].get("number", 0)), SETTING, direct=False))
@@ -211,20 +212,20 @@ def _type_shown(text: str, world: World) -> bool:
     return True
 
 
-def _asked(nodes: list[tuple[str, Tree]]) -> Iterator[tuple[str, Tree, int | None, bool]]:
+def _asked(nodes: Nodes) -> Iterator[tuple[str, Tree, int | None, bool]]:
     """What is asked of which expression: the function or type, the expression, where, and whether the answer is only
     compared."""
     every = [
         (name, body)
-        for name, body in nodes
+        for name, body in nodes.every
         if (name == "FuncCall" and _called(body) in ASKING) or (name == "TypeCast" and _kind(body) in REG_TYPES)
     ]
     if not every:
         return
     compared = {
         id(body)
-        for name, operation in nodes
-        if name == "A_Expr" and operation.get("name", [{}])[-1].get("String", {}).get("sval") in ("=", "<>")
+        for operation in nodes.of("A_Expr")
+        if operation.get("name", [{}])[-1].get("String", {}).get("sval") in ("=", "<>")
         for side in ("lexpr", "rexpr")
         for body in operation.get(side, {}).values()
     }

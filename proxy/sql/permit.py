@@ -10,6 +10,7 @@ Source: PostgreSQL documentation, 10.3 "Functions" (how overloads are chosen).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 from proxy.catalog.model import Function
@@ -22,13 +23,13 @@ from proxy.errors import (
     UndefinedTable,
 )
 from proxy.sql.absent import with_types
-from proxy.sql.aliases import certain_columns, nodes, strings
+from proxy.sql.aliases import certain_columns, strings
 from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
 from proxy.sql.mapped import ARITIES, fits
 from proxy.sql.names import split_name
+from proxy.sql.nodes import Node, Nodes
 from proxy.sql.objects import check_objects
-from proxy.sql.plan import StatementKind
 from proxy.sql.sequences import FUNCTIONS as SEQUENCES
 from proxy.sql.sequences import check_sequence
 from proxy.sql.settings import showable
@@ -36,7 +37,6 @@ from proxy.sql.types import COMPARISONS
 from proxy.sql.world import World
 from proxy.tenancy.policy import FunctionRule
 
-Node = dict[str, Any]
 NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
 WRITES = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE", "MergeStmt": "MERGE"}
 LOCKS = {
@@ -55,20 +55,21 @@ SYSTEM_SCHEMAS = ("pg_catalog",)
 INFORMATION = frozenset({"_pg_expandarray"})
 
 
-def permit(tree: Node, world: World, kind: StatementKind, parameter_types: Sequence[int] = ()) -> None:
+def permit(nodes: Nodes, world: World, parameter_types: Sequence[int] = ()) -> None:
     """A Refusal for the first name that is not allowed."""
+    tree = nodes.tree
     if world.policy.read_only:
-        _refuse_writes(tree)
-    if world.hidden_types:
+        _refuse_writes(nodes)
+    if world.hidden_types and nodes.of("TypeName"):
         _refuse_declared(tree, world)
     for oid in parameter_types:
         if world.hides_type(oid):
             raise UndefinedObject(f"type with OID {oid} does not exist")
     try:
-        _Permit(world, tree, frozenset(setting_calls(tree))).walk(tree)
+        _Permit(world, nodes).walk()
     except UndefinedFunction as refusal:
         raise with_types(refusal, tree, world, parameter_types) from None
-    check_objects(tree, world)
+    check_objects(nodes, world)
 
 
 def _refuse_declared(tree: Any, world: World) -> None:
@@ -88,8 +89,8 @@ def _refuse_declared(tree: Any, world: World) -> None:
             waiting += one
 
 
-def _refuse_writes(tree: Node) -> None:
-    for name, body in nodes(tree):
+def _refuse_writes(nodes: Nodes) -> None:
+    for name, body in nodes.every:
         what = WRITES.get(name)
         if name == "LockingClause":
             what = f"SELECT FOR {LOCKS.get(body.get('strength', ''), 'UPDATE')}"
@@ -98,10 +99,10 @@ def _refuse_writes(tree: Node) -> None:
 
 
 class _Permit:
-    def __init__(self, world: World, tree: Node, sets: frozenset[int]) -> None:
+    def __init__(self, world: World, nodes: Nodes) -> None:
         self._world = world
-        self._sets = sets
-        self._aliases, self._names = certain_columns(tree, world)
+        self._nodes = nodes
+        self._sets = setting_calls(nodes.tree)
         self._checks: Mapping[str, Callable[[Node], None]] = {
             "FuncCall": self._function,
             "TypeCast": self._cast,
@@ -114,9 +115,13 @@ class _Permit:
             "CollateClause": self._collation,
         }
 
-    def walk(self, tree: Node) -> None:
+    @cached_property
+    def _certain(self) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+        return certain_columns(self._nodes, self._world)
+
+    def walk(self) -> None:
         """Looks at every node, FROM before the rest of its level, as the server does."""
-        for name, body in nodes(tree):
+        for name, body in self._nodes.every:
             check = self._checks.get(name)
             if check is not None:
                 check(body)
@@ -269,8 +274,8 @@ class _Permit:
         schema = names[-2] if len(names) > 1 else None
         if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path):
             raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
-        for one in self._world.catalog.operators.get(names[-1], ()):
-            if one.schema == "pg_catalog" or (schema is not None and one.schema != schema):
+        for one in self._world.catalog.own_operators.get(names[-1], ()):
+            if schema is not None and one.schema != schema:
                 continue
             function = self._world.catalog.functions_by_oid.get(one.function)
             if names[-1] in COMPARISONS and {one.left, one.right} <= self._world.types_out_of_reach:
@@ -287,8 +292,9 @@ class _Permit:
         fields = body.get("fields", ())
         if len(fields) > 1 and "String" in fields[-1] and "String" in fields[-2]:
             name = fields[-1]["String"].get("sval", "")
-            columns = self._aliases.get(fields[-2]["String"].get("sval", ""), frozenset())
-            self._attribute(name, name in columns, body)
+            if name in self._world.catalog.functions:
+                columns = self._certain[0].get(fields[-2]["String"].get("sval", ""), frozenset())
+                self._attribute(name, name in columns, body)
 
     def _indirection(self, body: Node) -> None:
         for one in body.get("indirection", ()):
@@ -303,7 +309,7 @@ class _Permit:
         if is_column:
             return
         found = [one for one in self._world.function_candidates(None, name) if self._takes_a_row(one)]
-        if found and not (name in self._names and all(self._harmless(one) for one in found)):
+        if found and not (name in self._certain[1] and all(self._harmless(one) for one in found)):
             self._call(None, name, [{"ColumnRef": body}], body)
 
     def _takes_a_row(self, function: Function) -> bool:

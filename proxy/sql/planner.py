@@ -28,6 +28,7 @@ from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.locks import TAG, lock_table
 from proxy.sql.mapped import map_calls, with_calls
+from proxy.sql.nodes import Node, Nodes
 from proxy.sql.objects import bound_names
 from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.permit import permit
@@ -264,8 +265,9 @@ class Planner:
         expressions = None
         if next(iter(tree)) in DEFINING:
             tree, effects, expressions = defined(tree, self._world(context))
-            permit({"List": {"items": expressions}}, self._world(context), classified.kind)
-            if map_calls({"List": {"items": expressions}}, self._world(context)).acted:
+            found = Nodes({"List": {"items": expressions}})
+            permit(found, self._world(context))
+            if map_calls(found, self._world(context)).acted:
                 raise FeatureNotSupported("this function is not supported in a table's definition")
         query = query_in(tree)
         if query is not None:
@@ -274,20 +276,21 @@ class Planner:
                 raise InsufficientPrivilege("permission denied for function set_config", hint=SET_ALONE)
             if query is not tree and "PrepareStmt" not in tree and any(cursor_of(one) for one in query.values()):
                 raise FeatureNotSupported("WHERE CURRENT OF is not supported here", hint="Send it as it is.")
-            if lifted is not None:
-                query = mark_literals(query, lifted)
-            asked, query = query, stand_in(query, world)
-            stood = query is not asked
-            permit(query, world, classified.kind, parameter_types)
-            names = bound_names(query)
-            mapped = map_calls(query, world)
+            nodes = _nodes(query, classified.nodes)
+            marked = mark_literals(nodes, lifted) if lifted is not None else set()
+            query = stand_in(nodes, world)
+            stood = query is not nodes.tree
+            nodes = _nodes(query, nodes)
+            permit(nodes, world, parameter_types)
+            names = bound_names(nodes)
+            mapped = map_calls(nodes, world)
             if mapped.acted:
                 effects = with_calls(effects, mapped.effects)
-            query, confined = confine_catalogs(mapped.tree, world)
+            query, confined = confine_catalogs(_nodes(mapped.tree, nodes), world)
             confined = confined or stood
             outcome = rewrite(query, world, parameter_types)
             rewritten = outcome.rewritten or confined
-            query = without_holes(outcome.tree, outcome.sensitive)
+            query = without_holes(outcome.tree, outcome.sensitive & marked)
             tree = with_query(tree, query)
             if "CreateTableAsStmt" in tree:
                 known = None if effects.executes is not None else outcome.outputs
@@ -351,6 +354,11 @@ class Planner:
         if world is None:
             world = self._worlds[identity] = World(context.policy, self.catalog, context.search_path)
         return world.with_temporary(context.temporary)
+
+
+def _nodes(tree: Node, known: Nodes | None) -> Nodes:
+    """Of a tree; `known`: of what it was before this station, which may have left it as it is."""
+    return known if known is not None and known.tree is tree else Nodes(tree)
 
 
 def _after(context: PlanContext, plan: Plan) -> PlanContext:

@@ -40,6 +40,7 @@ IGNORED = frozenset(
         "name_location",
     }
 )
+NAMES = frozenset({"fields", "funcname", "name", "names"})  # fields that hold lists of names
 CONSTANT = re.compile(
     rb"-?\s*(?:'(?:[^']|'')*'|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|NULL)", re.IGNORECASE
 )
@@ -147,23 +148,34 @@ def _same(edited: Any, printed: Any, pairs: list[tuple[int, int]], holes: list[t
     stack = [(edited, printed)]
     while stack:
         one, other = stack.pop()
-        if type(one) is dict:
-            if type(other) is not dict:
-                return False
-            names = [name for name in one if name not in IGNORED and name[0] != "_"]
-            if other.keys() - IGNORED != set(names):
-                return False
-            hole = one.get("_hole")
-            if hole is not None:
-                holes.append((other.get("location", 0), hole))
-            if "location" in one and "location" in other and not ("val" in one and "name" not in one):
-                # a target without a name begins where its value does, and is never what an error points at
-                pairs.append((other["location"], one["location"]))
-            stack += [(one[name], other[name]) for name in names]
-        elif type(one) is list:
-            if type(other) is not list or len(one) != len(other):
+        if type(one) is not type(other):
+            return False
+        if type(one) is list:
+            if len(one) != len(other):
                 return False
             stack += zip(one, other, strict=True)
-        elif one != other:
+            continue
+        if type(one) is not dict:
+            if one != other:
+                return False
+            continue
+        if one.keys() != other.keys() and _names(one) != _names(other):
             return False
+        for name, value in one.items():
+            kind = type(value)
+            if kind is list and name in NAMES and value == other[name]:
+                continue  # no place and no hole stands within
+            if kind is dict or kind is list:
+                stack.append((value, other[name]))
+            elif name[0] != "_" and name not in IGNORED and value != other[name]:
+                return False
+        if "_hole" in one:
+            holes.append((other.get("location", 0), one["_hole"]))
+        if "location" in one and "location" in other and not ("val" in one and "name" not in one):
+            # a target without a name begins where its value does, and is never what an error points at
+            pairs.append((other["location"], one["location"]))
     return True
+
+
+def _names(body: Node) -> set[str]:
+    return {name for name in body if name not in IGNORED and name[0] != "_"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.sql.catalogs import parsed, rules
-from proxy.sql.parse import walk
+from proxy.sql.nodes import Nodes
 from proxy.sql.settings import showable
 from proxy.sql.world import World
 
@@ -20,13 +20,14 @@ NO_TEXT = "NULL::pg_catalog.text"
 PLAIN = frozenset({"funcname", "args", "funcformat", "location"})
 
 
-def stand_in(tree: Node, world: World) -> Node:
+def stand_in(nodes: Nodes, world: World) -> Node:
     """The statement with every plain call of such a function replaced. The input is not changed."""
+    tree = nodes.tree
     if _of_absent_setting(tree):
         (target,) = tree["SelectStmt"]["targetList"]
         nothing = {"ResTarget": {**target["ResTarget"], "name": "set_config", "val": _parsed(NO_TEXT, world)}}
         return {"SelectStmt": {**tree["SelectStmt"], "targetList": [nothing]}}
-    if not any(name == "FuncCall" and (_stands_for(body) or _called_in_from(body)) for name, body in walk(tree)):
+    if not any(_stands_for(body) or _called_in_from(body) for body in nodes.of("FuncCall")):
         return tree
     found: Node = _copy(tree, world)
     return found

@@ -104,9 +104,7 @@ class Types:
         if len(name) != 1:
             return False
         given = {oid for oid in operands if oid is not None}
-        for one in self._world.catalog.operators.get(name[0], ()):
-            if one.schema == "pg_catalog":
-                continue
+        for one in self._world.catalog.own_operators.get(name[0], ()):
             for side in (one.left, one.right):
                 taken = self._world.catalog.types.get(side)
                 if side and (taken is None or taken.kind == "p" or side in given or self.base(side) in given):

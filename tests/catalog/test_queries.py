@@ -9,7 +9,8 @@ import pytest
 from pglast.parser import parse_sql_json
 
 from proxy.catalog import queries
-from proxy.sql.aliases import nodes, strings
+from proxy.sql.aliases import strings
+from proxy.sql.nodes import Nodes
 
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
@@ -24,7 +25,7 @@ def names(text: str) -> tuple[set[str], list[list[str]]]:
     """The catalogs that a query reads, and every name of a relation, function or type as it stands there."""
     read: set[str] = set()
     written: list[list[str]] = []
-    for kind, body in nodes(json.loads(parse_sql_json(text))):
+    for kind, body in Nodes(json.loads(parse_sql_json(text))).every:
         if kind == "RangeVar":
             read.add(body["relname"])
             written.append([body.get("schemaname", ""), body["relname"]])

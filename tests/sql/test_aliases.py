@@ -7,11 +7,12 @@ import json
 from pglast.parser import parse_sql_json
 
 from proxy.sql.aliases import SYSTEM_COLUMNS, certain_columns
+from proxy.sql.nodes import Nodes
 from proxy.sql.world import World
 
 
 def certain(world: World, sql: str) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    return certain_columns(json.loads(parse_sql_json(sql))["stmts"][0]["stmt"], world)
+    return certain_columns(Nodes(json.loads(parse_sql_json(sql))["stmts"][0]["stmt"]), world)
 
 
 def test_a_table_and_its_alias_have_its_columns_and_the_system_columns(world: World) -> None:

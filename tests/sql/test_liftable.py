@@ -10,6 +10,7 @@ from pglast.parser import parse_sql_json
 
 from proxy.sql.lift import lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
+from proxy.sql.nodes import Nodes
 from proxy.sql.plan import Forward, LiteralHole, Planned, StatementKind, Template
 
 
@@ -18,7 +19,9 @@ def holes(sql: str) -> list[str]:
     lifted = lift(sql.encode())
     assert lifted is not None
     tree = orjson.loads(parse_sql_json(sql))["stmts"][0]["stmt"]
-    found = {hole.index for hole in marks(mark_literals(tree, lifted))}
+    marked = mark_literals(Nodes(tree), lifted)
+    found = {hole.index for hole in marks(tree)}
+    assert marked == {lifted.offsets[one] for one in found}
     return [lifted.literals[one].decode() for one in sorted(found)]
 
 
@@ -74,7 +77,8 @@ def test_a_value_that_decided_something_is_taken_back() -> None:
     sql = "SELECT 1 FROM orders WHERE id = 5 AND amount = 6"
     lifted = lift(sql.encode())
     assert lifted is not None
-    marked = mark_literals(orjson.loads(parse_sql_json(sql))["stmts"][0]["stmt"], lifted)
+    marked = orjson.loads(parse_sql_json(sql))["stmts"][0]["stmt"]
+    mark_literals(Nodes(marked), lifted)
     assert len(marks(without_holes(marked, {sql.index("5")}))) == len(marks(marked)) - 1
     assert marks(without_holes(marked, set())) == marks(marked)
 

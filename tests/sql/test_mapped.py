@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from proxy.sql.mapped import ARITIES, LOCKS, fits, map_calls
+from proxy.sql.nodes import Nodes
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill, render
@@ -208,9 +209,9 @@ def test_every_lock_function_of_the_server_is_known_with_its_numbers_of_argument
 def test_mapping_copies_and_a_tree_without_such_calls_is_left_as_it_is(world: World) -> None:
     tree = one_statement(world, "SELECT pg_notify('a', 'b')").tree
     before = repr(tree)
-    mapped = map_calls(tree, world)
+    mapped = map_calls(Nodes(tree), world)
     assert mapped.acted
     assert repr(tree) == before
     assert "pw_" in render(mapped.tree).text
     plain = one_statement(world, "SELECT lower('a')").tree
-    assert map_calls(plain, world).tree is plain
+    assert map_calls(Nodes(plain), world).tree is plain

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.errors import Refusal
 from proxy.sql.names import split_name
+from proxy.sql.nodes import Nodes
 from proxy.sql.objects import bound_names, check_objects
 from proxy.sql.plan import NameCheck
 from proxy.sql.world import World
@@ -81,13 +82,13 @@ SHOWN = (
 @pytest.mark.parametrize("sql", COUNTING + NAMING + AGE)
 def test_no_statement_can_count_through_oids_or_try_names(world: World, sql: str) -> None:
     with pytest.raises(Refusal) as refused:
-        check_objects(one_statement(world, sql).tree, world)
+        check_objects(Nodes(one_statement(world, sql).tree), world)
     assert refused.value.sqlstate in ("0A000", "42P01", "42501", "42704", "3F000")
 
 
 @pytest.mark.parametrize("sql", SHOWN)
 def test_catalog_columns_and_visible_constants_may_be_asked_about(world: World, sql: str) -> None:
-    check_objects(one_statement(world, sql).tree, world)
+    check_objects(Nodes(one_statement(world, sql).tree), world)
 
 
 def test_a_constant_oid_has_to_be_of_something_visible(world: World) -> None:
@@ -97,10 +98,10 @@ def test_a_constant_oid_has_to_be_of_something_visible(world: World) -> None:
         for form in (f"'{oid}'::regclass", f"{oid}::regclass", f"pg_get_viewdef({oid})", f"obj_description({oid})"):
             tree = one_statement(world, f"SELECT {form}").tree
             if not refused:
-                check_objects(tree, world)
+                check_objects(Nodes(tree), world)
                 continue
             with pytest.raises(Refusal, match="not supported"):
-                check_objects(tree, world)
+                check_objects(Nodes(tree), world)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_parameters_that_give_names_are_known(world: World) -> None:
         "SELECT $1::int, $2::regclass, current_setting($5), pg_catalog.current_setting($6::text, true)"
         " FROM pg_class WHERE oid = $3::text::regclass AND reltype = $4::oid",
     ).tree
-    assert sorted(bound_names(tree), key=lambda one: one.parameter) == [
+    assert sorted(bound_names(Nodes(tree)), key=lambda one: one.parameter) == [
         NameCheck(2, "regclass", direct=True),
         NameCheck(3, "regclass", direct=False),
         NameCheck(5, "current_setting", direct=False),

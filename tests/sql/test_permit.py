@@ -8,24 +8,16 @@ import pytest
 
 from proxy.catalog.model import Catalog, Function
 from proxy.errors import Refusal
+from proxy.sql.nodes import Nodes
 from proxy.sql.permit import permit
-from proxy.sql.plan import StatementKind
 from proxy.sql.world import World
 from proxy.tenancy.policy import FunctionRule
 from tests.sql.worlds import one_statement, sample_policy
 
-KINDS = {
-    "SelectStmt": StatementKind.SELECT,
-    "InsertStmt": StatementKind.INSERT,
-    "UpdateStmt": StatementKind.UPDATE,
-    "DeleteStmt": StatementKind.DELETE,
-}
-
 
 def asked(world: World, sql: str) -> None:
     """permit on the only statement of a text."""
-    tree = one_statement(world, sql).tree
-    permit(tree, world, KINDS[next(iter(tree))])
+    permit(Nodes(one_statement(world, sql).tree), world)
 
 
 def refusal(world: World, sql: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.sql.nodes import Nodes
 from proxy.sql.plan import Forward, KeyHole, PlanContext
 from proxy.sql.planner import Planner
 from proxy.sql.stand_ins import stand_in
@@ -56,13 +57,13 @@ def test_sizes_are_not_known_whatever_is_asked(planner: Planner, world: World, n
 
 
 def test_a_column_keeps_the_name_that_the_call_gave_it(world: World) -> None:
-    tree = stand_in(one_statement(world, "SELECT current_query(), pg_is_in_recovery() AS r").tree, world)
+    tree = stand_in(Nodes(one_statement(world, "SELECT current_query(), pg_is_in_recovery() AS r").tree), world)
     assert [one["ResTarget"]["name"] for one in tree["SelectStmt"]["targetList"]] == ["current_query", "r"]
 
 
 def test_what_calls_no_such_function_is_the_same_tree(world: World) -> None:
     tree = one_statement(world, "SELECT lower('A'), a.current_query FROM (SELECT 1 AS current_query) a").tree
-    assert stand_in(tree, world) is tree
+    assert stand_in(Nodes(tree), world) is tree
 
 
 @pytest.mark.parametrize(

@@ -217,10 +217,12 @@ class Harmless:
         """Is there an operator of that name outside pg_catalog that could be meant? Then nothing is promised. One that
         takes nothing but types of which nothing is promised, such as an extension's, is not meant by any that is.
         """
+        namesakes = self._catalog.own_operators.get(operator)
+        if namesakes is None:
+            return False
         kinds = {self.kind(left), self.kind(right)}
-        for one in self._catalog.operators.get(operator, ()):
-            sides = {side for side in (one.left, one.right) if side and one.schema != "pg_catalog"}
-            for side in sides:
+        for one in namesakes:
+            for side in {one.left, one.right} - {0}:
                 found = self._catalog.types.get(side)
                 taken = class_of(self._catalog, side)
                 if found is None or found.kind == "p" or (taken is not None and {taken, None} & kinds):
