@@ -200,6 +200,12 @@ class Catalog:
         return {name: many for name, many in found.items() if many}
 
     @cached_property
+    def built_in_operators(self) -> Mapping[tuple[str, int, int], Operator]:
+        """The operators of pg_catalog, by name and types."""
+        every = (one for many in self.operators.values() for one in many if one.schema == "pg_catalog")
+        return {(one.name, one.left, one.right): one for one in every}
+
+    @cached_property
     def relations_by_oid(self) -> Mapping[int, Relation]:
         return {relation.oid: relation for relation in self.relations.values()}
 

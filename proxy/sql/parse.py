@@ -47,7 +47,7 @@ SINCE_MAJOR = {
 RETURNING_OPTIONS = 18
 CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 WATCHED = CHANGES | SINCE_MAJOR.keys() | {"A_Const", "RangeSubselect"}
-NEWER = ("Json", "Merge", "Returning", "returningClause")  # so begin the names of all that some major does not know
+NEWER = ('"Json', '"Merge', '"Returning', '"returningClause')  # so begins in JSON all that some major does not know
 
 # Tokens of the scanner: what masked() leaves out and what it hides. PARAM is $1.
 COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
@@ -182,7 +182,7 @@ def _too_deep() -> Refusal:
 
 def _is_suspect(grammar: str, text: bytes, major: int) -> bool:
     """Could _check() find anything? No tree is deeper than it has brackets, and a node's name stands in the JSON."""
-    if grammar.count("{") + grammar.count("[") > MAX_DEPTH or any(f'"{name}' in grammar for name in NEWER):
+    if grammar.count("{") + grammar.count("[") > MAX_DEPTH or any(name in grammar for name in NEWER):
         return True
     return major < 16 and ('"RangeSubselect"' in grammar or NEW_NUMERAL.search(text) is not None)
 

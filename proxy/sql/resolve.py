@@ -8,7 +8,7 @@ could hold names and is not known here is refused with 0A000."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from proxy.errors import FeatureNotSupported
 from proxy.sql.fields import FIELDS
 from proxy.sql.items import Items, Place, check_names
 from proxy.sql.joins import JoinColumns, merge
+from proxy.sql.nodes import Nodes
 from proxy.sql.outputs import combined, expanded, of_values
 from proxy.sql.ranges import function_columns, table_function_columns
 from proxy.sql.scope import UNKNOWN, Clause, Cte, Env, Item, Join, Level, Named, Query, Source, Tree, Value
@@ -37,7 +38,6 @@ class Analysis:
     types: Types
     silence: Silence
     levels: tuple[Level, ...]
-    names: frozenset[str]
     sensitive: set[int] = field(default_factory=set)
 
     @property
@@ -50,12 +50,7 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     """Resolve every name of a SELECT, INSERT, UPDATE, DELETE or MERGE.
 
     Raises UndefinedTable for a relation the world does not show and FeatureNotSupported for nodes unknown here."""
-    numbers: Counter[int] = Counter()
-    names: set[str] = set()
-    for name, body in _bodies(tree):
-        if name == "ParamRef":
-            numbers[int(body.get("number", 0))] += 1
-        names.update(one for one in body.values() if isinstance(one, str))
+    numbers = Counter(int(body.get("number", 0)) for body in Nodes(tree).of("ParamRef"))
     declared = tuple(parameter_types)
     once = frozenset(n for n, times in numbers.items() if times == 1 and declared[n - 1 : n] in ((), (0,), (705,)))
     types = Types(world, declared, once)
@@ -63,27 +58,12 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     query = walker.query(tree, None, None, {})
     levels: list[Level] = []
     _inner_first(query.level, levels)
-    return Analysis(tree, query, types, walker.silence, tuple(levels), frozenset(names), walker.sensitive)
+    return Analysis(tree, query, types, walker.silence, tuple(levels), walker.sensitive)
 
 
 def _source(insert: Tree) -> Any:
     """The SELECT or VALUES that an INSERT takes its rows from; nothing about the cells of its VALUES is ever asked."""
     return insert.get("selectStmt", {}).get("SelectStmt")
-
-
-def _bodies(value: Any) -> Iterator[tuple[str, Tree]]:
-    stack = [value]
-    while stack:
-        one = stack.pop()
-        if type(one) is dict:
-            for name, body in one.items():
-                if type(body) is dict:
-                    yield name, body
-                    stack.append(body)
-                elif type(body) is list:
-                    stack.append(body)
-        elif type(one) is list:
-            stack += one
 
 
 def _inner_first(level: Level, into: list[Level]) -> None:
@@ -338,11 +318,14 @@ class _Resolver:
 
     def _expressions(self, value: Any, level: Level, env: Env) -> None:
         """Resolve every sub-select of these expressions."""
-        if isinstance(value, list):
+        if type(value) is list:
             for one in value:
-                self._expressions(one, level, env)
-        elif isinstance(value, dict):
+                if "String" not in one:
+                    self._expressions(one, level, env)
+        elif type(value) is dict:
             for name, body in value.items():
+                if (kind := type(body)) is not dict and kind is not list:
+                    continue
                 if name == "SubLink":
                     self._expressions(body.get("testexpr", {}), level, env)
                     self.query(body["subselect"], level, env, env.ctes)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from proxy.catalog.model import Type
+from proxy.catalog.model import Operator, Type
 from proxy.sql.oids import (
     BOOL,
     CLOCKS,
@@ -246,26 +246,31 @@ class Types:
         types = [one.type for one in sides]
         if not self.is_pg_catalog(name, types):
             return UNKNOWN
-        known = [
-            one
-            for one in self._world.catalog.operators.get(name[-1], ())
-            if one.schema == "pg_catalog" and (one.left == 0) == (types[0] == 0)
-        ]
-        if None in types or not known:
+        left, right = types
+        if left is None or right is None:
             return UNKNOWN
+        wanted = (left, right)
         if UNTYPED in types and 0 not in types:  # an untyped literal is taken as the other side's type first
-            other = types[0] if types[1] == UNTYPED else types[1]
-            fitting = [one for one in known if [one.left, one.right] == [other, other]]
-        else:
-            fitting = [one for one in known if [one.left, one.right] == types]
+            wanted = (left, left) if right == UNTYPED else (right, right)
+        exact = self._world.catalog.built_in_operators.get((name[-1], *wanted))
+        fitting = [exact] if exact is not None else self._fitting(name[-1], left, right)
         if not fitting:
-            fitting = [
-                one for one in known if self._may_take(one.left, types[0]) and self._may_take(one.right, types[1])
-            ]
+            return UNKNOWN
         results = {one.result for one in fitting}
         if len(results) != 1 or self._is_pseudo(fitting[0].result):
             return UNKNOWN
         return Value(fitting[0].result, self._merged_collation(sides, fitting[0].result))
+
+    def _fitting(self, name: str, left: int, right: int) -> list[Operator]:
+        """The operators of pg_catalog that may be meant."""
+        return [
+            one
+            for one in self._world.catalog.operators.get(name, ())
+            if one.schema == "pg_catalog"
+            and (one.left == 0) == (left == 0)
+            and self._may_take(one.left, left)
+            and self._may_take(one.right, right)
+        ]
 
     def _is_pseudo(self, oid: int) -> bool:
         found = self._world.catalog.types.get(oid)

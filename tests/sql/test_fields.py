@@ -60,8 +60,8 @@ def test_what_the_grammar_knows_today_is_known() -> None:
 
 
 def test_every_statement_that_is_decided_is_in_the_table() -> None:
-    assert set(HANDLERS | QUERIES) <= set(FIELDS)
-    assert {name for tree in trees() for name in tree} >= set(HANDLERS | QUERIES)
+    assert {*HANDLERS, *QUERIES} <= set(FIELDS)
+    assert {name for tree in trees() for name in tree} >= {*HANDLERS, *QUERIES}
 
 
 def test_an_unknown_field_of_any_of_them_is_refused() -> None:

@@ -22,11 +22,11 @@ def test_the_grammar_has_as_many_statements_as_the_specification_counts() -> Non
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_is_handled_or_forbidden_and_not_both(name: str) -> None:
-    assert (name in HANDLERS | QUERIES) != (name in FORBIDDEN)
+    assert (name in {*HANDLERS, *QUERIES}) != (name in FORBIDDEN)
 
 
 def test_nothing_else_is_decided() -> None:
-    assert set(HANDLERS | QUERIES) | set(FORBIDDEN) == set(STATEMENTS)
+    assert {*HANDLERS, *QUERIES} | set(FORBIDDEN) == set(STATEMENTS)
 
 
 @pytest.mark.parametrize("name", sorted(FORBIDDEN))

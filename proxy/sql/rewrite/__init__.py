@@ -72,11 +72,10 @@ class Rewritten:
 
 
 def _copied(value: Any) -> Any:
+    """A copy, but for strings: nobody edits one."""
     if type(value) is dict:
         return {name: _copied(one) if type(one) is dict or type(one) is list else one for name, one in value.items()}
-    if type(value) is list:
-        return [_copied(one) for one in value]
-    return value
+    return [one if "String" in one else _copied(one) for one in value]
 
 
 def rewrite(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> Rewritten:

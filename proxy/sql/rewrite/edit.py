@@ -6,6 +6,8 @@ tenant predicate names its column through an alias that means the right relation
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from typing import Any
 
 from proxy.errors import FeatureNotSupported
@@ -26,8 +28,12 @@ class Edit:
         self.rules: list[str] = []
         self.sensitive: set[int] = set()
         self._checks: list[tuple[Visible, int, Tree | int]] = []
-        self._names = set(analysis.names)
         self._number = 0
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Every string of the statement, as far as it has names of this kind."""
+        return frozenset(re.findall(r"_iso[0-9]+", repr(self.analysis.tree)))
 
     def note(self, rule: str) -> None:
         """Record that a rule acted."""
@@ -51,7 +57,6 @@ class Edit:
             self._number += 1
             name = f"_iso{self._number}"
             if name not in self._names:
-                self._names.add(name)
                 return name
 
     def predicate(self, source: Source, env: Env | None) -> Tree:

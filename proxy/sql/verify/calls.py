@@ -49,5 +49,5 @@ class Calls:
         for some in (visible, *(one.visible for one in level.outer)):
             found = [one for one in some if one.alias == fields[-2]]
             if found:
-                return all(fields[-1] in one.names.values() or fields[-1] in one.outputs for one in found)
+                return all(fields[-1] in one.columns or fields[-1] in one.outputs for one in found)
         return False

@@ -117,7 +117,7 @@ class Guards:
                 if found:
                     return found if all(one.kind == "table" for one in found) else None
                 continue
-            tables = [one for one in some if one.kind == "table" and fields[0] in one.names.values()]
+            tables = [one for one in some if one.kind == "table" and fields[0] in one.columns]
             if any(one.kind not in {"table", "nothing"} for one in some):
                 return None
             if tables:
@@ -129,11 +129,7 @@ class Guards:
         owners = self._owners(fields, visible, level)
         if not owners:
             return None
-        for item in owners:
-            for name, here in item.names.items():
-                if here == fields[-1] and item.shown is not None:
-                    return item.shown.relation.column(name)
-        return None
+        return next((one.columns[fields[-1]] for one in owners if fields[-1] in one.columns), None)
 
     def plain_view(self, definition: str) -> bool:
         """Every output of the view is a column of its query or something harmless over columns."""

@@ -21,6 +21,7 @@ class Keys:
         if (
             shown is None
             or shown.column is None
+            or len(body.get("name", ())) != 2
             or body.get("kind") != "AEXPR_OP"
             or strings(body["name"]) != ["pg_catalog", "="]
         ):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.catalog.model import Column
 from proxy.sql.verify.relations import Shown
 
 Node = dict[str, Any]
@@ -18,7 +19,9 @@ class Unproven(Exception):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A FROM item or DML target, under the name it has. names: column -> the name it has here, of relations only."""
+    """A FROM item or DML target, under the name it has. names: column -> the name it has here, of relations only;
+    columns: by that name.
+    """
 
     alias: str
     kind: str  # table | view | derived | cte | join | function | nothing
@@ -27,6 +30,7 @@ class Item:
     boundary: bool = True
     hard: bool = False
     fenced: bool = False  # has an OFFSET or LIMIT of its own, or is materialized
+    columns: dict[str, Column] = field(default_factory=dict)
     outputs: frozenset[str] = frozenset()  # of a derived table: the columns that it certainly has
 
     @property

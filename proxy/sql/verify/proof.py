@@ -212,12 +212,12 @@ class Proof:
             raise Unproven(f"a relation that is not shown: {schema}.{name}")
         alias = body.get("alias", {})
         renamed = strings(alias.get("colnames", ()))
-        names = {
-            column.name: renamed[at] if at < len(renamed) else column.name
-            for at, column in enumerate(shown.relation.columns)
-        }
+        columns = shown.relation.columns
+        here = [*renamed, *(one.name for one in columns[len(renamed) :])][: len(columns)]
+        names = {one.name: name for one, name in zip(columns, here, strict=True)}
         is_view = shown.relation.kind in "vm"
         item = Item(alias.get("aliasname", name), "view" if is_view else "table", shown, names)
+        item.columns = dict(zip(reversed(here), reversed(columns), strict=True))  # the first of a name
         if shown.is_open:
             item.kind = "derived"  # nobody can tell which columns are its own
         item.boundary = not is_view
@@ -363,7 +363,7 @@ class Proof:
         while waiting:
             value, is_guarded = waiting.pop()
             if type(value) is list:
-                waiting += [(one, is_guarded) for one in value]
+                waiting += [(one, is_guarded) for one in value if "String" not in one]
                 continue
             if type(value) is not dict:
                 continue

@@ -105,4 +105,6 @@ class Relations:
                     if shown is not None and shown.column is not None:
                         return True
                 waiting += [value for value in one.values() if type(value) is dict or type(value) is list]
+                if "fromClause" in one:  # looked at first: there it is
+                    waiting.append(one["fromClause"])
         return False

@@ -77,7 +77,7 @@ def names_itself(query: Any, name: str) -> bool:
 def is_ordering(body: Node, catalog: Any) -> bool:
     """An operator of a B-tree class: < <= = >= > under any name."""
     names = strings(body.get("name", ()))
-    return bool(names) and any(one.oid in catalog.ordering_operators for one in catalog.operators.get(names[-1], ()))
+    return bool(names) and names[-1] in catalog.ordering_names
 
 
 def has_ordering(node: Any, catalog: Any) -> bool:
