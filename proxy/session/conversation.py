@@ -132,7 +132,8 @@ class Conversation:
         self.database = ""
         self.application_name = ""
         self.requests = 0  # for encryption
-        self.startup: Mapping[str, str] = {}  # settings asked for in the startup packet
+        self.requested: Mapping[str, str] = {}  # settings asked for in the startup packet, as they were written
+        self.startup: Mapping[str, str] = {}  # those of them that the tenant may have, as SQL text
         self.login: LoginFound | None = None
         self.scram: ScramServer | None = None
         self.right = False  # was the client's proof right?

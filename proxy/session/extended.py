@@ -199,7 +199,11 @@ def describe(s: Conversation, body: bytes) -> bool:
     if what != 80:
         raise RemoteProtocolError(f"invalid DESCRIBE message subtype {what}")
     portal = s.portals.get(name)
-    if portal is None:
+    if portal is None and s.lease is not None and name:
+        s.up.append(message(68, body))  # a cursor that DECLARE made: on this connection there is nobody else's
+        s.due.append(Due(DESCRIBE))
+        s.open = True
+    elif portal is None:
         s.refuse_extended(no_portal(name))
     elif isinstance(portal.statement.plan, Answer) or prepared.own(portal.statement.plan):
         s.supply(described(portal.statement.plan))

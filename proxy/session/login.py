@@ -89,5 +89,6 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     if refusal is not None:
         raise refusal
     s.limits = login.grant.limits
-    s.settings = Settings(with_ceilings(s, permitted(s, s.startup)), ceilings_of(s.limits))
+    s.startup = permitted(s, s.requested)
+    s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits))
     greet(s)

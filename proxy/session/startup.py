@@ -129,7 +129,7 @@ def _startup(s: Conversation, packet: StartupMessage) -> None:
     if not s.user:
         raise InvalidAuthorization("no PostgreSQL user name specified in startup packet")
     s.database = parameters.get("database") or s.user
-    s.startup = startup_settings(parameters)
+    s.requested = startup_settings(parameters)
     s.application_name = parameters.get("application_name", "")
     s.phase = Phase.LOGIN
     s.frontend.limit = AUTHENTICATION_LIMIT

@@ -110,6 +110,16 @@ def test_inside_a_block_the_server_is_made_to_fail_with_our_words(talk: Talk, do
     assert told.endswith(FAILED)
 
 
+def test_a_cursor_of_declare_is_described_as_the_portal_that_it_is(talk: Talk, door: Door) -> None:
+    (one,) = door.free
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    one.written = b""
+    columns = message(84, b"\0\0")
+    assert talk(describe("P", "mine") + SYNC, columns + BLOCK) == columns + BLOCK
+    assert one.written == describe("P", "mine") + SYNC
+    assert b"C34000\0" in talk(describe("P", "nobody") + SYNC, error("34000") + FAILED)
+
+
 def test_a_refusal_that_the_server_lets_through_is_out_of_step(talk: Talk, door: Door) -> None:
     talk(query("BEGIN"), complete("BEGIN", "T"))
     talk(parse("SELECT FROM forbidden") + SYNC, BOUND + BLOCK)

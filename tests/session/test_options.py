@@ -59,3 +59,9 @@ def test_a_search_path_that_a_tenant_may_have_becomes_a_list_of_names(fresh: Cli
 )
 def test_lists_of_schemas_are_split_as_the_server_splits_them(value: str, written: str) -> None:
     assert path(value) == written
+
+
+def test_what_was_asked_for_is_sql_text_for_as_long_as_the_session_lives(fresh: ClientSession, door: Door) -> None:
+    log_in(fresh, door, asked_for={"datestyle": "ISO; DROP TABLE x", "extra_float_digits": "2"})
+    assert fresh.startup == {"datestyle": "'ISO; DROP TABLE x'", "extra_float_digits": "'2'"}
+    assert fresh.settings.defaults == fresh.startup  # new limits are reckoned with these
