@@ -16,6 +16,7 @@ STARTUP_LIMIT = 10_000  # MAX_STARTUP_PACKET_LENGTH
 AUTHENTICATION_LIMIT = 65_535  # PG_MAX_AUTH_TOKEN_LENGTH
 SMALL_LIMIT = 10_000  # PQ_SMALL_MESSAGE_LIMIT: messages that hold a name or nothing
 MESSAGE_LIMIT = 64 * 1_048_576
+LARGE_LIMIT = 0x3FFFFFFE  # PQ_LARGE_MESSAGE_LIMIT: no server would take more, so nobody means it
 WATCHED_LIMIT = 16 * 1_048_576  # a server's ErrorResponse may quote a long statement
 
 _UNKNOWN, _SMALL, _LARGE = 0, 1, 2
@@ -111,8 +112,10 @@ class FrontendStream:
         if kind == _UNKNOWN:
             raise RemoteProtocolError(f"invalid frontend message type {tag}")
         length = length_at(self._data, start + 1)
-        if self.texts is not None and length > (self.texts if tag in b"QP" else self.limit) and tag in b"QPBF":
-            return self._throw_away(tag, length)
+        if self.texts is not None and tag in b"QPBF":
+            bound = self.texts if tag in b"QP" else self.limit
+            if bound < length <= LARGE_LIMIT:
+                return self._throw_away(tag, length)
         if length < 4 or length > self.limit or (kind == _SMALL and length > SMALL_LIMIT):
             raise RemoteProtocolError("invalid message length")
         body = self._body(start + HEADER, start + 1 + length)
