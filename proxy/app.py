@@ -28,6 +28,7 @@ from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow, ConfigurationError
 from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
+from proxy.fleet.verifiers import Verifiers
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import configure, get_logger
 from proxy.pool.connect import connect
@@ -74,6 +75,7 @@ class App:
     counters: dict[str, Counters] = field(default_factory=dict)
     reload_failed: bool = False
     tls: ServerTls | None = None
+    verifiers: Verifiers = field(default_factory=Verifiers)
 
     def counters_of(self, tenant: str) -> Counters:
         """The counters of a tenant; they outlive reloads."""
@@ -90,7 +92,12 @@ class App:
             book = self.canaries.admitted(
                 await asyncio.to_thread(_rules, self.settings, self.environ, self.book.generation + 1)
             )
-            await self.databases.reconcile(book.grants.values())
+            await self.verifiers.reconcile(book.logins.values())
+            try:
+                await self.databases.reconcile(book.grants.values())
+            except ConfigurationError:
+                await self.verifiers.reconcile(self.book.logins.values())  # the old ones stay
+                raise
         except ConfigurationError as error:
             self.reload_failed = True
             log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
@@ -118,6 +125,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     admin: AdminServer | None = None
     try:
         await databases.reconcile(book.grants.values())
+        await app.verifiers.reconcile(book.logins.values())
         app.listening = Listening(pools)
         app.listener = Listener(_services(app))
         lifecycle = Lifecycle(app.listener, app.reload, log)
@@ -142,6 +150,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
             lifecycle.uninstall()
     finally:
         await canaries.close()
+        await app.verifiers.close()
         await pools.close(1.0)
         await databases.close()
         if admin is not None:
@@ -179,6 +188,8 @@ def _services(app: App) -> Services:
         fill=filled,
         answer=answer,
         allowed_setting=allowed_setting,
+        asked_verifier=app.verifiers.of,
+        proof_failed=lambda name: app.verifiers.hurry(app.book.login(name)),
         mock_verifier=lambda name: mock_verifier(secret, name),
         nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
         secret_key=lambda: secrets.token_bytes(LONG_KEY),
@@ -230,6 +241,7 @@ def _sources(app: App) -> Sources:
         canaries=app.canaries.statistics,
         refused=lambda: app.listener.gate.refused,
         logins=app.listener.proofs.statistics,
+        verifiers=app.verifiers.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from proxy import __version__
+from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.pool.statistics import PoolsStatistics
@@ -34,6 +35,7 @@ class Sources:
     databases: Callable[[], Mapping[str, DatabaseStatistics]]
     canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
     refused: Callable[[], Mapping[str, int]] = dict  # connections, by reason
+    verifiers: Callable[[], VerifierStatistics] = lambda: VerifierStatistics(0, 0, 0)
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
@@ -59,6 +61,7 @@ class PartywallCollector(Collector):
             refused.add_metric([reason], count)
         yield refused
         yield from _logins(self._sources.logins())
+        yield from _verifiers(self._sources.verifiers())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -172,6 +175,12 @@ def _logins(logins: LoginStatistics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "partywall_logins_delayed", "Answers to proofs that had to wait, after wrong ones", value=logins.delayed
     )
+
+
+def _verifiers(asked: VerifierStatistics) -> Iterator[Metric]:
+    yield CounterMetricFamily("partywall_auth_query_looks", "Times that servers were asked", value=asked.looks)
+    yield CounterMetricFamily("partywall_auth_query_failures", "Times that they did not answer", value=asked.failures)
+    yield GaugeMetricFamily("partywall_auth_query_logins", "Logins with a verifier that counts", value=asked.known)
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -46,7 +46,7 @@ class Listener:
             services.clock,
             memory.resident,
         )
-        self.proofs = Proofs(services.clock)
+        self.proofs = Proofs(services.clock, services.proof_failed)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter
         self.arriving: set[Door] = set()  # whose header has yet to come

@@ -43,9 +43,12 @@ def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
     rules, now = services.rules(), services.now()
     login = rules.login(action.user)
     mock = services.mock_verifier(action.user)  # made for every login, so that all take the same time
-    verifier = mock if login is None or login.verifier is None else login.verifier
+    known = None if login is None else login.verifier or services.asked_verifier(login)
+    verifier = mock if known is None else known
     found = LoginFound(verifier, services.nonce(), None)
     why = "there is no such login" if login is None else closed(login, came, now)
+    if not why and login is not None and login.source is not None and (known is None or known.mock):
+        why = "auth_query told no verifier" if known is None else "auth_query has not answered for long"
     if why:
         found = replace(found, verifier=replace(verifier, mock=True), why=why)
     issuer = rules.issuer(action.user) if login is None or login.token is not None else None
@@ -55,7 +58,7 @@ def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
         found = replace(found, bearer=Bearer(issuer, None if login is None or why else login.token, now))
     if login is None or why:
         return found
-    if login.verifier is None and issuer is None:
+    if known is None and issuer is None:
         found = replace(found, certain=True)
     if came.full:
         return replace(found, refusal=TooManyConnections("sorry, too many clients already"))

@@ -27,13 +27,16 @@ class LoginStatistics:
 class Proofs:
     """Of one listener."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], failed: Callable[[str], None]) -> None:
         self._clock = clock
+        self._failed = failed
         self._throttle = Throttle()
         self._outcomes = dict.fromkeys(OUTCOMES, 0)
 
     def weigh(self, login: str, address: str, right: bool, tell: Callable[[ProofWeighed], None]) -> Waiting | None:
         """Tells at once when nothing has to wait; else what is to be withdrawn when the client leaves first."""
+        if not right:
+            self._failed(login)
         attempt = self._throttle.weigh(login, address, right, self._clock())
         if attempt is None:
             hint = "Wrong proofs from your address slow down further ones. Try again later."

@@ -164,6 +164,8 @@ class Services:
     answer: Callable[[dict[str, str], Forward | None, Catalog, Policy, bytes, Mapping[str, str]], dict[str, str]]
     allowed_setting: Callable[[Policy, str, str], bool]
     mock_verifier: Callable[[str], Verifier]
+    asked_verifier: Callable[[Login], Verifier | None]  # what a server told of the login
+    proof_failed: Callable[[str], None]  # of the login of that name
     nonce: Callable[[], bytes]  # printable, at least 18 random bytes
     secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes
     clock: Callable[[], float]  # monotonic seconds

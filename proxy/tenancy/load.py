@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,17 @@ from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
 from proxy.tenancy.places import shared_places
-from proxy.tenancy.policy import Access, FunctionRule, Grant, Isolation, Limits, Login, Policy, RelationRule
+from proxy.tenancy.policy import (
+    Access,
+    FunctionRule,
+    Grant,
+    Isolation,
+    Limits,
+    Login,
+    Policy,
+    RelationRule,
+    VerifierSource,
+)
 from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified
 from proxy.tenancy.servers import Place, place_of
@@ -88,7 +99,10 @@ class _Assembly:
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
             for login, one in model.logins.items():
-                logins[login] = one.login(login, name, model.allow_from)
+                logins[login] = one.login(login, name, model.allow_from, self._source(model, places))
+                if one.asked and logins[login].source is None and not self.problems:
+                    where = source.at("logins", login)
+                    self.problems.append(f"{where}: {login}: none of the tenant's databases has an auth_query")
             own = self._place(source, model)
             for database in model.databases:
                 if database not in self.databases:
@@ -150,6 +164,19 @@ class _Assembly:
         except ValueError as error:
             self.problems.append(f"{source.at('server')}: server: {error}")
             return None
+
+    def _source(self, model: Tenant, places: Mapping[str, Place | None]) -> VerifierSource | None:
+        """Who is asked for a tenant's verifiers: the first of its databases that has a query."""
+        for database in model.databases:
+            asked = self.databases[database][1].auth_query if database in self.databases else None
+            place = places.get(database)
+            if asked is not None and place is not None:
+                server, credentials = place
+                if asked.role is not None:
+                    password = None if asked.password is None else asked.password.get_secret_value()
+                    server, credentials = replace(server, role=asked.role), replace(credentials, password=password)
+                return VerifierSource(server, credentials, asked.query)
+        return None
 
     def _isolation(self, model: Tenant, database: str) -> str:
         rules: Database = self.databases[database][1]

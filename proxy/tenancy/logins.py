@@ -14,8 +14,10 @@ from proxy.auth.addresses import Networks, parse_networks
 from proxy.auth.certificate import CertificateRule, Kind
 from proxy.auth.scram import Verifier, both, parse_verifier
 from proxy.auth.token import Issuer, parse_keys
-from proxy.tenancy.policy import Login
-from proxy.tenancy.values import Duration, Strict
+from proxy.tenancy.policy import Login, VerifierSource
+from proxy.tenancy.values import Duration, Name, Strict
+
+AUTH_QUERY = "auth_query"  # in the place of a verifier
 
 
 def _moment(value: object) -> object:
@@ -42,6 +44,14 @@ AllowFrom = Annotated[list[str], Field(min_length=1), AfterValidator(_networks)]
 def allowed_from(*lists: list[str] | None) -> tuple[Networks, ...]:
     """Sets of addresses, of which each must have the client's; what is not said asks for nothing."""
     return tuple(parse_networks(one) for one in lists if one is not None)
+
+
+class AuthQuery(Strict):
+    """How a database's server is asked for verifiers. role, password: another log-in there than the database's."""
+
+    query: Annotated[str, Field(min_length=1)]
+    role: Name | None = None
+    password: SecretStr | None = None
 
 
 class CertificateModel(Strict):
@@ -86,9 +96,14 @@ class LoginModel(Strict):
         self.password()
         return self
 
+    @property
+    def asked(self) -> bool:
+        """Is its verifier asked for at a server?"""
+        return isinstance(self.verifier, SecretStr) and self.verifier.get_secret_value() == AUTH_QUERY
+
     def password(self) -> Verifier | None:
         """What a password is checked against; ValueError tells what is wrong, and no part of it."""
-        if self.verifier is None:
+        if self.verifier is None or self.asked:
             return None
         given = self.verifier if isinstance(self.verifier, list) else [self.verifier]
         try:
@@ -105,8 +120,10 @@ class LoginModel(Strict):
                 " make the new one with partywall hash-password --like OLD"
             ) from None
 
-    def login(self, name: str, tenant: str, allow_from: list[str] | None) -> Login:
-        """What runs. allow_from: what the tenant says."""
+    def login(
+        self, name: str, tenant: str, allow_from: list[str] | None, source: VerifierSource | None = None
+    ) -> Login:
+        """What runs. allow_from: what the tenant says; source: who is asked for its verifier."""
         return Login(
             name,
             tenant,
@@ -116,6 +133,7 @@ class LoginModel(Strict):
             None if self.valid_until is None else self.valid_until.timestamp(),
             allowed_from(allow_from, self.allow_from),
             self.token,
+            source if self.asked else None,
             None if self.certificate is None else self.certificate.run(),
         )
 

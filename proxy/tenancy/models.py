@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
-from proxy.tenancy.logins import AllowFrom, IssuerModel, LoginModel
+from proxy.tenancy.logins import AllowFrom, AuthQuery, IssuerModel, LoginModel
 from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
 
 LATER = "not supported yet"
@@ -122,6 +122,7 @@ class Database(Strict):
     accept: list[str] = []
     explain: Literal["refused", "costs_off", "allowed"] = "refused"
     second_wall: Literal["none", "rls"] = "none"
+    auth_query: AuthQuery | None = None
     pool_sharing: Literal["reset", "never"] = "reset"
 
     @model_validator(mode="after")
@@ -129,6 +130,8 @@ class Database(Strict):
         for name, built in {"isolation": ("row", "database"), "second_wall": ("none",)}.items():
             if getattr(self, name) not in built:
                 raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
+        if self.auth_query is not None and self.server is None:
+            raise ValueError("auth_query needs a server")
         if self.isolation == "database":
             surplus = [name for name in SHARED_ONLY if name in self.model_fields_set]
             if surplus:

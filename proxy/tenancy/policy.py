@@ -101,6 +101,15 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifierSource:
+    """A query at a server that tells verifiers. Hashable: two logins with the same are asked for together."""
+
+    server: Server
+    credentials: Credentials
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """One tenant on one database: where it goes, what it may do, which constants confine it."""
 
@@ -129,4 +138,5 @@ class Login:
     valid_until: float | None = None
     allow_from: tuple[Networks, ...] = ()
     token: str | None = None  # what its issuer calls it
+    source: VerifierSource | None = None  # who knows its verifier
     certificate: CertificateRule | None = None  # it must show one with this name, besides what else it proves

@@ -16,7 +16,7 @@ from proxy.pool.pools import Pools
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.tenancy import models
 from proxy.tenancy.load import load
-from proxy.tenancy.logins import CertificateModel, IssuerModel, LoginModel
+from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
 from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
 from tests.kit import tokens
@@ -28,6 +28,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "logins": LoginModel,
     "quotas": models.Quotas,
     "defaults": models.Defaults,
+    "auth_query": AuthQuery,
     "certificates": CertificateModel,
     "issuer": IssuerModel,
     "admin": models.Admin,
@@ -186,11 +187,12 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
             (tmp_path / f"{number}.yaml").write_text(one.text, encoding="utf-8")
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {}, 1)
-    assert (book.databases, book.tenants) == (("crm", "shop"), ("acme", "globex", "initech"))
+    assert (book.databases, book.tenants) == (("crm", "orders", "shop"), ("acme", "globex", "initech", "umbrella"))
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
         "globex": "row",
         "initech": "database",
+        "umbrella": "row",
     }
 
 

@@ -255,6 +255,8 @@ def services(
         answer=lambda fields, plan, catalog, policy, text, keys: fields,
         allowed_setting=allowed_setting,
         mock_verifier=lambda name: mock_verifier(b"secret of the tests", name),
+        asked_verifier=lambda login: None,
+        proof_failed=lambda name: None,
         nonce=lambda: b"nonce-of-the-tests-%09d" % next(serial),
         secret_key=lambda: next(serial).to_bytes(4, "big") * 8,
         clock=time.perf_counter,

@@ -14,7 +14,7 @@ from proxy.auth.token import Issuer
 from proxy.server.logins import Came, find_login
 from proxy.session.actions import FindLogin
 from proxy.session.events import LoginFound
-from proxy.tenancy.policy import Login
+from proxy.tenancy.policy import Login, VerifierSource
 from tests.auth.test_certificate import certificate
 from tests.kit.builders import PARSED, OneTenant, grant, services
 from tests.kit.tokens import issuer
@@ -148,3 +148,21 @@ def test_without_the_right_certificate_a_password_is_asked_for_and_none_will_do(
     found = shown(alice(verifier=verifier, certificate=NAMED), None if names is None else certificate(names))
     assert (found.certain, found.grant, found.verifier.mock) == (False, None, True)
     assert "certificate" in found.why
+
+
+SOURCE = VerifierSource(grant().server, grant().credentials, "SELECT 1")
+
+
+@pytest.mark.parametrize("told", [PARSED, replace(PARSED, mock=True), None])
+def test_a_server_that_knows_the_verifier_is_believed_and_one_that_does_not_answer_lets_nobody_in(
+    told: Verifier | None,
+) -> None:
+    login = alice(verifier=None, source=SOURCE)
+    given = replace(services(Book(grant(), one=login), pools=None, now=lambda: NOW), asked_verifier=lambda _: told)
+    found = find_login(given, FindLogin("alice", "test", ""), Came(HERE))
+    if told is PARSED:
+        assert (found.verifier, found.why, found.grant is None) == (PARSED, "", False)
+    else:
+        assert (found.verifier.mock, found.grant, found.certain) == (True, None, False)
+        assert "auth_query" in found.why
+        assert told is None or found.verifier.salt == PARSED.salt

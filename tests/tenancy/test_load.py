@@ -222,6 +222,29 @@ def test_a_canary_has_nothing_to_attack_on_a_database_of_its_own(problems: Probl
     assert problem == "1.yaml:4: canary: on database shop there is nobody to hide from"
 
 
+ASKING = DATABASE + "auth_query: {query: SELECT 1, role: asker, password: hunter2}\n"
+
+
+def test_a_servers_verifiers_are_asked_for_by_the_first_of_the_tenants_databases_that_can(loaded: Load) -> None:
+    plain = DATABASE.replace("database: shop", "database: crm")
+    tenant = "tenant: acme\nkey: 1\ndatabases: [crm, shop]\nlogins:\n  a: {verifier: auth_query}\n"
+    tenant += f"  b: {{verifier: '{VERIFIER}'}}\n"
+    book = loaded(plain, ASKING, tenant)
+    asked, own = book.login("a"), book.login("b")
+    assert asked is not None
+    assert own is not None
+    assert own.source is None
+    assert asked.source is not None
+    assert (asked.verifier, asked.source.query, asked.source.server.role) == (None, "SELECT 1", "asker")
+    assert asked.source.credentials.password == "hunter2"
+    assert "hunter2" not in repr(asked)
+
+
+def test_who_is_asked_for_no_verifiers_is_told_by_the_line_of_the_login(problems: Problems) -> None:
+    tenant = "tenant: acme\nkey: 1\ndatabases: [shop]\nlogins:\n  a: {verifier: auth_query}\n"
+    assert problems(DATABASE, tenant) == ["1.yaml:5: a: none of the tenant's databases has an auth_query"]
+
+
 ISSUER = f"""issuer: {URL}
 audience: partywall
 suffix: "@example.com"
