@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from proxy.admin.http import AdminServer
@@ -31,7 +30,7 @@ from proxy.fleet.planning import PlannerProcesses
 from proxy.fleet.verifiers import Verifiers
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import configure, get_logger
-from proxy.pool.connect import connect
+from proxy.pool.hosts import Hosts
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
 from proxy.server import memory
@@ -118,7 +117,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     log = get_logger("proxy")
     processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
     databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
-    pools = Pools(settings.max_server_connections, connector=partial(connect, peer_timeout=settings.peer_timeout))
+    pools = Pools(settings.max_server_connections, connector=Hosts(settings.peer_timeout).connect)
     canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
     book = canaries.admitted(_rules(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=_tls(settings))

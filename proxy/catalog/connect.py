@@ -8,6 +8,7 @@ for stands in introspect.py and facts.py.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import asyncpg
@@ -48,6 +49,10 @@ class ServerAddress(Protocol):
     def database(self) -> str: ...
     @property
     def role(self) -> str: ...
+    @property
+    def others(self) -> Sequence[tuple[str, int]]: ...
+    @property
+    def target(self) -> str: ...
 
 
 class ServerCredentials(TlsOptions, Protocol):
@@ -69,20 +74,47 @@ def require_supported(server_version: int, place: str) -> None:
 
 
 async def connect(server: ServerAddress, credentials: ServerCredentials, timeout: float = 10.0) -> CatalogConnection:
-    """A pinned connection; `timeout` in seconds.
+    """A pinned connection; `timeout` in seconds, for each of the server's addresses.
 
     Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError for a server whose version is not one of
     14 to 18, and for TLS settings that cannot be used.
     """
+    addresses = [(server.host, server.port), *server.others]
+    if len(addresses) == 1 and server.target == "any":
+        return await _connect(server, credentials, server.host, server.port, timeout)
+    failure: Exception = ConnectionError("could not connect to the server")
+    for target in ("standby", "any") if server.target == "prefer-standby" else (server.target,):
+        for host, port in addresses:
+            try:
+                connection = await _connect(server, credentials, host, port, timeout)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                failure = error
+                continue
+            if _fit(connection, target):
+                return connection
+            await connection.close()
+            failure = ConnectionError(f"{host}:{port} is not {target}")
+    raise failure
+
+
+def _fit(connection: CatalogConnection, target: str) -> bool:
+    """Is it a server that target_session_attrs asks for? A catalog reads alike where only the default is read only."""
+    standby = getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
+    return target in {"any", "read-only"} or standby is (target == "standby")
+
+
+async def _connect(
+    server: ServerAddress, credentials: ServerCredentials, host: str, port: int, timeout: float
+) -> CatalogConnection:
     security: ssl.SSLContext | Literal["disable", "prefer"]
     context = tls_context(credentials)
-    if context is None or server.host.startswith("/"):
+    if context is None or host.startswith("/"):
         security = "disable"
     else:
         security = "prefer" if credentials.tls == "prefer" else context  # falling back to plain text is asyncpg's
     connection: CatalogConnection = await asyncpg.connect(
-        host=server.host,
-        port=server.port,
+        host=host,
+        port=port,
         user=server.role,
         password=credentials.password or "",  # None would be looked up in the environment
         database=server.database,
@@ -93,9 +125,7 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
         server_settings=SETTINGS,
     )
     try:
-        require_supported(
-            connection.get_server_version().major * 10000, f"{server.host}:{server.port}/{server.database}"
-        )
+        require_supported(connection.get_server_version().major * 10000, f"{host}:{port}/{server.database}")
     except ConfigurationError:
         await connection.close()
         raise

@@ -16,8 +16,8 @@ from proxy.auth.scram import SaltedPasswords
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, Refusal, TooManyConnections
 from proxy.pool.circuit import Circuit
-from proxy.pool.connect import connect
 from proxy.pool.connection import NOBODY, ServerConnection
+from proxy.pool.hosts import Hosts
 from proxy.pool.lease import Lease, Settings, settings_of
 from proxy.pool.ledger import Clean, Close, Ledger, Lend, Open, Share, Step
 from proxy.pool.reset import IdleWatch, discard, undo
@@ -42,13 +42,13 @@ class Pools:
         *,
         idle_timeout: float = IDLE_TIMEOUT,
         lifetime: float = LIFETIME,
-        connector: Connector = connect,
+        connector: Connector | None = None,
     ) -> None:
         self._ledger: Ledger[ServerConnection, Waiter] = Ledger(max_server_connections)
         self._clock = clock
         self._idle_timeout = idle_timeout
         self._lifetime = lifetime
-        self._connector = connector
+        self._connector = connector or Hosts().connect
         self._grants: dict[tuple[Server, str, Settings], Grant] = {}  # how to open one for a share: the latest grant
         self._near: dict[int, tuple[Grant, Share[ServerConnection, Waiter]]] = {}  # by the grant's id(); until reap()
         self._watches: dict[ServerConnection, IdleWatch] = {}  # of every connection

@@ -17,9 +17,12 @@ def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]
     for grant in grants:
         server = grant.server
         for what, name in (("database", server.database), ("role", server.role)):
-            found.setdefault((server.host.lower(), server.port, what, name), []).append(grant)
+            for host, port in ((server.host, server.port), *server.others):
+                found.setdefault((host.lower(), port, what, name), []).append(grant)
+    told: set[tuple[str, str, str]] = set()
     for (_, _, what, _), together in found.items():
         own = next((one for one in together if one.policy.isolation == "database"), None)
         other = next((one for one in together if own is not None and one.tenant != own.tenant), None)
-        if own is not None and other is not None:
+        if own is not None and other is not None and (own.tenant, other.tenant, what) not in told:
+            told.add((own.tenant, other.tenant, what))
             yield own, other, what

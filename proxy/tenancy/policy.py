@@ -76,14 +76,22 @@ class Policy:
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
 
+Address = tuple[str, int]
+"""Host and port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A PostgreSQL server and database; the role is the login at the server. Hashable: it is the pool key."""
+    """A PostgreSQL server and database; the role is the login at the server. Hashable: it is the pool key. others:
+    further addresses, in the order in which they are tried; target: libpq's target_session_attrs.
+    """
 
     host: str
     port: int
     database: str
     role: str
+    others: tuple[Address, ...] = ()
+    target: str = "any"
 
 
 @dataclass(frozen=True, slots=True)

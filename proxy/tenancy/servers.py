@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, unquote
 
-from proxy.tenancy.policy import Credentials, Server
+from proxy.tenancy.policy import Address, Credentials, Server
 
 Place = tuple[Server, Credentials]
 
 FORM = "postgresql://role@host:port/database"
+TARGETS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 PORT = 5432
 
 _URI = re.compile(
-    r"postgres(?:ql)?://(?:(?P<role>[^@/?]*)@)?(?P<host>\[[^]/?]*\]|[^:/?\[\]]*)(?::(?P<port>[^/?]*))?"
+    r"postgres(?:ql)?://(?:(?P<role>[^@/?]*)@)?(?P<hosts>(?:\[[^]/?]*\]|[^/?\[\]])*)"
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<parameters>.*))?"
 )
+_HOST = re.compile(r"(?P<host>\[[^]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")
 _VALUES = {
     "sslmode": ("prefer", "disable", "require", "verify-ca", "verify-full"),
     "sslnegotiation": ("postgres", "direct"),
@@ -48,15 +50,30 @@ def place_of(uri: str, password: str | None) -> Place:
     given = dict(pairs)
     if len(given) != len(pairs):
         raise ValueError("a parameter is given twice")
-    host = given.pop("host", None) or unquote(found["host"].removeprefix("[").removesuffix("]"))
-    port = _port(given.pop("port", None) or found["port"])
+    addresses = _addresses(found["hosts"], given.pop("host", ""), given.pop("port", ""))
     database = unquote(found["database"] or "")
-    if not role or not host or not database:
+    if not role or not all(host for host, _ in addresses) or not database:
         raise ValueError(f"must name role, host and database: {FORM}")
-    if "," in host:
-        raise ValueError("several hosts are not supported yet")
+    target = given.pop("target_session_attrs", TARGETS[0])
+    if target not in TARGETS:
+        raise ValueError(f"unknown target_session_attrs {target}")
     credentials = _credentials(given, password)
-    return Server(host, port, database, unquote(role)), credentials
+    (host, port), *others = addresses
+    return Server(host, port, database, unquote(role), tuple(others), target), credentials
+
+
+def _addresses(written: str, hosts: str, ports: str) -> list[Address]:
+    """Hosts and their ports: of the URI's authority, or of the parameters, which are comma-separated lists too."""
+    parts = [_HOST.fullmatch(one) for one in written.split(",")]
+    if not all(parts):
+        raise ValueError(f"must be {FORM}")
+    names = hosts.split(",") if hosts else [unquote(one["host"].strip("[]")) for one in parts if one is not None]
+    numbers = ports.split(",") if ports else [one["port"] for one in parts if one is not None]
+    if len(numbers) == 1:
+        numbers *= len(names)
+    if len(numbers) != len(names):
+        raise ValueError("there must be as many ports as hosts, or one")
+    return list(zip(names, [_port(one) for one in numbers], strict=True))
 
 
 def _port(text: str | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
@@ -29,3 +31,12 @@ def test_tenants_with_databases_of_their_own_share_neither_database_nor_role() -
 
 def test_tenants_of_a_shared_database_share_it() -> None:
     assert not list(shared_places([grant("acme", "row", "shop", "app"), grant("globex", "row", "shop", "app")]))
+
+
+def test_every_address_of_a_server_counts_and_what_is_shared_is_told_once() -> None:
+    acme, globex = grant("acme", "database", "acme", "acme"), grant("globex", "row", "acme", "app", "other")
+    everywhere = replace(acme, server=replace(acme.server, others=(("other", 5432), ("third", 5432))))
+    assert not list(shared_places([acme, globex]))
+    assert len(list(shared_places([everywhere, globex]))) == 1
+    again = replace(globex, server=replace(globex.server, others=(("third", 5432),)))
+    assert len(list(shared_places([everywhere, again]))) == 1

@@ -62,6 +62,10 @@ def test_parameters_have_the_meaning_of_libpq(parameters: str, credentials: Cred
         ("postgresql://app@db/shop?options=-c%20role=x", "unknown parameter options"),
         ("postgresql://app@db/shop?sslmode=require&sslmode=disable", "given twice"),
         ("postgresql://app@db/shop?sslmode=maybe", "unknown sslmode maybe"),
+        ("postgresql://app@db/shop?target_session_attrs=master", "unknown target_session_attrs master"),
+        ("postgresql://app@a,,c/shop", "must name role"),
+        ("postgresql://app@/shop?host=a,b,c&port=1,2", "as many ports as hosts"),
+        ("postgresql://app@a:1:2/shop", "the port"),
         ("postgresql://app@db/shop?sslmode=allow", "use prefer"),
         ("postgresql://app@db/shop?sslmode=verify-ca", "needs sslrootcert"),
         ("postgresql://app@db/shop?sslmode=verify-full", "needs sslrootcert"),
@@ -78,3 +82,22 @@ def test_what_cannot_be_kept_is_refused_without_telling_a_secret(uri: str, probl
     with pytest.raises(ValueError, match=problem) as refused:
         place_of(uri, "other secret")
     assert "secret" not in str(refused.value).replace("given twice", "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "addresses", "target"),
+    [
+        ("postgresql://app@a,b/shop", [("a", 5432), ("b", 5432)], "any"),
+        (
+            "postgresql://app@a:1,[::1]:2,%2Frun/shop?target_session_attrs=read-write",
+            [("a", 1), ("::1", 2), ("/run", 5432)],
+            "read-write",
+        ),
+        ("postgresql://app@/shop?host=a,/run&port=6000", [("a", 6000), ("/run", 6000)], "any"),
+        ("postgresql://app@/shop?host=a,b&port=1,2&target_session_attrs=standby", [("a", 1), ("b", 2)], "standby"),
+    ],
+)
+def test_a_server_may_stand_at_several_addresses(uri: str, addresses: list[tuple[str, int]], target: str) -> None:
+    server, _ = place_of(uri, None)
+    assert [(server.host, server.port), *server.others] == addresses
+    assert server.target == target
