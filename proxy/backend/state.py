@@ -34,8 +34,8 @@ class BackendState:
     """
 
     __slots__ = (
-        "drawn", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial", "settings",
-        "status", "tainted", "unnamed",
+        "drawn", "leftover", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial",
+        "settings", "status", "tainted", "unnamed",
     )  # fmt: skip
 
     def __init__(self, process_id: int, secret_key: bytes, parameters: dict[str, str], limit: int = 200) -> None:
@@ -47,6 +47,7 @@ class BackendState:
         self.prepared: OrderedDict[StatementKey, bytes] = (
             OrderedDict()
         )  # least recently used first -> name at the server
+        self.leftover: list[bytes] = []  # names at the server that are of no use any more
         self.unnamed: StatementKey | None = None  # what the server's unnamed statement holds
         self.pins: set[str] = set()
         self.drawn = False  # currval() may know a number of this session's
@@ -88,8 +89,10 @@ class BackendState:
         return name
 
     def surplus(self) -> list[bytes]:
-        """Names beyond the limit, least recently used first; the caller sends Close for each. Usually empty."""
-        names = []
+        """Names of no use and beyond the limit, least recently used first; the caller sends Close for each. Usually
+        empty.
+        """
+        names, self.leftover = self.leftover, []
         while len(self.prepared) > self.limit:
             names.append(self.prepared.popitem(last=False)[1])
         return names
@@ -97,6 +100,12 @@ class BackendState:
     def unprepare(self, key: StatementKey) -> bytes | None:
         """Forget one statement, because its Parse failed or its plan went stale; the name it had."""
         return self.prepared.pop(key, None)
+
+    def retire(self, key: StatementKey) -> None:
+        """What is prepared of it went stale; its name is closed with the next surplus."""
+        name = self.prepared.pop(key, None)
+        if name is not None:
+            self.leftover.append(name)
 
     def undo(self) -> bytes | None:
         """SQL that check-in must run before another session of the same owner may use the connection; None in the
@@ -113,6 +122,7 @@ class BackendState:
         """DISCARD ALL went through: nothing of any session is left."""
         self.settings = NO_SETTINGS
         self.prepared.clear()
+        self.leftover.clear()
         self.unnamed = None
         self.pins.clear()
         self.drawn = False

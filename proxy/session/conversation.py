@@ -30,6 +30,7 @@ from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
 
 if TYPE_CHECKING:
     from proxy.session.copy import Copying
+    from proxy.session.stale import Batch
 
 
 class Phase(Enum):
@@ -119,6 +120,10 @@ class Conversation:
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.subscribed: dict[str, str] = {}  # channel at the server -> name; what the listening connection tells
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
+        self.batch: Batch | None = None  # what is handled again if what it uses is stale
+        self.replay: deque[tuple[int, bytes]] = deque()  # messages that are handled again, ahead of others
+        self.again = False  # they are, and no more than once
+        self.read = b""  # what was sent the short way
         self.caught_up = False  # what came before the COMMIT that waits was told
         self.news: list[tuple[str, bytes]] = []  # notifications that wait, by name
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import copy, encode, prepared
+from proxy.session import copy, encode, prepared, stale
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound
 from proxy.session.blocks import outside_block
@@ -145,7 +145,11 @@ def bind(s: Conversation, body: bytes) -> bool:
         s.started = s.clock()
     upstream = upstream_name(s, name, statement)
     s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
-    s.due.append(Due(BIND, plan=plan, text=statement.text))
+    due = Due(BIND, plan=plan, text=statement.text)
+    s.due.append(due)
+    if name:
+        due.key = statement.key
+        stale.begin(s, statement.key, (66, body))
     fence(s, portal.decode("utf-8", "replace"), plan)
     s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan), len(body))
     s.open = True
@@ -193,7 +197,11 @@ def describe(s: Conversation, body: bytes) -> bool:
             return s.waiting is Waiting.NOTHING
         upstream = upstream_name(s, name, statement)
         s.up.append(message(68, b"S" + upstream + b"\0"))
-        s.due.append(Due(DESCRIBE, plan=statement.plan, text=statement.text))
+        due = Due(DESCRIBE, plan=statement.plan, text=statement.text)
+        s.due.append(due)
+        if name:
+            due.key = statement.key
+            stale.begin(s, statement.key, (68, body))
         s.open = True
         return True
     if what != 80:

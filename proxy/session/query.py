@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from proxy.backend.state import FAILED, IDLE
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
-from proxy.session import copy, encode, prepared
+from proxy.session import copy, encode, prepared, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.blocks import outside_block
@@ -77,6 +77,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         discard(s, only)
         return True
     send_query(s, text, planned)
+    if isinstance(only, Forward) and only.effects.executes is not None and len(planned.plans) == 1:
+        stale.begin(s, s.statements[only.effects.executes.name.encode()].key, (81, body))
     return True
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
-from proxy.session import copy, encode
+from proxy.session import copy, encode, stale
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.notifications import note, relayed, settled, unlistened, withhold
@@ -129,6 +129,8 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     s.tell_tables()
     if s.waiting is Waiting.PREPARE and not s.due:
         s.waiting = Waiting.NOTHING
+    if due.forward:
+        s.batch, s.again = None, False
     if due.forward and not s.due:
         s.counters.observe(s.clock() - s.started)
     copy.settled(s)
@@ -255,6 +257,14 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     due = s.due[0]
     s.failed = True
     s.copying = None
+    if s.batch is not None or due.key is not None:
+        again = stale.retried(s, state, due, fields)
+        if again and due.kind is QUERY:
+            undo(s, due)
+        elif again:
+            drop_until_sync(s, state)
+        if again:
+            return SKIP
     outlasting(s, due)
     if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
         refusal = due.refusal
@@ -273,8 +283,6 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         return reply
     if due.kind is SYNC:  # a commit at Sync may fail; its ReadyForQuery follows
         return reply
-    if fields.get("R") == "RevalidateCachedQuery" and isinstance(due.plan, Forward):
-        state.taint("a prepared statement went stale")
     drop_until_sync(s, state)
     copy.settled(s)
     if s.waiting is Waiting.PREPARE and len(s.due) == 1:  # the end of the statement that waited for it

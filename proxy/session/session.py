@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, holdings, notifications, short, startup
+from proxy.session import copy, greeting, holdings, notifications, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.events import (
@@ -70,7 +70,7 @@ class ClientSession(Conversation):
                     break
                 message = self.message
                 if message is None:
-                    message = self.frontend.message()
+                    message = self.replay.popleft() if self.replay else self.frontend.message()
                     if message is None:
                         break
                 if self.under is not None:
@@ -85,8 +85,11 @@ class ClientSession(Conversation):
                         raise RemoteProtocolError(f"unexpected message type 0x{message[0]:02X} during COPY from stdin")
                     raise RemoteProtocolError(f"invalid frontend message type {message[0]}")
                 self.message = message
+                batch = self.batch
                 if handler(self, message[1]):
                     self.message = None
+                    if batch is not None:
+                        stale.add(self, batch, message)
                     if self.plans:
                         self.plans.clear()
         except RemoteProtocolError as refusal:
@@ -145,7 +148,7 @@ class ClientSession(Conversation):
         self._go_on()
 
     def _go_on(self) -> None:
-        if self.message is not None or self.frontend.buffered:
+        if self.message is not None or self.frontend.buffered or self.replay:
             self.proceed()
         else:
             self.finish()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from proxy.backend.state import IDLE, IN_TRANSACTION
+from proxy.session import stale
 from proxy.session.conversation import Conversation, Under
 from proxy.session.due import BIND, DESCRIBE, EXECUTE, PARSE, QUERY, SYNC, UNDER, Due
 from proxy.session.encode import BIND_COMPLETE, PARSE_COMPLETE, parse, query
@@ -126,6 +127,7 @@ def _bind(s: Conversation, data: bytes) -> bool:
     if link is None:
         return False
     under = (BIND_COMPLETE, described, plan, statement.text, statement, None)
+    s.read = data if name else b""
     if name:
         upstream = link.state.name_of(statement.key)
         if upstream is None:
@@ -231,11 +233,29 @@ def unfold(s: Conversation) -> None:
         defining = Due(PARSE, plan=plan, text=text)
         defining.name, defining.previous = b"", previous
         due.append(defining)
-    due.append(Due(BIND, plan=plan, text=text))
+    binding = Due(BIND, plan=plan, text=text)
+    due.append(binding)
+    if lead is BIND_COMPLETE and s.read:
+        binding.key = statement.key
+        _remember(s, statement)
     if described:
         due.append(Due(DESCRIBE, plan=plan, text=text))
     due.append(Due(EXECUTE, plan=plan, text=text))
     due.append(Due(SYNC))
+
+
+def _remember(s: Conversation, statement: Statement) -> None:
+    data, s.read = s.read, b""
+    messages = []
+    at = 0
+    while at < len(data):
+        tag, length = _HEADER.unpack_from(data, at)
+        messages.append((tag, data[at + 5 : at + 1 + length]))
+        at += 1 + length
+    stale.begin(s, statement.key, messages[0])
+    for one in messages[1:]:
+        if s.batch is not None:
+            stale.add(s, s.batch, one)
 
 
 def _bound(s: Conversation) -> None:
