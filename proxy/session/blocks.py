@@ -24,12 +24,13 @@ def outside_block(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:
     if len(plans) > 1:
         return None
     for one in plans:
-        if isinstance(one, Forward) and one.effects.block is not None and not _in_block(s):
+        if isinstance(one, Forward) and one.effects.block is not None and not in_block(s):
             return Refusal(f"{one.effects.block} can only be used in transaction blocks", sqlstate="25P01")
     return None
 
 
-def _in_block(s: Conversation) -> bool:
+def in_block(s: Conversation) -> bool:
+    """Will what is sent now run in a transaction block?"""
     inside = s.lease is not None and s.state is not None and s.state.status != IDLE
     for due in s.due:
         for plan in _run_by(due):

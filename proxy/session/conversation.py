@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
-from proxy.errors import AdminShutdown, InternalError, Refusal
+from proxy.errors import AdminShutdown, Refusal
 from proxy.session import encode
 from proxy.session.actions import Audit, CloseFrontend, LeaseBackend, Report, WithdrawLease
 from proxy.session.counters import Counters
 from proxy.session.due import BIND, QUERY, SUPPLY, Due, DueQueue
 from proxy.session.events import LoginFound
+from proxy.session.keeping import Keeping
 from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
 from proxy.session.statements import Portal, Statement, read_by
@@ -72,7 +73,7 @@ and in the extended protocol its statement, and what the unnamed one was before.
 NO_LIMITS = Limits(connections=None, server_connections=None)
 
 
-class Conversation:
+class Conversation(Keeping):
     """State, and the moves shared by all phases. Not thread-safe, never re-entered: each event runs to its end."""
 
     def __init__(
@@ -120,6 +121,7 @@ class Conversation:
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.subscribed: dict[str, str] = {}  # channel at the server -> name; what the listening connection tells
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
+        self.begun: tuple[Forward, bytes] | None = None  # a BEGIN that was answered, and goes with the next statement
         self.batch: Batch | None = None  # what is handled again if what it uses is stale
         self.replay: deque[tuple[int, bytes]] = deque()  # messages that are handled again, ahead of others
         self.again = False  # they are, and no more than once
@@ -199,6 +201,7 @@ class Conversation:
         self.lease = lease
         self.link = lease.connection
         self.state = lease.connection.state
+        self.keep_own()
 
     def bring_in_line(self) -> None:
         """Sends the difference between the session's settings and the connection's ahead of what follows."""
@@ -229,12 +232,6 @@ class Conversation:
                 local = "LOCAL " if effects[0].local else ""
                 return f"SET {local}{effects[0].name} TO {meant}".encode()
         return self.port.fill(plan, literals, text)
-
-    def backend(self) -> BackendState:
-        """The state of the leased connection; only where there is one."""
-        if self.state is None:
-            raise InternalError("no connection is leased")
-        return self.state
 
     def idle(self) -> bool:
         """May the lease end, whole?"""
@@ -271,35 +268,6 @@ class Conversation:
         if not whole:
             self.stream = BackendStream(FULL)
         self.port.release(lease, not whole, running)
-
-    def pin(self, reason: str) -> None:
-        """The connection stays until the reason is gone or the session ends, and is cleaned when it goes back."""
-        self.backend().pins.add(reason)
-        if reason not in self.pins:
-            self.pins.add(reason)
-            self.counters.pinned[reason] = self.counters.pinned.get(reason, 0) + 1
-
-    def unpin(self, *reasons: str) -> None:
-        """These reasons are gone; with the last of them the lease ends like any other."""
-        for reason in reasons:
-            if reason in self.pins:
-                self.pins.discard(reason)
-                self.counters.pinned[reason] -= 1
-
-    def settle_pins(self) -> None:
-        """The connection stays for what the session has on it, once the transaction has ended."""
-        for reason, there in self.settings.objects.reasons.items():
-            if there:
-                self.pin(reason)
-            else:
-                self.unpin(reason)
-
-    def tell_tables(self) -> None:
-        """Statements are planned with the temporary tables that the session has now."""
-        known = self.settings.objects.known
-        if known != self.tables:
-            self.tables = known
-            self.port.know(known)
 
     @property
     def between(self) -> bool:
@@ -359,7 +327,7 @@ class Conversation:
         if self.waiting is Waiting.LEASE:
             self.port.act(WithdrawLease(self.ticket))
         self.waiting = Waiting.NOTHING
-        self.message = None
+        self.message = self.begun = None
         self.phase = Phase.CLOSED
         if self.subscribed:
             self.port.unsubscribe(tuple(self.subscribed))

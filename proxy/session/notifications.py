@@ -134,6 +134,7 @@ def deliver_when_idle(s: Conversation) -> None:
         s.phase is Phase.READY
         and s.waiting is Waiting.NOTHING
         and s.message is None
+        and s.begun is None
         and not s.skipping
         and s.between
         and s.port.writable

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.backend.state import FAILED, IDLE
+from proxy.backend.state import FAILED
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
-from proxy.session import copy, encode, prepared, stale
+from proxy.session import copy, encode, lazy, prepared, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
-from proxy.session.blocks import outside_block
+from proxy.session.blocks import in_block, outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.notifications import committed, listens
@@ -50,6 +50,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if refusal is None and not listens(s, planned.plans):
         s.plans[text, (), False] = planned
         return False
+    if refusal is None and lazy.waits(s, planned, text):
+        return True
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
     if refusal is None and not answered and not (s.ensure_lease() and prepared.ready(s, planned)):
         s.plans[text, (), False] = planned
@@ -226,12 +228,12 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
     """
     plans = planned.plans
     fenced = s.fenced
-    in_block = s.lease is not None and s.state is not None and s.state.status != IDLE
+    block = in_block(s)
     for one in plans:
         if isinstance(one, Answer):
-            if in_block and not s.due and s.state is not None and s.state.status == FAILED and one.answer.value:
+            if block and not s.due and s.state is not None and s.state.status == FAILED and one.answer.value:
                 return encode.ABORTED
-            if one.answer is AnswerKind.DISCARD_ALL and (in_block or len(plans) > 1):
+            if one.answer is AnswerKind.DISCARD_ALL and (block or len(plans) > 1):
                 return NO_DISCARD
         else:
             refusal = copy.objection(s, one)

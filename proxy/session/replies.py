@@ -202,6 +202,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
         if effects.discards:
             discarded(s)
             state.forget()
+            s.keep_own()
         if effects.noted:
             s.settings.note(effects, run[start + 5 : end - 1].decode("utf-8", "replace"))
         if effects.pins is not None:

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, holdings, notifications, short, stale, startup
+from proxy.session import copy, greeting, holdings, lazy, notifications, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.events import (
@@ -47,7 +47,10 @@ class ClientSession(Conversation):
         """Bytes from the client."""
         self.counters.bytes_in += len(data)
         if self.phase is Phase.READY:
-            idle = not (self.due or self.skipping or self.held or self.open or self.subscribed) and self.message is None
+            idle = (
+                not (self.due or self.skipping or self.held or self.open or self.subscribed or self.begun)
+                and self.message is None
+            )
             if idle and not self.frontend.buffered and short.send(self, data):
                 return
             self.frontend.feed(data)
@@ -85,6 +88,8 @@ class ClientSession(Conversation):
                         raise RemoteProtocolError(f"unexpected message type 0x{message[0]:02X} during COPY from stdin")
                     raise RemoteProtocolError(f"invalid frontend message type {message[0]}")
                 self.message = message
+                if self.begun is not None and not lazy.begin(self, message[0]):
+                    break
                 batch = self.batch
                 if handler(self, message[1]):
                     self.message = None

@@ -57,6 +57,8 @@ def _query(s: Conversation, data: bytes) -> bool:
     plan = planned.plans[0]
     if type(plan) is not Forward or not plan.plain:
         return False
+    if not plan.quiet and s.grant is not None and s.grant.lazy_begin:
+        return False
     link = _leased(s)
     if link is None:
         return False
@@ -163,9 +165,8 @@ def _leased(s: Conversation) -> Link | None:
         lease = s.port.lease_nowait()
         if lease is None:
             return None
-        s.lease = lease
-        s.link = link = lease.connection
-        s.state = link.state
+        s.adopt(lease)
+        link = lease.connection
     state, current = link.state, s.settings.current
     if state.settings is not current:
         if state.settings != current:

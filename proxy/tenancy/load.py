@@ -224,6 +224,8 @@ class _Assembly:
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
+            pool_mode=model.pool_mode or rules.pool_mode,
+            lazy_begin=rules.lazy_begin,
         )
 
 

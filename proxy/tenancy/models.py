@@ -106,6 +106,9 @@ Settings = Annotated[
 ]
 
 
+PoolMode = Literal["transaction", "session"]
+
+
 class Database(Strict):
     """A `database:` document."""
 
@@ -124,6 +127,8 @@ class Database(Strict):
     second_wall: Literal["none", "rls"] = "none"
     auth_query: AuthQuery | None = None
     pool_sharing: Literal["reset", "never"] = "reset"
+    pool_mode: PoolMode = "transaction"
+    lazy_begin: bool = False
 
     @model_validator(mode="after")
     def _built(self) -> Self:
@@ -167,6 +172,7 @@ class Tenant(Strict):
     logins: dict[Name, LoginModel] = {}
     allow_from: AllowFrom | None = None
     canary: bool = False
+    pool_mode: PoolMode | None = None
     quotas: Quotas = Quotas()
     settings: Settings = {}
 

@@ -130,6 +130,8 @@ class Grant:
     limits: Limits
     settings: Mapping[str, str] = field(default_factory=dict)
     pool_sharing: str = "reset"
+    pool_mode: str = "transaction"  # or session: a connection for as long as the session
+    lazy_begin: bool = False  # BEGIN goes to the server with the statement after it
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,3 +285,12 @@ def test_two_issuers_for_one_name_are_a_mistake(problems: Problems) -> None:
 def test_keys_that_cannot_be_used_are_told_by_their_line(problems: Problems) -> None:
     (problem,) = problems(DATABASE, TENANT, ISSUER, environ={"KEYS": "hunter2"})
     assert problem == "2.yaml:1: keys must be a JWKS, or PEM: a public key or a certificate"
+
+
+def test_how_connections_are_pooled_is_the_databases_to_say_and_the_mode_the_tenants(loaded: Load) -> None:
+    plain = loaded(DATABASE, TENANT).grants["acme", "shop", False]
+    assert (plain.pool_mode, plain.lazy_begin) == ("transaction", False)
+    book = loaded(DATABASE + "pool_mode: session\nlazy_begin: true\n", TENANT, OTHER + "pool_mode: transaction\n")
+    modes = {tenant: book.grants[tenant, "shop", False].pool_mode for tenant in ("acme", "globex")}
+    assert modes == {"acme": "session", "globex": "transaction"}
+    assert all(one.lazy_begin for one in book.grants.values())

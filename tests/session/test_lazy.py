@@ -1,0 +1,106 @@
+"""BEGIN is one write with what came in the same read; under lazy_begin it waits for what comes behind it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.errors import TooManyConnections
+from proxy.session.actions import LeaseBackend
+from proxy.session.events import LeaseRefused
+from proxy.session.session import ClientSession
+from tests.kit.builders import grant
+from tests.session.conftest import READY, Door, complete, kinds, log_in, query
+from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, execute, parse
+
+BEGUN = complete("BEGIN", "T")
+
+
+@pytest.fixture
+def lazy(fresh: ClientSession, door: Door) -> ClientSession:
+    """A session of a database with lazy_begin."""
+    log_in(fresh, door, granted=replace(grant(), lazy_begin=True))
+    door.take()
+    return fresh
+
+
+def test_a_begin_travels_in_one_write_with_what_was_read_together(session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    writes: list[bytes] = []
+    one.write = writes.append  # type: ignore[method-assign,assignment]  # the writes are counted, and not only their bytes
+    session.data(query("BEGIN") + query("SELECT 1"))
+    assert writes == [query("BEGIN") + query("SELECT 1")]
+
+
+def test_a_begin_that_comes_alone_is_sent_at_once(session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    session.data(query("BEGIN"))
+    assert one.written == query("BEGIN")
+
+
+@pytest.mark.parametrize("text", ["BEGIN", "START TRANSACTION READ ONLY"])
+def test_a_lazy_begin_holds_no_connection_until_something_follows(lazy: ClientSession, door: Door, text: str) -> None:
+    (one,) = door.free
+    writes: list[bytes] = []
+    one.write = writes.append  # type: ignore[method-assign,assignment]  # as above
+    lazy.data(query(text))
+    assert door.take() == complete("START TRANSACTION" if text[0] == "S" else "BEGIN", "T")
+    assert (lazy.lease, writes) == (None, [])
+    lazy.data(query("SELECT 1"))
+    assert writes == [query(text) + query("SELECT 1")]
+    lazy.backend_data(BEGUN + complete("SELECT 1", "T"))
+    assert door.take() == complete("SELECT 1", "T")
+    assert lazy.in_transaction
+
+
+def test_it_goes_ahead_of_a_batch_too(lazy: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(parse("SELECT 1") + bind() + execute() + SYNC)
+    assert kinds(one.written) == "QPBES"
+    lazy.backend_data(BEGUN + PARSED + BOUND + DONE + READY + b"T")
+    assert kinds(door.take()) == "12CZ"
+
+
+def test_a_refusal_fails_the_block_as_ever(lazy: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(query("SELECT * FROM forbidden"))
+    assert one.written == query("BEGIN") + query("refused by partywall")
+
+
+def test_discard_all_is_refused_in_such_a_block(lazy: ClientSession, door: Door) -> None:
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(query("DISCARD ALL"))
+    lazy.backend_data(BEGUN)
+    assert lazy.due[0].refusal is not None
+    assert lazy.due[0].refusal.sqlstate == "25001"
+
+
+def test_without_a_connection_the_statement_is_refused_and_the_block_is_gone(lazy: ClientSession, door: Door) -> None:
+    door.free.clear()
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(query("SELECT 1"))
+    (asked,) = door.asked(LeaseBackend)
+    lazy.handle(LeaseRefused(asked.ticket, TooManyConnections("none became free")))
+    assert door.take().endswith(IDLE)
+    assert lazy.begun is None
+
+
+def test_a_client_that_leaves_begins_nothing(lazy: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN"))
+    lazy.data(b"X\0\0\0\4")
+    assert (one.written, door.released) == (b"", [])
+
+
+def test_in_a_block_a_begin_is_the_servers(lazy: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN"))
+    lazy.data(query("BEGIN"))
+    assert one.written == query("BEGIN") + query("BEGIN")
