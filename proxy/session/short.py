@@ -78,7 +78,9 @@ def _parse(s: Conversation, data: bytes) -> bool:
         return False
     s.port.follow()
     previous = statement = s.statements.get(b"")
-    if statement is not None and statement.epoch is s.epoch and statement.asked and data.startswith(statement.asked):
+    current = s.settings.current  # replaced whole when one changes; the search path decides what names mean
+    known = statement is not None and statement.epoch is s.epoch and statement.settings is current
+    if statement is not None and known and statement.asked and data.startswith(statement.asked):
         plan: Plan = statement.plan
         cache = "l1"
     else:
@@ -100,7 +102,7 @@ def _parse(s: Conversation, data: bytes) -> bool:
         statement = Statement(text, types, plan, sql, s.epoch, None, planned.literals, s.reading)
         statement.sent = parse(b"", sql, types)
         if start <= _REMEMBERED:
-            statement.asked = data[:start]
+            statement.asked, statement.settings = data[:start], current
     link = _leased(s)
     if link is None or type(plan) is not Forward:
         return False

@@ -40,6 +40,7 @@ class Statement:
     about: Hashable = ()  # what its meaning at the server was made of, besides (read_by)
     asked: bytes = field(default=b"", compare=False)  # short.py: the client's Parse, and the one `sent` for it
     sent: bytes = field(default=b"", compare=False)
+    settings: object = field(default=None, compare=False)  # the session's at that time
     key: StatementKey = field(init=False)
 
     def __post_init__(self) -> None:

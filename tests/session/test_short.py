@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from proxy.errors import AdminShutdown
 from proxy.session.events import BackendLost, CancelFinished, CancelRequested, Drain, Event, FrontendLost, Terminate
+from proxy.session.parameters import Settings
 from proxy.session.session import ClientSession
 from proxy.session.short import unfold
-from proxy.sql.plan import Planned
+from proxy.sql.plan import Forward, Planned, Template
 from proxy.wire.fields import message
 from tests.kit.builders import plan_text
 from tests.kit.scripted import ROW, ScriptedServer
@@ -45,9 +47,14 @@ class TwoConnections(Door):
         self.links = tuple(self.free)
         self.servers = tuple(ScriptedServer() for _ in self.links)
         self.sent = [b"" for _ in self.links]
+        self.settings: Settings | None = None  # of the session
 
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
-        return plan_text(text)._replace(cache="l1")
+        planned = plan_text(text)._replace(cache="l1")
+        if self.settings is None or "a" not in self.settings.current or not isinstance(planned.plans[0], Forward):
+            return planned
+        plan = replace(planned.plans[0], template=Template((text + b" -- a",)))  # settings decide what names mean
+        return planned._replace(plans=(plan, *planned.plans[1:]))
 
     def release(self, lease: Any, destroy: bool, cancel: bool) -> None:
         self.released.append((lease.connection, destroy, cancel))
@@ -72,6 +79,7 @@ class Side:
         self.session = ClientSession(self.door, process_id=42, secret_key=b"key!", clock=lambda: 0.0)
         log_in(self.session, self.door)
         self.session.__class__ = kind
+        self.door.settings = self.session.settings
         self.short = 0  # reads that went the short way
         self.replies = b""  # the server's that have not been read
 
@@ -309,3 +317,15 @@ def test_a_batch_is_timed_from_its_own_begin() -> None:
         session.data(batch)
         session.backend_data(PARSED + BOUND + DONE + IDLE)
     assert session.counters.statistics().seconds == 200.0
+
+
+def test_the_same_parse_is_looked_up_again_under_other_settings() -> None:
+    for kind in (ClientSession, General):
+        side = Side(kind)
+        del side.door.free[1]
+        batch = parse("SELECT 1") + bind() + TAIL
+        for data in (parse("SET a TO 1", "set") + SYNC, batch, bind("set") + TAIL, batch):
+            side.send(data)
+            side.read(ALL)
+        sent = b"".join(side.door.sent)
+        assert sent.count(b"SELECT 1\0") == sent.count(b"SELECT 1 -- a\0") == 1
