@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from proxy.sql.lift import Lifted, lift_like, pieces_of
+from proxy.sql.lift import Lifted, booleans_of, lift_like, pieces_of
 from proxy.sql.plan import CacheStatistics, Forward, Planned
 
 ENTRY_BYTES = 600  # of an entry and its key, besides the bytes of texts and templates
@@ -24,6 +24,7 @@ BEGIN = 24  # bytes by which get finds a like text, beside the length: statement
 LIKES = 1000
 LIKE_BYTES = 1000  # of a text; so all of them together stay below a few megabytes
 
+Booleans = tuple[tuple[int, bytes], ...]
 At = tuple[bool, Hashable, bytes]
 """Exact?, what the plan depends on besides the text, the text or shape."""
 
@@ -52,7 +53,7 @@ class PlanCache:
         self._max = max_bytes
         self._entries: OrderedDict[At, Planned | ShapeEntry] = OrderedDict()
         self._sizes: dict[At, int] = {}
-        self._likes: dict[tuple[Hashable, int, bytes], tuple[At, tuple[bytes, ...]]] = {}
+        self._likes: dict[tuple[Hashable, int, bytes], tuple[At, tuple[bytes, ...], Booleans]] = {}
         self._bytes = 0
         self._hits_l1 = self._hits_l2 = self._misses = self._evictions = 0
 
@@ -69,7 +70,7 @@ class PlanCache:
         like = self._likes.get((key, len(text), text[:BEGIN]))
         if like is None:
             return None
-        literals = lift_like(text, like[1])
+        literals = lift_like(text, like[1], like[2])
         return None if literals is None else self._get_shape(like[0], literals)
 
     def get_shape(self, key: Hashable, lifted: Lifted) -> Planned | None:
@@ -82,7 +83,7 @@ class PlanCache:
         if pieces is not None:
             if len(self._likes) >= LIKES:
                 self._likes.clear()
-            self._likes[key, len(text), text[:BEGIN]] = ((False, key, lifted.shape), pieces)
+            self._likes[key, len(text), text[:BEGIN]] = ((False, key, lifted.shape), pieces, booleans_of(lifted))
 
     def missed(self) -> None:
         """Neither had it: counted."""

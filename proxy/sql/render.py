@@ -42,7 +42,8 @@ IGNORED = frozenset(
 )
 NAMES = frozenset({"fields", "funcname", "name", "names"})  # fields that hold lists of names
 CONSTANT = re.compile(
-    rb"-?\s*(?:'(?:[^']|'')*'|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|NULL)", re.IGNORECASE
+    rb"-?\s*(?:'(?:[^']|'')*'|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|NULL|true\b|false\b)",
+    re.IGNORECASE,
 )
 INTEGER = re.compile(rb"-?\s*[0-9]+")
 DECIMAL = re.compile(rb"-?\s*(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)")
@@ -109,6 +110,8 @@ def literal(kind: str, raw: bytes) -> bytes:
     if kind == "s" and STRING.fullmatch(raw):
         return raw
     if kind == "n" and DECIMAL.fullmatch(raw):
+        return raw
+    if kind == "b" and raw.lower() in (b"true", b"false"):
         return raw
     if kind == "0" and raw.upper() == b"NULL":
         return b"NULL"

@@ -22,7 +22,7 @@ from proxy.sql.render import literal
 KEPT = 3
 # An item is one literal, or a row in parentheses that holds calls at most one level deep. Each further item and what
 # stands before it is the same to the letter.
-ITEM = rb"(\x01[iINns]|\((?:[^()]|\([^()]*\))*\))"
+ITEM = rb"(\x01[iINnsb]|\((?:[^()]|\([^()]*\))*\))"
 LIST = re.compile(
     rb"(?<![\w$\".\x80-\xff])(?:VALUES|IN\s*\(|ARRAY\s*\[)\s*" + ITEM + rb"(\s*,\s*)\1(?:\2\1){2,}", re.IGNORECASE
 )

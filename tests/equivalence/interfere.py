@@ -126,7 +126,7 @@ class Interference:
         dice = random.Random(seed)
         number = 0
         while count:
-            statement = generate(seed, number)
+            statement = generate(seed, number, self.rewriting.planner.catalog.major)
             number += 1
             asked = ask_of(statement)
             text = self.rewriting.text(asked.text, asked.types, asked.extended)

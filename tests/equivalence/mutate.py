@@ -63,7 +63,9 @@ class Verdicts:
 class Mutation:
     """Over a stage whose databases are loaded, as tenant 1."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, word: str = "") -> None:
+        """word: what every statement must have in it."""
+        self.word = word
         direct = partial(RawClient, "127.0.0.1", stage.port, "app")
         prepare = ("SET statement_timeout = 2000",)
         self.rewriting = stage.rewriting
@@ -80,9 +82,10 @@ class Mutation:
         """
         number = 0
         while True:
-            statement = generate(seed, number)
+            statement = generate(seed, number, self.rewriting.planner.catalog.major)
             number += 1
-            text = None if statement.parameters else self.rewriting.text(statement.text)
+            wanted = self.word in statement.text and not statement.parameters
+            text = self.rewriting.text(statement.text) if wanted else None
             if text is not None and len(text) < 3000 and self.tells(text) and not self.unsafe(text):
                 major = self.rewriting.planner.catalog.major
                 yield text, parse(text.encode(), size_limit=1 << 20, server_major=major)[0].tree
@@ -152,10 +155,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--sample", type=int, default=10, help="run every n-th refused mutant")
     parser.add_argument("--major", type=int, default=15)
+    parser.add_argument("--word", default="", help="only of statements with this in them, such as MERGE")
     chosen = parser.parse_args()
     with running(chosen.major) as cluster:
         load_traps(cluster)
-        mutation = Mutation(Stage(cluster.port, chosen.major))
+        mutation = Mutation(Stage(cluster.port, chosen.major), chosen.word)
         verdicts = examine(mutation, chosen.seed, chosen.count, chosen.sample)
         mutation.close()
     for change, text, changed in verdicts.escaped:

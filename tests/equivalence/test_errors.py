@@ -65,6 +65,9 @@ MISTAKES = (
     "SELECT meta -> 1 -> note -> tags FROM orders",
     "SELECT id FROM orders WHERE tags @> ARRAY['x', 1]",
     "SELECT id FROM orders WHERE id BETWEEN 'x' AND 'y'",
+    "SELECT o.cheap_leak FROM orders o",
+    "SELECT id, o.order_secret FROM orders o WHERE id = 7",
+    "SELECT c.purge_cancelled FROM customers c WHERE c.id = 1",
 )  # fmt: skip
 
 

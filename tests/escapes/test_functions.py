@@ -146,6 +146,7 @@ def test_what_is_answered_is_the_tenants_own(shared_server: Cluster, proxy: Prox
 def test_attribute_notation_is_a_call_like_any_other(proxy: Proxy, notation: str) -> None:
     with proxy.connect("acme_app") as client:
         unlisted = client.simple(f"SELECT {notation.format('order_secret')} FROM orders o LIMIT 1")
-        assert [one["C"] for one in unlisted.errors] in [["42883"], ["0A000"]]
+        absent = [["42883"], ["0A000"], ["42703"]]  # the last: a function of no row is no attribute of one
+        assert [one["C"] for one in unlisted.errors] in absent
         listed = client.simple(f"SELECT {notation.format('order_total')} FROM orders o LIMIT 1")
         assert listed.errors == []

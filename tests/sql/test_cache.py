@@ -90,6 +90,21 @@ def test_a_text_like_another_has_its_plans_and_no_other_text_has() -> None:
     assert cache.get("k", b"SELECT something FROM a_long_name WHERE b = 2") is None
 
 
+def test_a_like_text_has_the_same_booleans_at_their_places() -> None:
+    cache = PlanCache(1 << 20)
+    text = b"SELECT something FROM a_long_name WHERE a = 2 AND b = true AND c = 3 AND d = FALSE"
+    one = lifted(text)
+    cache.put_shape("k", one, planned("x", one.literals), frozenset(range(4)))
+    cache.learn("k", text, one)
+    found = cache.get("k", text.replace(b"2", b"7"))
+    assert found is not None
+    assert found.literals == (b"7", b"true", b"3", b"FALSE")
+    assert cache.get("k", text.replace(b"true AND c = 3", b"false AND c = ")) is None
+    other = cache.get_shape("k", lifted(text.replace(b"true", b"false")))
+    assert other is not None
+    assert other.literals[1] == b"false"
+
+
 def test_a_literal_that_decided_something_is_compared_in_a_like_text_too() -> None:
     cache = PlanCache(1 << 20)
     text = b"SELECT something, else_ + 1 FROM t WHERE a = 2"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pglast.parser import scan
 
-from proxy.sql.lift import lift, lift_like, pieces_of
+from proxy.sql.lift import booleans_of, lift, lift_like, pieces_of
 
-MARKS = (b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s")
+MARKS = (b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s", b"\x01b")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,10 @@ MARKS = (b"\x01i", b"\x01I", b"\x01N", b"\x01n", b"\x01s")
         (b"SELECT 1.5, 2147483648", (b"1.5", b"2147483648")),
         (b"SELECT $1, 2", (b"2",)),
         (b"VALUES (1, 'x'), (-2, '')", (b"1", b"'x'", b"-2", b"''")),
-        (b"SELECT NULL, true", ()),
+        (b"SELECT NULL, true", (b"true",)),
+        (b"VALUES (1, TRUE), (2, false)", (b"1", b"TRUE", b"2", b"false")),
+        (b'SELECT trues, a.true_, true$, xtrue, "true" FROM t WHERE a IS NOT FALSE', (b"FALSE",)),
+        (b"SELECT 'true' WHERE a = True", (b"'true'",)),
     ],
 )
 def test_plain_numbers_and_strings_are_lifted(text: bytes, literals: tuple[bytes, ...]) -> None:
@@ -61,7 +64,7 @@ def test_literals_of_other_types_have_other_shapes(pair: tuple[bytes, bytes]) ->
 PIECES = [
     "SELECT", "a", "t.b", "FROM", "=", "-", "- ", "(", ")", ",", "1", "23", "4.5", "-6", "'x'", "'it''s'", "''",
     "1e5", "0x1F", "1_000", ".5", "$1", "::int", "--", "/*", "$$", "E'x'", "N'x'", "<@", "@-", "99999999999",
-    '"q 1"', "\n", "&", "+",
+    '"q 1"', "\n", "&", "+", "true", "FALSE", "true ", "trues", "tRue", ".true",
 ]  # fmt: skip
 
 
@@ -84,7 +87,7 @@ def test_every_lifted_literal_is_a_token_of_the_servers_lexer(words: list[str], 
     for literal, offset in zip(found.literals, found.offsets, strict=True):
         sign = 1 if literal.startswith(b"-") else 0
         kind = spans.get((offset + sign, offset + len(literal)))
-        assert kind in {"ICONST", "FCONST", "SCONST"}, (text, literal, kind)
+        assert kind in {"ICONST", "FCONST", "SCONST", "TRUE_P", "FALSE_P"}, (text, literal, kind)
 
 
 def test_a_text_full_of_beginnings_of_strings_is_given_up_at_the_first() -> None:
@@ -107,10 +110,10 @@ def test_what_is_lifted_by_likeness_is_what_would_be_lifted(
     pieces = pieces_of(text, found) if found is not None else None
     if found is None or pieces is None:
         return
-    assert lift_like(text, pieces) == found.literals
+    assert lift_like(text, pieces, booleans_of(found)) == found.literals
     swapped = b"".join(piece + others[n % len(others)].encode() for n, piece in enumerate(pieces[:-1])) + pieces[-1]
     for other in (swapped, text[:at] + others[0].encode() + text[at:], text[:at]):
-        literals = lift_like(other, pieces)
+        literals = lift_like(other, pieces, booleans_of(found))
         if literals is not None:
             again = lift(other)
             assert again is not None

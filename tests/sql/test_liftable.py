@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import orjson
@@ -11,7 +12,11 @@ from pglast.parser import parse_sql_json
 from proxy.sql.lift import lift
 from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
 from proxy.sql.nodes import Nodes
-from proxy.sql.plan import Forward, LiteralHole, Planned, StatementKind, Template
+from proxy.sql.plan import Forward, LiteralHole, PlanContext, Planned, StatementKind, Template
+from proxy.sql.planner import Planner
+from proxy.sql.render import fill
+from proxy.sql.world import World
+from tests.sql.worlds import keys_of, sample_policy
 
 
 def holes(sql: str) -> list[str]:
@@ -41,6 +46,10 @@ def marks(node: Any) -> list[LiteralHole]:
         ("SELECT * FROM orders LIMIT 10 OFFSET 20", ["10", "20"]),
         ("INSERT INTO notes VALUES (7, 'a'), (8, 'b')", ["7", "'a'", "8", "'b'"]),
         ("UPDATE orders SET amount = 2.5 WHERE id = 1", ["2.5", "1"]),
+        ("INSERT INTO users (id, is_active) VALUES (7, true), (8, FALSE)", ["7", "true", "8", "FALSE"]),
+        ("UPDATE users SET is_active = false WHERE is_active = TRUE", ["false", "TRUE"]),
+        ("SELECT 1 FROM users WHERE is_active IN (true, false) AND id = 1", ["true", "false", "1"]),
+        ("SELECT true AS true FROM users WHERE is_active IS TRUE AND true AND NOT false AND f(false)", []),
         ("SELECT * FROM orders WHERE id IS DISTINCT FROM 3", ["3"]),
         ("SELECT * FROM orders WHERE id IN (1, 2) OR id NOT IN (3)", ["1", "2", "3"]),
         ("SELECT * FROM orders WHERE id BETWEEN 1 AND 2", ["1", "2"]),
@@ -87,3 +96,34 @@ def test_only_holes_of_texts_that_are_sent_may_differ() -> None:
     plan = Forward(StatementKind.SELECT, Template((b"a", b"b"), (LiteralHole(1, "i"),)))
     assert remaining_literals(Planned((plan,), (b"1", b"2"))) == {1}
     assert remaining_literals(Planned((), ())) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "SELECT id FROM users WHERE is_active = {} AND id = 7",
+        "SELECT id FROM users WHERE is_active <> {} OR {} = is_active",
+        "SELECT id FROM users u JOIN odd o USING (id) WHERE (u.is_active IS DISTINCT FROM {}) = (o.ok IN ({}, {}))",
+        "SELECT id FROM odd WHERE ok BETWEEN {} AND {} AND ok = ANY (ARRAY[{}, {}])",
+        "INSERT INTO users (id, email, name, is_active) VALUES (7, 'x', 'y', {}), (8, 'x', 'y', {})",
+        "INSERT INTO odd (id, ok) VALUES (7, {}) ON CONFLICT (tenant_id, id) DO UPDATE SET ok = {} WHERE odd.ok = {}",
+        "UPDATE users SET is_active = {}, name = 'x' WHERE is_active = {} RETURNING is_active = {}",
+        "DELETE FROM odd WHERE ok = {} AND body::int > 3",
+        "MERGE INTO users u USING odd o ON u.id = o.id AND o.ok = {} WHEN MATCHED THEN UPDATE SET is_active = {}"
+        " WHEN NOT MATCHED THEN INSERT (id, email, name, is_active) VALUES (o.id, 'x', 'y', {})",
+    ],
+)
+def test_one_plan_serves_all_booleans_of_a_shape(world: World, form: str) -> None:
+    cached, fresh = Planner(world.catalog, 1 << 24), Planner(world.catalog, 0)
+    context = PlanContext(sample_policy(), world.catalog.version)
+    texts = [form.format(*words).encode() for words in product(("true", "false", "TRUE"), repeat=form.count("{}"))]
+    cached.plan(texts[0], context)
+    for text in texts:
+        seen, expected = cached.lookup(text, context), fresh.compute(text, context)
+        assert seen is not None
+        assert sent(seen) == sent(expected)
+        assert seen.literals == expected.literals
+
+
+def sent(planned: Planned) -> list[bytes]:
+    return [fill(one.template, keys_of(1), planned.literals) for one in planned.plans if isinstance(one, Forward)]

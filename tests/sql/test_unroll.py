@@ -84,6 +84,13 @@ def test_the_plan_is_that_of_the_whole_text(
     check(world, context, text.format(", ".join(items)).encode())
 
 
+def test_booleans_are_literals_of_an_item_like_others(world: World, context: PlanContext) -> None:
+    for words in (["true"] * 4, ["true", "false", "FALSE", "true", "TRUE"], ["false", "true"] * 9):
+        rows = ", ".join(f"({number}, {word}, 'x')" for number, word in enumerate(words))
+        check(world, context, f"INSERT INTO users (id, is_active, name) VALUES {rows}".encode())
+        check(world, context, f"SELECT id FROM users WHERE is_active IN ({', '.join(words)}) OR true".encode())
+
+
 def test_a_list_of_another_length_needs_no_planning(world: World, context: PlanContext) -> None:
     planner = Planner(world.catalog, 1 << 20)
     texts = [f"SELECT id FROM orders WHERE id IN ({', '.join(map(str, range(n)))})".encode() for n in range(3, 40)]

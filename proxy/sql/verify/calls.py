@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
+from proxy.catalog.model import Catalog
 from proxy.sql.verify.catalogs import stood_in
 from proxy.sql.verify.levels import Item, Level, Node, Unproven, strings
 from proxy.sql.verify.mapped import SEED, is_hashed, reaches
@@ -39,15 +41,47 @@ class Calls:
         for name in fields[1:] if kind == "ColumnRef" else fields:
             if name not in self._relations.catalog.functions or self._relations.callable(None, name):
                 continue
-            if kind == "ColumnRef" and name is fields[-1] and self._is_column(fields, visible, level):
-                continue
+            if kind == "ColumnRef" and name is fields[-1]:
+                found = self._nearest(fields[-2], visible, level)
+                if self._is_column(name, found) or (_are_tables(found) and not self._takes_a_row(name)):
+                    continue
             raise Unproven(f"what may be a call of {name}")
 
-    @staticmethod
-    def _is_column(fields: list[str], visible: list[Item], level: Level) -> bool:
-        """Whether the nearest relation of that name certainly has the column."""
-        for some in (visible, *(one.visible for one in level.outer)):
-            found = [one for one in some if one.alias == fields[-2]]
-            if found:
-                return all(fields[-1] in one.columns or fields[-1] in one.outputs for one in found)
+    def _takes_a_row(self, name: str) -> bool:
+        """Whether a function of this name can be called with a row as its only argument, cast without asking or not."""
+        catalog = self._relations.catalog
+        for one in catalog.functions.get(name, ()):
+            required = len(one.arguments) - one.defaults - (1 if one.variadic else 0)
+            if one.arguments and required <= 1 and (self._rows_are_cast or _kind(catalog, one.arguments[0]) in "cpd?"):
+                return True
         return False
+
+    @cached_property
+    def _rows_are_cast(self) -> bool:
+        """Whether somebody made an implicit cast from a row's type."""
+        catalog = self._relations.catalog
+        return any(one.context == "i" and _kind(catalog, one.source) in "cp?" for one in catalog.casts.values())
+
+    @staticmethod
+    def _nearest(alias: str, visible: list[Item], level: Level) -> list[Item]:
+        """The relations that a name means."""
+        every = [
+            [one for one in some if one.alias == alias] for some in (visible, *(one.visible for one in level.outer))
+        ]
+        return next((found for found in every if found), [])
+
+    @staticmethod
+    def _is_column(name: str, found: list[Item]) -> bool:
+        """Whether they certainly have the column."""
+        return bool(found) and all(name in one.columns or name in one.outputs for one in found)
+
+
+def _are_tables(found: list[Item]) -> bool:
+    """Whether the name alone is a row: of a function in FROM it may be a number."""
+    return bool(found) and all(one.kind == "table" for one in found)
+
+
+def _kind(catalog: Catalog, oid: int) -> str:
+    """pg_type.typtype; "?" where it is not known."""
+    found = catalog.types.get(oid)
+    return "?" if found is None else found.kind

@@ -202,18 +202,22 @@ class Changes(Queries):
         table = TABLES[name]
         alias = self.name("t")
         target = Item(alias, table.columns, "table", table)
-        source_scope = Scope([], [])
-        key, label = self.name("n"), self.name("n")
-        source = self._table(source_scope)
-        row = f"{self.value('int', source_scope, 0, 'merge.source')}, max({self.value('text', source_scope, 0, 'merge.source')})"
-        where = self.condition(source_scope, min(depth, 1), "merge.source")
-        inner = f"SELECT {row} FROM {source} WHERE {where} GROUP BY 1"
-        shown = Item(self.name("s"), (Column(key, "int"), Column(label, "text")), "sub-select")
+        if self.dice.maybe("merge.table", 0.25):
+            other, label = self.dice.choice(
+                (("customers", "name"), ("notes", "body"), ("documents", "title"), ("odd", "k"))
+            )
+            key = "id"
+            shown = Item(self.name("s"), (Column(key, "int"), Column(label, "text")), "table")
+            using = f"{other} AS {shown.alias}"
+        else:
+            key, label = self.name("n"), self.name("n")
+            shown = Item(self.name("s"), (Column(key, "int"), Column(label, "text")), "sub-select")
+            using = f"({self._merge_source(depth)}) AS {shown.alias} ({key}, {label})"
         both = Scope([target, shown], [])
         on = f"{alias}.id = {shown.alias}.{key}"
         if self.dice.maybe("merge.loud_on", 0.4):
             on += f" AND {self.condition(both, 0, 'merge.on')}"
-        made = f"MERGE INTO {quoted(name)} AS {alias} USING ({inner}) AS {shown.alias} ({key}, {label}) ON {on}"
+        made = f"MERGE INTO {quoted(name)} AS {alias} USING {using} ON {on}"
         condition = f" AND {self.condition(both, 0, 'merge.when')}" if self.dice.random() < 0.5 else ""
         action = self.dice.pick("merge", {"update": 2, "delete": 1, "nothing": 0.7})
         what = {"delete": "DELETE", "nothing": "DO NOTHING"}.get(action)
@@ -228,6 +232,14 @@ class Changes(Queries):
         if self.major >= 17 and self.dice.maybe("merge.by_source", 0.3):
             made += f" WHEN NOT MATCHED BY SOURCE AND {self.condition(Scope([target], []), 0, 'merge.by_source')} THEN DELETE"
         return Query(made, ())
+
+    def _merge_source(self, depth: int) -> str:
+        """Rows of one key each."""
+        scope = Scope([], [])
+        source = self._table(scope)
+        row = f"{self.value('int', scope, 0, 'merge.source')}, max({self.value('text', scope, 0, 'merge.source')})"
+        where = self.condition(scope, min(depth, 1), "merge.source")
+        return f"SELECT {row} FROM {source} WHERE {where} GROUP BY 1"
 
 
 _SPARE = {

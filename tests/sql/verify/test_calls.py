@@ -14,7 +14,7 @@ MINE = "FROM public.orders o WHERE o.tenant_id OPERATOR(pg_catalog.=) '1'::int"
     [
         "order_secret(o)",
         "public.order_secret(o)",
-        "o.order_secret",
+        "o.order_total",
         "(o).order_secret",
         "(o.*).order_secret",
         "(SELECT o).order_secret",
@@ -32,8 +32,15 @@ def test_a_column_of_that_name_elsewhere_does_not_make_it_a_column_here(doubt: D
         "FROM public.orders o, (SELECT 1 AS order_secret OFFSET 0) x WHERE o.tenant_id OPERATOR(pg_catalog.=) '1'::int"
     )
     assert doubt(f"SELECT (o).order_secret {decoy}") == "what may be a call of order_secret"
-    assert doubt(f"SELECT o.order_secret {decoy}") == "what may be a call of order_secret"
+    assert doubt(f"SELECT o.order_total {decoy.replace('order_secret', 'order_total')}") != ""
     assert doubt(f"SELECT x.order_secret {decoy}") == ""
+
+
+def test_a_function_of_no_row_is_no_attribute_of_a_table_but_may_be_one_of_a_number(doubt: Doubt) -> None:
+    assert doubt(f"SELECT o.order_secret {MINE}") == ""  # there is no such column, says the server
+    for source in ("generate_series(1, 20) x", "unnest(ARRAY[1]) x", "(SELECT 1) x", "(VALUES (1)) x"):
+        assert doubt(f"SELECT x.order_secret FROM {source}") == "what may be a call of order_secret"
+    assert doubt(f"SELECT (o.id).order_secret {MINE}") == "what may be a call of order_secret"
 
 
 @pytest.mark.parametrize("call", ["lower(o.note)", "o.note", "count(*)", "set_config('a.b', 'c', false)"])
