@@ -16,11 +16,14 @@ from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
 from proxy.cli.report import reported
+from proxy.errors import ConfigurationError
+from proxy.fleet.verifiers import Verifiers
 from proxy.sql.world import World
 from proxy.tenancy.derived import SEED, own_sequence, quoted
 from proxy.tenancy.extensions import SCHEMA
 from proxy.tenancy.load import load
-from proxy.tenancy.policy import Grant, Policy
+from proxy.tenancy.policy import Grant, Login, Policy
+from proxy.tenancy.rulebook import RuleBook
 
 
 def check(
@@ -31,8 +34,31 @@ def check(
     with reported():
         book = load(rules, os.environ, 1)
     typer.echo(f"{len(book.databases)} databases, {len(book.tenants)} tenants, {len(book.logins)} logins: no mistakes")
-    if online and not asyncio.run(_check_servers(list(book.grants.values()))):
+    if online and not asyncio.run(_check_online(book)):
         raise typer.Exit(1)
+
+
+async def _check_online(book: RuleBook) -> bool:
+    """Both kinds of question to servers; False when something must not be served."""
+    sound = await _check_servers(list(book.grants.values()))
+    return await _check_verifiers(list(book.logins.values())) and sound
+
+
+async def _check_verifiers(logins: list[Login]) -> bool:
+    """Prints which auth_query does not answer, and for which logins none tells a verifier; those cannot log in."""
+    verifiers = Verifiers()
+    try:
+        await verifiers.reconcile(logins)
+        for login in logins:
+            if login.source is not None and verifiers.of(login) is None:
+                typer.echo(f"login {login.name}: auth_query tells no SCRAM-SHA-256 verifier", err=True)
+    except ConfigurationError as error:
+        for text in error.problems:
+            typer.echo(text, err=True)
+        return False
+    finally:
+        await verifiers.close()
+    return True
 
 
 async def _check_servers(grants: list[Grant]) -> bool:

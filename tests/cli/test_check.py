@@ -67,3 +67,20 @@ def test_a_tenant_without_a_sequence_of_its_own_is_told_the_ddl(run: Run, sample
     assert result.output.count("has no sequence of its own for public.invoice_no_seq. Remedy: CREATE SEQUENCE") == 3
     own = f'"public"."{own_sequence("invoice_no_seq", seed("acme", "shared"))}"'
     assert f'CREATE SEQUENCE {own}; GRANT USAGE, UPDATE ON SEQUENCE {own} TO "app"' in result.output
+
+
+def test_servers_that_keep_verifiers_are_asked_for_them(run: Run, sample: str) -> None:
+    file = Path(sample) / "sample.yaml"
+    asking = "auth_query: {query: 'SELECT unnest($1::text[]), NULL::text'}\naccept:"
+    tenant = (
+        "tenant: x\nkeys: {default: 9, slug: x, uid: 9}\ndatabases: [shared]\nlogins: {a: {verifier: auth_query}}\n"
+    )
+    good = file.read_text().replace("accept:", asking, 1) + "---\n" + tenant
+    file.write_text(good)
+    result = run("check", sample, "--online")
+    assert result.exit_code == 0, result.output
+    assert "login a: auth_query tells no SCRAM-SHA-256 verifier" in result.output
+    file.write_text(good.replace("unnest(", "nonsense("))
+    result = run("check", sample, "--online")
+    assert result.exit_code == 1
+    assert "auth_query as app: function nonsense" in result.output

@@ -92,6 +92,8 @@ def row_description(body: bytes) -> list[tuple[str, int, int]]:
 class RawClient:
     """One connection. Trust and SCRAM-SHA-256 only."""
 
+    before = b""  # what a subclass sends before anything else
+
     def __init__(self, host: str, port: int, user: str, database: str, password: str = "", **parameters: str) -> None:
         self.socket = socket.create_connection((host, port), TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,7 +102,7 @@ class RawClient:
         self.key = (0, b"")
         startup = {"user": user, "database": database, **parameters}
         body = b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in startup.items()) + b"\0"
-        self.socket.sendall(struct.pack("!ii", len(body) + 8, 196608) + body)
+        self.socket.sendall(self.before + struct.pack("!ii", len(body) + 8, 196608) + body)
         self.greeting = self._log_in(password)
 
     def __enter__(self) -> Self:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from proxy.auth.addresses import parse_networks
 from proxy.server.services import Options
+from proxy.server.tls import server_tls
 from tests.kit.builders import PASSWORD
 from tests.kit.rawclient import RawClient, error_fields
 from tests.server.conftest import House, until
+from tests.server.test_tls import fresh
 from tests.wire.test_forwarded import header
 
 Houses = Callable[..., "asyncio.Task[House]"]
@@ -185,3 +189,26 @@ async def test_the_ration_of_new_connections_is_the_clients_and_not_the_balancer
     assert [one["C"] for one in again.greeting.errors] == ["53300"]
     for client in (*inside, again):
         client.close()
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_the_header_comes_before_tls_and_tls_goes_on_as_ever(
+    houses: Houses, tmp_path: Path, direct: bool
+) -> None:
+    certificate = fresh(tmp_path)
+    house = await houses(options=TRUSTED, tls=server_tls(*certificate))
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context.set_alpn_protocols(["postgresql"])
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(header("192.0.2.7") + (b"" if direct else SSL_REQUEST))
+    if not direct:
+        assert await reader.readexactly(1) == b"S"
+    await writer.start_tls(context, server_hostname="127.0.0.1")
+    body = b"\0\3\0\0user\0alice\0database\0test\0\0"
+    writer.write((len(body) + 4).to_bytes(4, "big") + body)
+    assert (await reader.readexactly(1)) == b"R"
+    (inside,) = house.listener.clients
+    assert inside.address == "192.0.2.7"
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
