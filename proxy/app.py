@@ -116,7 +116,12 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     log = get_logger("proxy")
     processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
-    databases = Databases(settings.plan_cache_bytes, settings.catalog_refresh_interval, processes)
+    databases = Databases(
+        settings.plan_cache_bytes,
+        settings.catalog_refresh_interval,
+        processes,
+        lambda problems: get_logger("databases").error("a tenant's database stays closed", problems=problems),
+    )
     pools = Pools(settings.max_server_connections, connector=Hosts(settings.peer_timeout).connect)
     canaries = Canaries(settings.canary_interval, lambda grant: _world(databases, grant), get_logger("canary"))
     book = canaries.admitted(_rules(settings, environ, 1))

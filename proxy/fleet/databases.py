@@ -9,7 +9,7 @@ about SQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.catalog.model import Catalog
@@ -20,6 +20,7 @@ from proxy.sql.plan import CacheStatistics, PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.tenancy.policy import Credentials, Grant, Server
 
+RETRY = 1.0  # seconds between two attempts to open what is closed
 Place = tuple[Server, Credentials]
 
 
@@ -100,35 +101,77 @@ class Database:
 class Databases:
     """Every database of the rule book in force. Sizes in bytes, times in seconds."""
 
-    def __init__(self, cache_bytes: int, refresh_interval: float, processes: PlannerProcesses) -> None:
+    def __init__(
+        self,
+        cache_bytes: int,
+        refresh_interval: float,
+        processes: PlannerProcesses,
+        report: Callable[[list[str]], None] = lambda problems: None,
+    ) -> None:
+        """report: told why a tenant's own database stays closed."""
         self._cache_bytes = cache_bytes
         self._interval = refresh_interval
         self._processes = processes
+        self._report = report
         self._open: dict[Place, Database] = {}
+        self._closed: dict[Place, Grant] = {}  # tenants' own that could not be opened yet
+        self._opening: asyncio.Task[None] | None = None
 
     def of(self, grant: Grant) -> Database:
         """The database of a grant. CannotConnectNow (57P03) when it is not open."""
-        found = self._open.get((grant.server, grant.credentials))
+        place = (grant.server, grant.credentials)
+        found = self._open.get(place)
         if found is None:
+            if place in self._closed and self._opening is None:
+                self._opening = asyncio.create_task(self._try_again(), name="open databases")
             raise CannotConnectNow("the database system is starting up")
         return found
 
     async def reconcile(self, grants: Iterable[Grant]) -> None:
         """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing
-        has changed.
+        has changed. A tenant's own database that cannot be opened is that tenant's trouble: it is reported, stays
+        closed, and is tried again when somebody asks for it.
         """
         wanted = {(grant.server, grant.credentials): grant for grant in grants}
         missing = [place for place in wanted if place not in self._open]
         opened = await asyncio.gather(*(self._start(wanted[place]) for place in missing), return_exceptions=True)
-        failed = [one for one in opened if isinstance(one, BaseException)]
+        results = dict(zip(missing, opened, strict=True))
+        trouble = {
+            place: one.problems
+            for place, one in results.items()
+            if isinstance(one, ConfigurationError) and wanted[place].policy.isolation == "database"
+        }
+        failed = [one for place, one in results.items() if isinstance(one, BaseException) and place not in trouble]
         if failed:
             await asyncio.gather(*(one.close() for one in opened if isinstance(one, Database)))
             problems = [line for one in failed for line in _problems(one)]
             raise ConfigurationError(problems)
-        new = {place: one for place, one in zip(missing, opened, strict=True) if isinstance(one, Database)}
+        new = {place: one for place, one in results.items() if isinstance(one, Database)}
         left = [one for place, one in self._open.items() if place not in wanted]
         self._open = {**{place: one for place, one in self._open.items() if place in wanted}, **new}
+        self._closed = {place: wanted[place] for place in trouble}
         await asyncio.gather(*(one.close() for one in left))
+        for problems in trouble.values():
+            self._report(problems)
+
+    async def _try_again(self) -> None:
+        """Opens what is closed, if it can be; at most one round at a time, and RETRY seconds apart."""
+        try:
+            for place, grant in list(self._closed.items()):
+                try:
+                    database = await self._start(grant)
+                except ConfigurationError as error:
+                    self._report(error.problems)
+                    continue
+                if self._closed.get(place) is grant:
+                    del self._closed[place]
+                    self._open[place] = database
+                else:  # the rules have changed meanwhile
+                    await database.close()
+            if self._closed:
+                await asyncio.sleep(RETRY)
+        finally:
+            self._opening = None
 
     async def _start(self, grant: Grant) -> Database:
         server, name = grant.server, grant.database
@@ -152,6 +195,9 @@ class Databases:
 
     async def close(self) -> None:
         """Closes all of them and the planner processes."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         every, self._open = list(self._open.values()), {}
         await asyncio.gather(*(one.close() for one in every))
         await self._processes.close()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy.errors import InternalError, Refusal, TooManyConnections
+from proxy.errors import CannotConnectNow, InternalError, Refusal, TooManyConnections
 from proxy.server.flow import Flow
 from proxy.server.logins import Came, find_login
 from proxy.server.overstay import Overstay
@@ -218,9 +218,10 @@ class ClientPort:
         counters.sessions += 1
         self.admitted = True
         self.session.counters = counters
-        if not self.bind():
-            return GONE
-        return None
+        try:
+            return None if self.bind() else GONE
+        except CannotConnectNow as refusal:
+            return refusal
 
     def find_login(self, action: FindLogin) -> LoginFound:
         """The answer to FindLogin."""
@@ -258,7 +259,12 @@ class ClientPort:
             grant = fresh
         if grant is None:
             return False
-        self.planning = self.services.planning(grant)
+        try:
+            self.planning = self.services.planning(grant)
+        except CannotConnectNow:
+            if self.planning is None:
+                raise
+            return False  # the tenant's own database is elsewhere now, and closed
         self.catalog = self.planning.catalog
         self.rules = rules
         self.grant = session.grant = grant

@@ -117,3 +117,37 @@ async def test_one_waiter_that_leaves_does_not_take_the_plan_from_the_others(
     assert (await staying).rejection is None
     assert leaving.cancelled()
     assert database.flights == {}
+
+
+async def test_a_tenants_own_database_that_cannot_be_opened_keeps_nobody_else_out(
+    processes: PlannerProcesses, sample_port: int
+) -> None:
+    told: asyncio.Queue[list[str]] = asyncio.Queue()
+    databases = Databases(1 << 20, 3600.0, processes, told.put_nowait)
+    shared = grant_at(sample_port)
+    own = replace(grant_at(sample_port, "nowhere"), policy=replace(sample_policy(), isolation="database"))
+    try:
+        await databases.reconcile([shared, own])
+        assert databases.of(shared).catalog.database == "shared"
+        assert told.get_nowait()[0].startswith("database test: ")
+        with pytest.raises(CannotConnectNow):
+            databases.of(own)
+        assert (await told.get())[0].startswith("database test: ")  # that somebody asked is reason to try again
+    finally:
+        await databases.close()
+
+
+async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerProcesses, sample_port: int) -> None:
+    databases = Databases(1 << 20, 3600.0, processes)
+    own = replace(grant_at(sample_port), policy=replace(sample_policy(), isolation="database"))
+    unreachable = replace(own, server=Server("127.0.0.1", 1, "shared", "app"))
+    try:
+        await databases.reconcile([unreachable])
+        databases._closed = {(unreachable.server, unreachable.credentials): own}  # as if the server had come back
+        with pytest.raises(CannotConnectNow):
+            databases.of(unreachable)
+        assert databases._opening is not None
+        await databases._opening
+        assert databases.of(unreachable).catalog.database == "shared"
+    finally:
+        await databases.close()
