@@ -66,3 +66,16 @@ def bound(s: Conversation, statement: Statement, values: bytes) -> Refusal | Non
     if refusal is not None:
         s.audit(s.own_refusal(plan.kind, refusal), statement.text, "")
     return refusal
+
+
+def unbound(name: bytes, values: bytes) -> Refusal | None:
+    """The same for a statement that the proxy answers itself, which has no parameters; in PostgreSQL's words."""
+    reader = Reader(values)
+    formats, parameters = reader.int16s(), reader.values()
+    if len(formats) > 1 and len(formats) != len(parameters):
+        text = f"bind message has {len(formats)} parameter formats but {len(parameters)} parameters"
+        return Refusal(text, sqlstate="08P01")
+    if parameters:
+        text = f"bind message supplies {len(parameters)} parameters, but prepared statement"
+        return Refusal(f'{text} "{name.decode()}" requires 0', sqlstate="08P01")
+    return None

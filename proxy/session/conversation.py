@@ -60,6 +60,7 @@ class Waiting(Enum):
     PREPARE = "prepare"  # what it executes is being prepared on the connection
     CHANNEL = "channel"  # what it listens to is being listened to
     HEARD = "heard"  # no message waits; ReadyForQuery does, until everything before it was notified
+    REPLIES = "replies"  # what a name stands for is certain only when errors can no longer come before it
     COPY = "copy"  # no message waits yet; the next does until the server takes rows, or will not
 
 
@@ -296,14 +297,16 @@ class Conversation(Keeping):
             if self.state is not None:
                 self.state.unnamed = None
 
-    def refuse_extended(self, refusal: Refusal) -> None:
-        """An own error in the extended protocol: what follows is ignored until Sync, by the server too."""
+    def refuse_extended(self, refusal: Refusal, *, early: bool = False) -> None:
+        """An own error in the extended protocol: all until Sync is ignored. early: also in an aborted transaction."""
         self.skipping = True
         if self.lease is None:
             self.out.append(encode.error(refusal, "ERROR"))
         else:
             self.up.append(encode.FAIL_BIND)
-            self.due.append(Due(BIND, refusal=refusal))
+            due = Due(BIND, refusal=refusal)
+            due.early = early
+            self.due.append(due)
             self.open = True
 
     def fatal(self, refusal: Refusal) -> None:

@@ -37,8 +37,8 @@ class Due:
     """One entry. Only the fields of its kind are used."""
 
     __slots__ = (
-        "forward", "index", "key", "kind", "name", "names", "plan", "plans", "prepared", "previous", "refusal", "reply",
-        "started", "starts", "tag", "text",
+        "early", "forward", "index", "key", "kind", "name", "names", "plan", "plans", "prepared", "previous", "refusal",
+        "reply", "started", "starts", "tag", "text",
     )  # fmt: skip
 
     def __init__(
@@ -61,14 +61,33 @@ class Due:
         self.text = text  # the client's, for the positions of errors
         self.reply = reply  # SUPPLY
         self.refusal = refusal  # stands in for the server's error, which we provoked
+        self.early = False  # the server would have said it before it looks whether the transaction is aborted
         self.started = started  # False: own answers that lead a QUERY are still to be given
         self.starts: tuple[int, ...] = ()  # QUERY: where each plan's text begins in what was sent, in characters
         self.key: StatementKey | None = None  # PARSE: what is being prepared under a new name
-        self.name: bytes | None = None  # PARSE by the client: the name it defines
+        self.name: bytes | None = None  # PARSE by the client: the name it defines; BIND, DESCRIBE: the name it uses
         self.tag: str | None = None  # PARSE: what the client asked for was PREPARE, whose reply this is
-        self.names: list[tuple[int, bytes, Statement | None]] = []  # QUERY: what names meant before, by statement
+        self.names: list[tuple[int, bytes, Statement | None]] = []  # what names meant before, by statement of a QUERY
         self.prepared: list[tuple[int, StatementKey]] = []  # QUERY: what its statements prepare
         self.previous: Statement | None = None  # PARSE: what the name meant before
 
 
 DueQueue = deque[Due]
+
+
+def unsettled(queue: DueQueue, name: bytes | None = None) -> bool:
+    """May an error that is still to come change what this name (None: any) of a statement stands for? What comes in the
+    same pipeline is skipped with it then; behind a Sync it is not. The server has been asked: the answer will come.
+    """
+    changes = False
+    for due in queue:
+        named = [due.name] if due.kind is PARSE and due.name is not None else [one for _, one, _ in due.names]
+        changes = changes or (bool(named) if name is None else name in named)
+        if changes and (due.kind is SYNC or due.kind is QUERY):
+            return True
+    return False
+
+
+def undecided(queue: DueQueue) -> bool:
+    """Is it open whether the transaction will be aborted when its turn comes to what is said now?"""
+    return any(due.kind is SYNC or due.kind is QUERY for due in queue)

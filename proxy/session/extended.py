@@ -12,10 +12,10 @@ from dataclasses import replace
 from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared, stale
 from proxy.session.actions import CloseFrontend
-from proxy.session.admission import bound
+from proxy.session.admission import bound, unbound
 from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
-from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SYNC, Due
+from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided, unsettled
 from proxy.session.holdings import PORTAL, room, size_of
 from proxy.session.notifications import committed, listens
 from proxy.session.parameters import quote_value
@@ -46,27 +46,28 @@ def parse(s: Conversation, body: bytes) -> bool:
     reader = Reader(body)
     name, text, types = reader.name(), reader.cstring(), reader.uint32s()
     reader.end()
-    if name and name in s.statements:
-        s.refuse_extended(prepared.taken(name.decode()))
-        return True
+    if name and unsettled(s.due, name):
+        s.waiting = Waiting.REPLIES
+        return False
     refusal = room(s, size_of(name, text)) if name else None
     if refusal is not None:
-        s.refuse_extended(refusal)
-        return True
+        return unparsed(s, name, refusal)
     planned = plan_of(s, text, types, True)
     if planned is None:
         return False
     plan = planned.plans[0]
     if not isinstance(plan, Forward | Answer):
         s.audit(plan, text, planned.shape)
-        s.refuse_extended(encode.refusal_of(plan))
-        return True
+        return unparsed(s, name, encode.refusal_of(plan))
+    if name and name in s.statements:  # PostgreSQL looks at the text first
+        return unparsed(s, name, prepared.taken(name.decode()))
     if isinstance(plan, Answer) or prepared.own(plan):
+        if undecided(s.due):
+            s.waiting, s.plans[text, types, True] = Waiting.REPLIES, planned
+            return False
         if aborted(s, plan):
-            s.refuse_extended(encode.ABORTED)
-            return True
-        s.statements[name] = defined(s, text, types, plan, planned.literals)
-        s.supply(encode.PARSE_COMPLETE)
+            return unparsed(s, name, encode.ABORTED)
+        prepared.mean(s, name, defined(s, text, types, plan, planned.literals), encode.PARSE_COMPLETE)
         return True
     if not leased(s, planned, (text, types, True)):
         return s.waiting is Waiting.NOTHING
@@ -77,12 +78,16 @@ def parse(s: Conversation, body: bytes) -> bool:
     key = statement.key
     due = Due(PARSE, plan=plan, text=text)
     due.name, due.previous = name, s.statements.get(name)
-    s.statements[name] = statement
     if not name:
         upstream = b""
         state.unnamed = key
-    elif key in state.prepared and plan.kind is not StatementKind.CURSOR and not aborted(s, plan):
-        s.supply(encode.PARSE_COMPLETE)
+    elif (
+        key in state.prepared
+        and plan.kind is not StatementKind.CURSOR
+        and not aborted(s, plan)
+        and not undecided(s.due)
+    ):
+        prepared.mean(s, name, statement, encode.PARSE_COMPLETE)
         return True
     else:
         former = state.unprepare(key)  # FETCH is described as its cursor is when it is parsed
@@ -92,9 +97,19 @@ def parse(s: Conversation, body: bytes) -> bool:
         upstream = state.prepare(key)
         due.key = key
         drop_surplus(s)
+    s.statements[name] = statement
     s.up.append(encode.parse(upstream, statement.sql, types))
     s.due.append(due)
     s.open = True
+    return True
+
+
+def unparsed(s: Conversation, name: bytes, refusal: Refusal) -> bool:
+    """A Parse that is refused ends the unnamed statement all the same, unless it is skipped."""
+    before = s.statements.pop(b"", None) if not name else None
+    s.refuse_extended(refusal)
+    if not name and s.due:
+        s.due[-1].names.append((0, b"", before))
     return True
 
 
@@ -120,8 +135,9 @@ def bind(s: Conversation, body: bytes) -> bool:
         return False
     plan = statement.plan
     if isinstance(plan, Answer) or prepared.own(plan):
-        if aborted(s, plan):
-            s.refuse_extended(encode.ABORTED)
+        refusal = unbound(name, body[second + 1 :])
+        if refusal is not None or aborted(s, plan, bound=True):
+            s.refuse_extended(refusal or encode.ABORTED, early=refusal is not None)
             return True
         s.portals[portal] = Portal(statement, len(body))
         s.supply(encode.BIND_COMPLETE)
@@ -146,6 +162,7 @@ def bind(s: Conversation, body: bytes) -> bool:
     upstream = upstream_name(s, name, statement)
     s.up.append(message(66, b"%b\0%b%b" % (portal, upstream, body[second:])))
     due = Due(BIND, plan=plan, text=statement.text)
+    due.name = name or None
     s.due.append(due)
     if name:
         due.key = statement.key
@@ -198,6 +215,7 @@ def describe(s: Conversation, body: bytes) -> bool:
         upstream = upstream_name(s, name, statement)
         s.up.append(message(68, b"S" + upstream + b"\0"))
         due = Due(DESCRIBE, plan=statement.plan, text=statement.text)
+        due.name = name or None
         s.due.append(due)
         if name:
             due.key = statement.key
@@ -212,7 +230,7 @@ def describe(s: Conversation, body: bytes) -> bool:
         s.due.append(Due(DESCRIBE))
         s.open = True
     elif portal is None:
-        s.refuse_extended(no_portal(name))
+        s.refuse_extended(no_portal(name), early=True)
     elif isinstance(portal.statement.plan, Answer) or prepared.own(portal.statement.plan):
         s.supply(described(portal.statement.plan))
     else:
@@ -242,9 +260,11 @@ def execute(s: Conversation, body: bytes) -> bool:
     portal = s.portals.get(body[:end])
     s.turns += 1
     if portal is None:
-        s.refuse_extended(no_portal(body[:end]))
+        s.refuse_extended(no_portal(body[:end]), early=True)
         return True
     plan = portal.statement.plan
+    if prepared.uncertain(s, Planned((plan,))):
+        return False
     if prepared.own(plan):
         refusal = own_objection(s, Planned((plan,), portal.statement.literals))
         if refusal is None and not listens(s, (plan,)):
@@ -264,8 +284,9 @@ def execute(s: Conversation, body: bytes) -> bool:
         return False
     s.count((plan,))
     if isinstance(plan, Answer):
-        prepared.forget(s, plan)
-        s.supply(answer_now(s, plan, False))
+        due = Due(SUPPLY, reply=answer_now(s, plan, False))
+        prepared.forget(s, plan, due)
+        prepared.supply(s, due)
         return True
     if plan.effects.declares is not None:
         fence(s, plan.effects.declares.name, plan)
@@ -287,8 +308,7 @@ def close(s: Conversation, body: bytes) -> bool:
     what, name = reader.byte(), reader.name()
     reader.end()
     if what == 83:
-        s.statements.pop(name, None)
-        s.supply(encode.CLOSE_COMPLETE)
+        prepared.mean(s, name, None, encode.CLOSE_COMPLETE)
         return True
     if what != 80:
         raise RemoteProtocolError(f"invalid CLOSE message subtype {what}")

@@ -16,7 +16,7 @@ from proxy.errors import FeatureNotSupported, Refusal
 from proxy.session import encode
 from proxy.session.admission import names_refused
 from proxy.session.conversation import Conversation, Waiting
-from proxy.session.due import CLOSE, PARSE, SYNC, Due
+from proxy.session.due import BIND, CLOSE, DESCRIBE, PARSE, SUPPLY, SYNC, Due, unsettled
 from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
@@ -25,6 +25,7 @@ from proxy.sql.prepared import values
 
 OWN_NAME = re.compile(r'"(pw_[0-9]{8})"')
 NAMING = frozenset({AnswerKind.DEALLOCATE, AnswerKind.DEALLOCATE_ALL})
+NAMING = frozenset({AnswerKind.DEALLOCATE, AnswerKind.DEALLOCATE_ALL, AnswerKind.DISCARD_ALL})  # change names
 
 
 def no_statement(name: str) -> Refusal:
@@ -204,6 +205,34 @@ def note(s: Conversation, due: Due, at: int, name: bytes, statement: Statement |
         s.statements[name] = statement
 
 
+def mean(s: Conversation, name: bytes, statement: Statement | None, reply: bytes) -> None:
+    """A name stands for this from here on, or for nothing, as an own reply says; unless an error comes before it."""
+    due = Due(SUPPLY, reply=reply)
+    note(s, due, 0, name, statement)
+    supply(s, due)
+
+
+def supply(s: Conversation, due: Due) -> None:
+    """An own reply, now or after those that are due, with the names that it changes."""
+    if s.due:
+        s.due.append(due)
+    else:
+        s.out.append(due.reply)
+
+
+def uncertain(s: Conversation, planned: Planned) -> bool:
+    """Is it open what a name in these plans stands for? Then their message waits for the replies before it."""
+    if not any(
+        one.effects.executes is not None or one.effects.prepares is not None
+        if isinstance(one, Forward)
+        else isinstance(one, Answer) and one.answer in NAMING
+        for one in planned.plans
+    ) or not unsettled(s.due):
+        return False
+    s.waiting = Waiting.REPLIES
+    return True
+
+
 def forget(s: Conversation, answer: Answer, due: Due | None = None, at: int = 0) -> None:
     """DEALLOCATE of one name or of all."""
     if answer.answer is AnswerKind.DEALLOCATE:
@@ -219,22 +248,41 @@ def forget(s: Conversation, answer: Answer, due: Due | None = None, at: int = 0)
             note(s, due, at, name, None)
 
 
+def take_back(s: Conversation, due: Due, name: bytes, before: Statement | None) -> None:
+    """A name that `due` was to change is not changed; the next that changes it, changes it from what it was before."""
+    for later in s.due:
+        if later is due:
+            continue
+        if later.kind is PARSE and later.name == name:
+            later.previous = before
+            return
+        for number, (at, one, _) in enumerate(later.names):
+            if one == name:
+                later.names[number] = (at, one, before)
+                return
+    if before is None:
+        s.statements.pop(name, None)
+    else:
+        s.statements[name] = before
+
+
 def undo(s: Conversation, due: Due) -> None:
     """A simple query failed: what its statements from there on would have named, they did not."""
     for at, name, before in reversed(due.names):
         if at >= due.index:
-            s.statements.pop(name, None)
-            if before is not None:
-                s.statements[name] = before
+            take_back(s, due, name, before)
     for at, key in due.prepared:
         if at >= due.index and s.state is not None:
             s.state.unprepare(key)
 
 
-def rename(s: Conversation, fields: dict[str, str]) -> None:
+def rename(s: Conversation, fields: dict[str, str], due: Due) -> None:
     """In what the server reports, the client's names of its statements instead of ours."""
     found = OWN_NAME.search(fields.get("M", ""))
     if found is None or s.state is None:
+        return
+    if due.kind in (BIND, DESCRIBE) and due.name is not None:  # which may stand for something else by now
+        fields["M"] = fields["M"].replace(found.group(0), f'"{due.name.decode()}"')
         return
     keys = {upstream: key for key, upstream in s.state.prepared.items()}
     key = keys.get(found.group(1).encode())

@@ -38,6 +38,9 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     planned = kept(s, planned)
     rejection = planned.rejection
     refusal = encode.refusal_of(rejection) if rejection is not None else None
+    if refusal is None and prepared.uncertain(s, planned):
+        s.plans[text, (), False] = planned
+        return False
     if refusal is None:
         renewed = executable(s, planned)
         if renewed is False:
@@ -58,7 +61,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         return False
     if rejection is not None:
         s.audit(rejection, text, planned.shape)
-    s.statements.pop(b"", None)  # a simple query ends the unnamed statement
+    unnamed = s.statements.pop(b"", None)  # a simple query ends the unnamed statement
     s.turns += 1
     if not s.due:
         s.started = s.clock()
@@ -79,6 +82,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         discard(s, only)
         return True
     send_query(s, text, planned)
+    if len(s.due) > 1:
+        s.due[-1].names.append((-1, b"", unnamed))  # unless it is skipped
     if isinstance(only, Forward) and only.effects.executes is not None and len(planned.plans) == 1:
         stale.begin(s, s.statements[only.effects.executes.name.encode()].key, (81, body))
     return True

@@ -15,7 +15,7 @@ from proxy.session import copy, encode, stale
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.notifications import note, relayed, settled, unlistened, withhold
-from proxy.session.prepared import rename, undo
+from proxy.session.prepared import rename, take_back, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
 from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward
@@ -269,12 +269,12 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     outlasting(s, due)
     if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
         refusal = due.refusal
-        if state.status == FAILED and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
+        if state.status == FAILED and not due.early and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
             refusal = encode.ABORTED
         reply = encode.error(refusal, "ERROR")
     else:
         plan = running(due, fields)
-        rename(s, fields)
+        rename(s, fields, due)
         reply = encode.report(69, s.port.answer(fields, plan, due.text))
     if due.kind is QUERY:
         if not due.forward:
@@ -331,19 +331,21 @@ def drop_until_sync(s: Conversation, state: BackendState) -> None:
     """The server ignores everything up to the next Sync: no reply to it is due, and what it would have defined is
     not.
     """
-    first = True
+    dropped = []
     while s.due and s.due[0].kind is not SYNC:
-        due = s.due.popleft()
-        if due.kind is PARSE:
-            if due.key is not None:
-                state.unprepare(due.key)
-            else:
-                state.unnamed = None
-            if due.name is not None:
-                s.statements.pop(due.name, None)
-                if due.previous is not None and not first:
-                    s.statements[due.name] = due.previous
-        first = False
+        dropped.append(s.due.popleft())
+    for due in reversed(dropped):  # the last meaning that a name was given is taken back first
+        if due.kind is not PARSE:
+            if due is not dropped[0]:
+                due.index = -1  # none of it has run
+                undo(s, due)
+            continue
+        if due.key is not None:
+            state.unprepare(due.key)
+        else:
+            state.unnamed = None
+        if due.name is not None:
+            take_back(s, due, due.name, due.previous if due is not dropped[0] else None)
     if not s.due:
         s.skipping = True
 

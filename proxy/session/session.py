@@ -13,6 +13,7 @@ from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, Remote
 from proxy.session import copy, greeting, holdings, lazy, notifications, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
+from proxy.session.due import unsettled
 from proxy.session.events import (
     BackendLeased,
     BackendLost,
@@ -153,6 +154,8 @@ class ClientSession(Conversation):
         self._go_on()
 
     def _go_on(self) -> None:
+        if self.waiting is Waiting.REPLIES and not unsettled(self.due):
+            self.waiting = Waiting.NOTHING
         if self.message is not None or self.frontend.buffered or self.replay:
             self.proceed()
         else:

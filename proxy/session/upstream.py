@@ -12,11 +12,13 @@ from proxy.backend.state import FAILED
 from proxy.errors import Refusal
 from proxy.session import encode, prepared
 from proxy.session.conversation import Conversation, PlanKey, Waiting
-from proxy.session.due import PARSE, Due
+from proxy.session.due import EXECUTE, PARSE, QUERY, SYNC, Due, unsettled
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import renew, sent_now
 from proxy.session.statements import Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Plan, Planned, Preparation
+
+ENDING = frozenset({EXECUTE, QUERY, SYNC})  # what may end a transaction before this
 
 
 def defined(
@@ -43,9 +45,12 @@ def leased(s: Conversation, planned: Planned | None = None, key: PlanKey = (b"",
 def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
     """The statement of that name under the present rules. None: refused, and answered. False: it waits for a plan."""
     statement = s.statements.get(name)
+    if statement is None and unsettled(s.due, name):
+        s.waiting = Waiting.REPLIES
+        return False
     fresh = prepared.no_statement(name.decode()) if statement is None else renew(s, name, statement)
     if isinstance(fresh, Refusal):
-        s.refuse_extended(fresh)
+        s.refuse_extended(fresh, early=statement is None)
         return None
     if fresh is None:
         return False
@@ -112,18 +117,18 @@ def execute_prepare(s: Conversation, statement: Statement, preparation: Preparat
     state = s.backend()
     defined = prepared.made(s, statement.text, preparation, statement.literals, 0)
     if state.name_of(defined.key) is not None and (state.status != FAILED or s.due):
-        s.supply(encode.complete(AnswerKind.PREPARED.value))
+        prepared.mean(s, name, defined, encode.complete(AnswerKind.PREPARED.value))
     else:
         prepared.prepare(s, defined)
         due = s.due[-1]
         due.forward, due.tag, due.name, due.previous = True, AnswerKind.PREPARED.value, name, None
+        s.statements[name] = defined
         s.open = True
-    s.statements[name] = defined
     s.count((preparation.plan,))
     return True
 
 
-def aborted(s: Conversation, plan: Plan) -> bool:
-    """Is the transaction failed, so that nothing may be answered but to an empty statement?"""
-    failed = s.state is not None and s.state.status == FAILED and not s.due
-    return failed and not (isinstance(plan, Answer) and plan.answer is AnswerKind.EMPTY)
+def aborted(s: Conversation, plan: Plan, *, bound: bool = False) -> bool:
+    """Is the transaction failed, so that nothing may be answered but to an empty statement that is not bound?"""
+    failed = s.state is not None and s.state.status == FAILED and not any(one.kind in ENDING for one in s.due)
+    return failed and (bound or not (isinstance(plan, Answer) and plan.answer is AnswerKind.EMPTY))

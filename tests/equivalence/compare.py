@@ -35,7 +35,8 @@ def observe(exchange: Exchange, *, ordered: bool) -> list[Seen]:
     for message in exchange.messages:
         if message.tag == "D":
             values = row_values(message.body)
-            rows.append(tuple(_masked(*one) for one in zip(values, kinds, strict=True)) if kinds else values)
+            known = len(kinds) == len(values)  # else the last description was another statement's
+            rows.append(tuple(_masked(*one) for one in zip(values, kinds, strict=True)) if known else values)
             continue
         if message.tag == "d":
             copied.append(message.body)

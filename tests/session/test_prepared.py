@@ -181,12 +181,12 @@ def test_the_server_speaks_of_a_statement_by_the_clients_name(session: ClientSes
     session.statements[b"mine"] = statement
     upstream = state.prepare(statement.key).decode()
     fields = {"M": f'wrong number of parameters for prepared statement "{upstream}"'}
-    rename(session, fields)
+    rename(session, fields, Due(QUERY))
     assert fields["M"] == 'wrong number of parameters for prepared statement "mine"'
     session.state = None
 
 
 def test_a_notice_of_something_else_keeps_its_words(session: ClientSession) -> None:
     fields = {"M": 'relation "pw_99999999" does not exist'}
-    rename(session, fields)
+    rename(session, fields, Due(QUERY))
     assert fields["M"] == 'relation "pw_99999999" does not exist'

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import AdminShutdown
+from proxy.session.due import PARSE
 from proxy.session.events import BackendLost, CancelFinished, CancelRequested, Drain, Event, FrontendLost, Terminate
 from proxy.session.parameters import Settings
 from proxy.session.session import ClientSession
@@ -127,7 +128,8 @@ class Side:
     def kept(self) -> tuple[object, ...]:
         """What the session and its connections know."""
         s = self.session
-        due = [(one.kind, one.forward, one.plan, one.plans, one.text, one.name, one.previous) for one in s.due]
+        names = [one.name if one.kind is PARSE else None for one in s.due]  # of others it is for the words of errors
+        due = [(one.kind, one.forward, one.plan, one.plans, one.text, one.previous) for one in s.due], names
         statements = {name: (one.key, one.text, one.plan, one.epoch) for name, one in s.statements.items()}
         portals = {name: one.statement.key for name, one in s.portals.items()}
         flags = (s.phase, s.waiting, s.message, s.open, s.skipping, s.failed, s.held, s.turns, s.lease is None)
