@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 
+from proxy.auth.addresses import source
 from proxy.errors import Refusal, TooManyConnections
 
 BURST = 10.0  # seconds
@@ -92,7 +92,7 @@ class Gate:
 
     def _take(self, address: str, amount: float) -> bool:
         now = self._clock()
-        network = network_of(address)
+        network = source(address)
         bucket = self._addresses.get(network)
         if bucket is None:
             bucket = self._addresses[network] = Bucket(self._address_rate * BURST, now)
@@ -101,11 +101,3 @@ class Gate:
         else:
             self._addresses.move_to_end(network)
         return bucket.take(amount, self._address_rate, now) and self._all.take(amount, self._rate, now)
-
-
-def network_of(address: str) -> str:
-    """What shares one ration: an IPv4 address, or the first 64 bits of an IPv6 address, which one host commands."""
-    if ":" not in address:
-        return address
-    found = IPv6Address(address)
-    return str(found.ipv4_mapped or found.packed[:8].hex())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.server.gate import ADDRESSES, BURST, HANDSHAKE, Gate, network_of
+from proxy.auth.addresses import source
+from proxy.server.gate import ADDRESSES, BURST, HANDSHAKE, Gate
 
 
 class House:
@@ -99,4 +100,4 @@ def test_the_addresses_that_are_remembered_are_bounded_and_the_latest_are_kept()
     ],
 )
 def test_a_host_has_one_ration_however_many_addresses_it_has(one: str, other: str, same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is same
+    assert (source(one) == source(other)) is same
