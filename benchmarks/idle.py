@@ -64,7 +64,6 @@ def main() -> None:
     arguments = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     clients = min(arguments.clients, most - SPARE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, clients + SPARE), most))
     rows = [f"| {kind} | {clients} | {measure(clients, kind == 'TLS') / 1024:.1f} kB |" for kind in arguments.kinds]
     loop = "uvloop" if find_spec("uvloop") else "asyncio's own loop"
     page = [
@@ -82,8 +81,10 @@ def main() -> None:
         arguments.output.write_text("\n".join(page) + "\n", encoding="utf-8")
 
 
-def measure(clients: int, tls: bool) -> float:
-    """Bytes of the proxy for each idle client."""
+def measure(clients: int, tls: bool, at_once: int = AT_ONCE) -> float:
+    """Bytes of the proxy for each idle client; `at_once`: how many may be about to connect at a time."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, clients + SPARE), most))
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partywall-idle-")))
         cluster = stack.enter_context(running_cluster(None))
@@ -117,14 +118,14 @@ def measure(clients: int, tls: bool) -> float:
         process = stack.enter_context(running(command, log=work / "log", env=environment))
         try:
             wait_for_port(port, process)
-            return asyncio.run(_growth(port, process.pid, clients, context))
+            return asyncio.run(_growth(port, process.pid, clients, context, at_once))
         except Exception:
             sys.stderr.write((work / "log").read_text(encoding="utf-8")[-5000:])
             raise
 
 
-async def _growth(port: int, pid: int, clients: int, context: ssl.SSLContext | None) -> float:
-    turn = asyncio.Semaphore(AT_ONCE)
+async def _growth(port: int, pid: int, clients: int, context: ssl.SSLContext | None, at_once: int) -> float:
+    turn = asyncio.Semaphore(at_once)
     held = []
 
     async def come() -> None:

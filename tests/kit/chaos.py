@@ -1,6 +1,7 @@
-"""A TCP proxy that breaks connections on purpose: after a number of bytes in either direction, all at once, or never.
+"""A TCP proxy that troubles connections on purpose: cuts them after a number of bytes in either direction or all at
+once, delays what passes, or passes it in pieces of any size.
 
-It runs its own event loop in a thread, so that tests stay plain code. Nothing is delayed, changed or repeated.
+It runs its own event loop in a thread, so that tests stay plain code. Nothing is changed, reordered or repeated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Chaos:
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._budget: int | None = None
+        self._piece = 65536
+        self._delay = 0.0
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -34,6 +37,13 @@ class Chaos:
     def cut_now(self) -> None:
         """Every connection is cut."""
         self._loop.call_soon_threadsafe(self._cut)
+
+    def trouble(self, piece: int = 65536, delay: float = 0.0) -> None:
+        """From now on at most `piece` bytes pass at once, in packets of their own, `delay` seconds after they came."""
+        self._loop.call_soon_threadsafe(self._trouble, piece, delay)
+
+    def _trouble(self, piece: int, delay: float) -> None:
+        self._piece, self._delay = piece, delay
 
     def start(self) -> None:
         self._thread.start()
@@ -93,8 +103,10 @@ class Chaos:
                     return
                 if self._budget is not None:
                     self._budget -= len(data)
-                writer.write(data)
-                await writer.drain()
+                for at in range(0, len(data), self._piece):
+                    await asyncio.sleep(self._delay)  # 0: only lets the other direction pass
+                    writer.write(data[at : at + self._piece])
+                    await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
         except OSError:
