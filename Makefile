@@ -26,12 +26,13 @@ export HYPOTHESIS_STORAGE_DIRECTORY = $(CACHE)/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST = $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest
 
-.PHONY: help demo test test-long lint format bench lock venv clean
+.PHONY: help demo test test-long fuzz lint format bench lock venv clean
 
 help:
 	@echo "make demo       an embedded PostgreSQL, sample tenants and the proxy   (ARGS=--once: a scripted tour)"
 	@echo "make test       all tests   (ARGS goes to pytest)"
 	@echo "make test-long  the same with twenty times as many seeds"
+	@echo "make fuzz       long runs over the codec, SCRAM, the lifter, COPY and sessions   (ARGS=\"codec --seconds 600\")"
 	@echo "make lint       format, lint, types, storeys"
 	@echo "make bench      benchmarks; writes benchmarks/RESULTS.md"
 	@echo "make format     formats the tree"
@@ -46,6 +47,11 @@ test: venv
 
 test-long: venv
 	PARTYWALL_TEST_EFFORT=20 $(PYTEST) -n $(WORKERS) --dist loadfile --timeout 3600 $(ARGS)
+
+# atheris is no part of the environment of everybody: it is large, and has no wheel for every Python.
+fuzz: venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/fuzz/requirements.lock
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .
@@ -95,5 +101,5 @@ venv:
 # .venv only when it is this user's: root's clean does not take away another's.
 clean:
 	@case '$(VENV)' in .venv|*/partywall/venv-*) rm -rf '$(VENV)';; esac
-	rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist .demo .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find proxy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

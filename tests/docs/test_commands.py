@@ -30,6 +30,7 @@ ELSEWHERE = {
     "make test": "it runs this test",
     "make test-long": "as make test, with twenty times as many seeds",
     "make lint": "the CI script runs it",
+    "make fuzz": "as long as one likes; tests/fuzz/ runs its targets over what was kept",
     "make bench": "measures for minutes; benchmarks/ is its own check",
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
@@ -41,6 +42,7 @@ PROGRAMS = {
     "make demo ARGS=--once": "-m proxy demo --once",
     "make test": "-m pytest",
     "make lint": "mypy --strict proxy tests",
+    "make fuzz": "-m tests.fuzz",
     "make bench": "-m benchmarks",
 }
 SERVE = "partywall serve --rules rules"

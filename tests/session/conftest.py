@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.auth.scram import ScramClient
+from proxy.auth.scram import SaltedPasswords, ScramClient
 from proxy.backend.state import BackendState
 from proxy.errors import Refusal
 from proxy.session.actions import Action, CloseFrontend, FindLogin, LoginRefused, WeighProof
@@ -24,6 +24,7 @@ from tests.kit.builders import PARSED, PASSWORD, fill_whole, grant, plan_text
 REPORTED = {"client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 READY = b"Z\0\0\0\5"
+DERIVED: SaltedPasswords = {}  # what is slow to derive, once
 # The server's answer to a DISCARD ALL of a session that has a connection of its own.
 DISCARDED = b"1\0\0\0\0042\0\0\0\4" + message(67, b"DISCARD ALL\0") + b"3\0\0\0\4" + READY + b"I"
 
@@ -194,7 +195,7 @@ def give_proof(
     (asked,) = door.asked(FindLogin)
     assert (asked.user, asked.database) == ("alice", "test")
     session.handle(found)
-    client = ScramClient(password, b"nonce-of-the-client-00001")
+    client = ScramClient(password, b"nonce-of-the-client-00001", DERIVED)
     first = client.first()
     door.take()
     session.data(message(112, b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first))
