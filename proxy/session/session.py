@@ -52,7 +52,7 @@ class ClientSession(Conversation):
                 not (self.due or self.skipping or self.held or self.open or self.subscribed or self.begun)
                 and self.message is None
             )
-            if idle and not self.frontend.buffered and short.send(self, data):
+            if idle and self.frontend.whole and short.send(self, data):
                 return
             self.frontend.feed(data)
             self.proceed()

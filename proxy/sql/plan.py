@@ -272,7 +272,7 @@ class Forward:
         effects = self.effects
         before = self.checks or self.names or self.copy or effects.asked or effects.announced or effects.fresh
         object.__setattr__(self, "plain", not (before or effects.block))
-        object.__setattr__(self, "quiet", not (before or effects.block or effects.noted or self.tag))
+        object.__setattr__(self, "quiet", not (before or effects.block or effects.noted) and self.tag is None)
 
 
 class AnswerKind(enum.Enum):

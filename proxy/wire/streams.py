@@ -73,6 +73,11 @@ class FrontendStream:
         return len(self._data) - self._offset + len(self._partial)
 
     @property
+    def whole(self) -> bool:
+        """True when the next byte begins a message: nothing waits, and nothing of one is still to be thrown away."""
+        return self._offset == len(self._data) and not (self._need or self._skip or self._skipped)
+
+    @property
     def first(self) -> int | None:
         """The first byte of a client that has said nothing else yet: 0x16 begins a TLS handshake, and no packet is that
         long.

@@ -331,3 +331,17 @@ def test_the_same_parse_is_looked_up_again_under_other_settings() -> None:
             side.read(ALL)
         sent = b"".join(side.door.sent)
         assert sent.count(b"SELECT 1\0") == sent.count(b"SELECT 1 -- a\0") == 1
+
+
+@pytest.mark.parametrize("cut", [5, 6, 400])
+def test_what_is_thrown_away_of_a_message_that_is_too_large_is_no_message(
+    session: ClientSession, door: Door, cut: int
+) -> None:
+    session.frontend.texts = 300
+    inside = query("DELETE")
+    large = query("x" * 1000 + inside.decode() * 20)
+    session.data(large[:cut])
+    for _ in range(cut, len(large) - len(inside), len(inside)):
+        session.data(inside)  # takes the place of as many bytes
+    assert door.free[0].written == b""
+    assert session.lease is None
