@@ -194,7 +194,7 @@ def _services(app: App) -> Services:
         allowed_setting=allowed_setting,
         asked_verifier=app.verifiers.of,
         proof_failed=lambda name: app.verifiers.hurry(app.book.login(name)),
-        mock_verifier=lambda name: mock_verifier(secret, name),
+        mock_verifier=lambda name: mock_verifier(secret, name, app.book.iterations),
         nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
         secret_key=lambda: secrets.token_bytes(LONG_KEY),
         clock=time.monotonic,

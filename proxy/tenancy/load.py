@@ -30,7 +30,7 @@ from proxy.tenancy.policy import (
     VerifierSource,
 )
 from proxy.tenancy.read import Reader, Source
-from proxy.tenancy.rulebook import RuleBook, classified
+from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 from proxy.tenancy.servers import Place, place_of
 from proxy.tenancy.values import Strict, function_name, qualified_name
 
@@ -121,7 +121,14 @@ class _Assembly:
         self._check_tokens()
         canaries = tuple(sorted(name for name, (_, model) in self.tenants.items() if model.canary))
         return RuleBook(
-            generation, logins, grants, tuple(sorted(self.databases)), tuple(sorted(self.tenants)), canaries, issuers
+            generation,
+            logins,
+            grants,
+            tuple(sorted(self.databases)),
+            tuple(sorted(self.tenants)),
+            canaries,
+            issuers,
+            usual_iterations(logins.values()),
         )
 
     def _check_tokens(self) -> None:

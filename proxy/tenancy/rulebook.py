@@ -6,9 +6,11 @@ The login decides the tenant, and the tenant with the database decides the grant
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
+from proxy.auth.scram import ITERATIONS
 from proxy.auth.token import Issuer
 from proxy.tenancy.policy import Grant, Login, Policy
 
@@ -26,6 +28,7 @@ class RuleBook:
     tenants: tuple[str, ...]
     canaries: tuple[str, ...] = ()  # tenants without rows, as which the proxy attacks itself
     issuers: tuple[Issuer, ...] = ()
+    iterations: int = ITERATIONS  # of most verifiers, so that a login that does not exist has as many
 
     def login(self, name: str) -> Login | None:
         """The login of that name, disabled or not; None when there is none."""
@@ -38,6 +41,12 @@ class RuleBook:
     def grant(self, login: Login, database: str) -> Grant | None:
         """What a login may do on a database; None when its tenant has no such database."""
         return self.grants.get((login.tenant, database, login.read_only))
+
+
+def usual_iterations(logins: Iterable[Login]) -> int:
+    """How many most of their verifiers have; of as many, the fewer."""
+    counted = Counter(one.verifier.iterations for one in logins if one.verifier is not None)
+    return min(counted, key=lambda count: (-counted[count], count), default=ITERATIONS)
 
 
 def with_logins(book: RuleBook, logins: Iterable[Login]) -> RuleBook:

@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 
 import pytest
 
-from proxy.tenancy.policy import FunctionRule, Policy, RelationRule
-from proxy.tenancy.rulebook import RuleBook, classified
+from proxy.auth.scram import build_verifier, parse_verifier
+from proxy.tenancy.policy import FunctionRule, Login, Policy, RelationRule
+from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 
 POLICY = Policy("shop", "row", "tenant_id", {})
 
@@ -43,3 +44,13 @@ def test_equal_policies_are_of_one_class_whatever_the_order() -> None:
 def test_a_login_that_is_not_there_is_none() -> None:
     book = RuleBook(1, {}, {}, (), ())
     assert book.login("acme_app") is None
+
+
+def test_a_login_that_does_not_exist_has_as_many_iterations_as_most_that_do() -> None:
+    def of(*counts: int) -> int:
+        verifiers = [parse_verifier(build_verifier("x", b"0123456789abcdef", count)) for count in counts]
+        return usual_iterations([*(Login("a", "acme", one) for one in verifiers), Login("b", "acme", None)])
+
+    assert of() == 4096
+    assert of(10, 20, 20) == 20
+    assert of(20, 10) == 10
