@@ -1,10 +1,8 @@
 """Planner: one database's statements become plans; the order of the stations, and nothing else.
 
 plan() never raises for what a client wrote: a refusal is a Reject. An exception that is not a Refusal is a bug and
-goes up; nothing
-is forwarded then. A Forward comes out of _forward only, after verify accepted two different fillings of its text, so
-that no plan's
-safety depends on a tenant's key or on a lifted literal.
+goes up; nothing is forwarded then. A Forward comes out of _forward only, after verify accepted two different fillings
+of its text, so that no plan's safety depends on a tenant's key or on a lifted literal.
 """
 
 from __future__ import annotations
@@ -12,35 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 from proxy.catalog.model import Catalog
-from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, StatementTooComplex, SyntaxRefused
+from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.cache import PlanCache
-from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
-from proxy.sql.classify import classify, cursor_of, kind_of, setting_calls
-from proxy.sql.constraints import qualified
-from proxy.sql.copy import settle
-from proxy.sql.explaining import explained
+from proxy.sql.classify import classify, kind_of
+from proxy.sql.families import Scene, drafted
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
-from proxy.sql.liftable import mark_literals, remaining_literals, without_holes
-from proxy.sql.locks import TAG, lock_table
-from proxy.sql.mapped import map_calls, with_calls
-from proxy.sql.nodes import Node, Nodes
-from proxy.sql.objects import bound_names
+from proxy.sql.liftable import remaining_literals
 from proxy.sql.parse import Statement, masked, parse
-from proxy.sql.permit import permit
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
     CacheStatistics,
     Effects,
     Forward,
-    KeyCheck,
     KeyHole,
-    NameCheck,
     Plan,
     PlanContext,
     Planned,
@@ -50,29 +37,21 @@ from proxy.sql.plan import (
     Template,
 )
 from proxy.sql.positions import pack
-from proxy.sql.prepared import arguments, declared_types, refuse_names, require_one_name
+from proxy.sql.prepared import declared_types, refuse_names, require_one_name
 from proxy.sql.rejection import rejected
 from proxy.sql.render import fill, render
-from proxy.sql.rewrite import rewrite
 from proxy.sql.sequences import draws
-from proxy.sql.stand_ins import stand_in
-from proxy.sql.temporary import defined, filled
-from proxy.sql.truncate import TAG as EMPTIED
-from proxy.sql.truncate import emptied
 from proxy.sql.unroll import Collapsed, baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
 from proxy.sql.whole.calls import Known
 from proxy.sql.whole.planning import is_whole, plan_text
 from proxy.sql.world import World
-from proxy.sql.wrapped import query_in, with_query
 from proxy.tenancy.derived import QUERY
 
-DEFINING = frozenset({"CreateStmt", "DropStmt", "IndexStmt"})  # whose meaning depends on the session's own tables
 SHAPE_BYTES = 2048
 MAX_NUMBERS = 50_000  # contexts and parameter types known at a time
 MAX_NEAR = 5_000
 DEPTH_HINT = "Nest the statement's expressions less deeply."
-SET_ALONE = "Use SET, or set_config() with constants as the whole statement."
 EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
 
 
@@ -245,89 +224,31 @@ class Planner:
         context: PlanContext,
         parameter_types: Sequence[int],
     ) -> Forward:
-        tree: dict[str, Any] = classified.tree
-        rules: tuple[str, ...] = ()
-        checks: tuple[KeyCheck, ...] = ()
-        names: tuple[NameCheck, ...] = ()
-        rewritten = False
-        effects = classified.effects
-        literals = lifted.literals if lifted else ()
-        copied = tag = None
-        if classified.kind is StatementKind.COPY:
-            tree, copied = settle(tree, self._world(context))
-            rewritten, rules = True, ("row.copy",)
-        if "TruncateStmt" in tree:
-            tree, tag = emptied(tree["TruncateStmt"], self._world(context)), EMPTIED
-        if "ConstraintsSetStmt" in tree:
-            tree = qualified(tree, self._world(context))
-        if "ExplainStmt" in tree:
-            tree = explained(tree, context.policy)
-        expressions = None
-        if next(iter(tree)) in DEFINING:
-            tree, effects, expressions = defined(tree, self._world(context))
-            found = Nodes({"List": {"items": expressions}})
-            permit(found, self._world(context))
-            if map_calls(found, self._world(context)).acted:
-                raise FeatureNotSupported("this function is not supported in a table's definition")
-        query = query_in(tree)
-        if query is not None:
-            world = self._world(context)
-            if query is not tree and "PrepareStmt" not in tree and setting_calls(query):
-                raise InsufficientPrivilege("permission denied for function set_config", hint=SET_ALONE)
-            if query is not tree and "PrepareStmt" not in tree and any(cursor_of(one) for one in query.values()):
-                raise FeatureNotSupported("WHERE CURRENT OF is not supported here", hint="Send it as it is.")
-            nodes = _nodes(query, classified.nodes)
-            marked = mark_literals(nodes, lifted) if lifted is not None else set()
-            query = stand_in(nodes, world)
-            stood = query is not nodes.tree
-            nodes = _nodes(query, nodes)
-            permit(nodes, world, parameter_types)
-            names = bound_names(nodes)
-            mapped = map_calls(nodes, world)
-            if mapped.acted:
-                effects = with_calls(effects, mapped.effects)
-            query, confined = confine_catalogs(_nodes(mapped.tree, nodes), world)
-            confined = confined or stood
-            outcome = rewrite(query, world, parameter_types)
-            rewritten = outcome.rewritten or confined
-            query = without_holes(outcome.tree, outcome.sensitive & marked)
-            tree = with_query(tree, query)
-            if "CreateTableAsStmt" in tree:
-                known = None if effects.executes is not None else outcome.outputs
-                tree, made = filled(tree["CreateTableAsStmt"], known, world)
-                effects = replace(effects, writes=True, creates=made)
-            rules += outcome.rules + (("catalog.confine",) if confined else ())
-            checks = outcome.checks
-            rules += ("shared.map",) if mapped.acted else ()
-        elif "LockStmt" in tree:
-            tree = query = lock_table(tree["LockStmt"], self._world(context))
-            tag = TAG
-            rules = ("shared.lock",)
-        rendered = render(tree)
-        effects = replace(effects, draws=True) if draws(rendered.template) else effects
+        """What any family's statement goes through: a Forward is made here, of what was proved."""
+        draft = drafted(classified, Scene(self._world(context), lifted, parameter_types))
+        rendered = render(draft.tree)
+        template = rendered.template
+        effects = replace(draft.effects, draws=True) if draws(template) else draft.effects
         positions = pack(rendered.positions, rendered.holes, lifted)
-        if query is not None or copied is not None or expressions is not None:
-            fillings = [
-                (fill(rendered.template, keys, literals).decode(), keys) for keys in _sample_keys(rendered.template)
-            ]
+        if effects.executes is not None or "PrepareStmt" in draft.tree:
+            require_one_name(template)
+        if draft.proved:
+            literals = lifted.literals if lifted else ()
+            fillings = [(fill(template, keys, literals).decode(), keys) for keys in _sample_keys(template)]
             verify_fillings(fillings, context, self.catalog)
-        if effects.executes is not None or "PrepareStmt" in tree:
-            require_one_name(rendered.template)
-        if effects.executes is not None and query is not None:
-            effects = replace(effects, executes=replace(effects.executes, arguments=arguments(query)))
         return Forward(
             classified.kind,
-            rendered.template,
+            template,
             effects,
-            rewritten,
-            tag or classified.tag,
-            rules,
+            draft.rewritten,
+            draft.tag,
+            draft.rules,
             positions,
-            checks,
-            copy=copied,
-            fenced="row.boundary" in rules,
-            tells_text=KeyHole(QUERY) in rendered.template.holes,
-            names=names,
+            draft.checks,
+            copy=draft.copy,
+            fenced="row.boundary" in draft.rules,
+            tells_text=KeyHole(QUERY) in template.holes,
+            names=draft.names,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:
@@ -354,11 +275,6 @@ class Planner:
         if world is None:
             world = self._worlds[identity] = World(context.policy, self.catalog, context.search_path)
         return world.with_temporary(context.temporary)
-
-
-def _nodes(tree: Node, known: Nodes | None) -> Nodes:
-    """Of a tree; `known`: of what it was before this station, which may have left it as it is."""
-    return known if known is not None and known.tree is tree else Nodes(tree)
 
 
 def _after(context: PlanContext, plan: Plan) -> PlanContext:

@@ -15,6 +15,7 @@ from typing import Any
 from proxy.session import copy
 from proxy.session.conversation import Phase
 from proxy.session.extended import HANDLERS
+from proxy.sql.families import FAMILIES
 from proxy.sql.rewrite import ALWAYS, RULES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -31,10 +32,11 @@ DOORS = {
     "create_subprocess_exec": "starts",
     "Popen": "starts",
 }
-# The planner's calls that only name a text, for metrics and audit; and those of PREPARE, which goes the same way twice.
+# The planner's calls that only name a text, for metrics and audit; those of PREPARE, which goes the same way twice; and
+# those for a long list, which goes it with three items.
 BESIDE = {
-    "kind_of", "masked", "setting_calls", "defined", "filled", "_prepare", "declared_types", "require_one_name",
-    "arguments", "refuse_names", "is_whole", "plan_text", "rejected",
+    "kind_of", "masked", "setting_calls", "cursor_of", "_prepare", "declared_types", "require_one_name",
+    "arguments", "refuse_names", "is_whole", "plan_text", "rejected", "collapse", "unroll", "baked",
 }  # fmt: skip
 MESSAGES = {
     "Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute", "C": "Close", "S": "Sync", "H": "Flush",
@@ -145,30 +147,50 @@ def contracts_list() -> str:
 
 
 def stations() -> list[str]:
-    """What the planner calls for a statement, in the order of its text: functions that it imports from sql."""
-    tree = ast.parse((PACKAGE / "sql" / "planner.py").read_text(encoding="utf-8"))
+    """What the planner calls for a query, in the order of its text: functions that it imports from sql. What the
+    families of statements call stands in families.py.
+    """
+    return list(dict.fromkeys(_calls_of("compute", frozenset())))
+
+
+def _calls_of(start: str, whole: frozenset[str]) -> Iterator[str]:
+    """whole: functions of the planner's own that are not looked into."""
+    trees = [ast.parse((PACKAGE / "sql" / name).read_text(encoding="utf-8")) for name in ("planner.py", "families.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
     known = {
         one.name
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("proxy.sql.")
         for one in node.names
         if one.name[0].islower() and one.name not in BESIDE
     }
-    functions = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
-    return list(_calls(functions["compute"], known, functions))
+    functions = {one.name: one for one in nodes if isinstance(one, ast.FunctionDef)}
+    functions["drafted"] = functions["confine"]  # the way of a query
+    return _calls(functions[start], (known - functions.keys()) | whole, functions, set())
 
 
-def _calls(
-    node: ast.AST, known: set[str], functions: Mapping[str, ast.FunctionDef], seen: frozenset[str] = frozenset()
-) -> Iterator[str]:
+def _calls(node: ast.AST, known: set[str], functions: Mapping[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:
+    """Each function of the planner's own is looked into once."""
     for child in ast.iter_child_nodes(node):
         yield from _calls(child, known, functions, seen)
         if isinstance(child, ast.Call):
             name = ast.unparse(child.func).removeprefix("self.")
             if name in known:
                 yield name
-            elif name in functions and name not in seen | BESIDE and name.startswith("_"):
-                yield from _calls(functions[name], known, functions, seen | {name})
+            elif name in functions and name not in seen | BESIDE:
+                seen.add(name)
+                yield from _calls(functions[name], known, functions, seen)
+
+
+def families_table() -> str:
+    """The families of statements, and the stations of each between classify and render."""
+    rows = ["| statement | family | stations |", "| --- | --- | --- |"]
+    names = frozenset(one.__name__ for one in FAMILIES.values())
+    for family in dict.fromkeys(FAMILIES.values()):
+        kinds = ", ".join(f"`{kind}`" for kind, one in FAMILIES.items() if one is family)
+        passed = ", ".join(_calls_of(family.__name__, names)) or "none"
+        rows.append(f"| {kinds} | {(family.__doc__ or '').strip()} | {passed} |")
+    return "\n".join(rows)
 
 
 def statement_diagram() -> str:
@@ -232,6 +254,7 @@ PARTS = {
     "rooms": rooms_table,
     "contracts": contracts_list,
     "statement": statement_diagram,
+    "families": families_table,
     "doors": doors_table,
     "messages": messages_table,
 }
