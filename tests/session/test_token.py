@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.auth.scram import mock_verifier
 from proxy.errors import InvalidAuthorization
@@ -15,7 +17,7 @@ from proxy.session.session import ClientSession
 from proxy.wire.fields import message
 from tests.kit.builders import grant
 from tests.kit.tokens import NOW, issuer, token
-from tests.session.conftest import Door, kinds, packet, refused
+from tests.session.conftest import Door, kinds, link, packet, refused
 
 CLEARTEXT = b"R\0\0\0\x08\0\0\0\x03"
 BEARER = b"R\0\0\0\x15\0\0\0\x0aOAUTHBEARER\0\0"
@@ -114,3 +116,34 @@ def test_where_others_could_read_it_a_token_is_not_even_asked_for(fresh: ClientS
     fresh.handle(LoginFound(mock_verifier(b"s", "a"), b"nonce-of-the-tests-000001", None, barred=barred))
     assert refused(door)["C"] == "28000"
     assert door.asked(WeighProof) == []
+
+
+@pytest.mark.parametrize("method", ["password", "oauthbearer"])
+def test_a_log_in_that_comes_byte_by_byte_goes_as_one_that_comes_whole(method: str) -> None:
+    told = []
+    for cut in (False, True):
+        door = Door(free=[link()])
+        session = ClientSession(door, process_id=42, secret_key=b"key!", clock=lambda: 0.0)
+        asked(session, door, method)
+        data = password(token()) if method == "password" else bearer("Bearer " + token())
+        for piece in [data[at : at + 1] for at in range(len(data))] if cut else [data]:
+            session.data(piece)
+        session.handle(ProofWeighed())
+        told.append(door.take())
+    assert told[0] == told[1]
+    assert kinds(told[0]).endswith("Z")
+
+
+@given(st.binary(max_size=80), st.sampled_from(["password", "oauthbearer"]), st.booleans())
+def test_whatever_a_client_says_instead_of_a_token_is_weighed_or_refused(
+    data: bytes, method: str, framed: bool
+) -> None:
+    door = Door(free=[link()])
+    session = ClientSession(door, process_id=42, secret_key=b"key!", clock=lambda: 0.0)
+    asked(session, door, method)
+    session.data(message(112, data) if framed else data or b"p")
+    if door.asked(WeighProof):
+        session.handle(ProofWeighed())
+    session.data(message(112, data))
+    assert session.phase is not Phase.READY
+    assert session.grant is None
