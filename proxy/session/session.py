@@ -36,6 +36,7 @@ from proxy.session.extended import HANDLERS
 from proxy.session.replies import OutOfStep, receive
 from proxy.wire.streams import Oversize
 
+NOTHING = Waiting.NOTHING
 DEAF = frozenset({Phase.LOGIN, Phase.PROOF})  # what the client says next is not read before an answer came
 
 
@@ -51,6 +52,7 @@ class ClientSession(Conversation):
             idle = (
                 not (self.due or self.skipping or self.held or self.open or self.subscribed or self.begun)
                 and self.message is None
+                and self.waiting is NOTHING
             )
             if idle and self.frontend.whole and short.send(self, data):
                 return
