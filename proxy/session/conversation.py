@@ -248,11 +248,13 @@ class Conversation(Keeping):
         )
 
     def release(self, destroy: bool = False) -> None:
-        """The lease ends. Whole only when nothing is owed on it, whatever `destroy` says."""
+        """The lease ends. Whole only when nothing is owed on it and no cancel request may yet come, whatever `destroy`
+        says.
+        """
         lease, state = self.lease, self.state
         if lease is None or state is None:
             return
-        whole = not destroy and state.tainted is None and self.idle()
+        whole = not destroy and not self.held and state.tainted is None and self.idle()
         running = bool(self.due)
         self.unpin(*self.pins)
         self.lease = self.link = self.state = None

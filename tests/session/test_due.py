@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
-from proxy.session.due import QUERY, SUPPLY, Due, Kind
+from proxy.session.due import BIND, PARSE, QUERY, SUPPLY, SYNC, Due, Kind, undecided, unsettled
 
 
 def test_what_is_due_is_the_clients_unless_said_otherwise() -> None:
@@ -27,3 +29,24 @@ def test_kinds_are_told_apart_by_identity() -> None:
 def test_a_misspelt_field_is_an_error_and_not_a_new_one() -> None:
     with pytest.raises(AttributeError):
         Due(QUERY).relpy = b""  # type: ignore[attr-defined]  # the point of the test
+
+
+def parsing(name: bytes) -> Due:
+    due = Due(PARSE)
+    due.name = name
+    return due
+
+
+def test_a_name_is_open_while_an_error_before_a_sync_may_still_take_it_back() -> None:
+    closing = Due(SUPPLY, reply=b"3")
+    closing.names = [(0, b"b", None)]
+    assert not unsettled(deque([parsing(b"a"), Due(BIND)]))  # what comes now is skipped with it
+    behind = deque([parsing(b"a"), Due(SYNC), closing, Due(QUERY)])
+    assert [unsettled(behind, one) for one in (None, b"a", b"b", b"c")] == [True, True, True, False]
+    assert not unsettled(deque([Due(SYNC), parsing(b"a")]))
+
+
+def test_whether_a_transaction_will_be_aborted_is_open_until_its_last_ready() -> None:
+    assert undecided(deque([Due(BIND), Due(SYNC)]))
+    assert undecided(deque([Due(QUERY)]))
+    assert not undecided(deque([Due(BIND), Due(SUPPLY)]))

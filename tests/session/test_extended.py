@@ -202,3 +202,25 @@ def test_new_rules_plan_a_prepared_statement_again(talk: Talk, session: ClientSe
     talk(bind("mine") + execute() + SYNC, BOUND + DONE + IDLE)
     assert session.statements[b"mine"] is not before
     assert session.statements[b"mine"].epoch is session.epoch
+
+
+def test_a_name_that_an_error_may_still_give_back_is_waited_for(session: ClientSession, door: Door) -> None:
+    """Closed in a pipeline that fails before: it is still taken, as PostgreSQL has it."""
+    talked = parse("SELECT 1", "a") + SYNC
+    session.data(talked)
+    session.backend_data(PARSED + IDLE)
+    door.take()
+    session.data(parse("SELECT 2") + bind() + execute() + close("S", "a") + SYNC + parse("SELECT 3", "a") + SYNC)
+    session.backend_data(PARSED + BOUND + error("22012"))
+    assert kinds(door.take()) == "12E"
+    session.backend_data(IDLE)
+    session.backend_data(error("26000") + IDLE)  # what stands for the refusal at the server
+    assert b"C42P05\0" in door.take()
+    assert session.statements[b"a"].text == b"SELECT 1"
+
+
+def test_what_the_proxy_answers_itself_takes_no_parameters(talk: Talk, session: ClientSession, door: Door) -> None:
+    session.data(parse("UNLISTEN *", "r") + bind("r", value=b"x") + SYNC)
+    told = door.take()
+    assert b"C08P01\0" in told
+    assert b'bind message supplies 1 parameters, but prepared statement "r" requires 0' in told

@@ -159,6 +159,19 @@ def test_a_cancel_keeps_the_connection_until_the_cancel_has_ended(session: Clien
     assert len(door.released) == 1
 
 
+@pytest.mark.parametrize("end", [FrontendLost(), Terminate(Refusal("no", sqlstate="57P01"))])
+def test_who_leaves_while_a_cancel_is_under_way_takes_the_connection_along(
+    session: ClientSession, door: Door, end: FrontendLost | Terminate
+) -> None:
+    """It may still come, and would hit whoever has the connection next."""
+    session.data(query("SELECT 1"))
+    session.handle(CancelRequested())
+    session.backend_data(ROWS)
+    session.handle(end)
+    session.handle(CancelFinished())
+    assert [destroyed for _, destroyed, _ in door.released] == [True]
+
+
 def test_a_cancel_of_what_waits_is_answered_here(session: ClientSession, door: Door) -> None:
     door.free.clear()
     session.data(query("SELECT 1"))
