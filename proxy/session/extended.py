@@ -33,7 +33,7 @@ from proxy.session.query import (
 from proxy.session.resets import changed, restate
 from proxy.session.statements import Portal
 from proxy.session.upstream import aborted, defined, execute_prepare, leased, runnable, upstream_name
-from proxy.sql.plan import Answer, Forward, Planned, StatementKind
+from proxy.sql.plan import Answer, Effects, Forward, Planned, StatementKind
 from proxy.wire.fields import Reader, message
 
 Handler = Callable[[Conversation, bytes], bool]
@@ -313,7 +313,9 @@ def close(s: Conversation, body: bytes) -> bool:
     if what != 80:
         raise RemoteProtocolError(f"invalid CLOSE message subtype {what}")
     portal = s.portals.pop(name, None)
-    if portal is None or prepared.own(portal.statement.plan) or s.lease is None:
+    if portal is None and s.lease is not None and name:
+        s.settings.objects.note(Effects(closes=name.decode()))  # perhaps a cursor that DECLARE made
+    elif portal is None or prepared.own(portal.statement.plan) or s.lease is None:
         s.supply(encode.CLOSE_COMPLETE)
         return True
     s.up.append(message(67, body))

@@ -71,7 +71,9 @@ def of_own_database(fields: Mapping[str, str], plan: Forward | None) -> dict[str
         if plan is None or plan.begins is None:
             del shown["P"]
         else:
-            shown["P"] = str(int(shown["P"]) + plan.begins)
+            position = int(shown["P"])
+            behind, more = plan.shift
+            shown["P"] = str(position + plan.begins + (more if position > behind else 0))
     return shown
 
 

@@ -74,3 +74,20 @@ def test_notifies_yields_what_the_own_tenant_sends(proxy: Proxy) -> None:
         other.execute("SELECT pg_notify('jobs', %s)", ["work"])
         (told,) = listener.notifies(timeout=10, stop_after=1)
         assert (told.channel, told.payload, told.pid) == ("jobs", "work", other.info.backend_pid)
+
+
+def test_cursors_with_names_know_their_columns(shared_server: Cluster, proxy: Proxy) -> None:
+    answers = []
+    for dsn in (proxy.dsn("acme_app"), shared_server.dsn("app", "private1")):
+        with psycopg.connect(dsn) as connection:
+            with connection.cursor("rows", scrollable=True) as cursor:
+                cursor.execute("SELECT id, name FROM customers ORDER BY id")
+                seen = [[one.name for one in cursor.description or ()], cursor.fetchmany(2), cursor.fetchall()]
+                cursor.scroll(0, "absolute")
+                seen.append(cursor.fetchone())
+            with connection.cursor("held", withhold=True) as cursor:
+                cursor.execute("SELECT id FROM customers ORDER BY id")
+                connection.commit()
+                seen.append(cursor.fetchall())
+            answers.append(seen)
+    assert answers[0] == answers[1]

@@ -117,6 +117,9 @@ def test_a_cursor_of_declare_is_described_as_the_portal_that_it_is(talk: Talk, d
     columns = message(84, b"\0\0")
     assert talk(describe("P", "mine") + SYNC, columns + BLOCK) == columns + BLOCK
     assert one.written == describe("P", "mine") + SYNC
+    one.written = b""
+    assert talk(close("P", "mine") + SYNC, CLOSED + BLOCK) == CLOSED + BLOCK
+    assert one.written == close("P", "mine") + SYNC
     assert b"C34000\0" in talk(describe("P", "nobody") + SYNC, error("34000") + FAILED)
 
 

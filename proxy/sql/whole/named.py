@@ -21,9 +21,10 @@ COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 HINT = "Qualify the type with its schema."
 
 
-def renamed(text: bytes, keyword: str, wanted: Node, major: int) -> bytes:
-    """The text with the name behind `keyword` (PREPARE or EXECUTE) replaced by the proxy's, so that it means `wanted`.
-    FeatureNotSupported where that cannot be done.
+def renamed(text: bytes, keyword: str, wanted: Node, major: int) -> tuple[bytes, tuple[int, int]]:
+    """The text with the name behind `keyword` (PREPARE or EXECUTE) replaced by the proxy's, so that it means `wanted`;
+    and where the new name ends, and by how many characters the old one was longer. FeatureNotSupported where that
+    cannot be done.
     """
     decoded = text.decode()
     tokens = _tokens(decoded)
@@ -31,7 +32,7 @@ def renamed(text: bytes, keyword: str, wanted: Node, major: int) -> bytes:
         if name == keyword:
             found = (decoded[:start] + PLACEHOLDER + decoded[end:]).encode()
             if _means(found, wanted, major):
-                return found
+                return found, (start + len(PLACEHOLDER), end - start - len(PLACEHOLDER))
     raise FeatureNotSupported("this statement cannot be prepared here", hint="Send the query as it is.")
 
 

@@ -72,12 +72,12 @@ def _plan(statement: Statement, text: bytes, whole: bool, catalog: Catalog, know
             return classified.answer
         begin = 0 if whole else statement.location
         sent = text if whole else text[begin : begin + statement.length]
-        if "PrepareStmt" in classified.tree:
-            return _prepare(statement, classified, sent, catalog, known)
-        if classified.effects.executes is not None:
-            return _execute(classified, sent, text, catalog)
-        verify_whole(sent, text, begin, catalog.major)
         begins = len(text[:begin].decode())
+        if "PrepareStmt" in classified.tree:
+            return replace(_prepare(statement, classified, sent, catalog, known, begins), begins=begins)
+        if classified.effects.executes is not None:
+            return replace(_execute(classified, sent, catalog), begins=begins)
+        verify_whole(sent, text, begin, catalog.major)
         copied = _copied(statement.tree)
         forward = Forward(
             classified.kind, Template((sent,)), classified.effects, rules=RULE, copy=copied, begins=begins
@@ -97,7 +97,9 @@ def _copied(tree: dict[str, object]) -> CopyIn | CopyOut | None:
     return CopyIn("", 0, AS_IT_COMES) if body.get("is_from") else CopyOut()
 
 
-def _prepare(statement: Statement, classified: Classified, sent: bytes, catalog: Catalog, known: Known) -> Forward:
+def _prepare(
+    statement: Statement, classified: Classified, sent: bytes, catalog: Catalog, known: Known, begins: int
+) -> Forward:
     """PREPARE, and the plan of what the name stands for."""
     body = statement.tree["PrepareStmt"]
     types = declared(body, catalog)
@@ -106,13 +108,15 @@ def _prepare(statement: Statement, classified: Classified, sent: bytes, catalog:
         raise FeatureNotSupported("this statement cannot be prepared", hint=SEND_AS_IS)
     query = body_of(sent, body["query"], catalog.major)
     verify_whole(query, sent, len(sent) - len(query), catalog.major)
-    plan = Forward(inner.kind, Template((query,)), inner.effects, rules=RULE)
-    template = Template((renamed(sent, "PREPARE", classified.tree, catalog.major),))
-    require_one_name(template)
-    return Forward(classified.kind, template, Effects(prepares=Preparation(body["name"], types, plan)), rules=RULE)
+    before = begins + len(sent[: len(sent) - len(query)].decode())
+    plan = Forward(inner.kind, Template((query,)), inner.effects, rules=RULE, begins=before)
+    changed, shift = renamed(sent, "PREPARE", classified.tree, catalog.major)
+    require_one_name(Template((changed,)))
+    effects = Effects(prepares=Preparation(body["name"], types, plan))
+    return Forward(classified.kind, Template((changed,)), effects, rules=RULE, shift=shift)
 
 
-def _execute(classified: Classified, sent: bytes, text: bytes, catalog: Catalog) -> Forward:
-    template = Template((renamed(sent, "EXECUTE", classified.tree, catalog.major),))
-    require_one_name(template)
-    return Forward(classified.kind, template, classified.effects, rules=RULE)
+def _execute(classified: Classified, sent: bytes, catalog: Catalog) -> Forward:
+    changed, shift = renamed(sent, "EXECUTE", classified.tree, catalog.major)
+    require_one_name(Template((changed,)))
+    return Forward(classified.kind, Template((changed,)), classified.effects, rules=RULE, shift=shift)

@@ -27,7 +27,10 @@ def tree(text: str) -> dict[str, object]:
 )
 def test_the_name_behind_execute_is_replaced_and_nothing_else(text: str, found: bytes) -> None:
     wanted, _ = unnamed(tree(text))
-    assert renamed(text.encode(), "EXECUTE", wanted, 18) == found
+    sent, (behind, more) = renamed(text.encode(), "EXECUTE", wanted, 18)
+    assert sent == found
+    assert text.endswith(sent.decode()[behind:])
+    assert len(text) == len(sent.decode()) + more
 
 
 @pytest.mark.parametrize(
