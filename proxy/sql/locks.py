@@ -60,7 +60,7 @@ def _visible(range_var: Node, mode: int, world: World) -> Visible:
             raise Refusal(f'"{name}" is not a table or view', sqlstate="42809")
         detail = "This operation is not supported for materialized views."
         raise Refusal(f'cannot lock relation "{name}"', detail=detail, sqlstate="42809")
-    if found.relation.kind == "v":
+    if found.relation.kind == "v" and mode > ACCESS_SHARE:
         raise FeatureNotSupported("LOCK of a view is not supported", hint="Lock the tables that it is made of.")
     return found
 
