@@ -83,7 +83,7 @@ def test_no_other_role_gets_in_by_its_password(asking: tuple[Cluster, Proxy], us
 def test_a_changed_password_works_soon_and_the_old_one_no_more(asking: tuple[Cluster, Proxy]) -> None:
     cluster, proxy = asking
     cluster.psql("postgres", sql="ALTER ROLE umbrella_new PASSWORD 'another-pass'")
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while log_in(proxy, "umbrella_new", "another-pass") != "in, 0 orders":  # the first wrong one makes it look again
         assert time.monotonic() < deadline
     assert "password authentication failed" in log_in(proxy, "umbrella_new")

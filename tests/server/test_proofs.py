@@ -40,7 +40,8 @@ async def test_beyond_those_that_wait_a_proof_is_not_looked_at_and_who_leaves_ma
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "PAIR", throttle.Terms(free=0, forget=30.0, waiting=1))
-    monkeypatch.setattr(throttle, "FIRST", 0.5)
+    monkeypatch.setattr(throttle, "FIRST", 60.0)  # nobody waits so long: who waits leaves
+    monkeypatch.setattr(throttle, "CEILING", 60.0)
     first = asyncio.create_task(errors(house, "alice", "wrong"))
     await until(lambda: house.listener.proofs.statistics().delayed == 1)
     (waiting,) = house.listener.clients
