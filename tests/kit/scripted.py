@@ -4,7 +4,7 @@ error.
 
 Words in a statement: `rows3` gives so many rows (none without it); `nodata` describes no rows; `fails` fails when it is
 run, after its rows; `unparsable` when it is parsed; `notes` sends a notice and `tells` a changed parameter with the
-reply. BEGIN, COMMIT and ROLLBACK do what they do.
+reply; `stales` goes stale under each name once. BEGIN, COMMIT and ROLLBACK do what they do.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class ScriptedServer:
         self.portals: dict[bytes, str] = {}
         self.skipping = False
         self.told = 0
+        self.stale: set[bytes] = set()  # names that have been
         self._partial = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -84,6 +85,9 @@ class ScriptedServer:
             if name not in self.statements:
                 raise Failure("26000")
             self._alive(self.statements[name])
+            if "stales" in self.statements[name] and name and name not in self.stale:
+                self.stale.add(name)
+                raise Failure("0A000")
             self.portals[portal] = self.statements[name]
             return message(50, b"")
         if tag == "H":
@@ -143,7 +147,8 @@ class ScriptedServer:
 
     def _fail(self, failure: Failure) -> bytes:
         self.status = "E" if self.status == "T" else self.status
-        return message(69, f"SERROR\0VERROR\0C{failure}\0Mno\0\0".encode())
+        routine = "RRevalidateCachedQuery\0" if str(failure) == "0A000" else ""
+        return message(69, f"SERROR\0VERROR\0C{failure}\0Mno\0{routine}\0".encode())
 
     def _ready(self) -> bytes:
         if self.status == "I":

@@ -147,7 +147,7 @@ TEXTS = (
     "SELECT 1", "SELECT rows3", "SELECT rows1 nodata", "UPDATE", "SELECT rows2 fails", "fails", "unparsable",
     "SELECT rows1 notes", "SELECT rows1 tells", "BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SET a TO 1", "RESET ALL",
     "KEY 1", "KEY 2", "SELECT FROM forbidden", "LOCK t", "NOTIFY c", "", "UPDATE; SELECT rows1",
-    "SELECT pg_advisory_lock",
+    "SELECT pg_advisory_lock", "SELECT rows1 stales", "SELECT rows2 stales",
 )  # fmt: skip
 STRAY = (SYNC, FLUSH, describe("P"), execute(), close("P"), bind("a"), bind("b", "p") + execute("p", 1) + FLUSH, b"?")
 EVENTS: tuple[Event | int, ...] = (
