@@ -81,9 +81,12 @@ def unsettled(queue: DueQueue, name: bytes | None = None) -> bool:
     """
     changes = False
     for due in queue:
-        named = [due.name] if due.kind is PARSE and due.name is not None else [one for _, one, _ in due.names]
-        changes = changes or (bool(named) if name is None else name in named)
-        if changes and (due.kind is SYNC or due.kind is QUERY):
+        kind = due.kind
+        if kind is PARSE:
+            changes = changes or (due.name is not None and (name is None or due.name == name))
+        elif due.names and not changes:
+            changes = name is None or any(one == name for _, one, _ in due.names)
+        if changes and (kind is SYNC or kind is QUERY):
             return True
     return False
 
