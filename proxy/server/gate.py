@@ -65,9 +65,10 @@ class Gate:
         self.short = False  # of memory, when it was measured last
         self.refused: dict[str, int] = {"rate": 0, "memory": 0, "handshake": 0}
 
-    def measure(self) -> None:
-        """Looks at the memory; to be called every now and then, for the kernel is asked."""
-        self.short = 0 < self._memory_limit <= self._resident()
+    def measure(self) -> bool:
+        """Looks at the memory; to be called every now and then, for the kernel is asked. True: `short` has changed."""
+        before, self.short = self.short, 0 < self._memory_limit <= self._resident()
+        return self.short is not before
 
     def enter(self, address: str) -> Refusal | None:
         """May a connection from there begin? "" is an address like any other: that of who has none."""

@@ -20,6 +20,7 @@ from proxy.server.proofs import Proofs
 from proxy.server.services import Services
 from proxy.server.tasks import Tasks
 from proxy.server.unixsocket import UnixSocket
+from proxy.session.holdings import spare
 from proxy.tenancy.policy import Server
 
 BACKLOG = 1024
@@ -134,7 +135,9 @@ class Listener:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self.gate.measure()
+        if self.gate.measure():
+            for client in self.clients:
+                spare(client.session, self.gate.short)
         self._tell_refused(now)
         for client in tuple(self.clients):
             client.sweep(now)

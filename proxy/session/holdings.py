@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from proxy.errors import ProgramLimitExceeded, Refusal
 from proxy.session import encode
-from proxy.session.conversation import Conversation
+from proxy.session.conversation import Conversation, Phase
 from proxy.sql.plan import StatementKind
 from proxy.wire.streams import MESSAGE_LIMIT, Oversize
 
 PIPELINE = 8192  # replies due at most before the client is not read any further
 STATEMENT = 8192  # bytes of a statement besides its texts: its plan, above all
 PORTAL = 1024  # bytes of a portal here and at the server, besides what Bind said
+SPARING = 1_048_576  # bytes of the largest message while the process is short of memory
 SLACK = 262_144  # bytes of a Parse besides its text: a name, and 65,535 types
 
 
@@ -61,12 +62,18 @@ def deep(s: Conversation) -> bool:
     return True
 
 
+def spare(s: Conversation, short: bool) -> None:
+    """The process is short of memory, or is not any more: until then no large message is taken from who is inside."""
+    if s.phase is Phase.READY:
+        s.frontend.limit = SPARING if short else MESSAGE_LIMIT
+
+
 def oversize(s: Conversation, tag: int, body: Oversize) -> None:
     """Refuses a message whose body was not even kept."""
-    limit = MESSAGE_LIMIT if tag in b"BF" else s.limits.statement_size
+    limit = s.frontend.limit if tag in b"BF" else s.limits.statement_size
     refusal = ProgramLimitExceeded(
         f"{'message' if tag in b'BF' else 'statement'} is too large: {body.length} bytes, the limit is {limit}",
-        hint="Send it in smaller parts, use COPY, or have statement_size raised." if tag in b"QP" else None,
+        hint="Send it in smaller parts" + (", use COPY, or have statement_size raised." if tag in b"QP" else "."),
     )
     if tag in b"PB" and s.skipping:
         return

@@ -83,6 +83,20 @@ async def test_nobody_is_let_in_while_the_process_is_short_of_memory(houses: Hou
     assert house.listener.clients == set()
 
 
+async def test_who_is_inside_goes_on_without_memory_but_sends_nothing_large(houses: Houses) -> None:
+    house = await houses(options=Options(memory_limit=1 << 50, sweep_interval=0.01))
+    client = await house.connect()
+    house.listener.gate._memory_limit = 1
+    await until(lambda: house.listener.gate.short)
+    large = b"\0\0" + bytes(6) + b"x" * 2_000_000
+    client.send("B", large)
+    client.send("S")
+    told = await asyncio.to_thread(client.collect)
+    assert [(one["C"], one["H"]) for one in told.errors] == [("54000", "Send it in smaller parts.")]
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+
+
 async def test_a_tls_handshake_beyond_the_ration_is_not_begun(houses: Houses) -> None:
     house = await houses(options=FEW, tls=object())  # which would not survive being used
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)

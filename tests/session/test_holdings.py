@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.session.holdings import PIPELINE, PORTAL, STATEMENT, kept, room, size_of
+from proxy.session.holdings import PIPELINE, PORTAL, SPARING, STATEMENT, kept, room, size_of, spare
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
+from proxy.wire.streams import MESSAGE_LIMIT
 from tests.kit.builders import POLICY
 from tests.session.conftest import Door, Talk, complete, kinds, query
 
@@ -112,6 +113,15 @@ def test_a_bind_too_large_to_be_kept_fails_its_transaction_only(talk: Talk, sess
     assert kinds(told) == "EZ"
     assert b"54000" in told
     assert session.lease is not None
+
+
+def test_without_memory_no_large_message_is_taken_until_there_is_some_again(session: ClientSession) -> None:
+    for short, limit in ((True, SPARING), (False, MESSAGE_LIMIT)):
+        spare(session, short)
+        assert session.frontend.limit == limit
+    session.end()
+    spare(session, True)
+    assert session.frontend.limit == MESSAGE_LIMIT
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
