@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,8 +57,9 @@ class Pair:
         return f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
+@contextmanager
+def made() -> Iterator[Pair]:
+    """A primary whose standby follows it."""
     binaries = find_binaries(15)
     with Cluster(binaries) as primary:
         primary.create_database("shared")
@@ -77,6 +79,13 @@ def pair() -> Iterator[Pair]:
             primary.start()
             standby.start()
             yield Pair(primary, standby)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """One for tests that leave both running as they were."""
+    with made() as found:
+        yield found
 
 
 def several(pair: Pair, target: str, swapped: bool = False) -> Server:
@@ -103,8 +112,9 @@ class House:
         return Books(self.proxy, cluster.dsn(database="shared"))
 
 
-@pytest.fixture
-def house(pair: Pair) -> Iterator[House]:
+@contextmanager
+def house_before(pair: Pair) -> Iterator[House]:
+    """A proxy that wants the one that can be written to."""
     with tempfile.TemporaryDirectory(prefix="partywall-failover-") as folder:
         (Path(folder) / "rules").mkdir()
         text = RULES.format(hosts=pair.hosts, verifier=build_verifier(PASSWORD, b"salt of failover"))
@@ -137,10 +147,16 @@ async def test_each_is_reached_by_what_it_is_and_the_good_one_is_remembered(pair
     assert await reached(hosts, several(pair, "any")) == standby  # which was good last
     pair.standby.stop()
     assert await reached(Hosts(), several(pair, "prefer-standby")) == primary
+    pair.standby.start()
 
 
-def test_a_promoted_standby_takes_over_and_idle_sessions_notice_nothing(house: House) -> None:
-    pair = house.pair
+def test_a_promoted_standby_takes_over_and_idle_sessions_notice_nothing() -> None:
+    with made() as pair, house_before(pair) as house:
+        fail_over(pair, house)
+        house.books(pair.standby).settled("a failover", 10.0)
+
+
+def fail_over(pair: Pair, house: House) -> None:
     with house.proxy.connect("acme_app") as client, house.proxy.connect("acme_app") as busy:
         assert works(client, "UPDATE orders SET qty = 77 WHERE id = 1")
         written = "SELECT count(*) FROM orders WHERE tenant_id = 1 AND id = 1 AND qty = 77"
@@ -157,11 +173,15 @@ def test_a_promoted_standby_takes_over_and_idle_sessions_notice_nothing(house: H
         )
         pair.standby.psql("shared", "GRANT SELECT ON afterwards TO app")
         assert eventually(lambda: works(client, "SELECT * FROM afterwards"), 30.0)  # its catalog follows
-    house.books(pair.standby).settled("a failover", 10.0)
 
 
-def test_a_server_that_restarts_under_load_is_used_again(house: House) -> None:
-    pair = house.pair
+def test_a_server_that_restarts_under_load_is_used_again(pair: Pair) -> None:
+    with house_before(pair) as house:
+        restart(pair, house)
+        house.books(pair.primary).settled("a restart", 10.0)
+
+
+def restart(pair: Pair, house: House) -> None:
     clients = [house.proxy.connect("acme_app") for _ in range(10)]
     for number, client in enumerate(clients):
         client.send("Q", b"SELECT pg_sleep(20)\0" if number % 2 else b"BEGIN\0")
@@ -176,4 +196,3 @@ def test_a_server_that_restarts_under_load_is_used_again(house: House) -> None:
     pair.primary.start()
     with house.proxy.connect("acme_app") as client:
         assert eventually(lambda: works(client, "UPDATE orders SET qty = 5 WHERE id = 1"), 30.0)
-    house.books(pair.primary).settled("a restart", 10.0)
