@@ -105,10 +105,8 @@ class Items:
     def _columns(self, visible: Visible, source: Source) -> tuple[Named, ...]:
         found = []
         for one in visible.relation.columns:
-            plain = self._types.column(one.type, one.collation, one.generated)
             key = visible.key if visible.column is one and visible.access == "tenant" else None
-            value = Value(plain.type, plain.collation, plain.silent, False, plain.stored, source, key)
-            found.append(Named(one.name, value))
+            found.append(Named(one.name, self._types.column(one, source, key)))
         return tuple(found)
 
     def _view(self, visible: Visible) -> tuple[tuple[Named, ...], bool]:
@@ -120,7 +118,7 @@ class Items:
                 inner, hard = view_columns(relation, self._world, self._analyse)
             found = []
             for at, one in enumerate(relation.columns):
-                plain = self._types.column(one.type, one.collation, one.generated)
+                plain = self._types.column(one)
                 silent = plain.silent and (relation.kind == "m" or (inner is not None and inner[at].value.silent))
                 stored = relation.kind == "m" or (inner is not None and inner[at].value.stored)
                 key = visible.key if visible.column is one else None

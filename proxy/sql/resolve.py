@@ -31,9 +31,9 @@ _STATEMENTS = ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStm
 
 @dataclass(slots=True, eq=False)
 class Analysis:
-    """A statement with its names resolved. levels: inner before outer."""
+    """A statement with its names resolved. nodes: as they are before any rule; levels: inner before outer."""
 
-    tree: Tree
+    nodes: Nodes
     query: Query
     types: Types
     silence: Silence
@@ -50,7 +50,8 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     """Resolve every name of a SELECT, INSERT, UPDATE, DELETE or MERGE.
 
     Raises UndefinedTable for a relation the world does not show and FeatureNotSupported for nodes unknown here."""
-    numbers = Counter(int(body.get("number", 0)) for body in Nodes(tree).of("ParamRef"))
+    nodes = Nodes(tree)
+    numbers = Counter(int(body.get("number", 0)) for body in nodes.of("ParamRef"))
     declared = tuple(parameter_types)
     once = frozenset(n for n, times in numbers.items() if times == 1 and declared[n - 1 : n] in ((), (0,), (705,)))
     types = Types(world, declared, once)
@@ -58,7 +59,7 @@ def resolve(tree: Tree, world: Scenery, parameter_types: Sequence[int] = ()) -> 
     query = walker.query(tree, None, None, {})
     levels: list[Level] = []
     _inner_first(query.level, levels)
-    return Analysis(tree, query, types, walker.silence, tuple(levels), walker.sensitive)
+    return Analysis(nodes, query, types, walker.silence, tuple(levels), walker.sensitive)
 
 
 def _source(insert: Tree) -> Any:

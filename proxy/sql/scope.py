@@ -147,10 +147,14 @@ class Item:
     open: bool = False
     by_name: bool = True  # rel_visible
     by_column: bool = True  # cols_visible
+    _named: dict[str, list[Value]] = field(default_factory=dict)  # the columns by name, once they are asked for
 
     def own(self, name: str) -> list[Value]:
         """The columns of that name, a system column where it is a table."""
-        found = [one.value for one in self.columns if one.name == name]
+        if not self._named:
+            for one in self.columns:
+                self._named.setdefault(one.name, []).append(one.value)
+        found = self._named.get(name, [])
         source = self.source
         if not found and name in SYSTEM_COLUMNS and source is not None and source.kind == "table":
             found = [Value(SYSTEM_COLUMNS[name], 0, silent=name == "tableoid", source=source)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from proxy.catalog.model import Operator, Type
+from proxy.catalog.model import Column, Operator, Type
 from proxy.sql.oids import (
     BOOL,
     CLOCKS,
@@ -27,7 +27,7 @@ from proxy.sql.oids import (
     TRUTHS,
     UNTYPED,
 )
-from proxy.sql.scope import UNKNOWN, Env, Query, Tree, Value, strings
+from proxy.sql.scope import UNKNOWN, Env, Query, Source, Tree, Value, strings
 from proxy.sql.world import Scenery
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
@@ -77,12 +77,12 @@ class Types:
             return element in PLAIN or (inner is not None and inner.kind == "e")
         return False
 
-    def column(self, type_oid: int, collation: int, generated: str) -> Value:
-        """The value of a stored column, its source not yet set."""
-        if not type_oid:  # of a temporary table
-            return UNKNOWN
-        plain = self.is_plain(type_oid) and generated != "v"
-        return Value(self.base(type_oid), collation, silent=plain, stored=generated != "v")
+    def column(self, one: Column, source: Source | None = None, key: str | None = None) -> Value:
+        """The value of a stored column."""
+        if not one.type:  # of a temporary table
+            return Value(source=source, key=key)
+        stored = one.generated != "v"
+        return Value(self.base(one.type), one.collation, stored and self.is_plain(one.type), False, stored, source, key)
 
     def named_type(self, type_name: Tree) -> Type | None:
         """The type that a TypeName node means, its array type where it has bounds."""

@@ -200,8 +200,10 @@ def _positions(packed: bytes, cut: Collapsed, holes: int, printed: int) -> bytes
     found = array("I")
     for at in range(0, len(entries), FIELDS):
         entry = entries[at : at + FIELDS]
-        item = (entry[3] - cut.start) // cut.length if entry[3] >= cut.start else 0
-        repeats = range(cut.extra + 1) if item == 1 else (cut.extra,) if item > 1 else (0,)
-        for number in repeats:
+        if entry[3] < cut.start + cut.length:  # before the list, or in its first item
+            found += entry
+            continue
+        second = entry[3] < cut.start + 2 * cut.length
+        for number in range(cut.extra + 1) if second else (cut.extra,):
             found.extend(value + number * by for value, by in zip(entry, step, strict=True))
     return found.tobytes()

@@ -33,7 +33,7 @@ class Edit:
     @cached_property
     def _names(self) -> frozenset[str]:
         """Every string of the statement, as far as it has names of this kind."""
-        return frozenset(re.findall(r"_iso[0-9]+", repr(self.analysis.tree)))
+        return frozenset(re.findall(r"_iso[0-9]+", repr(self.analysis.nodes.tree)))
 
     def note(self, rule: str) -> None:
         """Record that a rule acted."""

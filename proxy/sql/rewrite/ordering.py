@@ -28,6 +28,8 @@ _CLAUSES = (
 def guard_ordering_operators(edit: Edit) -> None:
     """Guard every use of an ordering operator outside WHERE and ON."""
     names = edit.world.catalog.ordering_names
+    if not any(_is_ordering({"A_Expr": body}, names) for body in edit.analysis.nodes.of("A_Expr")):
+        return
     for level in edit.analysis.levels:
         if level.env is None:
             continue
