@@ -182,10 +182,12 @@ class Env:
 
     def relation(self, name: str) -> Item | None:
         """The item that `name.column` means here; None where no or several items have that name."""
-        for env in self.chain():
-            found = [item for item in env.items if item.by_name and item.name == name]
+        env: Env | None = self
+        while env is not None:
+            found = [item for item in env.items if item.name == name and item.by_name]
             if found:
                 return found[0] if len(found) == 1 else None
+            env = env.parent
         return None
 
     def column(self, name: str) -> Value:

@@ -107,10 +107,13 @@ def _baked(plan: Forward, literals: tuple[bytes, ...]) -> Forward:
     taken = list(accumulate((len(one) for one in literals), initial=0))
     entries = array("I")
     entries.frombytes(plan.positions)
-    places = array("I")
-    for at in range(0, len(entries), FIELDS):
-        count, size = before[entries[at]]
-        places.extend((count, entries[at + 1] + size, 0, entries[at + 3] + taken[entries[at + 2]]))
+    counts, others, numbers, at = (entries[number::FIELDS] for number in range(FIELDS))
+    filled = [before[count] for count in counts]
+    places = array("I", entries)
+    places[0::FIELDS] = array("I", [count for count, _ in filled])
+    places[1::FIELDS] = array("I", [size + other for (_, size), other in zip(filled, others, strict=True)])
+    places[2::FIELDS] = array("I", [0] * len(counts))
+    places[3::FIELDS] = array("I", [taken[number] + other for number, other in zip(numbers, at, strict=True)])
     checks = tuple(
         replace(one, value=literals[one.value.index]) if isinstance(one.value, LiteralHole) else one
         for one in plan.checks
@@ -198,12 +201,15 @@ def _positions(packed: bytes, cut: Collapsed, holes: int, printed: int) -> bytes
     entries.frombytes(packed)
     step = (holes, printed, cut.width, cut.length)
     found = array("I")
+    second: list[tuple[int, int]] = []
     for at in range(0, len(entries), FIELDS):
         entry = entries[at : at + FIELDS]
         if entry[3] < cut.start + cut.length:  # before the list, or in its first item
             found += entry
-            continue
-        second = entry[3] < cut.start + 2 * cut.length
-        for number in range(cut.extra + 1) if second else (cut.extra,):
-            found.extend(value + number * by for value, by in zip(entry, step, strict=True))
+        elif entry[3] < cut.start + 2 * cut.length:
+            second += zip(entry, step, strict=True)
+        else:
+            found.extend(value + cut.extra * by for value, by in zip(entry, step, strict=True))
+    for number in range(cut.extra + 1):
+        found.fromlist([value + number * by for value, by in second])
     return found.tobytes()

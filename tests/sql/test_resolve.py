@@ -80,7 +80,7 @@ def test_a_derived_table_sees_its_siblings_only_when_lateral(world: World) -> No
 
 
 def test_the_copies_of_a_multi_column_source_are_one_object(world: World) -> None:
-    tree = analysed(world, "UPDATE orders SET (note, qty) = (SELECT 'x', 1)").tree
+    tree = analysed(world, "UPDATE orders SET (note, qty) = (SELECT 'x', 1)").nodes.tree
     first, second = (one["ResTarget"]["val"]["MultiAssignRef"]["source"] for one in tree["UpdateStmt"]["targetList"])
     assert first is second
 

@@ -68,6 +68,7 @@ class Harmless:
     def __init__(self, catalog: Catalog, find: Find) -> None:
         self._catalog = catalog
         self._find = find
+        self._found: dict[tuple[str, ...], Column | None] = {}  # a level's names mean the same all the while
 
     def __call__(self, node: Node) -> bool:
         """True for a harmless expression."""
@@ -104,7 +105,7 @@ class Harmless:
         """The class of an expression's type, "literal", or None where it is not known here."""
         ((name, body),) = node.items()
         if name == "ColumnRef":
-            column = self._find(_fields(body))
+            column = self._named(body)
             return None if column is None else class_of(self._catalog, column.type)
         return "literal" if name == "A_Const" else None
 
@@ -114,11 +115,18 @@ class Harmless:
             operator[-1], left, right
         )
 
+    def _named(self, body: Node) -> Column | None:
+        fields = _fields(body)
+        key = tuple(fields)
+        if key not in self._found:
+            self._found[key] = self._find(fields)
+        return self._found[key]
+
     def _column(self, body: Node) -> bool:
         fields = _fields(body)
         if not fields or len(fields) != len(body["fields"]) or fields[-1] in SYSTEM_COLUMNS:
             return False
-        column = self._find(fields)
+        column = self._named(body)
         return column is None or (column.generated != "v" and class_of(self._catalog, column.type) is not None)
 
     def _cast(self, body: Node) -> bool:
@@ -208,7 +216,7 @@ class Harmless:
     def _collations(self, left: Node, right: Node) -> bool:
         found = set()
         for node in (left, right):
-            column = self._find(_fields(node["ColumnRef"])) if "ColumnRef" in node else None
+            column = self._named(node["ColumnRef"]) if "ColumnRef" in node else None
             if column is not None and column.collation not in {0, 100}:
                 found.add(column.collation)
         return len(found) < 2

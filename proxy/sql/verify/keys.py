@@ -16,15 +16,11 @@ class Keys:
 
     def is_predicate(self, node: Node, item: Item, visible: list[Item]) -> bool:
         """`alias.column OPERATOR(pg_catalog.=) 'key'::type` of this item, where its alias is its own."""
-        body = node.get("A_Expr", {})
+        body = node.get("A_Expr")
+        if body is None or strings(body.get("name", ())) != ["pg_catalog", "="] or body.get("kind") != "AEXPR_OP":
+            return False
         shown = item.shown
-        if (
-            shown is None
-            or shown.column is None
-            or len(body.get("name", ())) != 2
-            or body.get("kind") != "AEXPR_OP"
-            or strings(body["name"]) != ["pg_catalog", "="]
-        ):
+        if shown is None or shown.column is None:
             return False
         column = item.names.get(shown.column.name)
         if strings(body.get("lexpr", {}).get("ColumnRef", {}).get("fields", ())) != [item.alias, column]:
