@@ -36,7 +36,7 @@ def mark_literals(nodes: Nodes, lifted: Lifted) -> set[int]:
     marked = set()
     for value in _values(nodes):
         constant = _constant(value)
-        hole = None if constant is None else by_offset.get(constant.get("location", 0))
+        hole = None if constant is None else by_offset.get(constant.get("location", -1))
         if constant is not None and hole is not None:
             constant["_hole"] = hole
             marked.add(constant["location"])
