@@ -117,7 +117,7 @@ class Pools:
             self._changed.set()
             self._destroy(connection, cancel)
             return
-        sql = state.undo() if state.pins or state.drawn else None
+        sql = state.undo()
         if sql is not None:
             connection.receiver = NOBODY
             self._ledger.clean(connection)
