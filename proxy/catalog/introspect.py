@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 
-async def introspect(connection: CatalogConnection, version: int) -> Catalog:
-    """The database's Catalog, numbered `version`.
+async def introspect(connection: CatalogConnection, version: int, own: bool = False) -> Catalog:
+    """The database's Catalog, numbered `version`. own: without relations, of which a tenant may make as many as it
+    likes in a database of its own, and which nobody asks for there.
 
     Errors: asyncpg.PostgresError, OSError; ConfigurationError for PostgreSQL before 14 or after 18.
     """
@@ -43,7 +44,7 @@ async def introspect(connection: CatalogConnection, version: int) -> Catalog:
             raise AssertionError("the server returned no row")
         require_supported(facts["version"], facts["database"])
         members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
-        relations = await _relations(connection)
+        relations = [] if own else await _relations(connection)
         types = _types(await connection.fetch(queries.TYPES), members)
         functions = _functions(await connection.fetch(queries.FUNCTIONS), members)
         operators: dict[str, list[Operator]] = defaultdict(list)

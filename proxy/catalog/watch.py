@@ -150,7 +150,7 @@ class CatalogWatch:
             return
         self._introspections += 1
         old = self._catalog
-        new = await introspect(connection, 1 if old is None else old.version + 1)
+        new = await introspect(connection, 1 if old is None else old.version + 1, self._own)
         self._fingerprint = mark
         if old is not None and replace(new, version=old.version) == old:
             return

@@ -1,9 +1,9 @@
 """Statements that went stale at the server: plans whose rows have other columns since some DDL, or names that are gone.
 
 A server connection keeps what other sessions, or this one before the DDL, have prepared there. Where that fails, and
-nothing of the batch has run or was told yet, the client need not know: the statement is prepared anew and the batch is
-handled once more. In a transaction block the server has to be believed, as its transaction has failed. Source:
-PostgreSQL, plancache.c (RevalidateCachedQuery).
+nothing of the batch has run or was told yet, and the batch asks what its rows are, the client need not know: the
+statement is prepared anew and the batch is handled once more. In a transaction block the server has to be believed, as
+its transaction has failed. Source: PostgreSQL, plancache.c (RevalidateCachedQuery).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, SUPPLY, SYNC, Due
 from proxy.session.prepared import OWN_NAME
 
+DESCRIBE = ord("D")
 LONGEST = 65_536  # bytes of a batch; a longer one is not kept for this
 
 Message = tuple[int, bytes]
@@ -70,6 +71,8 @@ def retried(s: Conversation, state: BackendState, due: Due, fields: Mapping[str,
     waits = s.waiting is not Waiting.NOTHING or s.message is not None or s.open
     if batch is None or due is not batch.due or waits or s.replay:
         return False
+    if fields.get("C") == "0A000" and due.kind is not QUERY and not any(tag == DESCRIBE for tag, _ in batch.messages):
+        return False  # the client would read the new columns as it was told of the old ones
     if due.kind is QUERY:
         if last is not due:
             return False

@@ -180,3 +180,9 @@ async def test_two_readings_of_the_same_schema_are_equal_and_quick(connection: C
     started = time.process_time()
     assert await introspect(connection, 1) == first
     assert time.process_time() - started < 1.0  # the aim is 0.15; a busy machine gets some grace
+
+
+async def test_of_a_tenants_own_database_only_functions_and_types_are_read(connection: CatalogConnection) -> None:
+    whole, own = await introspect(connection, 1), await introspect(connection, 1, own=True)
+    assert own.relations == {}
+    assert (own.functions, own.types, own.database) == (whole.functions, whole.types, whole.database)

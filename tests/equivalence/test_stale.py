@@ -59,6 +59,24 @@ def test_a_statement_survives_ddl_outside_a_transaction(shared_server: Cluster, 
             assert columns(run(young, "mine")) in (before, before + 1)
 
 
+def test_who_does_not_ask_again_what_the_rows_are_is_not_sent_others(shared_server: Cluster, proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        parse(client, "s")
+        before = columns(run(client, "s"))
+        shared_server.psql(proxy.database, "ALTER TABLE notes ADD COLUMN more int DEFAULT 7")
+        client.send("B", b"\0s\0\0\0\0\0\0\0")
+        client.send("E", b"\0\0\0\0\0")
+        client.send("S")
+        told = client.collect()
+        if told.errors:
+            assert [(one["C"], one["M"]) for one in told.errors] == [
+                ("0A000", "cached plan must not change result type")
+            ]
+        else:  # the catalog has not been looked at yet, and the text names the columns
+            assert {len(row) for row in told.rows} == {before}
+        assert run(client, "s").errors == []
+
+
 def test_in_a_transaction_the_server_has_the_last_word(shared_server: Cluster, proxy: Proxy) -> None:
     with proxy.connect("acme_app") as client:
         parse(client, "s")
