@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.catalog.model import Type
 from proxy.errors import Refusal, UndefinedFunction
 from proxy.sql.resolve import Analysis, resolve
-from proxy.sql.scope import Env, Level, Tree
+from proxy.sql.scope import Env, Level, Tree, Value, strings
+from proxy.sql.types import node
 from proxy.sql.world import World
 
 # format_type.c spells these otherwise than pg_type.typname
@@ -90,10 +92,27 @@ def _own(value: Any) -> Iterator[Tree]:
 
 
 def _type(argument: Tree, env: Env, analysis: Analysis, world: World) -> str:
-    found = world.catalog.types.get(analysis.types.value(argument, env).type or 0)
+    value = analysis.types.value(argument, env)
+    found = _domain(argument, value, analysis, world) or world.catalog.types.get(value.type or 0)
     if found is None or found.name == "unknown":
         return "unknown"
     if found.element and found.name.startswith("_"):
         element = world.catalog.types.get(found.element)
         return f"{SPELT.get(element.name, element.name)}[]" if element is not None else "unknown"
     return SPELT.get(found.name, found.name)
+
+
+def _domain(argument: Tree, value: Value, analysis: Analysis, world: World) -> Type | None:
+    """The domain that a cast names, or that a column is of: it is printed by its own name."""
+    name, body = node(argument)
+    found = None
+    if name == "TypeCast":
+        found = analysis.types.named_type(body.get("typeName", {}))
+    elif name == "ColumnRef" and value.source is not None and value.source.visible is not None:
+        item = value.source.item.get("RangeVar", value.source.item)
+        called = strings(body.get("fields", [])) or [""]
+        column = value.source.visible.relation.column(called[-1])
+        if column is not None and "colnames" not in repr(item):
+            found = world.catalog.types.get(column.type)
+    certain = found is not None and found.kind == "d" and analysis.types.base(found.oid) == value.type
+    return found if certain and found is not None and found.schema in world.path else None

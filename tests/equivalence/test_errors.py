@@ -66,6 +66,8 @@ MISTAKES = (
     "SELECT id FROM orders WHERE tags @> ARRAY['x', 1]",
     "SELECT id FROM orders WHERE id BETWEEN 'x' AND 'y'",
     "SELECT o.cheap_leak FROM orders o",
+    "SELECT id, nothing(q, id) FROM odd o WHERE o.id = 1",
+    "SELECT nothing(1::posint, o.q, qty) FROM odd o, orders",
     "SELECT id, o.order_secret FROM orders o WHERE id = 7",
     "SELECT c.purge_cancelled FROM customers c WHERE c.id = 1",
 )  # fmt: skip
