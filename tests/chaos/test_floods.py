@@ -33,7 +33,7 @@ def serve(folder: Path, cluster: Cluster, statement_size: str) -> Iterator[Proxy
     with pristine(cluster) as database:  # nobody else's connections are counted
         passwords = write_sample_rules(folder / "rules", cluster.port, database)
         (folder / "rules" / "defaults.yaml").write_text(QUOTAS % statement_size, encoding="utf-8")
-        with serving(folder, database, passwords) as proxy:
+        with serving(folder, database, passwords, PLAN_TIMEOUT="120") as proxy:  # on a machine that has other work
             yield proxy
             Books(proxy, cluster.dsn(database=database)).settled("floods", 10.0)
 
