@@ -21,7 +21,7 @@ from proxy.sql.admission import admitted
 from proxy.sql.plan import Answer, Decision, Effects, Forward, Plan, PlanContext, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill
-from proxy.tenancy.derived import LISTENING, PROCESS, QUERY
+from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.rulebook import RuleBook
@@ -52,7 +52,7 @@ def explained(catalog: Catalog, grant: Grant, generation: int, sql: str) -> list
     planner = Planner(catalog, 0)
     context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
     planned = admitted(planner.plan(sql.encode(), context), grant.keys)
-    keys = {**grant.keys, PROCESS: "0", LISTENING: "{}", QUERY: sql}  # there is no session
+    keys = {**grant.keys, APPLICATION: "", PROCESS: "0", LISTENING: "{}", QUERY: sql}  # there is no session
     found = []
     for plan in planned.plans:
         text = fill(plan.template, keys, planned.literals).decode() if isinstance(plan, Forward) else None

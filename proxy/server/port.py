@@ -22,12 +22,13 @@ from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
 from proxy.session.greeting import with_ceilings
 from proxy.session.holdings import SLACK
+from proxy.session.label import label_of
 from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease, Port
 from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
-from proxy.tenancy.derived import LISTENING, PROCESS, QUERY, array_literal
+from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
@@ -188,6 +189,14 @@ class ClientPort:
             return None
         return grant.server, tuple(sorted(grant.settings.items())), tuple(sorted(settings.items()))
 
+    @property
+    def label(self) -> str:
+        """What stands before the session's application_name at the server: on a shared one, who it is."""
+        grant = self.session.grant
+        if grant is None or grant.policy.isolation == "database":
+            return ""
+        return label_of(grant.tenant, self.session.user)
+
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         """The text of a plan with this tenant's keys, and with the client's own text where it tells that."""
         keys = self.keys
@@ -269,7 +278,7 @@ class ClientPort:
         self.rules = rules
         self.grant = session.grant = grant
         own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
-        self.keys = {**grant.keys, **own}
+        self.keys = {**grant.keys, **own, APPLICATION: self.label}
         session.limits = grant.limits
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(grant.limits))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from proxy.session import encode
 from proxy.session.actions import Established, LearnParameters, LeaseBackend
 from proxy.session.conversation import Conversation, Phase, Waiting
+from proxy.session.label import NAME, cleaned, cut, labelled
 from proxy.session.parameters import exceeds
 from proxy.wire.backend import BackendKeyData
 from proxy.wire.streams import MESSAGE_LIMIT
@@ -22,7 +23,14 @@ def with_ceilings(s: Conversation, asked: Mapping[str, str]) -> Mapping[str, str
     ceiling = s.limits.statement_timeout
     if ceiling is not None and ("statement_timeout" not in settings or exceeds(settings["statement_timeout"], ceiling)):
         settings["statement_timeout"] = str(round(ceiling * 1000))
+    if s.port.label:
+        settings[NAME] = labelled(settings.get(NAME, "''"), s.port.label)
     return settings
+
+
+def own_name(s: Conversation, parameters: Mapping[str, str]) -> str:
+    """The client's application_name as the server would report it."""
+    return cleaned(cut(s.application_name, s.port.label), parameters.get("server_version", ""))
 
 
 def greet(s: Conversation) -> None:
@@ -45,7 +53,7 @@ def greet(s: Conversation) -> None:
 
 def template(s: Conversation) -> dict[str, str]:
     """The defaults that parameters are learnt for; the client's name is told under its own."""
-    return {name: value for name, value in s.settings.defaults.items() if name != "application_name"}
+    return {name: value for name, value in s.settings.defaults.items() if name != NAME}
 
 
 def learnt(s: Conversation) -> None:
@@ -60,7 +68,7 @@ def learnt(s: Conversation) -> None:
 def _establish(s: Conversation, parameters: Mapping[str, str]) -> None:
     known = dict(parameters)
     known["session_authorization"] = s.user
-    known["application_name"] = s.application_name[:63]
+    known[NAME] = own_name(s, parameters)
     s.known = known
     for name, value in known.items():
         s.out.append(encode.parameter_status(name, value))

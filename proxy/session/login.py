@@ -90,5 +90,5 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
         raise refusal
     s.limits = login.grant.limits
     s.startup = permitted(s, s.requested)
-    s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits))
+    s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits), s.port.label)
     greet(s)

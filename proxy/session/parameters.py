@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from proxy.backend.state import NO_SETTINGS, BackendState
+from proxy.session.label import NAME, labelled
 from proxy.session.objects import Objects, Snapshot
 from proxy.sql.plan import Effects, SettingEffect, TransactionVerb
 from proxy.tenancy.policy import Limits
@@ -74,10 +75,13 @@ def ceilings_of(limits: Limits) -> Mapping[str, float]:
 class Settings:
     """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
 
-    __slots__ = ("base", "base_objects", "ceilings", "current", "defaults", "objects", "savepoints", "state")
+    __slots__ = ("base", "base_objects", "ceilings", "current", "defaults", "label", "objects", "savepoints", "state")
 
-    def __init__(self, defaults: Mapping[str, str], ceilings: Mapping[str, float] = NO_CEILINGS) -> None:
+    def __init__(
+        self, defaults: Mapping[str, str], ceilings: Mapping[str, float] = NO_CEILINGS, label: str = ""
+    ) -> None:
         self.ceilings = ceilings  # of timeouts, in seconds
+        self.label = label  # of application names
         self.defaults = defaults  # what RESET goes back to: the client's startup parameters and the tenant's ceilings
         self.current = defaults
         self.state: BackendState | None = None
@@ -110,10 +114,14 @@ class Settings:
         """The value that a SET or RESET gives in this session: a timeout at most the tenant's limit, and RESET goes
         back to what the session began with. None: to what the connection began with.
         """
+        if effect.own:
+            return effect.value
         ceiling = self.ceilings.get(effect.name)
         if effect.value is None:
             default = self.defaults.get(effect.name)
             return default if default is not None or ceiling is None else in_milliseconds(ceiling)
+        if effect.name == NAME:
+            return labelled(effect.value, self.label)
         return effect.value if ceiling is None or not exceeds(effect.value, ceiling) else in_milliseconds(ceiling)
 
     def note(self, effects: Effects, tag: str) -> None:

@@ -85,6 +85,10 @@ class Port(Protocol):
         """The listening connection tells nothing more of these channels."""
 
     @property
+    def label(self) -> str:
+        """What stands before the session's application_name at the server; "" for nothing."""
+
+    @property
     def writable(self) -> bool:
         """Does the client read fast enough?"""
 

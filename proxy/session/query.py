@@ -16,6 +16,7 @@ from proxy.session.admission import admitted_here
 from proxy.session.blocks import in_block, outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
+from proxy.session.label import NAME
 from proxy.session.notifications import committed, listens
 from proxy.session.resets import RESETTING, changed, discard, discarded, is_sent, restated
 from proxy.session.statements import Statement
@@ -275,7 +276,8 @@ def over_ceiling(s: Conversation, plan: Forward) -> Refusal | None:
         return None
     for effect in plan.effects.settings:
         if effect.value is not None and s.settings.meant(effect) != effect.value:
-            return Refusal(f'permission denied to set parameter "{effect.name}"', sqlstate="42501")
+            hint = f"Use SET {effect.name}." if effect.name == NAME else None
+            return Refusal(f'permission denied to set parameter "{effect.name}"', sqlstate="42501", hint=hint)
     return None
 
 

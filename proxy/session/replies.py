@@ -14,11 +14,12 @@ from proxy.errors import Refusal
 from proxy.session import copy, encode, stale
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
+from proxy.session.label import NAME
 from proxy.session.notifications import note, relayed, settled, unlistened, withhold
 from proxy.session.prepared import rename, take_back, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward
+from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -170,7 +171,7 @@ def row_description(s: Conversation, state: BackendState, run: bytes, start: int
     plan = running(due, {})
     if due.kind is DESCRIBE:
         s.due.popleft()
-    if plan is not None and plan.tag is not None:  # sent as a SELECT, and known to the client as something else
+    if plan is not None and plan.tag is not None and plan.kind is not StatementKind.SHOW:  # a SELECT to the server only
         return encode.NO_DATA if due.forward and due.kind is DESCRIBE else SKIP
     return heard(due)
 
@@ -369,10 +370,12 @@ def parameter_status(s: Conversation, state: BackendState, run: bytes, start: in
     reader.end()
     if not state.parameter(name, value):
         raise OutOfStep(f"{name} changed to {value}")
+    if name == NAME:
+        value = value.removeprefix(s.settings.label)
     if s.phase is not Phase.READY or name == "session_authorization" or s.known.get(name) == value:
         return SKIP
     s.known[name] = value
-    return None
+    return encode.parameter_status(name, value) if name == NAME else None
 
 
 REPLIES: Mapping[int, Reply] = {

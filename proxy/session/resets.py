@@ -11,7 +11,7 @@ from __future__ import annotations
 from proxy.session import encode
 from proxy.session.conversation import Conversation
 from proxy.session.due import BIND, CLOSE, EXECUTE, PARSE, SYNC, Due, Kind
-from proxy.session.greeting import template
+from proxy.session.greeting import own_name, template
 from proxy.session.parameters import quote_name
 from proxy.sql.plan import Answer, AnswerKind, Effects, Forward, Plan, SettingEffect, StatementKind, Template
 from proxy.sql.settings import settable
@@ -36,7 +36,7 @@ def restated(s: Conversation) -> tuple[Forward, ...]:
         Forward(
             StatementKind.SETTING,
             Template((f"SET {quote_name(name)} TO {value}".encode(),)),
-            Effects(settings=(SettingEffect(name, value),)),
+            Effects(settings=(SettingEffect(name, value, own=True),)),
             tag="",
         )
         for name, value in s.settings.defaults.items()
@@ -89,7 +89,7 @@ def changed(s: Conversation) -> bytes:
     s.restated = False
     if parameters is None:
         return b""
-    now = {**parameters, "application_name": s.application_name[:63]}
+    now = {**parameters, "application_name": own_name(s, parameters)}
     found = {name: value for name, value in now.items() if s.known.get(name) != value and settable(name)}
     s.known.update(found)
     return b"".join(encode.parameter_status(name, value) for name, value in found.items())

@@ -21,10 +21,10 @@ from proxy.sql.nodes import Nodes
 from proxy.sql.parse import parse
 from proxy.sql.plan import KeyHole
 from proxy.sql.world import SYSTEM_SCHEMAS, World
-from proxy.tenancy.derived import PROCESS, QUERY
+from proxy.tenancy.derived import APPLICATION, PROCESS, QUERY
 
 Node = dict[str, Any]
-FACTS = {PROCESS: KeyHole(PROCESS), QUERY: KeyHole(QUERY)}
+FACTS = {name: KeyHole(name) for name in (APPLICATION, PROCESS, QUERY)}
 
 
 @cache

@@ -35,7 +35,7 @@ from proxy.sql.plan import (
 )
 from proxy.sql.search_path import BARE, of_a_dump, search_path, set_tree
 from proxy.sql.settings import allowed_setting, may_call, own, pinned_value, settable, showable
-from proxy.sql.show_all import show_all
+from proxy.sql.show_all import show_all, show_name
 
 OFFSET = re.compile(r"[+-]?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 SET_HINT = "Only settings that do not change what a statement may see can be set."
@@ -254,6 +254,8 @@ def _show(tree: Node, body: Node) -> Classified:
         raise InsufficientPrivilege(
             f'permission denied to examine "{name}"', hint="SHOW ALL lists what a session may read."
         )
+    if name.lower() == "application_name":
+        return Classified(StatementKind.SHOW, show_name(), tag="SHOW")
     return Classified(StatementKind.SHOW, tree)
 
 

@@ -20,7 +20,7 @@ from proxy.sql.parse import parse, walk
 from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, Effects, KeyHole
 from proxy.sql.sequences import FUNCTIONS, mapped_call
 from proxy.sql.world import World
-from proxy.tenancy.derived import LISTENING, PROCESS, SEED, quoted
+from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, SEED, quoted
 
 Node = dict[str, Any]
 
@@ -42,6 +42,8 @@ CHANNEL = (
     + ", 60) WHEN pg_catalog.octet_length(_1::text) OPERATOR(pg_catalog.>) 63 THEN pg_catalog.repeat('x', 64) END"
 )
 LISTENED = "pg_catalog.unnest('$listening'::pg_catalog.text[])"
+APPLICATION_NAME = "pg_catalog.substr(_1, pg_catalog.length('$application'::text) OPERATOR(pg_catalog.+) 1)"
+NAMED_BY_COLUMN = "CASE _1 WHEN 'application_name' THEN " + APPLICATION_NAME.replace("_1", "_2") + " ELSE _2 END"
 CAST = {"int8", "int4", "text"}
 
 SESSION_LOCKS = frozenset({
@@ -91,7 +93,7 @@ def _is_int8(constant: Node) -> bool:
 def map_calls(nodes: Nodes, world: World) -> Mapped:
     """Maps every call in a tree that permit let through."""
     tree = nodes.tree
-    calls = [body for body in nodes.of("FuncCall") if _called(body) in MAPPED]
+    calls = [body for body in nodes.of("FuncCall") if _called(body) in MAPPED or _is_own_name(body)]
     if not calls:
         return Mapped(tree)
     names = {_called(one) for one in calls}
@@ -100,8 +102,22 @@ def map_calls(nodes: Nodes, world: World) -> Mapped:
         notifies="pg_notify" in names,
         fresh="pg_listening_channels" in names,
     )
-    acted = bool(names & ARITIES.keys()) or any(_own_sequence(one, world) is not None for one in calls)
+    acted = bool(names & (ARITIES.keys() | {"current_setting"})) or any(
+        _own_sequence(one, world) is not None for one in calls
+    )
     return Mapped(_edited(tree, world), acted, effects)
+
+
+def _is_own_name(call: Node) -> bool:
+    """Is it current_setting('application_name'), or of a column? At the server a label stands before the client's."""
+    if _called(call) != "current_setting" or not call.get("args"):
+        return False
+    first = call["args"][0]
+    return "ColumnRef" in first or _text(first).lower() == "application_name"
+
+
+def _text(node: Node) -> str:
+    return str(node.get("A_Const", {}).get("sval", {}).get("sval", ""))
 
 
 def _own_sequence(call: Node, world: World) -> Node | None:
@@ -131,6 +147,10 @@ def _edited(value: Any, world: World) -> Any:
     call = edited.get("FuncCall")
     if isinstance(call, dict) and _called(call) in ARITIES:
         return {"FuncCall": _mapped(call, world)}
+    if isinstance(call, dict) and _is_own_name(call):
+        if "ColumnRef" in call["args"][0]:
+            return _filled(NAMED_BY_COLUMN, [call["args"][0], edited])
+        return {"FuncCall": {**_filled(APPLICATION_NAME, [edited])["FuncCall"], "location": call.get("location", -1)}}
     if isinstance(call, dict):
         own = _own_sequence(call, world)
         if own is not None:
@@ -176,11 +196,11 @@ def _keep_names(value: Node, edited: Node) -> None:
         while set(inner) <= {"TypeCast", "CollateClause"} and inner:
             ((_, body),) = inner.items()
             inner = body.get("arg", {})
-        if _called(inner.get("FuncCall", {})) in WHOLE:
+        if _called(inner.get("FuncCall", {})) in WHOLE or _is_own_name(inner.get("FuncCall", {})):
             edited["ResTarget"]["name"] = _called(inner["FuncCall"])
     elif isinstance(function, dict) and "alias" not in function:
         called = _called(function["functions"][0]["List"]["items"][0].get("FuncCall", {}))
-        if called in WHOLE:
+        if called in WHOLE or _is_own_name(function["functions"][0]["List"]["items"][0].get("FuncCall", {})):
             edited["RangeFunction"]["alias"] = {"aliasname": called}
 
 
@@ -199,7 +219,7 @@ def _prepared(value: Any) -> Any:
         return value
     made: Node = {name: -1 if name.endswith("location") else _prepared(one) for name, one in value.items()}
     key = made.get("A_Const", {}).get("sval", {}).get("sval") if isinstance(made.get("A_Const"), dict) else None
-    if key in (SEED, PROCESS, LISTENING):
+    if key in (SEED, PROCESS, LISTENING, APPLICATION):
         made["A_Const"]["_hole"] = KeyHole(key)
     names = made.get("names")
     if isinstance(names, list) and len(names) == 1 and names[0]["String"]["sval"] in CAST:

@@ -68,6 +68,7 @@ class SettingEffect:
     value: str | None
     local: bool = False
     parameter: int | None = None
+    own: bool = False  # of the session's, which means it as it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,20 @@ TEXT = (
     b"SELECT s.name, current_setting(s.name) AS setting, s.short_desc AS description FROM pg_catalog.pg_settings s"
     b" ORDER BY pg_catalog.lower(s.name)"
 )
+NAME = b"SELECT current_setting('application_name') AS application_name"
 
 
 @cache
 def show_all() -> dict[str, Any]:
     """The tree. It is shared: nobody may change it."""
     (statement,) = parse(TEXT, size_limit=len(TEXT), server_major=14)
+    tree: dict[str, Any] = statement.tree
+    return tree
+
+
+@cache
+def show_name() -> dict[str, Any]:
+    """SHOW application_name as a query, in which the server's label comes off. Shared as well."""
+    (statement,) = parse(NAME, size_limit=len(NAME), server_major=14)
     tree: dict[str, Any] = statement.tree
     return tree

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 SEED = "$seed"  # 64 hexadecimal digits; what tenants share by name or number is hashed behind it
 PROCESS = "$process"  # a session's process id, as BackendKeyData gave it
+APPLICATION = "$application"  # what stands before a session's application_name at the server
 QUERY = "$query"  # what the client sent
 LISTENING = "$listening"  # a session's channels, as an array literal
 OWN = "__t_"  # between a sequence's name and the tenant's part

@@ -64,6 +64,7 @@ class Door:
     notified: list[int] = field(default_factory=list)
     given_up: tuple[str, ...] = ()
     writable: bool = True
+    label: str = ""
 
     def write(self, data: bytes) -> None:
         self.written += data

@@ -22,7 +22,11 @@ def planner(world: World) -> Planner:
 def planned(planner: Planner, world: World, sql: str) -> str:
     """The text that would be sent, or the SQLSTATE."""
     found = planner.plan(sql.encode(), PlanContext(sample_policy(), world.catalog.version, role="app"))
-    return found.rejection.sqlstate if found.rejection is not None else planner.explain_text(found, {"default": "1"})[0]
+    return (
+        found.rejection.sqlstate
+        if found.rejection is not None
+        else planner.explain_text(found, {"default": "1", "$application": ""})[0]
+    )
 
 
 @pytest.mark.parametrize(

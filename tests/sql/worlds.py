@@ -13,7 +13,7 @@ from proxy.sql.render import fill, render
 from proxy.sql.resolve import Analysis, resolve
 from proxy.sql.rewrite import Rewritten, rewrite
 from proxy.sql.world import World
-from proxy.tenancy.derived import LISTENING, PROCESS, derived_keys
+from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, derived_keys
 from proxy.tenancy.policy import Access, Credentials, Policy, RelationRule, Server
 
 RULES: tuple[tuple[str, Access, str | None, str], ...] = (
@@ -54,7 +54,13 @@ def sample_catalog(port: int) -> Catalog:
 def keys_of(tenant: int) -> dict[str, str]:
     """The key values of one tenant."""
     own = {"default": str(tenant), "slug": SLUGS[tenant], "uid": f"00000000-0000-4000-8000-00000000000{tenant}"}
-    return {**own, **derived_keys(SLUGS[tenant], "shared", ()), PROCESS: f"10{tenant}", LISTENING: "{}"}
+    return {
+        **own,
+        **derived_keys(SLUGS[tenant], "shared", ()),
+        PROCESS: f"10{tenant}",
+        LISTENING: "{}",
+        APPLICATION: "a/b/",
+    }
 
 
 def one_statement(world: World, sql: str) -> Statement:

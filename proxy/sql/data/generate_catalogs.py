@@ -239,6 +239,8 @@ WHERE |= {f"pg_catalog.{name}": NOTHING for name in EMPTY}
 WHERE |= {f"information_schema.{name}": NOTHING for name in EMPTY_SCHEMA}
 
 # Statistics, addresses and secrets; the value is of the column's type.
+# The client's part of an application_name; the label before it is the operator's.
+UNLABELLED = "pg_catalog.substr({}, pg_catalog.length('$application'::pg_catalog.text) OPERATOR(pg_catalog.+) 1)"
 MASK = {
     "pg_catalog.pg_class": {
         "reltuples": "(-1)::pg_catalog.float4", "relpages": "0", "relallvisible": "0", "relallfrozen": "0",
@@ -271,9 +273,14 @@ MASK = {
         "passwd": "NULL::pg_catalog.text", "useconfig": "NULL::pg_catalog.text[]",
         "valuntil": "NULL::pg_catalog.timestamptz",
     },
-    "pg_catalog.pg_settings": {"sourcefile": "NULL::pg_catalog.text", "sourceline": "NULL::pg_catalog.int4"},
+    "pg_catalog.pg_settings": {
+        "setting": f"CASE name WHEN 'application_name' THEN {UNLABELLED.format('setting')} ELSE setting END",
+        "reset_val": "CASE name WHEN 'application_name' THEN '' ELSE reset_val END",
+        "sourcefile": "NULL::pg_catalog.text", "sourceline": "NULL::pg_catalog.int4",
+    },
     "pg_catalog.pg_stat_activity": {
         "pid": "'$process'::pg_catalog.int4", "query": "'$query'::pg_catalog.text",
+        "application_name": UNLABELLED.format("application_name"),
         "leader_pid": "NULL::pg_catalog.int4", "client_addr": "NULL::pg_catalog.inet",
         "client_hostname": "NULL::pg_catalog.text", "client_port": "(-1)", "backend_start": "xact_start",
         "backend_xid": "NULL::pg_catalog.xid", "backend_xmin": "NULL::pg_catalog.xid",

@@ -70,7 +70,7 @@ class Expected:
         text += f" WHERE {rule['where']} OFFSET 0" if rule["where"] else " OFFSET 0"
         for word, value in self._values.items():
             text = text.replace("{" + word + "}", value)
-        for word in ("$process", "$query"):
+        for word in ("$application", "$process", "$query"):
             text = text.replace(f"'{word}'", "'" + self._keys.get(word, word).replace("'", "''") + "'")
         return _tree(text, self._catalog.major)
 
