@@ -7,20 +7,27 @@ keep semicolons for between statements, because the planner of the replay knows 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import psycopg
+import psycopg2
+import sqlalchemy as sa
 
+from tests.drivers.test_jdbc import DRIVER
+from tests.drivers.test_node import packages
 from tests.kit.postgres import Cluster, running
 from tests.kit.recorder import recording_before
 
-FOLDER = Path(__file__).with_name("recorded")
+HERE = Path(__file__).parent
+FOLDER = HERE / "recorded"
 DATABASE = "recorded"
 SCHEMA = """
 CREATE TABLE notes (id int PRIMARY KEY, body text, at timestamptz, kind int);
@@ -144,6 +151,55 @@ def with_asyncpg(cluster: Cluster, port: int) -> None:
     asyncio.run(work())
 
 
+def with_psycopg2(cluster: Cluster, port: int) -> None:
+    """Everything by the simple protocol: values in the text, a copy, a cursor, an error in a block."""
+    where = f"host=127.0.0.1 port={port} user=postgres dbname={DATABASE} sslmode=disable gssencmode=disable"
+    connection = psycopg2.connect(where)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id, body, at FROM notes WHERE id = ANY(%s)", ([1, 2, 3],))
+        cursor.execute("SAVEPOINT here")
+        with suppress(psycopg2.Error):
+            cursor.execute("SELECT nothing FROM notes")
+        cursor.execute("ROLLBACK TO here")
+        cursor.copy_expert("COPY notes (id, body) FROM STDIN", io.StringIO("601\ta\n602\tb\n"))
+        cursor.copy_expert("COPY (SELECT id FROM notes WHERE id > 600) TO STDOUT", io.StringIO())
+        cursor.execute("DELETE FROM notes WHERE id > 600")
+    with connection.cursor("named") as cursor:
+        cursor.itersize = 16
+        cursor.execute("SELECT id FROM notes ORDER BY id")
+        list(cursor)
+    connection.rollback()
+    connection.close()
+
+
+def with_sqlalchemy(cluster: Cluster, port: int) -> None:
+    """Reflection, Core, a savepoint, over psycopg."""
+    engine = sa.create_engine(
+        f"postgresql+psycopg://postgres@127.0.0.1:{port}/{DATABASE}?sslmode=disable&gssencmode=disable"
+    )
+    with engine.begin() as connection:
+        notes = sa.Table("notes", sa.MetaData(), autoload_with=connection)
+        connection.execute(sa.select(notes).where(notes.c.id.in_([1, 2, 3]))).all()
+        with suppress(sa.exc.IntegrityError), connection.begin_nested():
+            connection.execute(sa.insert(notes), [{"id": 701, "body": "a"}, {"id": 1, "body": "again"}])
+        connection.execute(sa.update(notes).where(notes.c.id == 1).values(kind=2))
+    engine.dispose()
+
+
+def node(cluster: Cluster, port: int, script: str) -> None:
+    """A script in node/ against the recorder."""
+    environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(packages())}
+    dsn = f"postgresql://postgres@127.0.0.1:{port}/{DATABASE}"
+    subprocess.run(["node", HERE / "node" / script, dsn], env=environment, check=True, timeout=60)
+
+
+def jdbc(cluster: Cluster, port: int) -> None:
+    """Prepared statements past the threshold, a batch, a savepoint, rows in pieces."""
+    url = f"jdbc:postgresql://127.0.0.1:{port}/{DATABASE}?sslmode=disable"
+    command = ["java", "-cp", str(DRIVER), str(HERE / "java" / "Recorded.java"), url, "postgres", "x"]
+    subprocess.run(command, check=True, timeout=60)
+
+
 SCRIPTS: dict[str, Callable[[Cluster, int], None]] = {
     "psql": psql,
     "pgbench-simple": lambda cluster, port: pgbench(cluster, port, "simple"),
@@ -152,6 +208,11 @@ SCRIPTS: dict[str, Callable[[Cluster, int], None]] = {
     "pg_dump": pg_dump,
     "psycopg": with_psycopg,
     "asyncpg": with_asyncpg,
+    "psycopg2": with_psycopg2,
+    "sqlalchemy": with_sqlalchemy,
+    "node-postgres": lambda cluster, port: node(cluster, port, "recorded_pg.js"),
+    "postgres-js": lambda cluster, port: node(cluster, port, "recorded_postgres_js.js"),
+    "jdbc": jdbc,
 }
 
 

@@ -19,8 +19,7 @@ from tests.kit.proxy import Proxy
 SCRIPTS = Path(__file__).parent / "node"
 
 
-@pytest.fixture(scope="session")
-def node() -> Path:
+def packages() -> Path:
     """A folder with what package-lock.json names; made once, in the environment beside pytest's cache.
 
     RuntimeError where Node.js and npm are missing: a driver that is not tried is not known to work.
@@ -41,12 +40,18 @@ def node() -> Path:
             making.rename(home)
         except OSError:  # another worker was faster
             shutil.rmtree(making)
-    return home
+    return home / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """Where the drivers lie."""
+    return packages()
 
 
 def story(node: Path, script: str, dsn: str) -> list[Any]:
     """What the script told, line by line."""
-    environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(node / "node_modules")}
+    environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(node)}
     done = subprocess.run(
         ["node", SCRIPTS / script, dsn], env=environment, capture_output=True, text=True, timeout=120, check=False
     )

@@ -35,7 +35,7 @@ def test_a_recorded_session_is_answered_to_its_end(name: str) -> None:
     kinds = "".join(kind for kind, _ in messages(heard.told))
     asked = [tag for tag, _ in messages(recording.said(CLIENT))]
     assert kinds.count("Z") == sum(tag in "QS" for tag in asked)
-    assert not any(heard.destroyed)
+    assert not heard.destroyed
     assert b"VFATAL" not in heard.told
     assert heard.leased or heard.phase == "closed" or asked[-1] != "X"
 
@@ -43,18 +43,18 @@ def test_a_recorded_session_is_answered_to_its_end(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_byte_at_a_time_means_the_same(name: str) -> None:
     recording = load(name)
-    assert replay(recording, single) == replay(recording)
+    assert replay(recording, single)[0] == replay(recording)[0]
 
 
 @pytest.mark.parametrize("side", [CLIENT, SERVER])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cut_before_any_byte_means_the_same(name: str, side: str, effort: int) -> None:
     recording = load(name)
-    expected = replay(recording)
-    size = len(recording.said(CLIENT)) if side == CLIENT else expected[1]
+    expected, answered = replay(recording)
+    size = len(recording.said(CLIENT)) if side == CLIENT else answered
     step = 1 if effort > 1 else max(1, size // PLACES)
     for place in range(1, size, step):
-        assert replay(recording, at(side, place)) == expected, place
+        assert replay(recording, at(side, place))[0] == expected, place
 
 
 def test_the_script_gives_each_answer_of_the_recording_as_it_was(tmp_path: Path) -> None:
