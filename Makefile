@@ -26,13 +26,14 @@ export HYPOTHESIS_STORAGE_DIRECTORY = $(CACHE)/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST = $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest
 
-.PHONY: help demo test test-long fuzz lint format bench lock venv clean
+.PHONY: help demo test test-long fuzz suites lint format bench lock venv clean
 
 help:
 	@echo "make demo       an embedded PostgreSQL, sample tenants and the proxy   (ARGS=--once: a scripted tour)"
 	@echo "make test       all tests   (ARGS goes to pytest)"
 	@echo "make test-long  the same with twenty times as many seeds"
 	@echo "make fuzz       long runs over the codec, SCRAM, the lifter, COPY and sessions   (ARGS=\"codec --seconds 600\")"
+	@echo "make suites     the drivers' own test suites, directly and through the proxy; writes docs/compatibility.md"
 	@echo "make lint       format, lint, types, storeys"
 	@echo "make bench      benchmarks; writes benchmarks/RESULTS.md"
 	@echo "make format     formats the tree"
@@ -52,6 +53,9 @@ test-long: venv
 fuzz: venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/fuzz/requirements.lock
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+suites: venv
+	$(BIN)/python -m tests.drivers.suites $(ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "make test-long": "as make test, with twenty times as many seeds",
     "make lint": "the CI script runs it",
     "make fuzz": "as long as one likes; tests/fuzz/ runs its targets over what was kept",
+    "make suites": "runs for ten minutes; tests/drivers/test_suites.py looks at what it recorded",
     "make bench": "measures for minutes; benchmarks/ is its own check",
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
@@ -43,6 +44,7 @@ PROGRAMS = {
     "make test": "-m pytest",
     "make lint": "mypy --strict proxy tests",
     "make fuzz": "-m tests.fuzz",
+    "make suites": "-m tests.drivers.suites",
     "make bench": "-m benchmarks",
 }
 SERVE = "partywall serve --rules rules"
