@@ -170,6 +170,14 @@ class Conversation(Keeping):
         else:
             self.out.append(data)
 
+    def end_portals(self) -> None:
+        """The transaction is over, and its portals with it; those whose Bind is still due are a later pipeline's."""
+        if self.due:
+            self.portals = {name: one for name, one in self.portals.items() if one.bound in self.due}
+        else:
+            self.portals.clear()
+            self.fenced.clear()
+
     def flush(self) -> None:
         """Everything collected goes out, one write for each side."""
         if self.up:

@@ -139,8 +139,8 @@ def bind(s: Conversation, body: bytes) -> bool:
         if refusal is not None or aborted(s, plan, bound=True):
             s.refuse_extended(refusal or encode.ABORTED, early=refusal is not None)
             return True
-        s.portals[portal] = Portal(statement, len(body))
         s.supply(encode.BIND_COMPLETE)
+        s.portals[portal] = Portal(statement, len(body), s.due[-1] if s.due else None)
         return True
     refusal = bound(s, statement, body[second + 1 :])
     if refusal is not None:
@@ -168,7 +168,7 @@ def bind(s: Conversation, body: bytes) -> bool:
         due.key = statement.key
         stale.begin(s, statement.key, (66, body))
     fence(s, portal.decode("utf-8", "replace"), plan)
-    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan), len(body))
+    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan), len(body), due)
     s.open = True
     return True
 

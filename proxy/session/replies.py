@@ -114,7 +114,7 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     if status == IDLE:
         if s.unlistened:
             unlistened(s)
-        s.portals.clear()
+        s.end_portals()
         if s.failed:
             s.settings.restore()
         else:
@@ -122,7 +122,6 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
         if s.subscribed:
             settled(s)
         s.failed = False
-        s.fenced.clear()
         s.settings.objects.sent = {}
         s.settle_pins()
     elif status == IN_TRANSACTION:

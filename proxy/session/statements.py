@@ -49,7 +49,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Portal:
-    """What Bind defined: the statement it runs, and how many bytes it said."""
+    """What Bind defined: the statement it runs, how many bytes it said, and the reply that it waits for."""
 
     statement: Statement
     size: int = 0
+    bound: object = None

@@ -145,6 +145,14 @@ def test_answers_keep_their_place_in_a_pipeline(talk: Talk) -> None:
     assert kinds(told) == "12C12nCZ"
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_portal_outlives_the_end_of_an_earlier_pipeline(talk: Talk, failed: bool) -> None:
+    first = parse("SELECT 1") + bind() + execute() + SYNC
+    reply = PARSED + BOUND + (error("22012") if failed else DONE) + IDLE
+    assert kinds(talk(first + parse("SELECT 2") + bind(), reply)) == ("12EZ" if failed else "12CZ")
+    assert kinds(talk(execute() + SYNC, PARSED + BOUND + DONE + IDLE)) == "12CZ"
+
+
 def test_answers_alone_need_no_connection(session: ClientSession, door: Door) -> None:
     session.data(parse("SELECT pg_advisory_unlock_all()") + describe("S") + bind() + describe("P") + execute() + SYNC)
     assert kinds(door.take()) == "1tT2TDCZ"
