@@ -42,6 +42,7 @@ from proxy.session.actions import Audit
 from proxy.session.counters import Counters
 from proxy.settings import Settings
 from proxy.sql.answers import answer
+from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.plan import Forward
 from proxy.sql.render import fill
 from proxy.sql.whole.settings import allowed_setting
@@ -53,9 +54,6 @@ from proxy.wire.startup import LONG_KEY
 
 SECRET_BYTES = 32
 NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
-# Trees of long boolean chains are as deep as they are long; the planner answers RecursionError with 54001, and a
-# planner process that dies takes nobody with it.
-RECURSION_LIMIT = 20_000
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import traceback
 from typing import BinaryIO
 
 from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
 
 
@@ -38,4 +39,5 @@ def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's business; it closes our pipe
+    sys.setrecursionlimit(RECURSION_LIMIT)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -21,6 +21,9 @@ from proxy.errors import InvalidText, ProgramLimitExceeded, Refusal, StatementTo
 
 Node = dict[str, Any]
 
+# Trees of long chains are as deep as they are long; whoever plans sets this limit first, for the planner answers
+# RecursionError with 54001. A planner process that dies takes nobody with it.
+RECURSION_LIMIT = 20_000
 MAX_DEPTH = 1200  # levels of dicts and lists: some 600 nested operators
 DEPTH_HINT = "Split the statement, or nest its expressions less deeply."
 NEW_NUMERAL = re.compile(rb"0[xXoObB]|[0-9]_[0-9]")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.fleet.worker import serve
@@ -50,3 +52,14 @@ def test_what_cannot_be_planned_is_told_and_the_next_text_is_planned(world: Worl
 
 def test_a_pipe_that_ends_inside_a_frame_ends_the_process_without_an_answer() -> None:
     assert answers(b"\x00\x00") == []
+
+
+def test_a_process_plans_as_deep_a_statement_as_the_proxy_does(world: World) -> None:
+    deep = b"SELECT " + b" + ".join([b"id"] * 450) + b" FROM orders"
+    frames = encode(TakeCatalog("d", world.catalog)) + encode(PlanText("d", deep, context_of(world), (), False))
+    command = [sys.executable, "-m", "proxy.fleet.worker"]
+    done = subprocess.run(command, input=frames, capture_output=True, check=True, timeout=60)
+    answer = decode(done.stdout[HEADER.size :])
+    assert isinstance(answer, PlannedText)
+    assert answer.planned is not None
+    assert answer.planned.rejection is None
