@@ -186,6 +186,12 @@ def with_sqlalchemy(cluster: Cluster, port: int) -> None:
     engine.dispose()
 
 
+def with_django(cluster: Cluster, port: int) -> None:
+    """The ORM: reads, a cursor WITH HOLD, an error in an inner transaction. It is configured once a process."""
+    command = [sys.executable, "-m", "tests.drivers.recorded_django", "127.0.0.1", str(port), DATABASE]
+    subprocess.run(command, check=True, timeout=60)
+
+
 def node(cluster: Cluster, port: int, script: str) -> None:
     """A script in node/ against the recorder."""
     environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(packages())}
@@ -210,6 +216,7 @@ SCRIPTS: dict[str, Callable[[Cluster, int], None]] = {
     "asyncpg": with_asyncpg,
     "psycopg2": with_psycopg2,
     "sqlalchemy": with_sqlalchemy,
+    "django": with_django,
     "node-postgres": lambda cluster, port: node(cluster, port, "recorded_pg.js"),
     "postgres-js": lambda cluster, port: node(cluster, port, "recorded_postgres_js.js"),
     "jdbc": jdbc,
