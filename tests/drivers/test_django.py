@@ -85,7 +85,6 @@ def database(dsn: str, *, prepared: bool) -> Iterator[str]:
         "PORT": parts["port"],
         "TIME_ZONE": "Europe/Zurich",
         "OPTIONS": {"server_side_binding": prepared},
-        "DISABLE_SERVER_SIDE_CURSORS": True,  # as Django's manual says for transaction pooling
     }
     alias = f"{parts['user']}-{parts['dbname']}"
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: entry})[alias]
@@ -206,6 +205,7 @@ def used(alias: str) -> list[Any]:
         found.append(list(assets.filter(id=901).values_list("tenant_id", "label")))
         transaction.set_rollback(True, using=alias)
     found.append(customers.filter(pk__gte=901).count())
+    found.append([one.pk for one in orders.order_by("pk").iterator(chunk_size=7)])  # a cursor WITH HOLD
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT DISTINCT tenant_id, current_setting('TimeZone') FROM customers")
         found.append(cursor.fetchall())
