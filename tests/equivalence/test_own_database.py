@@ -53,7 +53,7 @@ STORIES = {
     "mistakes": MISTAKES,
     "mistakes behind others": tuple(f"SELECT 'é'; ; {one}; SELECT 2" for one in MISTAKES),
     "explain": (
-        "EXPLAIN SELECT * FROM orders WHERE id = 1",
+        "EXPLAIN (COSTS OFF) SELECT * FROM orders WHERE id = 1",
         "EXPLAIN (COSTS off, VERBOSE) SELECT count(*) FROM orders",
     ),
     "code": (

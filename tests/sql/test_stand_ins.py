@@ -34,7 +34,7 @@ def plan(planner: Planner, world: World, sql: str) -> Forward | str:
         ("SELECT current_query()", [QUERY]),
         ("SELECT pg_catalog.pg_backend_pid() + 1, current_query()", [PROCESS, QUERY]),
         ("SELECT id FROM orders WHERE note = current_query()", [QUERY, "default"]),
-        ("SELECT pid, query FROM pg_stat_activity", [PROCESS, QUERY]),
+        ("SELECT pid, query FROM pg_stat_activity", ["$application", PROCESS, QUERY]),
         ("SELECT 1", []),
     ],
 )
