@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Any, assert_never, cast
 
 from proxy.auth.addresses import LOCAL
@@ -231,6 +232,7 @@ class Client(ListeningClient, asyncio.Protocol):
         planning, context = self.planning, self.context
         if planning is None or context is None:
             raise InvalidAuthorization("not logged in")
+        action = replace(action, text=self.planned(action.text))
         context = self.named(context).about(action.text, self.temporary)
         if len(action.text) > self.services.options.plan_inline_bytes:
             self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")

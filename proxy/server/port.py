@@ -18,6 +18,7 @@ from proxy.server.overstay import Overstay
 from proxy.server.proofs import Waiting
 from proxy.server.services import Planning, Rules, Services
 from proxy.session.actions import Action, CloseFrontend, FindLogin
+from proxy.session.comments import split
 from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
 from proxy.session.greeting import with_ceilings
@@ -72,6 +73,7 @@ class ClientPort:
         self.catalog: object = None
         self.admitted = False
         self.temporary: tuple[Temporary, ...] = ()
+        self.comments = False  # are kept, by the rules
         self.gone = False  # the rules in force have no place for this session
         self.overstay = Overstay()
 
@@ -109,9 +111,14 @@ class ClientPort:
             return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
         if "search_path" in self.session.settings.current:
             context = self.named(context)
+        text = self.planned(text)
         if self.temporary:
             context = context.about(text, self.temporary)
         return planning.lookup(text, context, parameter_types, extended)
+
+    def planned(self, text: bytes) -> bytes:
+        """What is planned of a text: without the comment at its end, where fill() sends that."""
+        return split(text)[0] if self.comments else text
 
     def named(self, context: PlanContext) -> PlanContext:
         """The context for a session that may have emptied its search path."""
@@ -202,7 +209,11 @@ class ClientPort:
         keys = self.keys
         if keys is None:
             raise InternalError("a plan without a grant")
-        return self.services.fill(plan, {**keys, QUERY: text.decode()} if plan.tells_text else keys, literals)
+        sent = self.services.fill(plan, {**keys, QUERY: text.decode()} if plan.tells_text else keys, literals)
+        if self.comments:
+            comment = split(text)[1]
+            return b"%b %b" % (sent, comment) if comment else sent
+        return sent
 
     def version(self) -> int:
         """Of the schema: what the catalog has noticed, and what went through this process since."""
@@ -280,6 +291,7 @@ class ClientPort:
         own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
         self.keys = {**grant.keys, **own, APPLICATION: self.label}
         session.limits = grant.limits
+        self.comments = grant.comments == "keep"
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(grant.limits))
         session.generation = rules.generation

@@ -233,6 +233,7 @@ class _Assembly:
             pool_sharing=rules.pool_sharing,
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
+            comments="drop" if whole else rules.comments,
         )
 
 

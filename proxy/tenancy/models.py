@@ -20,7 +20,7 @@ LATER = "not supported yet"
 # Keys of a `database:` document that mean nothing where every tenant has a database of its own.
 SHARED_ONLY = (
     "tenant_column", "relations", "functions", "sequences", "extensions", "accept", "explain", "second_wall",
-    "pool_sharing",
+    "pool_sharing", "comments",
 )  # fmt: skip
 # Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is
 # seen.
@@ -129,6 +129,7 @@ class Database(Strict):
     pool_sharing: Literal["reset", "never"] = "reset"
     pool_mode: PoolMode = "transaction"
     lazy_begin: bool = False
+    comments: Literal["drop", "keep"] = "drop"
 
     @model_validator(mode="after")
     def _built(self) -> Self:

@@ -294,3 +294,13 @@ def test_how_connections_are_pooled_is_the_databases_to_say_and_the_mode_the_ten
     modes = {tenant: book.grants[tenant, "shop", False].pool_mode for tenant in ("acme", "globex")}
     assert modes == {"acme": "session", "globex": "transaction"}
     assert all(one.lazy_begin for one in book.grants.values())
+
+
+def test_comments_are_dropped_unless_the_rules_of_a_shared_database_keep_them(loaded: Load, problems: Problems) -> None:
+    assert loaded(DATABASE, TENANT).grants["acme", "shop", False].comments == "drop"
+    assert loaded(DATABASE + "comments: keep\n", TENANT).grants["acme", "shop", False].comments == "keep"
+    book = loaded(DATABASE + "comments: keep\n", TENANT, own("globex", "isolation: database\n"))
+    assert {tenant: one.comments for (tenant, _, _), one in book.grants.items()} == {"acme": "keep", "globex": "drop"}
+    assert problems(DATABASE + "comments: some\n", TENANT) != []
+    (problem,) = problems("database: shop\nisolation: database\ncomments: keep\n")
+    assert problem.endswith("comments is for shared databases, and isolation is database")
