@@ -20,7 +20,18 @@ from proxy.session.due import BIND, CLOSE, DESCRIBE, PARSE, SUPPLY, SYNC, Due, u
 from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
-from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Effects, Execution, Forward, Plan, Planned, Preparation
+from proxy.sql.plan import (
+    SETSEED,
+    STATEMENT_NAME,
+    Answer,
+    AnswerKind,
+    Effects,
+    Execution,
+    Forward,
+    Plan,
+    Planned,
+    Preparation,
+)
 from proxy.sql.prepared import values
 
 OWN_NAME = re.compile(r'"(pw_[0-9]{8})"')
@@ -105,7 +116,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         one,
         executes=None,
         writes=one.writes or other.writes,
-        pins=one.pins or other.pins,
+        pins=SETSEED if SETSEED in (one.pins, other.pins) else one.pins or other.pins,
         taints=one.taints or other.taints,
         unpins=(*one.unpins, *other.unpins),
         notifies=one.notifies or other.notifies,

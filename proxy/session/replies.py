@@ -211,8 +211,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
                 s.port.altered()
         s.unpin(*effects.unpins)
         note(s, state, effects)
-        if effects.taints:
-            state.taint(f"{plan.kind.value} leaves traces")
+        s.leave_traces(plan)
         if plan.tag is not None:
             verdict = encode.complete(plan.tag) if plan.tag else SKIP
     if due.kind is QUERY and due.index < len(due.plans):
@@ -239,10 +238,11 @@ def portal_suspended(s: Conversation, state: BackendState, run: bytes, start: in
 
 
 def outlasting(s: Conversation, due: Due) -> None:
-    """What a statement may have left in the session although it did not complete: a lock, or what nobody knows."""
+    """What a statement may have left in the session although it did not complete: a lock, a seed, or the unknown."""
     plan = running(due, {}) if due.kind in (QUERY, EXECUTE) else None
     if plan is not None and plan.effects.pins in OUTLASTING:
         s.pin(plan.effects.pins)
+        s.leave_traces(plan)
 
 
 def error_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:

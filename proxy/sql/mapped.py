@@ -9,6 +9,7 @@ itself becomes the session's own. Decision 0023. Source: PostgreSQL documentatio
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,7 +18,7 @@ from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
 from proxy.sql.nodes import Nodes
 from proxy.sql.parse import parse, walk
-from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, Effects, KeyHole
+from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, SETSEED, Effects, KeyHole
 from proxy.sql.sequences import FUNCTIONS, mapped_call
 from proxy.sql.world import World
 from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, SEED, quoted
@@ -60,6 +61,7 @@ ARITIES: Mapping[str, tuple[int, ...]] = {
     "pg_advisory_unlock_all": (0,),
     "pg_backend_pid": (0,),
     "pg_listening_channels": (0,),
+    "setseed": (1,),
 }
 MAPPED = ARITIES.keys() | FUNCTIONS
 WHOLE = {"pg_backend_pid": "pg_catalog.abs('$process'::pg_catalog.int4)", "pg_listening_channels": LISTENED}
@@ -79,6 +81,8 @@ def fits(name: str, arguments: list[Node]) -> bool:
     constants = [one["A_Const"] for one in arguments if "A_Const" in one]
     if len(arguments) not in ARITIES[name] or any("NamedArgExpr" in one for one in arguments):
         return False
+    if name == "setseed":
+        return not any("boolval" in one for one in constants)
     if name not in LOCKS:
         return not any({"ival", "fval", "boolval"} & set(one) for one in constants)
     wide = len(arguments) == 1
@@ -98,7 +102,8 @@ def map_calls(nodes: Nodes, world: World) -> Mapped:
         return Mapped(tree)
     names = {_called(one) for one in calls}
     effects = Effects(
-        pins=ADVISORY_LOCK if names & SESSION_LOCKS else None,
+        pins=kept(names),
+        taints="setseed" in names,
         notifies="pg_notify" in names,
         fresh="pg_listening_channels" in names,
     )
@@ -106,6 +111,13 @@ def map_calls(nodes: Nodes, world: World) -> Mapped:
         _own_sequence(one, world) is not None for one in calls
     )
     return Mapped(_edited(tree, world), acted, effects)
+
+
+def kept(names: AbstractSet[str]) -> str | None:
+    """Why calls of these keep the connection with the session. A seed stays for good, and so does a lock with it."""
+    if "setseed" in names:
+        return SETSEED
+    return ADVISORY_LOCK if names & SESSION_LOCKS else None
 
 
 def _is_own_name(call: Node) -> bool:
@@ -130,7 +142,13 @@ def with_calls(effects: Effects, calls: Effects) -> Effects:
         raise FeatureNotSupported(
             "session-level advisory locks are not supported in this statement", hint="Take the lock by itself, before."
         )
-    return replace(effects, pins=effects.pins or calls.pins, notifies=calls.notifies, fresh=calls.fresh)
+    return replace(
+        effects,
+        pins=effects.pins or calls.pins,
+        taints=effects.taints or calls.taints,
+        notifies=calls.notifies,
+        fresh=calls.fresh,
+    )
 
 
 def _called(call: Node) -> str:

@@ -79,7 +79,6 @@ REFUSED = {
         "binary_upgrade_set_record_init_privs(true)", "pg_nextoid('pg_class', 'oid', 'pg_class_oid_index')",
         "pg_extension_config_dump('orders', '')", "pg_stop_making_pinned_objects()",
     ],
-    "dice that outlive the session": ["setseed(0.5)"],
     "names of what is hidden": [
         "to_regclass('leaky_stats')", "has_table_privilege('leaky_stats', 'SELECT')", "to_regrole('app')",
         "pg_get_serial_sequence('leaky_stats', 'id')", "pg_get_viewdef('leaky_stats')", "obj_description(16384, 'x')",

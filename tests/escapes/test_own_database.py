@@ -97,6 +97,15 @@ def test_what_sequences_gave_is_not_told_to_the_next_session(proxy: Proxy) -> No
     assert [one["C"] for one in with_next.errors] == ["55000"]
 
 
+def test_a_seed_is_not_left_to_the_next_session(proxy: Proxy) -> None:
+    found = []
+    for seed in ("SELECT setseed(0.42)", "SELECT 1"):
+        with proxy.connect("acme_app") as client:
+            assert client.simple(seed).errors == []
+            found.append(client.simple("SELECT random() FROM generate_series(1, 99)").rows)
+    assert not set(found[0]) & set(found[1])
+
+
 def test_the_pinned_parameters_cannot_be_changed_by_code_either(proxy: Proxy) -> None:
     with proxy.connect("acme_app") as client:
         gone = client.simple("DO $$ BEGIN PERFORM set_config('client_encoding', 'LATIN1', false); END $$")

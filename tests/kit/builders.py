@@ -104,6 +104,8 @@ def plan_one(text: str) -> Plan:
         return forward(text.encode(), Effects(notifies=True), StatementKind.NOTIFY)
     if plain.startswith("SELECT pg_advisory_lock"):
         return forward(text.encode(), Effects(pins="advisory_lock"))
+    if plain.startswith("SELECT setseed"):
+        return forward(text.encode(), Effects(pins="setseed", taints=True))
     if plain.startswith("LOCK"):
         return replace(forward(text.encode(), Effects(block="LOCK TABLE"), StatementKind.LOCK), tag="LOCK TABLE")
     return forward(text.encode())

@@ -13,6 +13,8 @@ from proxy.session.prepared import merged, objection, rename, undo
 from proxy.session.session import ClientSession
 from proxy.session.statements import Statement
 from proxy.sql.plan import (
+    ADVISORY_LOCK,
+    SETSEED,
     STATEMENT_NAME,
     Answer,
     AnswerKind,
@@ -98,6 +100,9 @@ def test_an_execute_does_what_the_statement_does_that_it_executes() -> None:
     found = merged(run("p"), writes)
     assert found.effects == Effects(writes=True, taints=True, unpins=("x",))
     assert (found.rewritten, found.tag) == (True, "TRUNCATE")
+    locking = replace(run("p"), effects=Effects(pins=ADVISORY_LOCK))
+    seeding = replace(ONE, effects=Effects(pins=SETSEED, taints=True))
+    assert merged(locking, seeding).effects == Effects(pins=SETSEED, taints=True)
 
 
 def plan(door: Door, text: str, *plans: Plan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.session.conversation import Phase
+from proxy.session.events import FrontendLost
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
 from tests.session.conftest import DISCARDED, Door, Talk, complete, failed, kinds, query
@@ -59,6 +60,19 @@ def test_a_session_level_lock_is_kept_although_its_statement_failed(talk: Talk, 
     assert not door.released
     talk(query("DISCARD ALL"), DISCARDED)
     assert len(door.released) == 1
+
+
+@pytest.mark.parametrize("reply", [complete("SELECT 1"), failed("22012", "I")])
+def test_a_seed_is_kept_until_the_session_ends_and_its_connection_with_it(
+    talk: Talk, session: ClientSession, door: Door, reply: bytes
+) -> None:
+    talk(query("SELECT setseed(0.5), 1 / 0"), reply)
+    talk(query("DISCARD ALL"), DISCARDED)
+    assert (session.counters.pinned["setseed"], door.released) == (1, [])
+    assert session.backend().pins == {"setseed"}
+    session.handle(FrontendLost())
+    assert [destroyed for _, destroyed, _ in door.released] == [True]
+    assert session.counters.pinned["setseed"] == 0
 
 
 def test_what_is_sent_as_a_select_has_no_columns_for_the_client(talk: Talk) -> None:

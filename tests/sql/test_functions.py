@@ -14,7 +14,7 @@ REFUSED = (
     "pg_terminate_backend pg_relation_size pg_total_relation_size txid_current pg_current_snapshot pg_export_snapshot "
     "lastval pg_notify currtid2 pg_advisory_lock pg_sequence_last_value pg_get_sequence_data current_query set_config "
     "pg_logical_emit_message pg_get_partition_constraintdef to_regrole regclassin regclassout makeaclitem system_user "
-    "inet_server_addr row_security_active pg_restore_relation_stats setseed no_such_function"
+    "inet_server_addr row_security_active pg_restore_relation_stats no_such_function"
 )
 
 

@@ -192,6 +192,7 @@ def test_only_what_a_session_keeps_pins_its_connection(world: World) -> None:
     assert pins("SELECT pg_advisory_lock(1)") == "advisory_lock"
     assert pins("UPDATE orders SET qty = qty WHERE pg_try_advisory_lock_shared(id)") == "advisory_lock"
     assert pins("INSERT INTO notes (id, body) VALUES (1, 'x') RETURNING pg_try_advisory_lock(1)") == "advisory_lock"
+    assert pins("SELECT setseed(0.5)") == pins("SELECT pg_advisory_lock(1), setseed($1)") == "setseed"
     assert pins("SELECT pg_advisory_xact_lock(1), pg_advisory_unlock(1), pg_notify('a', 'b')") is None
 
 

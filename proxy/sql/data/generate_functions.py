@@ -154,13 +154,11 @@ RELATION_TEXT = {
     "has_any_column_privilege": -1,
     "has_column_privilege": -1, "has_sequence_privilege": -1, "pg_get_viewdef": 0,
 }  # fmt: skip
-# Bounds of partitions name tenants; roles are nobody's business; setseed outlives the lease and would steer another's
-# random().
+# Bounds of partitions name tenants; roles are nobody's business.
 REFUSED = {
     "makeaclitem",
     "pg_get_partition_constraintdef",
     "pg_indexam_progress_phasename",
-    "setseed",
     "to_regrole",
     "to_regtypemod",
 }

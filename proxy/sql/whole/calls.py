@@ -12,15 +12,14 @@ from typing import Any
 
 from proxy.catalog.model import Catalog
 from proxy.sql.functions import allowed, by_number, relation_text
+from proxy.sql.mapped import SESSION_LOCKS, kept
 from proxy.sql.parse import walk
-from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, UNTRACKED, Effects
+from proxy.sql.plan import NO_EFFECTS, UNTRACKED, Effects
 from proxy.tenancy.extensions import reviewed
 
 Node = dict[str, Any]
 SYSTEM = ("pg_catalog", "information_schema")
-SESSION_LOCKS = frozenset({
-    "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
-})  # fmt: skip
+NOTED = SESSION_LOCKS | {"pg_notify", "setseed"}
 QUIET = frozenset({
     "current_setting", "has_database_privilege", "has_schema_privilege", "pg_advisory_unlock",
     "pg_advisory_unlock_shared", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_backend_pid",
@@ -50,13 +49,11 @@ class Known:
         if not self.acting and all(self._leaves_nothing(schema, name) for schema, name in names):
             return NO_EFFECTS
         called = {name for _, name in names}
-        others = [one for one in names if one[1] not in SESSION_LOCKS | {"pg_notify"}]
-        pins = None
+        others = [one for one in names if one[1] not in NOTED]
+        pins = kept(called)
         if self.acting or not all(self._leaves_nothing(schema, name) for schema, name in others):
             pins = UNTRACKED
-        elif called & SESSION_LOCKS:
-            pins = ADVISORY_LOCK
-        return Effects(pins=pins, notifies="pg_notify" in called)
+        return Effects(pins=pins, taints="setseed" in called, notifies="pg_notify" in called)
 
     def _leaves_nothing(self, schema: str, name: str) -> bool:
         if schema not in ("", "pg_catalog") or (not schema and name in self.own):

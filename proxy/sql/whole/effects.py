@@ -43,23 +43,25 @@ def effects_of(tree: Node, known: Known) -> Classified:
     kind = KINDS.get(name, StatementKind.DDL)
     nodes = {one for one, _ in walk(tree)}
     if "ExecuteStmt" in nodes:
-        changed, effects = prepared.unnamed(tree)
+        changed, executing = prepared.unnamed(tree)
+        effects = replace(known.effects(tree), executes=executing.executes)  # the arguments may call
         if name not in PLAIN | {"ExecuteStmt"}:
-            effects = Effects(executes=effects.executes, pins=UNTRACKED, writes=True)
+            effects = replace(effects, pins=UNTRACKED, writes=True)
         return Classified(kind, changed, effects)
     if name == "DeclareCursorStmt":
         cursor = cursors.declare(tree, body)
         calls = known.effects(tree)
-        return Classified(kind, tree, Effects(declares=cursor.effects.declares, pins=calls.pins))
+        return Classified(kind, tree, Effects(declares=cursor.effects.declares, pins=calls.pins, taints=calls.taints))
     if name not in PLAIN or any("intoClause" in one for one in _selects(tree)):
-        return Classified(kind, tree, Effects(pins=UNTRACKED, writes=True))
+        return Classified(kind, tree, replace(known.effects(tree), pins=UNTRACKED, writes=True))
     effects = known.effects(tree)
     settings = setting_calls(tree, may_call)
     if settings:
         every = {body.get("location", 0) for one, body in walk(tree) if one == "FuncCall"}
         pins = None if every == settings.keys() else UNTRACKED
         values = tuple(settings.values())
-        return Classified(kind, tree, Effects(settings=values, taints=any(own(one.name) for one in values), pins=pins))
+        taints = effects.taints or any(own(one.name) for one in values)
+        return Classified(kind, tree, Effects(settings=values, taints=taints, pins=pins))
     writes = bool(nodes & CHANGES) or name not in QUERIES
     draws = bool(nodes & ADDS_ROWS) and effects.pins is None
     if writes:

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.catalog.model import Function
 from proxy.sql.parse import parse
-from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, UNTRACKED, Effects
+from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, SETSEED, UNTRACKED, Effects
 from proxy.sql.whole.calls import Known
 from tests.sql.whole.conftest import own_catalog
 
@@ -39,7 +39,6 @@ def test_functions_that_leave_nothing_are_known(text: str) -> None:
         "SELECT mine()",
         "SELECT public.lower(a) FROM t",
         "SELECT nextval('s')",
-        "SELECT setseed(0)",
         "SELECT 1 WHERE unknown(2)",
         "SELECT pg_advisory_lock(1), mine()",
         "SELECT query_to_xml('SELECT mine()', true, true, '')",
@@ -62,4 +61,6 @@ def test_where_the_database_has_functions_of_its_own_every_statement_may_call_th
 def test_locks_and_notifications_are_noted_by_themselves() -> None:
     assert effects("SELECT pg_advisory_lock(1)") == Effects(pins=ADVISORY_LOCK)
     assert effects("SELECT pg_notify('a', 'b')") == Effects(notifies=True)
+    assert effects("SELECT setseed(0), pg_advisory_lock(1)") == Effects(pins=SETSEED, taints=True)
+    assert effects("SELECT setseed(0), mine()") == Effects(pins=UNTRACKED, taints=True)
     assert effects("SELECT pg_notify('a', 'b'), mine()") == Effects(notifies=True, pins=UNTRACKED)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from proxy.sql.plan import (
+    ADVISORY_LOCK,
+    SETSEED,
     UNTRACKED,
     Answer,
     AnswerKind,
@@ -15,6 +17,7 @@ from proxy.sql.plan import (
     Execution,
     Forward,
     Plan,
+    SettingEffect,
     StatementKind,
     TransactionVerb,
 )
@@ -44,6 +47,17 @@ Plans = Callable[..., tuple[Plan, ...]]
         ("CREATE TEMP TABLE a AS SELECT 1", Effects(pins=UNTRACKED, writes=True)),
         ("SELECT 1 INTO TEMP a", Effects(pins=UNTRACKED, writes=True)),
         ("DO 'BEGIN END'", Effects(pins=UNTRACKED, writes=True)),
+        (
+            "DECLARE c CURSOR FOR SELECT setseed(0)",
+            Effects(declares=CursorEffect("c", False), pins=SETSEED, taints=True),
+        ),
+        (
+            "SELECT setseed(0), set_config('work_mem', '9MB', false)",
+            Effects(settings=(SettingEffect("work_mem", "'9MB'"),), pins=UNTRACKED, taints=True),
+        ),
+        ("CREATE TABLE a AS SELECT setseed(0)", Effects(pins=UNTRACKED, taints=True, writes=True)),
+        ("EXECUTE p(setseed(0))", Effects(executes=Execution("p"), pins=SETSEED, taints=True)),
+        ("EXECUTE p(pg_advisory_lock(1))", Effects(executes=Execution("p"), pins=ADVISORY_LOCK)),
         ("CALL p()", Effects(pins=UNTRACKED, writes=True)),
         ("SHOW ALL", Effects()),
         ("DISCARD TEMP", Effects(drops=("",))),
