@@ -2,8 +2,8 @@
 
 A pipeline is drawn from a seed, sent in one write (or cut where the seed says so) to a pristine private database and
 through the proxy, and compared message by message. It writes, commits and fails like an application of bad manners.
-Of 2500 other seeds six differ: a DEALLOCATE or PREPARE that was answered although what the same pipeline said before had
-aborted the transaction, and which of two errors is told (26000 for 08P01, 34000 for none).
+Of 2500 other seeds six differ: a DEALLOCATE or PREPARE that was answered although what the same pipeline had said
+before aborted the transaction, and which of two errors is told (26000 for 08P01, 34000 for none).
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_a_notification_comes_at_the_end_of_what_is_under_way_and_inside_a_block
     assert answers[0] == answers[1]
 
 
-def test_a_parameter_that_the_operator_changes_is_told_behind_the_statement_that_was_first_to_meet_it(
+def test_a_parameter_that_the_operator_changes_is_told_once_before_its_values_are_seen(
     shared_server: Cluster, clients: list[Pair]
 ) -> None:
     shared_server.psql(sql="ALTER SYSTEM SET intervalstyle = 'iso_8601'")
@@ -88,8 +88,10 @@ def test_a_parameter_that_the_operator_changes_is_told_behind_the_statement_that
             exchange = one.simple("BEGIN")
             while "S" not in [each.tag for each in exchange.messages]:  # a server reads its settings in its own time
                 exchange = piped(one, "SELECT 1")
-            answers.append((told(exchange)[-2:], told(one.simple("SELECT interval '1 day'; COMMIT"))))
-        assert answers[0][0] == [("S", b"IntervalStyle", b"iso_8601"), ("Z", b"T")]
+            # A server tells it last. The proxy may know it from the connection before, and tells it with BEGIN then.
+            parameters = [each for each in told(exchange) if each[0] == "S"]
+            answers.append((parameters, told(one.simple("SELECT interval '1 day'; COMMIT"))))
+        assert answers[0][0] == [("S", b"IntervalStyle", b"iso_8601")]
         assert answers[0] == answers[1]
     finally:
         shared_server.psql(sql="ALTER SYSTEM RESET intervalstyle")
