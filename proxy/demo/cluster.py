@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -131,11 +132,12 @@ def _run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listened a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 on which nobody listened a moment ago, and that no outgoing connection is given by chance."""
+    while True:
+        port = secrets.choice(range(16384, 32768))  # below Linux's net.ipv4.ip_local_port_range
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def quote_identifier(name: str) -> str:
