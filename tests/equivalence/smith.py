@@ -8,6 +8,7 @@ it that of a private database: much of what sqlsmith writes is wrong anywhere.
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +23,6 @@ from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import error_fields
 
 CANARY = b"globex"
-PROGRAM = "sqlsmith"
 DATABASE, PRIVATE = "traps_smith", "traps_smith_private"
 CONNECTIONS = 3  # of one run: two for the catalog, one for the statements; one more is opened for each that is lost
 AROUND = frozenset({b"BEGIN", b"ROLLBACK", b"SET"})  # what it sends around each statement
@@ -86,6 +86,14 @@ def at_proxy(proxy: Proxy) -> str:
     return f"user=acme_app password={proxy.passwords['acme_app']} dbname={proxy.database} sslmode=disable"
 
 
+def program() -> str:
+    """Where sqlsmith is. RuntimeError where it is missing: what was not sent was not shown to be harmless."""
+    found = shutil.which("sqlsmith")
+    if found is None:
+        raise RuntimeError("sqlsmith is missing. On Debian and Ubuntu: apt-get install sqlsmith")
+    return found
+
+
 def smith(port: int, login: str, seed: int, count: int, seconds: float) -> Watch:
     """Lets sqlsmith send `count` statements to a local port, for at most so many seconds. login: the rest of its
     connection string.
@@ -100,7 +108,7 @@ def smith(port: int, login: str, seed: int, count: int, seconds: float) -> Watch
         serve = threading.Thread(target=relay, args=(listener, ("127.0.0.1", port), watch), daemon=True)
         serve.start()
         target = f"host=127.0.0.1 port={listener.getsockname()[1]} {login}"
-        command = [PROGRAM, f"--target={target}", f"--max-queries={count}", f"--seed={seed}", "--exclude-catalog"]
+        command = [program(), f"--target={target}", f"--max-queries={count}", f"--seed={seed}", "--exclude-catalog"]
         try:
             said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
         finally:

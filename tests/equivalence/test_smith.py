@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.equivalence.smith import CANARY, DATABASE, PROGRAM, Watch, at_proxy, load_smith, smith
+from tests.equivalence.smith import CANARY, DATABASE, Watch, at_proxy, load_smith, program, smith
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import running_proxy
 
 
-@pytest.mark.program(PROGRAM)
 def test_sqlsmith_sees_no_canary_and_finds_no_bug(
     postgres15: Cluster, effort: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,3 +30,9 @@ def test_a_canary_is_found_wherever_it_is_cut() -> None:
         watch.feed(row[:at])
         watch.feed(row[at:])
         assert len(watch.leaks) == 1
+
+
+def test_a_machine_without_sqlsmith_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(RuntimeError, match="apt-get install sqlsmith"):
+        program()
