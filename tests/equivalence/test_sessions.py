@@ -189,6 +189,8 @@ TABLES = {
         "DELETE FROM tmp_ids USING orders WHERE orders.id = tmp_ids.id AND orders.amount > 300 RETURNING tmp_ids.id",
         "CREATE INDEX ON tmp_ids (lower(note))",
         "SELECT count(*) FROM tmp_ids WHERE pg_size_bytes(note) IS NULL",
+        "TRUNCATE tmp_ids",
+        "SELECT * FROM tmp_ids",
         "DROP TABLE tmp_ids",
         "SELECT * FROM tmp_ids",
         "DROP TABLE tmp_ids",

@@ -127,6 +127,8 @@ def test_the_statements_of_a_text_see_what_those_before_them_made(planner: Plann
         ("SELECT 1 INTO t UNION SELECT 2", "42501"),
         ("CREATE MATERIALIZED VIEW t AS SELECT 1", "42501"),
         ("CREATE TEMP VIEW t AS SELECT 1", "42501"),
+        ("ALTER TABLE ids ADD b int", "42501"),
+        ("ALTER TABLE pg_temp.ids ADD b int", "42501"),
         ("CREATE TEMP TABLE orders (a int)", "42501"),
         ("CREATE TEMP TABLE audit_log (a int)", "42501"),
         ("CREATE TEMP TABLE pg_class (a int)", "42501"),
