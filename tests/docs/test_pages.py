@@ -94,7 +94,7 @@ def test_what_is_called_later_is_refused_as_not_supported_yet() -> None:
     for heading, rows in tables(RULES).items():
         for row in rows:
             key, text = row[0].strip("`"), row[-1]
-            if text == "*later*" or heading == "admin" and key == "admin":
+            if text == "*later*" or (heading == "admin" and key == "admin"):
                 named.append((heading, key, LATER_VALUES[heading, key]))
             elif "*later*" in text:
                 (those,) = re.findall(r"((?:`\w+`(?: and )?)+) (?:is|are) \*later\*", text)

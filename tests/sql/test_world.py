@@ -140,6 +140,11 @@ def test_a_view_must_export_the_tenant_column() -> None:
     assert small(table(1, "v", key(not_null=False), kind="v"), rules=(rule,)).relation(None, "v") is not None
 
 
+def test_a_view_without_a_rule_is_hidden_although_it_has_the_tenant_column() -> None:
+    for kind in "vm":
+        assert small(table(1, "v", key(), kind=kind)).relation(None, "v") is None
+
+
 def test_functions_are_found_in_path_order(world: World) -> None:
     assert {one.schema for one in world.function_candidates(None, "slugify")} == {"public"}
     assert world.function_candidates("public", "lower") == ()
