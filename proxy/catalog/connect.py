@@ -1,17 +1,18 @@
 """The one door to asyncpg: a connection for reading catalogs, with every setting that could bend a query pinned.
 
 `search_path` holds pg_catalog alone (temporary objects last), so that no name of a user is ever found; read only;
-bounded in time. Nothing is taken from PG* environment variables, service files or ~/.pgpass. What a connection is used
-for stands in introspect.py and facts.py.
+bounded in time. Nothing is taken from PG* environment variables, service files, ~/.pgpass or ~/.postgresql. What a
+connection is used for stands in introspect.py and facts.py.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from proxy.catalog.tls import TlsOptions, tls_context
 from proxy.errors import ConfigurationError
@@ -106,27 +107,43 @@ def _fit(connection: CatalogConnection, target: str) -> bool:
 async def _connect(
     server: ServerAddress, credentials: ServerCredentials, host: str, port: int, timeout: float
 ) -> CatalogConnection:
-    security: ssl.SSLContext | Literal["disable", "prefer"]
-    context = tls_context(credentials)
-    if context is None or host.startswith("/"):
-        security = "disable"
-    else:
-        security = "prefer" if credentials.tls == "prefer" else context  # falling back to plain text is asyncpg's
-    connection: CatalogConnection = await asyncpg.connect(
-        host=host,
-        port=port,
-        user=server.role,
-        password=credentials.password or "",  # None would be looked up in the environment
-        database=server.database,
-        ssl=security,
-        direct_tls=credentials.direct_tls and security != "disable",
-        timeout=timeout,
-        command_timeout=60.0,
-        server_settings=SETTINGS,
-    )
+    context = None if host.startswith("/") else tls_context(credentials)
+    try:
+        connection = await _open(server, credentials, host, port, timeout, context)
+    except ConnectionError:  # among others: the server speaks no TLS
+        if context is None or credentials.tls != "prefer":
+            raise
+        connection = await _open(server, credentials, host, port, timeout, None)
     try:
         require_supported(connection.get_server_version().major * 10000, f"{host}:{port}/{server.database}")
     except ConfigurationError:
         await connection.close()
         raise
+    return connection
+
+
+async def _open(
+    server: ServerAddress,
+    credentials: ServerCredentials,
+    host: str,
+    port: int,
+    timeout: float,
+    context: ssl.SSLContext | None,
+) -> CatalogConnection:
+    """Everything is said that asyncpg would look up in the environment; its own `prefer` would look for files, too."""
+    connection: CatalogConnection = await asyncpg.connect(
+        host=host,
+        port=port,
+        user=server.role,
+        password=credentials.password or "",
+        database=server.database,
+        ssl=False if context is None else context,
+        direct_tls=credentials.direct_tls and context is not None,
+        target_session_attrs=SessionAttribute.any,
+        krbsrvname="postgres",
+        gsslib="gssapi",
+        timeout=timeout,
+        command_timeout=60.0,
+        server_settings=SETTINGS,
+    )
     return connection

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from proxy.catalog.connect import require_supported
+from proxy.catalog.connect import connect, require_supported
 from proxy.errors import ConfigurationError
+from proxy.tenancy.policy import Credentials, Server
+from tests.kit.postgres import Cluster
 
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
@@ -31,6 +33,21 @@ async def test_the_search_path_is_the_catalogs_and_nothing_can_be_written(connec
         await connection.execute("CREATE TEMP TABLE x ()")
 
 
-async def test_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch, connection: CatalogConnection) -> None:
-    monkeypatch.setenv("PGOPTIONS", "-c search_path=public")
-    assert await connection.fetchval("SELECT pg_catalog.current_schemas(false)") == ["pg_catalog"]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGTARGETSESSIONATTRS", "standby"), ("PGGSSLIB", "neither"), ("PGSSLMODE", "verify-full"),
+        ("PGSSLNEGOTIATION", "direct"), ("PGSSLMINPROTOCOLVERSION", "neither"), ("PGSSLCERT", "/nowhere/client.crt"),
+        ("PGSERVICE", "nowhere"), ("PGHOST", "/nowhere"), ("PGPORT", "1"), ("PGUSER", "nobody"),
+        ("PGPASSWORD", "wrong"), ("PGDATABASE", "nowhere"), ("PGOPTIONS", "-c search_path=public"),
+    ],
+)  # fmt: skip
+async def test_the_environment_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, shared_server: Cluster, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for mode in ("disable", "prefer"):  # the server speaks no TLS
+        place = Server("127.0.0.1", shared_server.port, "shared", "app")
+        connection = await connect(place, Credentials(tls=mode))
+        assert await connection.fetchval("SELECT pg_catalog.current_schemas(false)") == ["pg_catalog"]
+        await connection.close()

@@ -167,6 +167,27 @@ async def test_a_certificate_of_the_proxys_own_is_shown_to_a_server_that_asks(se
         await connect(secured.grant("sslmode=verify-full&sslrootcert={folder}/root.crt", "by_certificate", None))
 
 
+@pytest.mark.parametrize("mode", ["prefer", "require"])
+async def test_no_certificate_of_the_environment_or_the_home_directory_is_shown(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str
+) -> None:
+    home = tmp_path / ".postgresql"
+    home.mkdir()
+    for name, file in (("postgresql.crt", "client.crt"), ("postgresql.key", "client.key"), ("root.crt", "other.crt")):
+        (home / name).write_bytes((secured.folder / file).read_bytes())
+        (home / name).chmod(0o600)
+    grant = secured.grant(f"sslmode={mode}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in ({}, {"PGSSLCERT": "client.crt", "PGSSLKEY": "client.key", "PGSSLROOTCERT": "other.crt"}):
+        for name, file in given.items():
+            monkeypatch.setenv(name, str(secured.folder / file))
+        catalog = await connect_catalog(grant.server, grant.credentials)
+        shown = await catalog.fetchrow("SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        assert shown is not None
+        assert tuple(shown) == (True, None)
+        await catalog.close()
+
+
 async def test_a_cancel_request_goes_through_tls_as_well(secured: Secured) -> None:
     connection = await connect(secured.grant("sslmode=verify-full&sslrootcert={folder}/root.crt"))
     heard = Heard()
