@@ -34,14 +34,15 @@ class BackendState:
     """
 
     __slots__ = (
-        "drawn", "leftover", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "secret_key", "serial",
-        "settings", "status", "tainted", "unnamed",
+        "drawn", "leftover", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "reported",
+        "secret_key", "serial", "settings", "status", "tainted", "unnamed",
     )  # fmt: skip
 
     def __init__(self, process_id: int, secret_key: bytes, parameters: dict[str, str], limit: int = 200) -> None:
         self.process_id = process_id
         self.secret_key = secret_key
         self.parameters = parameters
+        self.reported = set(parameters)  # names, since news() was asked
         self.pinned = {name: parameters[name] for name in PINNED_PARAMETERS if name in parameters}
         self.settings: Mapping[str, str] = NO_SETTINGS  # applied with SET and committed; replaced whole, never edited
         self.prepared: OrderedDict[StatementKey, bytes] = (
@@ -66,6 +67,7 @@ class BackendState:
         end.
         """
         self.parameters[name] = value
+        self.reported.add(name)
         if len(self.parameters) > PARAMETERS:
             self.taint("parameters without an end")
             return False
@@ -73,6 +75,14 @@ class BackendState:
             self.taint(f"{name} changed")
             return False
         return True
+
+    def news(self) -> dict[str, str]:
+        """What was reported since the last time, without what the settings applied decide: the server's own defaults.
+        Asked while the connection is idle.
+        """
+        names, self.reported = self.reported, set()
+        decided = {name.lower() for name in self.settings}
+        return {name: self.parameters[name] for name in names if name.lower() not in decided}
 
     def name_of(self, key: StatementKey) -> bytes | None:
         """The server's name for a prepared statement, now the most recently used; None when it is not prepared here."""

@@ -121,6 +121,15 @@ class Listener:
         if len(self.templates) > TEMPLATES:
             self.templates.popitem(last=False)
 
+    def compare(self, server: Server, settings: Mapping[str, str], news: Mapping[str, str]) -> None:
+        """Forgets what was learnt there, under these settings of the tenant's connections, and is no longer so."""
+        place = (server, tuple(sorted(settings.items())))
+        for key, learnt in tuple(self.templates.items() if news else ()):
+            if key[:2] == place:
+                asked = {name.lower() for name, _ in key[2]}
+                if any(learnt.get(name) != value for name, value in news.items() if name.lower() not in asked):
+                    del self.templates[key]
+
     def note_notifier(self, process: tuple[Server, int], virtual: int) -> None:
         """A session notifies from a process of the server's."""
         self.notifiers[process] = virtual

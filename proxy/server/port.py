@@ -147,6 +147,9 @@ class ClientPort:
         """The lease ends."""
         if self.flow is not None:
             self.flow.released()
+        connection = lease.connection
+        if connection.state.reported and not destroy:
+            self.listener.compare(connection.server, connection.settings, connection.state.news())
         self.services.pools.release(lease, destroy, cancel)
 
     def act(self, action: Action) -> None:

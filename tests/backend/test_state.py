@@ -26,6 +26,15 @@ def test_any_other_parameter_may_change(state: BackendState) -> None:
     assert state.tainted is None
 
 
+def test_news_are_what_was_reported_since_and_no_setting_decides(state: BackendState) -> None:
+    assert state.news().keys() == set(PINNED_PARAMETERS)
+    state.settings = {"timezone": "'Asia/Tokyo'"}
+    state.parameter("TimeZone", "Asia/Tokyo")
+    state.parameter("IntervalStyle", "iso_8601")
+    assert state.news() == {"IntervalStyle": "iso_8601"}
+    assert state.news() == {}
+
+
 def test_the_first_reason_of_a_taint_is_kept(state: BackendState) -> None:
     state.taint("first")
     state.taint("second")

@@ -32,9 +32,9 @@ class House:
     rules: OneTenant
     planner: ForwardingPlanner
 
-    async def connect(self, user: str = "alice", password: str = PASSWORD) -> RawClient:
+    async def connect(self, user: str = "alice", password: str = PASSWORD, **parameters: str) -> RawClient:
         """A client that has logged in; ConnectionError or what RawClient raises when it is refused."""
-        return await asyncio.to_thread(RawClient, "127.0.0.1", self.port, user, "test", password)
+        return await asyncio.to_thread(RawClient, "127.0.0.1", self.port, user, "test", password, **parameters)
 
     async def ask(self, client: RawClient, text: str) -> Exchange:
         """A simple query."""

@@ -10,7 +10,8 @@ import pytest
 
 from proxy.server.services import Options
 from proxy.tenancy.policy import Server
-from tests.server.conftest import House, until
+from tests.kit.postgres import Cluster
+from tests.server.conftest import DATABASE, House, until
 
 Houses = Callable[..., "asyncio.Task[House]"]
 
@@ -56,6 +57,50 @@ async def test_what_servers_report_is_kept_for_a_bounded_number_and_forgotten_at
     assert (Server("db", 0, "shop", "app"), (), ()) not in house.listener.templates
     house.listener.forget_templates()
     assert house.listener.templates == {}
+
+
+async def test_a_setting_that_the_operator_changes_is_told_to_new_sessions_once_a_connection_says_so(
+    house: House, doors: Cluster
+) -> None:
+    old = await house.connect()
+    assert old.parameters["IntervalStyle"] == "postgres"
+    own = await house.connect(IntervalStyle="sql_standard")
+    try:
+        doors.psql(sql="ALTER SYSTEM SET intervalstyle = 'iso_8601'")
+        doors.psql(sql="SELECT pg_reload_conf()")
+        told: list[bytes] = []
+        async with asyncio.timeout(10):
+            while not told:
+                answer = await house.ask(old, "SELECT 1")
+                told = [one.body for one in answer.messages if one.tag == "S"]
+        assert told == [b"IntervalStyle\0iso_8601\0"]
+        new = await house.connect()
+        assert new.parameters["IntervalStyle"] == "iso_8601"
+        again = await house.connect(IntervalStyle="sql_standard")
+        assert (own.parameters["IntervalStyle"], again.parameters["IntervalStyle"]) == ("sql_standard",) * 2
+    finally:
+        doors.psql(sql="ALTER SYSTEM RESET intervalstyle")
+        doors.psql(sql="SELECT pg_reload_conf()")
+        await until(lambda: doors.psql(sql="SHOW intervalstyle").strip() == "postgres")
+    for client in (old, own, new, again):
+        await asyncio.to_thread(client.close)
+
+
+async def test_a_setting_of_the_roles_is_told_to_new_sessions_once_there_is_a_new_connection(
+    house: House, doors: Cluster
+) -> None:
+    old = await house.connect()
+    doors.psql(DATABASE, sql=f"ALTER ROLE app IN DATABASE {DATABASE} SET intervalstyle = 'iso_8601'")
+    try:
+        await house.ask(old, "BEGIN")
+        busy = await house.connect()
+        await house.ask(busy, "SELECT 1")  # a second connection
+        new = await house.connect()
+        assert new.parameters["IntervalStyle"] == "iso_8601"
+    finally:
+        doors.psql(DATABASE, sql=f"ALTER ROLE app IN DATABASE {DATABASE} RESET intervalstyle")
+    for client in (old, busy, new):
+        await asyncio.to_thread(client.close)
 
 
 async def test_closing_tells_every_client_and_frees_every_connection(house: House) -> None:
