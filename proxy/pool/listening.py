@@ -77,6 +77,10 @@ class Listening:
         if ear is not None:
             await asyncio.shield(ear.hear())
 
+    def listens(self, grant: Grant) -> bool:
+        """Does any session of the tenant listen?"""
+        return (grant.server, grant.tenant) in self._ears
+
     def unsubscribe(self, grant: Grant, subscriber: Subscriber, channels: tuple[str, ...]) -> None:
         """It hears nothing more of these; one that it did not subscribe to is fine."""
         ear = self._ears.get((grant.server, grant.tenant))

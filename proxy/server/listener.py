@@ -27,6 +27,8 @@ BACKLOG = 1024
 TEMPLATES = 1000  # sets of learnt parameters kept at most
 NOTIFIERS = 10_000  # processes of servers kept at most
 TELL_REFUSED = 10.0  # seconds between two lines about connections that were refused
+Process = tuple[Server, str, int]
+"""Where, for which tenant, and the number that the server has for it."""
 Pairs = tuple[tuple[str, str], ...]
 TemplateKey = tuple[Server, Pairs, Pairs]
 """Where, under which settings of the tenant's connections, and of the session's."""
@@ -53,7 +55,7 @@ class Listener:
         self.arriving: set[Door] = set()  # whose header has yet to come
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
         self.altered: dict[Server, int] = {}  # statements that may have changed the schema there
-        self.notifiers: OrderedDict[tuple[Server, int], int] = OrderedDict()  # server's process -> who notified last
+        self.notifiers: OrderedDict[Process, int] = OrderedDict()  # server's process -> who notified last
         self.draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -130,7 +132,7 @@ class Listener:
                 if any(learnt.get(name) != value for name, value in news.items() if name.lower() not in asked):
                     del self.templates[key]
 
-    def note_notifier(self, process: tuple[Server, int], virtual: int) -> None:
+    def note_notifier(self, process: Process, virtual: int) -> None:
         """A session notifies from a process of the server's."""
         self.notifiers[process] = virtual
         self.notifiers.move_to_end(process)

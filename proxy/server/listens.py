@@ -6,6 +6,8 @@ tells comes back as events. Process ids of the server are told to nobody. Decisi
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from proxy.errors import AdminShutdown, ConnectionFailure, InvalidAuthorization, Refusal
 from proxy.server.port import ClientPort
 from proxy.session.actions import HearAll, Subscribe
@@ -31,13 +33,20 @@ class ListeningClient(ClientPort):
     def notifying(self, process_id: int) -> None:
         """This session notifies from the server's process of that number."""
         if self.grant is not None:
-            self.listener.note_notifier((self.grant.server, process_id), self.process_id)
+            self.listener.note_notifier((self.grant.server, self.grant.tenant, process_id), self.process_id)
+
+    def untold(self, process_id: int) -> bool:
+        """Did another session notify last from that process, so that the tenant's listeners may yet hear of it?"""
+        grant = self.grant
+        if grant is None or self.notifier(process_id) in (self.process_id, UNKNOWN_PROCESS):
+            return False
+        return self.services.listening.listens(grant)
 
     def notifier(self, process_id: int) -> int:
         """The virtual process id of the session that notified last from that process."""
         if self.grant is None:
             return UNKNOWN_PROCESS
-        return self.listener.notifiers.get((self.grant.server, process_id), UNKNOWN_PROCESS)
+        return self.listener.notifiers.get((self.grant.server, self.grant.tenant, process_id), UNKNOWN_PROCESS)
 
     def unsubscribe(self, channels: tuple[str, ...]) -> None:
         """The listening connection tells nothing more of these channels."""
@@ -77,8 +86,6 @@ class ListeningClient(ClientPort):
     async def hear_all(self, ticket: int) -> None:
         """Has everything told that was committed until now."""
         if self.grant is not None:
-            try:
+            with suppress(ConnectionFailure):  # who listened was told, and has ended: nobody hears anything more
                 await self.services.listening.wait_heard(self.grant)
-            except ConnectionFailure:
-                return  # the session was told, and has ended
         self.handle(Heard(ticket))

@@ -102,6 +102,9 @@ class ListeningPort(Protocol):
     async def wait_heard(self, grant: Grant) -> None:
         """Everything that was committed until now was notified; or a ConnectionFailure raised."""
 
+    def listens(self, grant: Grant) -> bool:
+        """Does any session of the tenant listen?"""
+
     def unsubscribe(self, grant: Grant, subscriber: Any, channels: tuple[str, ...]) -> None:
         """It is notified of these no more."""
 

@@ -59,6 +59,7 @@ class Waiting(Enum):
     LEASE = "lease"
     PREPARE = "prepare"  # what it executes is being prepared on the connection
     CHANNEL = "channel"  # what it listens to is being listened to
+    TOLD = "told"  # what another session notified over the connection is being told
     HEARD = "heard"  # no message waits; ReadyForQuery does, until everything before it was notified
     REPLIES = "replies"  # what a name stands for is certain only when errors can no longer come before it
     COPY = "copy"  # no message waits yet; the next does until the server takes rows, or will not

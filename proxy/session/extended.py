@@ -17,7 +17,7 @@ from proxy.session.blocks import outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided, unsettled
 from proxy.session.holdings import PORTAL, room, size_of
-from proxy.session.notifications import committed, listens
+from proxy.session.notifications import committed, listens, told
 from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
@@ -280,7 +280,7 @@ def execute(s: Conversation, body: bytes) -> bool:
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
-    if not listens(s, (plan,)):
+    if not listens(s, (plan,)) or not told(s, (plan,)):
         return False
     s.count((plan,))
     if isinstance(plan, Answer):

@@ -3,9 +3,10 @@ tenant's listening connection does (pool/listening.py), under the hash of each n
 
 A name counts from the commit of its LISTEN on, to that of its UNLISTEN. Notifications wait until the session is idle
 outside a transaction, as at the server; a session's own ones come before the ReadyForQuery of the transaction that
-notified: the listening connection is asked once before each. Who notified is told by the number that clients know. If
-the listening connection is lost the session ends, because it may have missed something. Source: PostgreSQL
-documentation, NOTIFY, LISTEN, UNLISTEN, and "Asynchronous Operations".
+notified: the listening connection is asked once before each. Who notified is told by the number that clients know; it
+is asked as well before another session notifies over the same server connection. If it is lost the session ends,
+because it may have missed something. Source: PostgreSQL documentation, NOTIFY, LISTEN, UNLISTEN, "Asynchronous
+Operations".
 """
 
 from __future__ import annotations
@@ -46,6 +47,30 @@ def listens(s: Conversation, plans: tuple[Plan, ...]) -> bool:
             s.port.act(Subscribe(s.ticket, channel, one.argument))
             return False
     return True
+
+
+def told(s: Conversation, plans: tuple[Plan, ...]) -> bool:
+    """Do these notify nobody over the leased connection, or was everything told that another session notified over it?
+    Who notified is known by the connection alone. False: the message waits.
+    """
+    if not any(notifies(s, one) for one in plans) or not s.port.untold(s.backend().process_id):
+        return True
+    s.waiting = Waiting.TOLD
+    s.ticket += 1
+    s.port.act(HearAll(s.ticket))
+    return False
+
+
+def notifies(s: Conversation, plan: Plan) -> bool:
+    """Does it, or what it prepares or executes?"""
+    if not isinstance(plan, Forward):
+        return False
+    effects = plan.effects
+    inner: Plan | None = None if effects.prepares is None else effects.prepares.plan
+    if effects.executes is not None:
+        statement = s.statements.get(effects.executes.name.encode())
+        inner = None if statement is None else statement.plan
+    return effects.notifies or (isinstance(inner, Forward) and inner.effects.notifies)
 
 
 def commits(plan: Plan) -> bool:
@@ -101,6 +126,9 @@ def all_heard(s: Conversation, ticket: int) -> None:
     if s.waiting is Waiting.CHANNEL and ticket == s.ticket:
         s.waiting = Waiting.NOTHING
         s.caught_up = True
+    elif s.waiting is Waiting.TOLD and ticket == s.ticket:
+        s.waiting = Waiting.NOTHING
+        s.port.notifying(s.backend().process_id)
     elif s.waiting is Waiting.HEARD and ticket == s.ticket:
         s.waiting = Waiting.NOTHING
         deliver(s)

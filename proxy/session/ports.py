@@ -78,6 +78,9 @@ class Port(Protocol):
     def notifying(self, process_id: int) -> None:
         """This session notifies from the server's process of that number."""
 
+    def untold(self, process_id: int) -> bool:
+        """Did another session notify last from that process, so that the tenant's listeners may yet hear of it?"""
+
     def notifier(self, process_id: int) -> int:
         """The virtual process id of the session that notified last from that process of the server's."""
 

@@ -17,7 +17,7 @@ from proxy.session.blocks import in_block, outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.label import NAME
-from proxy.session.notifications import committed, listens
+from proxy.session.notifications import committed, listens, told
 from proxy.session.resets import RESETTING, changed, discard, discarded, is_sent, restated
 from proxy.session.statements import Statement
 from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject, StatementKind
@@ -57,7 +57,8 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if refusal is None and lazy.waits(s, planned, text):
         return True
     answered = s.lease is None and all(isinstance(one, Answer) for one in planned.plans)
-    if refusal is None and not answered and not (s.ensure_lease() and prepared.ready(s, planned)):
+    sent = refusal is None and not answered
+    if sent and not (s.ensure_lease() and prepared.ready(s, planned) and told(s, planned.plans)):
         s.plans[text, (), False] = planned
         return False
     if rejection is not None:

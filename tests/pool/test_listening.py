@@ -72,6 +72,7 @@ async def test_sessions_share_a_connection_and_hear_their_own_channels_in_order(
     assert one.heard == [("a", "1"), ("b", "2"), ("b", "4")]
     assert two.heard == [("b", "2"), ("b", "4")]
     assert (len(listening), connections(pools)) == (1, 1)
+    assert (listening.listens(grant), listening.listens(grant_of(server15, "globex"))) == (True, False)
 
 
 async def test_whoever_asks_has_been_told_everything_that_was_committed(

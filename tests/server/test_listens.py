@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 
 from proxy.server.listens import UNKNOWN_PROCESS
+from proxy.session.conversation import Waiting
 from proxy.session.notifications import LIMIT
 from proxy.tenancy.derived import SEED, own_channel
 from proxy.tenancy.policy import Limits
@@ -30,6 +31,27 @@ async def test_a_client_hears_who_notified_by_the_number_that_clients_know(house
             port.notified(NotificationResponse(2**20, channel, "told"))
     client.close()
     other.close()
+
+
+async def test_who_notifies_over_anothers_connection_waits_until_that_one_was_told(houses: Houses) -> None:
+    house = await houses(limits=Limits(server_connections=2))  # one that listens, one for all the others
+    clients = [await house.connect() for _ in range(3)]
+    await house.ask(clients[0], "LISTEN news")
+    channel = own_channel("news", house.rules.granted.keys[SEED])
+    (listening,) = [one for share in house.pools._ledger.shares.values() for one in share.leased]
+    listening.pause_reading()  # nothing is told for a while, as under load
+    await house.ask(clients[1], f"NOTIFY {channel}")
+    late = asyncio.ensure_future(house.ask(clients[2], f"NOTIFY {channel}"))
+    (port,) = [one for one in house.listener.clients if one.process_id == clients[2].key[0]]
+    await until(lambda: late.done() or port.session.waiting is Waiting.TOLD)
+    listening.resume_reading()
+    assert (await late).errors == []
+    for one in clients[1:]:
+        message = await asyncio.to_thread(clients[0].receive)
+        assert message is not None
+        assert (message.tag, message.body[:4]) == ("A", struct.pack("!i", one.key[0]))
+    for one in clients:
+        one.close()
 
 
 async def test_the_listening_connection_goes_back_with_the_last_client(house: House) -> None:

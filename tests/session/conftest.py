@@ -62,6 +62,7 @@ class Door:
     channels: tuple[str, ...] = ()
     schema: int = 1
     notified: list[int] = field(default_factory=list)
+    foreign: set[int] = field(default_factory=set)  # processes of the server's from which others notified last
     given_up: tuple[str, ...] = ()
     writable: bool = True
     label: str = ""
@@ -108,6 +109,10 @@ class Door:
 
     def notifying(self, process_id: int) -> None:
         self.notified.append(process_id)
+        self.foreign.discard(process_id)
+
+    def untold(self, process_id: int) -> bool:
+        return process_id in self.foreign
 
     def version(self) -> int:
         return self.schema

@@ -6,18 +6,21 @@ import pytest
 
 from proxy.errors import TooManyConnections
 from proxy.session.actions import HearAll, Subscribe
-from proxy.session.conversation import Phase
+from proxy.session.conversation import Phase, Waiting
 from proxy.session.events import CancelRequested, Drain, FrontendLost, Heard, Notified, Subscribed
 from proxy.session.notifications import LIMIT
 from proxy.session.session import ClientSession
+from proxy.sql.plan import Effects, Planned
 from proxy.tenancy.derived import SEED, own_channel, seed
 from proxy.wire.backend import NotificationResponse
-from tests.kit.builders import grant
+from tests.kit.builders import forward, grant
 from tests.session.conftest import Door, Talk, complete, failed, kinds, query
 from tests.session.test_extended import SYNC, bind, execute, parse
+from tests.session.test_prepared import prepare, run
 
 OWN = own_channel("jobs", seed("acme", "postgres"))
 WORK = Notified(OWN, "work", 1234)
+NEWS = forward(b"SELECT pg_notify('jobs', '')", Effects(notifies=True))
 TOLD = NotificationResponse(1234, "jobs", "work").encode()
 
 
@@ -217,3 +220,41 @@ def test_unlisten_is_answered_where_nothing_was_listened_to(talk: Talk, session:
 def test_who_notifies_is_noted_before_the_server_hears_of_it(session: ClientSession, door: Door) -> None:
     session.data(query("NOTIFY jobs"))
     assert door.notified == [7]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        query("NOTIFY jobs"),
+        query("SELECT 1; NOTIFY jobs"),
+        parse("NOTIFY jobs") + bind() + execute() + SYNC,
+        query("PREPARE a; EXECUTE a"),
+    ],
+)
+def test_what_another_session_notified_over_the_connection_is_told_first(
+    session: ClientSession, door: Door, sent: bytes
+) -> None:
+    door.foreign.add(7)
+    door.planned[b"PREPARE a; EXECUTE a"] = Planned((prepare("a", NEWS), run("a")))
+    (server,) = door.free
+    session.data(sent)
+    assert (session.waiting, door.notified, session.lease is not None) == (Waiting.TOLD, [], True)
+    assert server.written[:1] != b"Q"
+    assert execute() not in server.written
+    answer(session, door)
+    assert (session.waiting, set(door.notified)) == (Waiting.NOTHING, {7})
+    assert server.written[:1] == b"Q" or execute() in server.written
+
+
+def test_an_execute_of_what_was_prepared_notifies_as_well(talk: Talk, session: ClientSession, door: Door) -> None:
+    door.planned |= {b"PREPARE a": Planned((prepare("a", NEWS),)), b"EXECUTE a": Planned((run("a"),))}
+    talk(query("PREPARE a"), complete("PREPARE"))
+    door.foreign.add(7)
+    session.data(query("EXECUTE a"))
+    assert (session.waiting, door.notified) == (Waiting.TOLD, [])
+
+
+def test_nobody_waits_before_what_notifies_nobody(session: ClientSession, door: Door) -> None:
+    door.foreign.add(7)
+    session.data(query("SELECT 1; SELECT 2"))
+    assert (session.waiting, door.asked(HearAll), door.notified) == (Waiting.NOTHING, [], [])
