@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.core import Metric
@@ -12,7 +13,11 @@ from typer.main import get_command
 
 from proxy.admin.metrics import PartywallCollector, Sources
 from proxy.cli import application
+from proxy.doctor.canary import Outcome
 from proxy.pool.pools import Pools
+from proxy.server.gate import Gate
+from proxy.server.proofs import OUTCOMES
+from proxy.session.counters import Counters
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.tenancy import models
 from proxy.tenancy.load import load
@@ -121,8 +126,8 @@ def test_every_environment_variable_that_is_named_is_read_somewhere() -> None:
     assert [name for name in named if name not in known and name not in elsewhere] == []
 
 
-def metrics() -> set[str]:
-    """The names of every family, as the exposition writes them."""
+def metrics() -> dict[str, str]:
+    """The name of every family, as the exposition writes it, and its labels, as the table does."""
     sources = Sources(
         traffic=dict,
         pools=Pools(1).statistics,
@@ -135,14 +140,31 @@ def metrics() -> set[str]:
     def name(family: Metric) -> str:
         return f"{family.name}_total" if family.type == "counter" else family.name
 
-    return {name(family) for family in PartywallCollector(sources).collect()}
+    return {
+        name(family): ", ".join(getattr(family, "_labelnames", ())) for family in PartywallCollector(sources).collect()
+    }
 
 
 def test_every_metric_stands_in_the_operators_page_and_no_other() -> None:
     rows = tables(OPERATING)["Metrics"]
-    assert {name for row in rows for name in SPAN.findall(row[0])} == metrics()
+    assert {name: row[1] for row in rows for name in SPAN.findall(row[0])} == metrics()
     everywhere = {name for page in pages() for name in re.findall(r"partywall_[a-z_]+", prose(page))}
-    assert everywhere - {"partywall_app"} <= metrics()
+    assert everywhere - {"partywall_app"} <= metrics().keys()
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        ("partywall_refused_connections_total", {*Gate(1, 1, 0, float, int).refused}),
+        ("partywall_logins_total", {*OUTCOMES}),
+        ("partywall_plan_cache_lookups_total", {*Counters().plans}),
+        ("partywall_canary_attacks_total", {*get_args(Outcome)}),
+        ("partywall_statements_total", {"forward", "answer", "reject"}),
+    ],
+)
+def test_the_values_of_a_metrics_label_stand_in_the_operators_page_and_no_other(metric: str, values: set[str]) -> None:
+    (text,) = [row[2] for row in tables(OPERATING)["Metrics"] if metric in row[0]]
+    assert values == {*SPAN.findall(text)} - {*fields(Settings)}
 
 
 def source_of(folder: str) -> str:
