@@ -197,6 +197,27 @@ def test_every_link_leads_to_a_file() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_file_that_is_named_exists() -> None:
+    """By its whole path, or by the end of it."""
+    folders = ("proxy", "tests", "docs", "rules", "benchmarks")
+    files = [*ROOT.glob("*.*"), *(path for one in folders for path in (ROOT / one).rglob("*.*"))]
+    parts = [path.relative_to(ROOT).parts for path in files]
+    ends = {"/".join(one[at:]) for one in parts for at in range(len(one))}
+    named = {(page.name, span) for page in pages() for span in SPAN.findall(prose(page))}
+    named = {(page, span) for page, span in named if re.fullmatch(r"[\w/.-]+\.(py|json|yaml|sql|md|yml)", span)}
+    assert len(named) > 50
+    assert {(page, span) for page, span in named if span not in ends} == set()
+
+
+def test_decisions_are_numbered_without_a_gap_and_none_is_named_that_is_not_there() -> None:
+    decisions = [int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert sorted(decisions) == list(range(1, len(decisions) + 1))
+    text = "".join(page.read_text(encoding="utf-8") for page in pages()) + source_of("proxy")
+    named = re.findall(r"\b(?:[Dd]ecisions? \[?|decisions/|\[|as )(00\d\d)\b", text)
+    assert len(named) > 50
+    assert set(map(int, named)) <= set(decisions)
+
+
 def test_every_table_begins_with_its_header() -> None:
     """A blank line within one would show what follows it as text."""
     for page in pages():

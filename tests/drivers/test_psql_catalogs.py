@@ -37,7 +37,7 @@ COMMANDS = (
     "\\dn", "\\dn+", "\\du", "\\du+", "\\dg", "\\dp", "\\z orders", "\\ddp", "\\dT", "\\dT+", "\\dD", "\\dD+",
     "\\df", "\\df+ slugify", "\\dfS lower", "\\da", "\\dx", "\\db", "\\dA", "\\dAc", "\\dAf", "\\dAo", "\\dAp", "\\dC",
     "\\dc", "\\dO", "\\do @>", "\\dF", "\\dFd", "\\dFp", "\\dFt", "\\dL", "\\dy", "\\des", "\\det", "\\deu", "\\dew",
-    "\\dP", "\\dPt", "\\dPi", "\\dX", "\\dRp", "\\dRs", "\\dd", "\\dl", "\\sf slugify", "\\sv open_orders",
+    "\\dP", "\\dPt", "\\dPi", "\\dX", "\\dRp", "\\dRs", "\\drg", "\\dd", "\\dl", "\\sf slugify", "\\sv open_orders",
     "\\d leaky_stats", "\\sf order_secret", "\\d nothing", "\\encoding",
 )  # fmt: skip
 
@@ -104,6 +104,11 @@ def test_settings_are_those_on_the_list(shared_server: Cluster, proxy: Proxy) ->
     assert "work_mem|" in every
     assert "shared_buffers" not in every
     assert "application_name|psql" in changed
+
+
+def test_settings_of_roles_and_databases_are_refused(shared_server: Cluster, proxy: Proxy, binaries: Path) -> None:
+    (said,) = psql(binaries, proxy.dsn("acme_app"), "\\drds")
+    assert said == "ERROR:  permission denied for table pg_db_role_setting\n"
 
 
 def test_conninfo_names_the_login(shared_server: Cluster, proxy: Proxy) -> None:
