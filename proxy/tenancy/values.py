@@ -7,37 +7,34 @@ everywhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 IDENTIFIER = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".()]+))\s*')
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?")
-SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)?")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        found = DURATION.fullmatch(value.strip())
+def _measured(number: type[int | float], units: Mapping[str, float], usual: str, wanted: str) -> BeforeValidator:
+    """A text that is a number with its unit, or with the usual one, becomes the number; other values stay."""
+    digits = r"\d+" if number is int else r"\d+(?:\.\d+)?"
+    form = re.compile(rf"({digits})\s*({'|'.join(units)})?")
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = form.fullmatch(value.strip())
         if found is None:
-            raise ValueError("must be a duration such as 30s, 500ms or 5min")
-        return float(found[1]) * SECONDS[found[2] or "s"]
-    return value
+            raise ValueError(f"must be a {wanted}")
+        return number(found[1]) * units[found[2] or usual]
+
+    return BeforeValidator(read, json_schema_input_type=number | str)
 
 
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        found = SIZE.fullmatch(value.strip())
-        if found is None:
-            raise ValueError("must be a size such as 64kB or 1MB")
-        return int(found[1]) * BYTES[found[2] or "B"]
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=float | str), Field(gt=0)]
-Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), Field(gt=0)]
+Duration = Annotated[float, _measured(float, SECONDS, "s", "duration such as 30s, 500ms or 5min"), Field(gt=0)]
+Size = Annotated[int, _measured(int, BYTES, "B", "size such as 64kB or 1MB"), Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 KeyName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^$]")]  # those with $ are derived
 Value = str | int
