@@ -75,7 +75,7 @@ async def _check_servers(grants: list[Grant]) -> bool:
         try:
             own = grant.policy.isolation == "database"
             findings = await check_facts(connection, grant.server, own)
-            catalog = await introspect(connection, 1)
+            catalog = await introspect(connection, 1, own)
         finally:
             await connection.close()
         for finding in findings:
