@@ -43,17 +43,13 @@ class ServerAddress(Protocol):
     """What tenancy.policy.Server has."""
 
     @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
     def database(self) -> str: ...
     @property
     def role(self) -> str: ...
     @property
-    def others(self) -> Sequence[tuple[str, int]]: ...
+    def addresses(self) -> Sequence[tuple[str, int]]: ...
     @property
-    def target(self) -> str: ...
+    def targets(self) -> Sequence[str]: ...
 
 
 class ServerCredentials(TlsOptions, Protocol):
@@ -80,12 +76,9 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
     Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError for a server whose version is not one of
     14 to 18, and for TLS settings that cannot be used.
     """
-    addresses = [(server.host, server.port), *server.others]
-    if len(addresses) == 1 and server.target == "any":
-        return await _connect(server, credentials, server.host, server.port, timeout)
     failure: Exception = ConnectionError("could not connect to the server")
-    for target in ("standby", "any") if server.target == "prefer-standby" else (server.target,):
-        for host, port in addresses:
+    for target in server.targets:
+        for host, port in server.addresses:
             try:
                 connection = await _connect(server, credentials, host, port, timeout)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:

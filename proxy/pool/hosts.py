@@ -47,7 +47,7 @@ class Hosts:
         if not server.others:
             return await self._try(grant, (server.host, server.port), server.target, self._timeout, cache)
         failure = ConnectionFailure("could not connect to the server")
-        for target in ("standby", "any") if server.target == "prefer-standby" else (server.target,):
+        for target in server.targets:
             for address in self._order(server):
                 try:
                     found = await self._try(grant, address, target, self._host_timeout, cache)
@@ -60,11 +60,10 @@ class Hosts:
         raise failure
 
     def _order(self, server: Server) -> Iterator[Address]:
-        listed = ((server.host, server.port), *server.others)
         good = self._good.get(server)
         if good is not None:
             yield good
-        yield from (one for one in listed if one != good)
+        yield from (one for one in server.addresses if one != good)
 
     async def _try(
         self, grant: Grant, address: Address, target: str, timeout: float, cache: SaltedPasswords | None

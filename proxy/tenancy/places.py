@@ -17,7 +17,7 @@ def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]
     for grant in grants:
         server = grant.server
         for what, name in (("database", server.database), ("role", server.role)):
-            for host, port in ((server.host, server.port), *server.others):
+            for host, port in server.addresses:
                 found.setdefault((host.lower(), port, what, name), []).append(grant)
     told: set[tuple[str, str, str]] = set()
     for (_, _, what, _), together in found.items():

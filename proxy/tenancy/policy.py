@@ -93,6 +93,16 @@ class Server:
     others: tuple[Address, ...] = ()
     target: str = "any"
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All of them."""
+        return (self.host, self.port), *self.others
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is asked for of every address, and if none is that, then what."""
+        return ("standby", "any") if self.target == "prefer-standby" else (self.target,)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

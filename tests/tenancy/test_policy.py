@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
@@ -19,6 +19,13 @@ def test_a_server_is_a_key_of_all_its_parts() -> None:
     server = Server("db", 5432, "shop", "app")
     others = [Server("db2", 5432, "shop", "app"), Server("db", 1, "shop", "app"), Server("db", 5432, "x", "app")]
     assert len({server, Server("db", 5432, "shop", "app"), Server("db", 5432, "shop", "y"), *others}) == 5
+
+
+def test_a_standby_that_is_preferred_is_asked_for_first_and_then_anything() -> None:
+    server = Server("db", 1, "shop", "app", others=(("db2", 2),), target="prefer-standby")
+    assert server.addresses == (("db", 1), ("db2", 2))
+    assert server.targets == ("standby", "any")
+    assert replace(server, target="primary").targets == ("primary",)
 
 
 def test_what_runs_cannot_be_changed() -> None:
