@@ -16,7 +16,8 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
-from proxy.sql.nodes import Nodes
+from proxy.sql.nodes import Nodes, uncast
+from proxy.sql.outputs import still_named
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, SETSEED, Effects, KeyHole
 from proxy.sql.sequences import FUNCTIONS, mapped_call
@@ -43,8 +44,11 @@ CHANNEL = (
     + ", 60) WHEN pg_catalog.octet_length(_1::text) OPERATOR(pg_catalog.>) 63 THEN pg_catalog.repeat('x', 64) END"
 )
 LISTENED = "pg_catalog.unnest('$listening'::pg_catalog.text[])"
-APPLICATION_NAME = "pg_catalog.substr(_1, pg_catalog.length('$application'::text) OPERATOR(pg_catalog.+) 1)"
-NAMED_BY_COLUMN = "CASE _1 WHEN 'application_name' THEN " + APPLICATION_NAME.replace("_1", "_2") + " ELSE _2 END"
+# _1: which setting, _2: what it is. At the server a label stands before the client's application_name.
+UNLABELLED = (
+    "pg_catalog.substr(_2, CASE pg_catalog.lower(_1) WHEN 'application_name'"
+    " THEN pg_catalog.length('$application'::text) OPERATOR(pg_catalog.+) 1 ELSE 1 END)"
+)
 CAST = {"int8", "int4", "text"}
 
 SESSION_LOCKS = frozenset({
@@ -97,7 +101,7 @@ def _is_int8(constant: Node) -> bool:
 def map_calls(nodes: Nodes, world: World) -> Mapped:
     """Maps every call in a tree that permit let through."""
     tree = nodes.tree
-    calls = [body for body in nodes.of("FuncCall") if _called(body) in MAPPED or _is_own_name(body)]
+    calls = [body for body in nodes.of("FuncCall") if _called(body) in MAPPED or _may_be_labelled(body)]
     if not calls:
         return Mapped(tree)
     names = {_called(one) for one in calls}
@@ -120,16 +124,12 @@ def kept(names: AbstractSet[str]) -> str | None:
     return ADVISORY_LOCK if names & SESSION_LOCKS else None
 
 
-def _is_own_name(call: Node) -> bool:
-    """Is it current_setting('application_name'), or of a column? At the server a label stands before the client's."""
+def _may_be_labelled(call: Node) -> bool:
+    """Is it current_setting() of application_name, or of what only the server knows?"""
     if _called(call) != "current_setting" or not call.get("args"):
         return False
-    first = call["args"][0]
-    return "ColumnRef" in first or _text(first).lower() == "application_name"
-
-
-def _text(node: Node) -> str:
-    return str(node.get("A_Const", {}).get("sval", {}).get("sval", ""))
+    constant = uncast(call["args"][0]).get("A_Const")
+    return constant is None or constant.get("sval", {}).get("sval", "").lower() == "application_name"
 
 
 def _own_sequence(call: Node, world: World) -> Node | None:
@@ -165,10 +165,9 @@ def _edited(value: Any, world: World) -> Any:
     call = edited.get("FuncCall")
     if isinstance(call, dict) and _called(call) in ARITIES:
         return {"FuncCall": _mapped(call, world)}
-    if isinstance(call, dict) and _is_own_name(call):
-        if "ColumnRef" in call["args"][0]:
-            return _filled(NAMED_BY_COLUMN, [call["args"][0], edited])
-        return {"FuncCall": {**_filled(APPLICATION_NAME, [edited])["FuncCall"], "location": call.get("location", -1)}}
+    if isinstance(call, dict) and _may_be_labelled(call):
+        unlabelled = _filled(UNLABELLED, [call["args"][0], edited])["FuncCall"]
+        return {"FuncCall": {**unlabelled, "location": call.get("location", -1)}}
     if isinstance(call, dict):
         own = _own_sequence(call, world)
         if own is not None:
@@ -209,17 +208,12 @@ def _refuse_volatile(channel: Node, world: World) -> None:
 def _keep_names(value: Node, edited: Node) -> None:
     """Columns keep the names that they had from a call which was replaced as a whole."""
     target, function = value.get("ResTarget"), value.get("RangeFunction")
-    if isinstance(target, dict) and "name" not in target:
-        inner = target.get("val", {})
-        while set(inner) <= {"TypeCast", "CollateClause"} and inner:
-            ((_, body),) = inner.items()
-            inner = body.get("arg", {})
-        if _called(inner.get("FuncCall", {})) in WHOLE or _is_own_name(inner.get("FuncCall", {})):
-            edited["ResTarget"]["name"] = _called(inner["FuncCall"])
+    if isinstance(target, dict):
+        edited["ResTarget"] = still_named(edited["ResTarget"], target)
     elif isinstance(function, dict) and "alias" not in function:
-        called = _called(function["functions"][0]["List"]["items"][0].get("FuncCall", {}))
-        if called in WHOLE or _is_own_name(function["functions"][0]["List"]["items"][0].get("FuncCall", {})):
-            edited["RangeFunction"]["alias"] = {"aliasname": called}
+        call = function["functions"][0]["List"]["items"][0].get("FuncCall", {})
+        if _called(call) in WHOLE or _may_be_labelled(call):
+            edited["RangeFunction"]["alias"] = {"aliasname": _called(call)}
 
 
 @cache

@@ -65,6 +65,13 @@ def _gather(body: Node, note: Note) -> None:
                     _gather(one, note)
 
 
+def uncast(node: Node) -> Node:
+    """What a node is without the casts around it."""
+    while set(node) == {"TypeCast"}:
+        node = node["TypeCast"].get("arg", {})
+    return node
+
+
 def is_named(value: Node) -> bool:
     """Is it a node with its name, and not the body of one?"""
     return len(value) == 1 and next(iter(value))[0] <= "Z"

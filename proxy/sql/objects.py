@@ -12,7 +12,7 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject, UndefinedTable
 from proxy.sql.names import split_name
-from proxy.sql.nodes import Nodes
+from proxy.sql.nodes import Nodes, uncast
 from proxy.sql.origins import REG_TYPES, Origins
 from proxy.sql.plan import NameCheck
 from proxy.sql.scope import Tree
@@ -119,7 +119,7 @@ def check_objects(nodes: Nodes, world: World) -> None:
     _check_partitions(calls, world)
     origins = _check_settings(tree, calls, world)
     for what, argument, location, compared in _asked(nodes):
-        plain = _uncast(argument)
+        plain = uncast(argument)
         text = plain.get("A_Const", {}).get("sval", {}).get("sval") if "sval" in plain.get("A_Const", {}) else None
         if text is not None and not (text.isascii() and text.isdigit()):
             _check_name(what, text, world, location)
@@ -138,13 +138,13 @@ def bound_names(nodes: Nodes) -> tuple[NameCheck, ...]:
     uses = Counter(int(body.get("number", 0)) for body in nodes.of("ParamRef"))
     for body in nodes.of("TypeCast"):
         if _kind(body) in REG_TYPES:
-            given = _uncast(body["arg"])
+            given = uncast(body["arg"])
             if "ParamRef" in given:
                 number = int(given["ParamRef"].get("number", 0))
                 found.append(NameCheck(number, _kind(body), given is body["arg"] and uses[number] == 1))
     for body in nodes.of("FuncCall"):
         if _called(body) == SETTING and body.get("args"):
-            given = _uncast(body["args"][0])
+            given = uncast(body["args"][0])
             if "ParamRef" in given:
                 found.append(NameCheck(int(given["ParamRef"].get("number", 0)), SETTING, direct=False))
     return tuple(found)
@@ -154,10 +154,10 @@ def _check_settings(tree: Tree, calls: list[Tree], world: World) -> Origins | No
     """current_setting() of a column reads what the column names: only pg_settings has what a session may read."""
     origins: Origins | None = None
     for body in calls:
-        if _called(body) != SETTING or "ColumnRef" not in _uncast(body["args"][0]):
+        if _called(body) != SETTING or "ColumnRef" not in uncast(body["args"][0]):
             continue
         origins = origins or Origins(tree, world)
-        if not origins.is_column(_uncast(body["args"][0]), "pg_settings", "name"):
+        if not origins.is_column(uncast(body["args"][0]), "pg_settings", "name"):
             raise InsufficientPrivilege("permission denied for function current_setting", hint=SETTING_HINT)
     return origins
 
@@ -302,9 +302,3 @@ def _check_partitions(calls: list[Tree], world: World) -> None:
             raise FeatureNotSupported(
                 f"{_called(body)}() is not supported", hint="Read pg_inherits.", location=body.get("location")
             )
-
-
-def _uncast(wrapped: Tree) -> Tree:
-    while set(wrapped) == {"TypeCast"}:
-        wrapped = wrapped["TypeCast"].get("arg", {})
-    return wrapped

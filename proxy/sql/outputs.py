@@ -18,58 +18,80 @@ _NAMES: Mapping[str, str] = {
     "A_ArrayExpr": "array",
     "RowExpr": "row",
     "CoalesceExpr": "coalesce",
-    "CaseExpr": "case",
     "GroupingFunc": "grouping",
     "XmlSerialize": "xmlserialize",
+    "MergeSupportFunc": "merge_action",
+    "JsonParseExpr": "json",
+    "JsonScalarExpr": "json_scalar",
+    "JsonSerializeExpr": "json_serialize",
+    "JsonObjectConstructor": "json_object",
+    "JsonArrayConstructor": "json_array",
+    "JsonArrayQueryConstructor": "json_array",
+    "JsonObjectAgg": "json_objectagg",
+    "JsonArrayAgg": "json_arrayagg",
 }
 
 
 def column_name(wrapped: Tree) -> str:
     """The name of an output column without AS."""
-    return _figured(wrapped) or "?column?"
+    return _figured(wrapped)[0] or "?column?"
 
 
-def _figured(wrapped: Tree) -> str | None:
+def still_named(edited: Tree, target: Tree) -> Tree:
+    """A target of which something was replaced, under the name that the client's gives the column."""
+    if "name" in target or "val" not in target or column_name(target["val"]) == column_name(edited["val"]):
+        return edited
+    return {**edited, "name": column_name(target["val"])}
+
+
+def _figured(wrapped: Tree) -> tuple[str | None, bool]:
+    """The name, and whether it is a good one: a cast or a CASE around has a name of its own otherwise."""
     name, body = node(wrapped)
     match name:
-        case "ColumnRef" | "FuncCall":
-            given = [one for one in body.get("fields" if name == "ColumnRef" else "funcname", []) if "String" in one]
-            return str(given[-1]["String"].get("sval", "")) if given else None
-        case "A_Indirection":
-            given = [one for one in body.get("indirection", []) if "String" in one]
-            return str(given[-1]["String"]["sval"]) if given else _figured(body["arg"])
+        case "ColumnRef" | "FuncCall" | "A_Indirection":
+            field = {"ColumnRef": "fields", "FuncCall": "funcname", "A_Indirection": "indirection"}[name]
+            given = [one["String"].get("sval", "") for one in body.get(field, []) if "String" in one]
+            if not given and name == "A_Indirection":
+                return _figured(body["arg"])
+            return (str(given[-1]), True) if given else (None, False)
         case "TypeCast":
-            inner = _figured(body["arg"])
-            if inner is not None and node(body["arg"])[0] not in ("CaseExpr", "A_ArrayExpr", "RowExpr"):
-                return inner
-            names = strings(body["typeName"].get("names", [])) or [""]
-            return names[-1]
+            inner, good = _figured(body["arg"])
+            return (inner, True) if good else ((strings(body["typeName"].get("names", [])) or [""])[-1], False)
         case "CollateClause":
             return _figured(body["arg"])
         case "CaseExpr":
-            return (_figured(body["defresult"]) if "defresult" in body else None) or "case"
+            inner, good = _figured(body["defresult"]) if "defresult" in body else (None, False)
+            return (inner, True) if good else ("case", False)
         case "SubLink":
             kind = body.get("subLinkType")
             if kind in ("EXISTS_SUBLINK", "ARRAY_SUBLINK"):
-                return "exists" if kind == "EXISTS_SUBLINK" else "array"
-            if kind == "EXPR_SUBLINK":
-                inner_body = body["subselect"].get("SelectStmt", {})
-                while inner_body.get("op", "SETOP_NONE") != "SETOP_NONE":
-                    inner_body = inner_body["larg"]
-                targets = inner_body.get("targetList", [])
-                first = targets[0]["ResTarget"] if targets else {}
-                return first.get("name") or (_figured(first["val"]) if "val" in first else None)
-            return None
+                return ("exists" if kind == "EXISTS_SUBLINK" else "array"), True
+            return (
+                (_of_query(body["subselect"].get("SelectStmt", {})), True) if kind == "EXPR_SUBLINK" else (None, False)
+            )
         case "SQLValueFunction":
-            return str(body.get("op", "")).removeprefix("SVFOP_").removesuffix("_N").lower()
+            return str(body.get("op", "")).removeprefix("SVFOP_").removesuffix("_N").lower(), True
         case "MinMaxExpr":
-            return "greatest" if body.get("op") == "IS_GREATEST" else "least"
+            return ("greatest" if body.get("op") == "IS_GREATEST" else "least"), True
         case "A_Expr" if body.get("kind") == "AEXPR_NULLIF":
-            return "nullif"
-        case "XmlExpr":
-            return str(body.get("op", "")).removeprefix("IS_").lower()
+            return "nullif", True
+        case "XmlExpr" if body.get("op") != "IS_DOCUMENT":
+            return str(body.get("op", "")).removeprefix("IS_").lower(), True
+        case "JsonFuncExpr":
+            return str(body.get("op", "")).removesuffix("_OP").lower(), True
         case _:
-            return _NAMES.get(name)
+            return _NAMES.get(name), name in _NAMES
+
+
+def _of_query(body: Tree) -> str:
+    """The name of a query's first column."""
+    while body.get("op", "SETOP_NONE") != "SETOP_NONE":
+        body = body["larg"]
+    if "valuesLists" in body:
+        return "column1"
+    targets = body.get("targetList", [])
+    first = targets[0]["ResTarget"] if targets else {}
+    return first.get("name") or (column_name(first["val"]) if "val" in first else "?column?")
 
 
 def _given(wrapped: Tree, env: Env, types: Types, silence: Silence) -> Value:

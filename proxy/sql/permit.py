@@ -28,7 +28,7 @@ from proxy.sql.classify import setting_calls
 from proxy.sql.functions import allowed, by_number
 from proxy.sql.mapped import ARITIES, fits
 from proxy.sql.names import split_name
-from proxy.sql.nodes import Node, Nodes
+from proxy.sql.nodes import Node, Nodes, uncast
 from proxy.sql.objects import check_objects
 from proxy.sql.sequences import FUNCTIONS as SEQUENCES
 from proxy.sql.sequences import check_sequence
@@ -160,7 +160,7 @@ class _Permit:
                 _denied(name, location, "Use SET, or set_config() with constants as the whole statement.")
         elif name == "current_setting":
             setting = _text(args[0]) if args else None
-            later = bool(args) and {"ParamRef", "ColumnRef"} & set(_uncast(args[0]))  # of a column, objects tells
+            later = bool(args) and {"ParamRef", "ColumnRef"} & set(uncast(args[0]))  # of a column, objects tells
             if not later and (setting is None or not showable(setting)):
                 _denied(name, location, "Name one of the settings that a session may change, as a constant.")
         elif name not in allowed() or len(args) not in by_number().get(name, (len(args),)):
@@ -323,15 +323,9 @@ class _Permit:
         return function.name in allowed() if function.schema == "pg_catalog" else self._listed(function)
 
 
-def _uncast(node: Node) -> Node:
-    while set(node) == {"TypeCast"}:
-        node = node["TypeCast"].get("arg", {})
-    return node
-
-
 def _text(node: Node) -> str | None:
     """A string constant, cast to text or not."""
-    body = _uncast(node).get("A_Const")
+    body = uncast(node).get("A_Const")
     return str(body["sval"].get("sval", "")) if body is not None and "sval" in body else None
 
 

@@ -8,16 +8,15 @@ columns that draw from it, which the server would take from everybody's. Decisio
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from proxy.catalog.model import Relation
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedTable
 from proxy.sql.names import split_name
+from proxy.sql.nodes import Node, uncast
 from proxy.sql.plan import KeyHole, Template
 from proxy.tenancy.derived import OWN, OWN_SEQUENCE, sequence_key
 from proxy.tenancy.policy import Policy
 
-Node = dict[str, Any]
 FUNCTIONS = frozenset({"nextval", "setval", "currval", "lastval"})
 DEFAULT = re.compile(r"nextval\('((?:[^']|'')+)'::(?:pg_catalog\.)?regclass\)")
 OWN_NAME = re.compile(re.escape(OWN) + r"[0-9a-f]{16}")
@@ -101,7 +100,5 @@ def in_clients_words(text: str, policy: Policy) -> str:
 
 
 def _name(node: Node) -> str | None:
-    while set(node) == {"TypeCast"}:
-        node = node["TypeCast"].get("arg", {})
-    body = node.get("A_Const", {})
+    body = uncast(node).get("A_Const", {})
     return str(body["sval"].get("sval", "")) if "sval" in body else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy.sql.catalogs import parsed, rules
 from proxy.sql.nodes import Nodes
+from proxy.sql.outputs import still_named
 from proxy.sql.settings import showable
 from proxy.sql.world import World
 
@@ -70,15 +71,12 @@ def _copy(node: Any, world: World) -> Any:
         value = _stands_for(node["FuncCall"])
         if value is not None:
             return _parsed(value, world)
-    if "ResTarget" in node and "name" not in node["ResTarget"]:
-        call = node["ResTarget"].get("val", {}).get("FuncCall", {})
-        value = _stands_for(call)
-        if value is not None:  # the column keeps the name that the call gave it
-            name = call["funcname"][-1]["String"]["sval"]
-            return {"ResTarget": {**node["ResTarget"], "name": name, "val": _parsed(value, world)}}
     if "RangeFunction" in node:
         return _in_from(node, world)
-    return {name: _copy(value, world) for name, value in node.items()}
+    copied = {name: _copy(value, world) for name, value in node.items()}
+    if "ResTarget" in node:
+        copied["ResTarget"] = still_named(copied["ResTarget"], node["ResTarget"])
+    return copied
 
 
 def _in_from(node: Node, world: World) -> Node:

@@ -16,6 +16,9 @@ SEEN = (
     "SELECT current_setting('application_name'), current_setting('Application_Name', true) AS x",
     "SELECT current_setting('timezone') IS NOT NULL, current_setting('work_mem') <> ''",
     "SELECT * FROM current_setting('application_name')",
+    "SELECT current_setting('application_name'::text), current_setting('APPLICATION_NAME'::text::varchar)",
+    "SELECT current_setting(name::text), current_setting(name) FROM pg_settings WHERE name = 'application_name'",
+    "SELECT CASE WHEN false THEN 'x' ELSE current_setting('application_name') END",
     "SELECT setting FROM pg_settings WHERE name = 'application_name'",
     "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()",
 )
@@ -105,6 +108,21 @@ def test_set_config_of_it_is_refused_with_the_way_out(proxy: Proxy, statement: s
     with proxy.connect("acme_app") as client:
         (problem,) = client.extended(statement, [b"x"] if "$1" in statement else []).errors
         assert (problem["C"], problem["H"]) == ("42501", "Use SET application_name.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT current_setting($1)", "SELECT * FROM current_setting($1::text, true)", "SELECT current_setting($1)::name"],
+)
+def test_the_client_sees_its_own_where_a_parameter_names_it(shared_server: Cluster, proxy: Proxy, text: str) -> None:
+    asked = {"application_name": "mine"}
+    with (
+        RawClient("127.0.0.1", shared_server.port, "app", "private1", **asked) as direct,
+        proxy.connect("acme_app", **asked) as client,
+    ):
+        for name in (b"application_name", b"Application_Name", b"work_mem"):
+            seen, expected = (observe(one.extended(text, (name,)), ordered=True) for one in (client, direct))
+            assert seen == expected
 
 
 def test_all_of_show_all_is_the_clients_own(proxy: Proxy) -> None:

@@ -144,6 +144,7 @@ def test_the_sessions_own_number_and_channels_are_put_in_under_the_names_they_ha
         for text, rows in {
             "SELECT pg_backend_pid(), pg_backend_pid()::text, pg_backend_pid() AS x": [(b"101", b"101", b"101")],
             "SELECT * FROM pg_backend_pid()": [(b"101",)],
+            "SELECT CASE WHEN false THEN 1 ELSE pg_backend_pid() END": [(b"101",)],
             "SELECT pg_listening_channels()": [(b"other",), (b"own",)],
             "SELECT * FROM pg_listening_channels() AS c WHERE c > 'othes'": [(b"own",)],
             "SELECT (SELECT pg_backend_pid()), count(pg_backend_pid())": [(b"101", b"1")],

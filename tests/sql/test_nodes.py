@@ -6,7 +6,7 @@ import orjson
 import pytest
 from pglast.parser import parse_sql_json
 
-from proxy.sql.nodes import BARE, Node, Nodes
+from proxy.sql.nodes import BARE, Node, Nodes, uncast
 from proxy.sql.parse import walk
 from tests.sql.test_encode import texts
 
@@ -53,6 +53,13 @@ def test_from_and_with_come_before_the_rest_of_their_level() -> None:
 )
 def test_bodies_without_a_name_are_known_by_their_field(sql: str, kind: str, count: int) -> None:
     assert len(Nodes(tree_of(sql)).of(kind)) == count
+
+
+def test_what_stands_in_casts_is_found_through_them() -> None:
+    (target,) = tree_of("SELECT 'a'::text::varchar")["SelectStmt"]["targetList"]
+    inner = uncast(target["ResTarget"]["val"])
+    assert inner["A_Const"]["sval"] == {"sval": "a"}
+    assert uncast(inner) is inner
 
 
 def test_what_is_not_there_is_an_empty_list() -> None:

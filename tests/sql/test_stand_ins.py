@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.nodes import Nodes
+from proxy.sql.nodes import Node, Nodes
+from proxy.sql.outputs import column_name
 from proxy.sql.plan import Forward, KeyHole, PlanContext
 from proxy.sql.planner import Planner
 from proxy.sql.stand_ins import stand_in
@@ -16,6 +17,10 @@ from tests.sql.worlds import one_statement, sample_policy
 @pytest.fixture(scope="module")
 def planner(world: World) -> Planner:
     return Planner(world.catalog, 0)
+
+
+def column_name_of(target: Node) -> str:
+    return str(target["ResTarget"].get("name") or column_name(target["ResTarget"]["val"]))
 
 
 def plan(planner: Planner, world: World, sql: str) -> Forward | str:
@@ -57,8 +62,12 @@ def test_sizes_are_not_known_whatever_is_asked(planner: Planner, world: World, n
 
 
 def test_a_column_keeps_the_name_that_the_call_gave_it(world: World) -> None:
-    tree = stand_in(Nodes(one_statement(world, "SELECT current_query(), pg_is_in_recovery() AS r").tree), world)
-    assert [one["ResTarget"]["name"] for one in tree["SelectStmt"]["targetList"]] == ["current_query", "r"]
+    asked = (
+        'SELECT current_query(), current_query()::varchar, current_query() COLLATE "C", (SELECT current_query())::name,'
+        " CASE WHEN true THEN 'x' ELSE current_query() END, pg_is_in_recovery() AS r"
+    )
+    tree = stand_in(Nodes(one_statement(world, asked).tree), world)
+    assert [column_name_of(one) for one in tree["SelectStmt"]["targetList"]] == [*["current_query"] * 5, "r"]
 
 
 def test_what_calls_no_such_function_is_the_same_tree(world: World) -> None:
