@@ -22,6 +22,7 @@ BARE: Mapping[str, str] = {
     "typeName": "TypeName",
     "intoClause": "IntoClause",
     "withClause": "WithClause",
+    "collClause": "CollateClause",
     "onConflictClause": "OnConflictClause",
     "infer": "InferClause",
     "returningClause": "ReturningClause",

@@ -113,6 +113,7 @@ class _Permit:
             "ColumnRef": self._column,
             "A_Indirection": self._indirection,
             "CollateClause": self._collation,
+            "IndexElem": self._index_element,
         }
 
     @cached_property
@@ -140,6 +141,7 @@ class _Permit:
         if schema == "information_schema" and name in INFORMATION:
             return
         if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path) and not self._foreign(schema, name):
+            self._require_schema(schema, location)
             self._absent(schema, name, args, location)
         found = self._world.function_candidates(schema, name)
         for one in found:
@@ -220,9 +222,8 @@ class _Permit:
             sequence = any((one, name) in self._world.policy.sequences for one in (schema, *self._world.search_path))
             if self._world.relation(schema, name) is None and not sequence and not self._index(schema, name):
                 # regclassin() asks for the relation at once since 16; the cast from text is another function
-                first = is_text or self._world.catalog.major < 16
-                if first and schema is not None and not self._world.shows_schema(schema):
-                    raise UndefinedObject(f'schema "{schema}" does not exist', sqlstate="3F000", location=location)
+                if is_text or self._world.catalog.major < 16:
+                    self._require_schema(schema, location)
                 raise UndefinedTable(f'relation "{_shown(text)}" does not exist', location=location)
         elif kind in {"regproc", "regprocedure"}:
             schema, name = split_name(text.partition("(")[0])
@@ -254,25 +255,27 @@ class _Permit:
                 row is None or row.kind == "c" or self._world.relation(row.schema, row.name) is not None
             )
         if not visible and not (schema == "information_schema" and found is not None):
+            self._require_schema(schema, type_name.get("location"))
             full = name if schema is None else f"{schema}.{name}"
             raise UndefinedObject(f'type "{full}" does not exist', location=type_name.get("location"))
 
     # -- operators and the rest
 
     def _operator(self, body: Node) -> None:
-        self._operator_name(strings(body.get("name", ())))
+        self._operator_name(strings(body.get("name", ())), body.get("location"))
 
     def _sort(self, body: Node) -> None:
-        self._operator_name(strings(body.get("useOp", ())))
+        self._operator_name(strings(body.get("useOp", ())), body.get("location"))
 
     def _sublink(self, body: Node) -> None:
-        self._operator_name(strings(body.get("operName", ())))
+        self._operator_name(strings(body.get("operName", ())), body.get("location"))
 
-    def _operator_name(self, names: list[str]) -> None:
+    def _operator_name(self, names: list[str], location: int | None) -> None:
         if not names:
             return
         schema = names[-2] if len(names) > 1 else None
         if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path):
+            self._require_schema(schema, location)
             raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
         for one in self._world.catalog.own_operators.get(names[-1], ()):
             if schema is not None and one.schema != schema:
@@ -284,9 +287,20 @@ class _Permit:
                 raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
 
     def _collation(self, body: Node) -> None:
-        names = strings(body.get("collname", ()))
+        self._qualified('collation "{}" for encoding "UTF8"', strings(body.get("collname", ())), body.get("location"))
+
+    def _index_element(self, body: Node) -> None:
+        self._qualified('collation "{}" for encoding "UTF8"', strings(body.get("collation", ())), None)
+        self._qualified('operator class "{}" for access method "btree"', strings(body.get("opclass", ())), None)
+
+    def _qualified(self, what: str, names: list[str], location: int | None) -> None:
         if len(names) > 1 and names[-2] not in (*SYSTEM_SCHEMAS, *self._world.search_path):
-            raise UndefinedObject(f'collation "{".".join(names)}" for encoding "UTF8" does not exist')
+            self._require_schema(names[-2], location)
+            raise UndefinedObject(f"{what.format('.'.join(names))} does not exist", location=location)
+
+    def _require_schema(self, schema: str | None, location: int | None) -> None:
+        if schema not in (None, "pg_temp") and not self._world.shows_schema(schema):
+            raise UndefinedObject(f'schema "{schema}" does not exist', sqlstate="3F000", location=location)
 
     def _column(self, body: Node) -> None:
         fields = body.get("fields", ())

@@ -204,7 +204,7 @@ def _index(body: Node, world: World) -> tuple[Node, Effects, list[Node]]:
     found = world.relation(relation.get("schemaname"), relation["relname"])
     if found is None or found.access != "own":
         raise InsufficientPrivilege("permission denied to create an index", hint=SHARED)
-    expressions = [one["IndexElem"]["expr"] for one in body.get("indexParams", ()) if "expr" in one["IndexElem"]]
+    expressions = list(body.get("indexParams", ()))
     if "whereClause" in body:
         expressions.append(body["whereClause"])
     return {"IndexStmt": {**body, "relation": {**relation, "schemaname": SCHEMA}}}, Effects(), expressions

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import orjson
 import pytest
 from pglast.parser import parse_sql_json
 
+from proxy.sql.fields import FIELDS
 from proxy.sql.nodes import BARE, Node, Nodes, uncast
 from proxy.sql.parse import walk
+from proxy.sql.verify.nodes import EXPRESSIONS
 from tests.sql.test_encode import texts
 
 
@@ -64,3 +68,18 @@ def test_what_stands_in_casts_is_found_through_them() -> None:
 
 def test_what_is_not_there_is_an_empty_list() -> None:
     assert Nodes(tree_of("SELECT 1")).of("FuncCall") == []
+
+
+def test_every_field_that_holds_a_body_without_its_name_is_known_where_a_station_asks_for_the_kind() -> None:
+    """Of what a query may consist of: a new field of the grammar's must not be walked past."""
+    table = orjson.loads(files("proxy.sql.data").joinpath("pg_query_fields.json").read_bytes())["messages"]
+    asked = {"CollateClause", "FuncCall", "RangeVar", "SelectStmt", "SortBy", "SubLink", "TypeCast", "TypeName"}
+    within = EXPRESSIONS | {name for name in FIELDS if not name.startswith(("Create", "Vacuum"))}
+    fields = {
+        field: kind
+        for message in within & table.keys()
+        for field, (_, kind, _) in table[message].items()
+        if kind in asked and (message, field) != ("ColumnDef", "identitySequence")  # only ALTER TABLE has it
+    }
+    assert fields == {field: BARE.get(field) for field in fields}
+    assert {"collClause", "typeName", "larg", "relation"} <= fields.keys()
