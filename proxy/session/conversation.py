@@ -228,6 +228,8 @@ class Conversation(Keeping):
             self.due.append(Due(QUERY, False))
             state.unnamed = None
             state.settings = settings.current
+            if any("." in name for name in settings.current):  # the name stays, whatever becomes of the value
+                state.taint("a setting of the session's own")
             if state.status == IDLE:
                 settings.base = (settings.current, settings.current)
         elif settings.state is None:
