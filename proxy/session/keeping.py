@@ -10,7 +10,7 @@ from proxy.errors import InternalError
 from proxy.session.counters import Counters
 from proxy.session.parameters import Settings
 from proxy.session.ports import Port
-from proxy.sql.plan import SETSEED, Forward, Temporary
+from proxy.sql.plan import FINAL, Forward, Temporary
 from proxy.tenancy.policy import Grant
 
 SESSION = "session"  # the reason in session mode
@@ -34,15 +34,15 @@ class Keeping:
         return self.state
 
     def keep_own(self) -> None:
-        """In session mode the connection stays, and with a seed of random(), which DISCARD ALL leaves as it is."""
+        """In session mode the connection stays, and with what DISCARD ALL leaves as it is."""
         if self.grant is not None and self.grant.pool_mode == "session":
             self.pin(SESSION)
-        if SETSEED in self.pins:
-            self.pin(SETSEED)
+        for reason in self.pins & FINAL:
+            self.pin(reason)
 
     def leave_traces(self, plan: Forward) -> None:
         """Nothing undoes what some statements leave: nobody else gets the connection."""
-        if plan.effects.taints:
+        if plan.effects.taints or plan.effects.pins in FINAL:
             self.backend().taint(f"{plan.kind.value} leaves traces")
 
     def pin(self, reason: str) -> None:

@@ -21,7 +21,7 @@ from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
 from proxy.sql.plan import (
-    SETSEED,
+    FINAL,
     STATEMENT_NAME,
     Answer,
     AnswerKind,
@@ -35,7 +35,6 @@ from proxy.sql.plan import (
 from proxy.sql.prepared import values
 
 OWN_NAME = re.compile(r'"(pw_[0-9]{8})"')
-NAMING = frozenset({AnswerKind.DEALLOCATE, AnswerKind.DEALLOCATE_ALL})
 NAMING = frozenset({AnswerKind.DEALLOCATE, AnswerKind.DEALLOCATE_ALL, AnswerKind.DISCARD_ALL})  # change names
 
 
@@ -116,7 +115,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         one,
         executes=None,
         writes=one.writes or other.writes,
-        pins=SETSEED if SETSEED in (one.pins, other.pins) else one.pins or other.pins,
+        pins=other.pins if one.pins is None or other.pins in FINAL else one.pins,
         taints=one.taints or other.taints,
         unpins=(*one.unpins, *other.unpins),
         notifies=one.notifies or other.notifies,

@@ -13,7 +13,7 @@ from proxy.session.conversation import Conversation
 from proxy.session.due import BIND, CLOSE, EXECUTE, PARSE, SYNC, Due, Kind
 from proxy.session.greeting import own_name, template
 from proxy.session.parameters import quote_name
-from proxy.sql.plan import SETSEED, Answer, AnswerKind, Effects, Forward, Plan, SettingEffect, StatementKind, Template
+from proxy.sql.plan import FINAL, Answer, AnswerKind, Effects, Forward, Plan, SettingEffect, StatementKind, Template
 from proxy.sql.settings import settable
 from proxy.wire.fields import message
 
@@ -73,14 +73,14 @@ def discard(s: Conversation, plan: Forward) -> None:
 
 
 def discarded(s: Conversation) -> None:
-    """DISCARD ALL: nothing of the session is left but its defaults, and the seed of random()."""
+    """DISCARD ALL: nothing of the session is left but its defaults, and what nothing takes back."""
     s.settings.reset_all()
     s.statements.clear()
     s.portals.clear()
     s.settings.objects.clear()
     s.settings.objects.unlisten("")
     s.tell_tables()
-    s.unpin(*s.pins - {SETSEED})
+    s.unpin(*s.pins - FINAL)
 
 
 def changed(s: Conversation) -> bytes:

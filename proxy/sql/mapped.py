@@ -107,7 +107,6 @@ def map_calls(nodes: Nodes, world: World) -> Mapped:
     names = {_called(one) for one in calls}
     effects = Effects(
         pins=kept(names),
-        taints="setseed" in names,
         notifies="pg_notify" in names,
         fresh="pg_listening_channels" in names,
     )
@@ -145,7 +144,6 @@ def with_calls(effects: Effects, calls: Effects) -> Effects:
     return replace(
         effects,
         pins=effects.pins or calls.pins,
-        taints=effects.taints or calls.taints,
         notifies=calls.notifies,
         fresh=calls.fresh,
     )

@@ -162,8 +162,9 @@ class Effects:
 NO_EFFECTS = Effects()
 ADVISORY_LOCK = "advisory_lock"
 UNTRACKED = "untracked"  # what a statement has done to the session is not known
-SETSEED = "setseed"  # random() is the session's own; nothing at the server takes that back, so such a plan also taints
-OUTLASTING = frozenset({ADVISORY_LOCK, UNTRACKED, SETSEED})  # reasons to pin that hold also after an error
+SETSEED = "setseed"  # random() is the session's own
+FINAL = frozenset({UNTRACKED, SETSEED})  # not even DISCARD ALL takes it back: the connection ends with the session
+OUTLASTING = FINAL | {ADVISORY_LOCK}  # reasons to pin that hold also after an error
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,13 +73,12 @@ def test_what_a_session_left_unseen_is_not_found_by_the_next(proxy: Proxy) -> No
         assert first.simple(left + " EXECUTE 'LISTEN left_channel'; PERFORM pg_advisory_lock(7); END $$").errors == []
         assert first.simple("SHOW work_mem").rows == [(b"77MB",)]  # it is the session's own
         assert first.simple("SELECT * FROM left_behind").rows == [(b"1",)]
-        pid = first.simple("SELECT pg_backend_pid()").rows
+        assert first.simple("DISCARD ALL").errors == []  # does not take everything back either
     with proxy.connect("acme_app") as second:
         assert second.simple("SHOW work_mem").rows != [(b"77MB",)]
         assert second.simple("SELECT to_regclass('left_behind')").rows == [(None,)]
         assert second.simple("SELECT * FROM pg_listening_channels()").rows == []
         assert second.simple("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").rows == [(b"0",)]
-        assert second.simple("SELECT pg_backend_pid()").rows == pid  # on the very same server connection
 
 
 def test_a_notification_that_a_block_of_code_listens_for_is_told_under_its_name(tenant: RawClient) -> None:
@@ -97,13 +96,63 @@ def test_what_sequences_gave_is_not_told_to_the_next_session(proxy: Proxy) -> No
     assert [one["C"] for one in with_next.errors] == ["55000"]
 
 
-def test_a_seed_is_not_left_to_the_next_session(proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    "seeding",
+    [
+        "SELECT setseed(0.42)",
+        "SET seed = 0.42",
+        "SELECT set_config('seed', '0.42', false)",
+        "DO $$ BEGIN PERFORM setseed(0.42); END $$",
+        "DO $$ BEGIN PERFORM setseed(0.42); RAISE 'failed'; END $$",
+    ],
+)
+def test_a_seed_is_not_left_to_the_next_session(proxy: Proxy, seeding: str) -> None:
     found = []
-    for seed in ("SELECT setseed(0.42)", "SELECT 1"):
+    for text in (seeding, "SELECT setseed(0.42)", "SELECT 1"):
         with proxy.connect("acme_app") as client:
-            assert client.simple(seed).errors == []
+            assert bool(client.simple(text).errors) is ("RAISE" in text)
+            assert client.simple("DISCARD ALL").errors == []
             found.append(client.simple("SELECT random() FROM generate_series(1, 99)").rows)
-    assert not set(found[0]) & set(found[1])
+    assert found[0] == found[1]  # it is the session's own
+    assert not set(found[1]) & set(found[2])
+
+
+def test_a_session_does_not_begin_with_a_seed(proxy: Proxy) -> None:
+    for begun in ({"seed": "0.42"}, {"options": "-c Seed=0.42"}):
+        with proxy.connect("acme_app", **begun) as client:
+            assert [one["C"] for one in client.greeting.errors] == ["42501"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET rls.tenant = '5'",
+        "SELECT set_config('rls.tenant', '5', false)",
+        "DO $$ BEGIN PERFORM set_config('rls.tenant', '5', false); END $$",
+    ],
+)
+def test_the_name_of_a_setting_is_not_left_to_the_next_session(proxy: Proxy, text: str) -> None:
+    with proxy.connect("acme_app") as client:
+        assert client.simple(text).errors == []
+        assert client.simple("SHOW rls.tenant").rows == [(b"5",)]
+    with proxy.connect("acme_app") as client:
+        assert client.simple("SELECT current_setting('rls.tenant', true)").rows == [(None,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EXPLAIN ANALYZE CREATE TEMP TABLE left_so AS SELECT 1",
+        "SELECT 1 INTO TEMP left_so UNION SELECT 2",
+        "PREPARE p AS SELECT 1; EXPLAIN ANALYZE CREATE TEMP TABLE left_so AS EXECUTE p",
+    ],
+)
+def test_a_temporary_table_is_its_sessions_however_it_is_made(proxy: Proxy, text: str) -> None:
+    with proxy.connect("acme_app") as client:
+        assert client.simple(text).errors == []
+        assert client.simple("SELECT to_regclass('left_so')").rows == [(b"left_so",)]
+    with proxy.connect("acme_app") as client:
+        assert client.simple("SELECT to_regclass('left_so')").rows == [(None,)]
 
 
 def test_the_pinned_parameters_cannot_be_changed_by_code_either(proxy: Proxy) -> None:

@@ -105,7 +105,9 @@ def plan_one(text: str) -> Plan:
     if plain.startswith("SELECT pg_advisory_lock"):
         return forward(text.encode(), Effects(pins="advisory_lock"))
     if plain.startswith("SELECT setseed"):
-        return forward(text.encode(), Effects(pins="setseed", taints=True))
+        return forward(text.encode(), Effects(pins="setseed"))
+    if plain.startswith("DO"):
+        return forward(text.encode(), Effects(pins="untracked"), StatementKind.DDL)
     if plain.startswith("LOCK"):
         return replace(forward(text.encode(), Effects(block="LOCK TABLE"), StatementKind.LOCK), tag="LOCK TABLE")
     return forward(text.encode())

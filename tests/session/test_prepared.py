@@ -16,6 +16,7 @@ from proxy.sql.plan import (
     ADVISORY_LOCK,
     SETSEED,
     STATEMENT_NAME,
+    UNTRACKED,
     Answer,
     AnswerKind,
     Effects,
@@ -101,8 +102,10 @@ def test_an_execute_does_what_the_statement_does_that_it_executes() -> None:
     assert found.effects == Effects(writes=True, taints=True, unpins=("x",))
     assert (found.rewritten, found.tag) == (True, "TRUNCATE")
     locking = replace(run("p"), effects=Effects(pins=ADVISORY_LOCK))
-    seeding = replace(ONE, effects=Effects(pins=SETSEED, taints=True))
-    assert merged(locking, seeding).effects == Effects(pins=SETSEED, taints=True)
+    seeding = replace(ONE, effects=Effects(pins=SETSEED))
+    assert merged(locking, seeding).effects == Effects(pins=SETSEED)
+    unknown = replace(ONE, effects=Effects(pins=UNTRACKED))
+    assert merged(locking, unknown).effects == Effects(pins=UNTRACKED)
 
 
 def plan(door: Door, text: str, *plans: Plan) -> None:

@@ -63,16 +63,19 @@ def test_a_session_level_lock_is_kept_although_its_statement_failed(talk: Talk, 
 
 
 @pytest.mark.parametrize("reply", [complete("SELECT 1"), failed("22012", "I")])
-def test_a_seed_is_kept_until_the_session_ends_and_its_connection_with_it(
-    talk: Talk, session: ClientSession, door: Door, reply: bytes
+@pytest.mark.parametrize(
+    ("text", "reason"), [("SELECT setseed(0.5), 1 / 0", "setseed"), ("DO 'BEGIN END'", "untracked")]
+)
+def test_what_nothing_takes_back_is_kept_until_the_session_ends_and_its_connection_with_it(
+    talk: Talk, session: ClientSession, door: Door, text: str, reason: str, reply: bytes
 ) -> None:
-    talk(query("SELECT setseed(0.5), 1 / 0"), reply)
+    talk(query(text), reply)
     talk(query("DISCARD ALL"), DISCARDED)
-    assert (session.counters.pinned["setseed"], door.released) == (1, [])
-    assert session.backend().pins == {"setseed"}
+    assert (session.counters.pinned[reason], door.released) == (1, [])
+    assert session.backend().pins == {reason}
     session.handle(FrontendLost())
     assert [destroyed for _, destroyed, _ in door.released] == [True]
-    assert session.counters.pinned["setseed"] == 0
+    assert session.counters.pinned[reason] == 0
 
 
 def test_what_is_sent_as_a_select_has_no_columns_for_the_client(talk: Talk) -> None:

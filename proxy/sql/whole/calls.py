@@ -53,7 +53,7 @@ class Known:
         pins = kept(called)
         if self.acting or not all(self._leaves_nothing(schema, name) for schema, name in others):
             pins = UNTRACKED
-        return Effects(pins=pins, taints="setseed" in called, notifies="pg_notify" in called)
+        return Effects(pins=pins, notifies="pg_notify" in called)
 
     def _leaves_nothing(self, schema: str, name: str) -> bool:
         if schema not in ("", "pg_catalog") or (not schema and name in self.own):

@@ -15,11 +15,11 @@ from proxy.sql import cursors, prepared
 from proxy.sql.classified import Classified
 from proxy.sql.classify import HANDLERS as ROW
 from proxy.sql.classify import KINDS, VERBS, setting_calls
-from proxy.sql.parse import CHANGES, walk
+from proxy.sql.nodes import Nodes
+from proxy.sql.parse import CHANGES
 from proxy.sql.plan import UNTRACKED, Answer, AnswerKind, Effects, StatementKind
-from proxy.sql.settings import own
 from proxy.sql.whole.calls import Known
-from proxy.sql.whole.settings import may_call, set_statement
+from proxy.sql.whole.settings import SEED, leaves_name, may_call, set_statement
 
 Node = dict[str, Any]
 Handler = Callable[[Node, Node], Classified]
@@ -41,36 +41,33 @@ def effects_of(tree: Node, known: Known) -> Classified:
     if handler is not None:
         return handler(tree, body)
     kind = KINDS.get(name, StatementKind.DDL)
-    nodes = {one for one, _ in walk(tree)}
-    if "ExecuteStmt" in nodes:
+    nodes = Nodes(tree)
+    statements = {one for one in nodes.by_kind if one.endswith("Stmt")}
+    if "ExecuteStmt" in statements:
         changed, executing = prepared.unnamed(tree)
         effects = replace(known.effects(tree), executes=executing.executes)  # the arguments may call
-        if name not in PLAIN | {"ExecuteStmt"}:
+        if not statements <= PLAIN | {"ExecuteStmt"}:
             effects = replace(effects, pins=UNTRACKED, writes=True)
         return Classified(kind, changed, effects)
     if name == "DeclareCursorStmt":
         cursor = cursors.declare(tree, body)
         calls = known.effects(tree)
-        return Classified(kind, tree, Effects(declares=cursor.effects.declares, pins=calls.pins, taints=calls.taints))
-    if name not in PLAIN or any("intoClause" in one for one in _selects(tree)):
+        return Classified(kind, tree, Effects(declares=cursor.effects.declares, pins=calls.pins))
+    if not statements <= PLAIN or nodes.of("IntoClause"):
         return Classified(kind, tree, replace(known.effects(tree), pins=UNTRACKED, writes=True))
     effects = known.effects(tree)
     settings = setting_calls(tree, may_call)
     if settings:
-        every = {body.get("location", 0) for one, body in walk(tree) if one == "FuncCall"}
-        pins = None if every == settings.keys() else UNTRACKED
-        values = tuple(settings.values())
-        taints = effects.taints or any(own(one.name) for one in values)
+        every = {one.get("location", 0) for one in nodes.of("FuncCall")}
+        values = tuple(one for one in settings.values() if one.name != SEED)
+        pins = None if every == settings.keys() and len(values) == len(settings) else UNTRACKED
+        taints = any(leaves_name(one.name) for one in values)
         return Classified(kind, tree, Effects(settings=values, taints=taints, pins=pins))
-    writes = bool(nodes & CHANGES) or name not in QUERIES
-    draws = bool(nodes & ADDS_ROWS) and effects.pins is None
+    writes = bool(statements & CHANGES) or name not in QUERIES
+    draws = bool(statements & ADDS_ROWS) and effects.pins is None
     if writes:
         effects = replace(effects, writes=True, draws=draws)
     return Classified(kind, tree, effects)
-
-
-def _selects(tree: Node) -> list[Node]:
-    return [body for name, body in walk(tree) if name == "SelectStmt"]
 
 
 def _transaction(tree: Node, body: Node) -> Classified:

@@ -14,12 +14,12 @@ from proxy.sql import settings as shared
 from proxy.sql.classified import Classified
 from proxy.sql.classify import HANDLERS as ROW
 from proxy.sql.plan import UNTRACKED, Effects, SettingEffect, StatementKind
-from proxy.sql.settings import own
 from proxy.tenancy.policy import Policy
 
 Node = dict[str, Any]
 PINNED = frozenset({"client_encoding", "standard_conforming_strings"})  # texts are read with these
 IDENTITY = "session_authorization"
+SEED = "seed"  # of random(): it is no value that could be set again on another connection
 TRANSACTION = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
 NO_VALUE = ("VAR_RESET", "VAR_SET_DEFAULT")
 LONGEST = 8192  # bytes of a value: sessions keep them
@@ -36,12 +36,21 @@ def allowed(name: str, value: str) -> bool:
 
 def allowed_setting(policy: Policy, name: str, value: str) -> bool:
     """May a session under this policy have this setting with this value? In whatever isolation mode."""
-    return allowed(name, value) if policy.isolation == "database" else shared.allowed_setting(name, value)
+    if policy.isolation != "database":
+        return shared.allowed_setting(name, value)
+    return allowed(name, value) and name.lower() != SEED
 
 
 def may_call(name: str, value: str | None) -> bool:
     """May set_config() set it, to this value or (None) to one that Bind will tell?"""
     return allowed(name, value or "") and name.lower() not in PINNED
+
+
+def leaves_name(name: str) -> bool:
+    """Does the server know its name from then on, until the connection ends? So it is with names of two parts that no
+    extension has defined, and which those are the proxy does not know.
+    """
+    return "." in name
 
 
 def set_statement(tree: Node, body: Node) -> Classified:
@@ -55,7 +64,7 @@ def set_statement(tree: Node, body: Node) -> Classified:
     if kind in NO_VALUE:
         if lowered in PINNED | {IDENTITY} | TRANSACTION:
             return Classified(StatementKind.SETTING, tree)
-        effects = Effects(settings=(SettingEffect(lowered, None, local),), taints=own(lowered))
+        effects = Effects(settings=(SettingEffect(lowered, None, local),), taints=leaves_name(lowered))
         return Classified(StatementKind.SETTING, tree, effects)
     values = [_value(one) for one in body.get("args", ())]
     known = [one for one in values if one is not None]
@@ -63,10 +72,10 @@ def set_statement(tree: Node, body: Node) -> Classified:
         raise denied(name)
     if lowered in PINNED | TRANSACTION:
         return Classified(StatementKind.SETTING, tree)
-    if len(known) < len(values) or not values or lowered == "seed":
+    if len(known) < len(values) or not values or lowered == SEED:
         return Classified(StatementKind.SETTING, tree, Effects(pins=UNTRACKED))
     effect = SettingEffect(lowered, ", ".join(text for _, text in known), local)
-    return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,), taints=own(lowered)))
+    return Classified(StatementKind.SETTING, tree, Effects(settings=(effect,), taints=leaves_name(lowered)))
 
 
 def denied(name: str) -> Refusal:

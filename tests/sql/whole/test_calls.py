@@ -61,6 +61,6 @@ def test_where_the_database_has_functions_of_its_own_every_statement_may_call_th
 def test_locks_and_notifications_are_noted_by_themselves() -> None:
     assert effects("SELECT pg_advisory_lock(1)") == Effects(pins=ADVISORY_LOCK)
     assert effects("SELECT pg_notify('a', 'b')") == Effects(notifies=True)
-    assert effects("SELECT setseed(0), pg_advisory_lock(1)") == Effects(pins=SETSEED, taints=True)
-    assert effects("SELECT setseed(0), mine()") == Effects(pins=UNTRACKED, taints=True)
+    assert effects("SELECT setseed(0), pg_advisory_lock(1)") == Effects(pins=SETSEED)
+    assert effects("SELECT setseed(0), mine()") == Effects(pins=UNTRACKED)
     assert effects("SELECT pg_notify('a', 'b'), mine()") == Effects(notifies=True, pins=UNTRACKED)

@@ -75,7 +75,12 @@ def test_what_ends_with_the_transaction_or_says_nothing_new_is_not_kept(plans: P
 
 @pytest.mark.parametrize(
     "text",
-    ["SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", "SET seed = 0.5", "SELECT set_config('a' || 'b', 'c', false)"],
+    [
+        "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE",
+        "SET seed = 0.5",
+        "SELECT set_config('seed', '0.5', false)",
+        "SELECT set_config('a' || 'b', 'c', false)",
+    ],
 )
 def test_what_the_proxy_cannot_set_again_keeps_the_connection(plans: Plans, text: str) -> None:
     (plan,) = plans(text)
@@ -84,7 +89,7 @@ def test_what_the_proxy_cannot_set_again_keeps_the_connection(plans: Plans, text
 
 
 def test_a_setting_of_the_sessions_own_closes_its_connection_as_in_row_mode(plans: Plans) -> None:
-    for text in ("SET my.name = 1", "RESET my.name", "SELECT set_config('my.name', 'x', false)"):
+    for text in ("SET my.name = 1", "RESET my.name", "SELECT set_config('my.name', 'x', false)", "SET rls.name = 1"):
         (plan,) = plans(text)
         assert isinstance(plan, Forward)
         assert plan.effects.taints
@@ -100,4 +105,5 @@ def test_each_mode_has_its_own_list() -> None:
     assert allowed("search_path", "anything")
     assert not allowed("search_path", "x" * 9000)
     assert allowed_setting(POLICY, "search_path", "anything")
+    assert not allowed_setting(POLICY, "Seed", "0.5")  # which no other connection could be given again
     assert not allowed_setting(sample_policy(), "search_path", "anything")
