@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import trustme
 
+from tests.kit.certificates import certify_proxy
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample
@@ -21,20 +22,10 @@ from tests.kit.sample import load_sample
 AUTHORITY = trustme.CA()
 
 
-def write_certificate(folder: Path, authority: trustme.CA = AUTHORITY) -> None:
-    """A certificate for this machine, replaced as a whole."""
-    made = authority.issue_cert("127.0.0.1", "localhost")
-    for name, data in (("key", made.private_key_pem.bytes()), ("crt", made.cert_chain_pems[0].bytes())):
-        fresh = folder / f"fresh.{name}"
-        fresh.write_bytes(data)
-        fresh.replace(folder / f"server.{name}")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Certificates, and where the Unix socket is."""
     found = tmp_path_factory.mktemp("tls")
-    write_certificate(found)
     (found / "root.crt").write_bytes(AUTHORITY.cert_pem.bytes())
     (found / "other.crt").write_bytes(trustme.CA().cert_pem.bytes())
     return found
@@ -50,9 +41,8 @@ def sockets() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def secure(postgres15: Cluster, folder: Path, sockets: Path) -> Iterator[Proxy]:
     """A proxy that speaks TLS."""
-    files = {"TLS_CERTIFICATE": str(folder / "server.crt"), "TLS_KEY": str(folder / "server.key")}
-    files["UNIX_SOCKET_DIRECTORY"] = str(sockets)
-    with running_proxy(load_sample(postgres15).port, **files) as running:
+    files = certify_proxy(folder, AUTHORITY)
+    with running_proxy(load_sample(postgres15).port, **files, UNIX_SOCKET_DIRECTORY=str(sockets)) as running:
         psycopg.connect(running.dsn("acme_app")).close()  # who is let in by TCP finds the socket there, too
         yield running
     assert list(sockets.iterdir()) == []
@@ -139,7 +129,7 @@ def test_a_reload_brings_the_new_certificate_and_ends_no_session(secure: Proxy, 
     other = trustme.CA()
     (folder / "new.crt").write_bytes(other.cert_pem.bytes())
     with psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "root.crt"), **strict) as old:
-        write_certificate(folder, other)
+        certify_proxy(folder, other)
         secure.reload_whole()
         with psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "new.crt"), **strict) as new:
             (folder / "server.key").write_text("no key", encoding="ascii")
@@ -147,5 +137,5 @@ def test_a_reload_brings_the_new_certificate_and_ends_no_session(secure: Proxy, 
             for one in (old, new):
                 assert one.execute("SELECT 1").fetchone() == (1,)
         psycopg.connect(secure.dsn("acme_app"), sslrootcert=str(folder / "new.crt"), **strict).close()
-        write_certificate(folder)
+        certify_proxy(folder, AUTHORITY)
         secure.reload_whole()

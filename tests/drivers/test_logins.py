@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from proxy.auth.scram import build_verifier
+from tests.kit.certificates import certify_proxy
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample
@@ -147,11 +148,8 @@ def certify(folder: Path) -> None:
 def place(postgres15: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
-    made = authority.issue_cert("localhost")
     authority.cert_pem.write_to_path(folder / "root.crt")
-    (folder / "server.crt").write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
-    made.private_key_pem.write_to_path(folder / "server.key")
-    files = {"TLS_CERTIFICATE": str(folder / "server.crt"), "TLS_KEY": str(folder / "server.key")}
+    files = certify_proxy(folder, authority)
     files |= {"TLS_CLIENT_CA": str(folder / "clients.crt"), "TLS_CLIENT_CRL": str(folder / "clients.crl")}
     certify(folder)
     with running_proxy(load_sample(postgres15).port, **files) as proxy:

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from proxy.auth.scram import build_verifier
+from tests.kit.certificates import certify_proxy
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
@@ -42,12 +43,9 @@ CLOSED = ("disabled", "tooolate", "far_away", "certonly", "certboth", "unasked_"
 def proxy(postgres15: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
-    made = authority.issue_cert("localhost")
     authority.cert_pem.write_to_path(folder / "ca.crt")
-    made.cert_chain_pems[0].write_to_path(folder / "server.crt")
-    made.private_key_pem.write_to_path(folder / "server.key")
-    files = {"TLS_CERTIFICATE": "server.crt", "TLS_KEY": "server.key", "TLS_CLIENT_CA": "ca.crt"}
-    settings = {name: str(folder / one) for name, one in files.items()} | {"PROXY_PROTOCOL_FROM": "127.0.0.1"}
+    settings = certify_proxy(folder, authority) | {"TLS_CLIENT_CA": str(folder / "ca.crt")}
+    settings["PROXY_PROTOCOL_FROM"] = "127.0.0.1"
     with running_proxy(load_sample(postgres15).port, **settings) as running:
         file: Path = running.directory / "rules" / "sample.yaml"
         text = file.read_text(encoding="utf-8").replace("accept:", ASKING, 1)
