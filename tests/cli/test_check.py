@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from proxy.catalog.model import Catalog, Function
 from proxy.cli.check import extension_findings
 from proxy.tenancy.derived import own_sequence, seed
 from tests.cli.conftest import Run
+from tests.kit.builders import VERIFIER
 from tests.sql.worlds import sample_policy
 
 
@@ -84,3 +86,19 @@ def test_servers_that_keep_verifiers_are_asked_for_them(run: Run, sample: str) -
     result = run("check", sample, "--online")
     assert result.exit_code == 1
     assert "auth_query as app: function nonsense" in result.output
+
+
+def test_a_database_of_the_tenants_own_is_asked_what_its_role_can_reach(run: Run, sample: str) -> None:
+    file = Path(sample) / "sample.yaml"
+    (server,) = re.findall(r"^server: .*\n", file.read_text(), re.MULTILINE)
+    login = f"logins: {{a: {{verifier: '{VERIFIER}'}}}}\n"
+    own = f"database: own\nisolation: database\n---\ntenant: x\ndatabases: [own]\n{server}{login}"
+    file.write_text(own)
+    result = run("check", sample, "--online")
+    assert result.exit_code == 0, result.output
+    assert "hidden" not in result.output
+    file.write_text(own.replace("//app@", "//postgres@"))
+    result = run("check", sample, "--online")
+    assert result.exit_code == 1
+    assert "own: critical: " in result.output
+    assert "is a superuser" in result.output
