@@ -52,6 +52,7 @@ class _Assembly:
 
     def __init__(self, sources: list[Source], problems: list[str]) -> None:
         self.problems = problems
+        self.policies: dict[tuple[str, bool, bool, int], Policy] = {}  # all that tenants differ in
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.issuers = dict(self._named(sources, IssuerModel, "issuer"))
@@ -98,8 +99,9 @@ class _Assembly:
         logins: dict[str, Login] = {}
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
+            asked = self._source(model, places)
             for login, one in model.logins.items():
-                logins[login] = one.login(login, name, model.allow_from, self._source(model, places))
+                logins[login] = one.login(login, name, model.allow_from, asked)
                 if one.asked and logins[login].source is None and not self.problems:
                     where = source.at("logins", login)
                     self.problems.append(f"{where}: {login}: none of the tenant's databases has an auth_query")
@@ -210,6 +212,12 @@ class _Assembly:
                     self.problems.append(f"{where}: read_only is for shared databases; {database} is the tenant's own")
         return len(self.problems) == before
 
+    def _policy(self, rules: Database, limits: Limits, whole: bool, read_only: bool) -> Policy:
+        key = (rules.database, whole, read_only, limits.statement_size)
+        if key not in self.policies:
+            self.policies[key] = _own_policy(rules, limits) if whole else _policy(rules, limits, read_only)
+        return self.policies[key]
+
     def _grant(self, source: Source, model: Tenant, database: str, place: Place, read_only: bool) -> Grant:
         rules: Database = self.databases[database][1]
         whole = self._isolation(model, database) == OWN
@@ -225,7 +233,7 @@ class _Assembly:
             database=database,
             server=place[0],
             credentials=place[1],
-            policy=_own_policy(rules, limits) if whole else _policy(rules, limits, read_only),
+            policy=self._policy(rules, limits, whole, read_only),
             keys={name: str(value) for name, value in keys.items()}
             | derived_keys(model.tenant, place[0].database, [] if whole else _own_sequences(rules)),
             limits=limits,

@@ -184,6 +184,23 @@ def test_a_tenant_has_a_database_of_its_own_behind_the_name_that_others_have_too
     assert found == {"acme": ("database", "acme", "acme", None), "globex": ("database", "globex", "globex", "secret")}
 
 
+def test_tenants_that_may_do_the_same_on_a_database_have_one_policy(loaded: Load) -> None:
+    """It is built and hashed once, not for each of ten thousand."""
+    book = loaded(DATABASE, TENANT, OTHER, own("third", "isolation: database\n"))
+    made = {
+        tenant: [book.grants[tenant, "shop", only].policy for only in (False, True)] for tenant in ("acme", "globex")
+    }
+    assert made["acme"][0] is made["globex"][0]
+    assert made["acme"][1] is made["globex"][1]
+    assert [one.read_only for one in made["acme"]] == [False, True]
+    assert book.grants["third", "shop", False].policy.isolation == "database"
+    limited = loaded(DATABASE, TENANT, OTHER + "quotas: {statement_size: 1kB}\n")
+    assert {limited.grants[tenant, "shop", False].policy.statement_size for tenant in ("acme", "globex")} == {
+        1024,
+        1_048_576,
+    }
+
+
 def test_modes_mix_behind_one_name(loaded: Load) -> None:
     book = loaded(DATABASE, TENANT, own("globex", "isolation: database\n"))
     modes = {name[0]: grant.policy.isolation for name, grant in book.grants.items()}
