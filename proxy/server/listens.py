@@ -6,6 +6,7 @@ tells comes back as events. Process ids of the server are told to nobody. Decisi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from proxy.errors import AdminShutdown, ConnectionFailure, InvalidAuthorization, Refusal
@@ -21,9 +22,7 @@ UNKNOWN_PROCESS = 2**31 - 1  # who notified is not a session of this process: no
 class ListeningClient(ClientPort):
     """The part of the session's Port that is about notifications, and the listening connection's subscriber."""
 
-    def handle(self, event: Event) -> None:
-        """Gives the session an event; of the client."""
-        raise NotImplementedError
+    handle: Callable[[Event], None]  # gives the session an event; the client's
 
     def listening(self, names: tuple[str, ...]) -> None:
         """The channels that fill() puts into a text from now on."""
