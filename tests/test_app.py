@@ -9,9 +9,7 @@ import re
 import socket
 import stat
 import struct
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ import pytest
 from proxy.app import _rules
 from proxy.errors import ConfigurationError
 from proxy.settings import load_settings
+from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample
@@ -33,17 +32,9 @@ def proxy(postgres15: Cluster) -> Iterator[Proxy]:
 
 
 def metric(proxy: Proxy, name: str) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+    found = re.search(rf"^{name} (\S+)$", proxy.metrics(), re.MULTILINE)
     assert found is not None
     return float(found.group(1))
-
-
-def soon(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.01)  # a poll of another process, bounded by the deadline
-    return what()
 
 
 def test_bad_rules_are_refused_whole_and_the_old_ones_stay(proxy: Proxy) -> None:
@@ -51,13 +42,13 @@ def test_bad_rules_are_refused_whole_and_the_old_ones_stay(proxy: Proxy) -> None
     bad = proxy.directory / "rules" / "bad.yaml"
     bad.write_text("tenant: mallory\nkey: 1\ncolour: red\n")
     proxy.reload()
-    assert soon(lambda: "rules refused" in proxy.log)
+    assert eventually(lambda: "rules refused" in proxy.log, 20)
     assert metric(proxy, "partywall_rules_generation") == generation
     with proxy.connect("acme_app") as client:
         assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
     bad.unlink()
     proxy.reload()
-    assert soon(lambda: metric(proxy, "partywall_rules_generation") == generation + 1)
+    assert eventually(lambda: metric(proxy, "partywall_rules_generation") == generation + 1, 20)
 
 
 def test_an_open_session_keeps_nothing_that_new_rules_took_away(proxy: Proxy) -> None:
@@ -69,7 +60,7 @@ def test_an_open_session_keeps_nothing_that_new_rules_took_away(proxy: Proxy) ->
         )
         generation = metric(proxy, "partywall_rules_generation")
         proxy.reload()
-        assert soon(lambda: metric(proxy, "partywall_rules_generation") > generation)
+        assert eventually(lambda: metric(proxy, "partywall_rules_generation") > generation, 20)
         (error,) = client.simple("SELECT count(*) FROM products").errors
         assert error["C"] == "42P01"
         assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
@@ -97,7 +88,7 @@ def test_every_refusal_is_one_line_of_the_audit_trail_and_holds_no_literal(proxy
         for text in texts:
             assert client.simple(text).errors
             assert client.extended(text).errors
-    assert soon(lambda: proxy.log.count('"part": "audit"') == 2 * len(texts))  # the client is answered first
+    assert eventually(lambda: proxy.log.count('"part": "audit"') == 2 * len(texts), 20)  # the client is answered first
     lines = [json.loads(line) for line in proxy.log.splitlines() if '"part": "audit"' in line]
     for (text, shape), pair in zip(texts.items(), zip(lines[::2], lines[1::2], strict=True), strict=True):
         for line in pair:

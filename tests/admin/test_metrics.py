@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -17,11 +16,6 @@ from tests.kit.sample import load_sample
 def proxy(postgres15: Cluster) -> Iterator[Proxy]:
     with running_proxy(load_sample(postgres15).port) as proxy:
         yield proxy
-
-
-def page(proxy: Proxy) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 def test_statements_are_counted_by_tenant_kind_and_verdict(proxy: Proxy) -> None:
@@ -39,7 +33,7 @@ def test_statements_are_counted_by_tenant_kind_and_verdict(proxy: Proxy) -> None
 def values(proxy: Proxy, name: str, *labels: str) -> dict[tuple[str, ...], float]:
     """What one metric says, by the values of these labels."""
     found = {}
-    for said, value in re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", page(proxy), re.MULTILINE):
+    for said, value in re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", proxy.metrics(), re.MULTILINE):
         labelled = dict(re.findall(r'(\w+)="([^"]*)"', said))
         found[tuple(labelled[one] for one in labels)] = float(value)
     return found
@@ -73,7 +67,7 @@ def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:
         client.simple("SELECT id AS chosen_by_me FROM orders")
     with proxy.connect("acme_app") as client:
         client.simple("SELECT * FROM chosen_by_me")
-    text = page(proxy)
+    text = proxy.metrics()
     assert "chosen_by_me" not in text
     ours = "\n".join(line for line in text.splitlines() if line.startswith("partywall_"))
     assert ours

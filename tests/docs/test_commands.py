@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import pytest
 
 from proxy.auth.scram import build_verifier
 from tests.docs.pages import README, ROOT, blocks, commands
+from tests.kit.books import eventually
 from tests.kit.postgres import Cluster, free_port, running
 
 # Not run here, and who does it instead. `make -n` is asked for all of them whether the Makefile knows them.
@@ -121,11 +121,12 @@ class Place:
 
     def wait_for(self, text: str, process: subprocess.Popen[bytes]) -> None:
         """Until the log holds the text."""
-        deadline = time.monotonic() + SECONDS
-        while text not in self.log.read_text(encoding="utf-8"):
-            assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
-            assert process.poll() is None or text in self.log.read_text(encoding="utf-8"), self.log.read_text()
-            time.sleep(0.02)  # a poll of another process, bounded by the deadline
+
+        def told() -> bool:
+            return text in self.log.read_text(encoding="utf-8")
+
+        eventually(lambda: told() or process.poll() is not None, SECONDS)
+        assert told(), self.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,39 +10,28 @@ import pytest
 from proxy.doctor.canaries import Canaries
 from proxy.tenancy.load import load
 from tests.doctor.test_canary import KEYS, Recorder
+from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
-from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.proxy import running_proxy
 from tests.kit.rules import write_sample_rules
 from tests.kit.sample import load_sample
 
 CANARY = f"tenant: canary\ncanary: true\nkeys: {KEYS}\ndatabases: [shared]\n"
 
 
-def metrics(proxy: Proxy) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        return str(answer.read().decode())
-
-
-def soon(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.05)  # a poll of another process, bounded by the deadline
-    return what()
-
-
 def test_the_running_proxy_attacks_itself_and_is_well(postgres15: Cluster) -> None:
     with running_proxy(load_sample(postgres15).port, CANARY_INTERVAL="0.05") as proxy:
-        assert "partywall_canary_ok{" not in metrics(proxy)
+        assert "partywall_canary_ok{" not in proxy.metrics()
         (proxy.directory / "rules" / "canary.yaml").write_text(CANARY)
         proxy.reload_whole()
         labels = 'database="shared",tenant="canary"'
-        assert soon(lambda: f"partywall_canary_ok{{{labels}}} 1.0" in metrics(proxy))
+        assert eventually(lambda: f"partywall_canary_ok{{{labels}}} 1.0" in proxy.metrics(), 60)
         confined = r'partywall_canary_attacks_total\{database="shared",outcome="confined",tenant="canary"\} (\d+)'
-        assert soon(lambda: int((re.findall(confined, metrics(proxy)) or ["0"])[0]) > 60)
-        assert 'outcome="leak"' not in metrics(proxy)
+        assert eventually(lambda: int((re.findall(confined, proxy.metrics()) or ["0"])[0]) > 60, 60)
+        assert 'outcome="leak"' not in proxy.metrics()
         (proxy.directory / "rules" / "canary.yaml").unlink()
         proxy.reload_whole()
-        assert "partywall_canary_ok{" not in metrics(proxy)
+        assert "partywall_canary_ok{" not in proxy.metrics()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -47,9 +46,7 @@ def at_server(cluster: Cluster) -> list[str]:
 
 
 def lookups(proxy: Proxy) -> dict[str, int]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.findall(r'partywall_plan_cache_lookups_total\{result="(\w+)",tenant="acme"\} ([0-9.]+)', text)
+    found = re.findall(r'partywall_plan_cache_lookups_total\{result="(\w+)",tenant="acme"\} ([0-9.]+)', proxy.metrics())
     return {result: int(float(count)) for result, count in found}
 
 

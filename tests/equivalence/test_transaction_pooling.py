@@ -8,7 +8,6 @@ modes".
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +124,7 @@ def say(client: RawClient, text: str, protocol: str) -> list[Seen]:
 
 def pinned(proxy: Proxy) -> dict[str, int]:
     """The metric, by reason, of acme's sessions."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.findall(r'partywall_pinned_sessions\{reason="(\w+)",tenant="acme"\} ([0-9.]+)', text)
+    found = re.findall(r'partywall_pinned_sessions\{reason="(\w+)",tenant="acme"\} ([0-9.]+)', proxy.metrics())
     return {reason: int(float(count)) for reason, count in found if float(count)}
 
 

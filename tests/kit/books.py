@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,30 +25,27 @@ class Books:
     dsn: str
     role: str = "app"
 
-    def page(self) -> str:
-        """/metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.proxy.admin_port}/metrics", timeout=10) as answer:
-            text: str = answer.read().decode()
-        return text
-
     def pool_states(self) -> Counter[str]:
         """Server connections by state, over all tenants, as /metrics has them."""
         states: Counter[str] = Counter()
-        for labels, value in re.findall(r"^partywall_pool_connections\{([^}]*)\} (\S+)$", self.page(), re.MULTILINE):
+        for labels, value in self.metric("partywall_pool_connections"):
             found = re.search(r'state="(\w+)"', labels)
             assert found is not None
-            states[found.group(1)] += int(float(value))
+            states[found.group(1)] += int(value)
         return states
 
     def clients(self) -> int:
         """Open client connections of all tenants."""
-        return int(
-            sum(map(float, re.findall(r"^partywall_client_connections\{.*\} (\S+)$", self.page(), re.MULTILINE)))
-        )
+        return int(sum(value for _, value in self.metric("partywall_client_connections")))
 
     def pinned(self) -> float:
         """Sessions that keep their connection, for any reason."""
-        return sum(map(float, re.findall(r"^partywall_pinned_sessions\{.*\} (\S+)$", self.page(), re.MULTILINE)))
+        return sum(value for _, value in self.metric("partywall_pinned_sessions"))
+
+    def metric(self, name: str) -> list[tuple[str, float]]:
+        """Labels and value of each line of it."""
+        found = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", self.proxy.metrics(), re.MULTILINE)
+        return [(labels, float(value)) for labels, value in found]
 
     def server_count(self) -> int:
         """The proxy's connections as the server counts them, without those that only read the catalog."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class Proxy:
     @property
     def log(self) -> str:
         return (self.directory / "proxy.log").read_text(encoding="utf-8", errors="replace")
+
+    def metrics(self) -> str:
+        """/metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)

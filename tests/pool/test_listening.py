@@ -15,6 +15,7 @@ from proxy.pool.pools import Pools
 from proxy.wire.backend import NotificationResponse
 from tests.kit.postgres import Cluster
 from tests.pool.conftest import Talk, grant_of
+from tests.server.conftest import until
 
 
 @dataclass(eq=False)
@@ -98,9 +99,7 @@ async def test_what_nobody_hears_is_given_up_and_the_connection_with_the_last(
     assert (one.heard, two.heard) == ([], [("b", "")])
     listening.unsubscribe(grant, two, ("b",))
     assert len(listening) == 0
-    async with asyncio.timeout(5):
-        while connections(pools):  # noqa: ASYNC110 no event exists
-            await asyncio.sleep(0.002)
+    await until(lambda: not connections(pools))
     lease = await pools.wait_lease(grant)
     assert await Talk(lease)("SELECT pg_listening_channels()") == []
     pools.release(lease)
@@ -124,9 +123,7 @@ async def test_who_is_cut_off_is_told_once_and_can_begin_anew(
     server15.psql(
         "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'pools' AND usename = 'app'"
     )
-    async with asyncio.timeout(5):
-        while not (one.deaf and two.deaf):  # noqa: ASYNC110 no event exists
-            await asyncio.sleep(0.002)
+    await until(lambda: bool(one.deaf and two.deaf))
     assert (one.deaf, two.deaf, len(listening)) == (1, 1, 0)
     await listening.wait_heard(grant)  # nobody listens: nothing is missed
     await listening.wait_subscribed(grant, one, "a")
