@@ -26,14 +26,6 @@ settings.register_profile(
 settings.load_profile("quick" if EFFORT == 1 else "long")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `make test-long` runs; as deselected, so that the closing line counts it."""
-    left = [] if EFFORT > 1 else [item for item in items if item.get_closest_marker("long")]
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
-
-
 @pytest.fixture(scope="session")
 def effort() -> int:
     """How many times longer than usual to look: 1, or what `make test-long` says. Multiply counts of seeds by it."""

@@ -182,6 +182,14 @@ def test_nothing_is_left_for_later() -> None:
     assert complaints([name for name in tracked() if name not in CORPORA], UNDONE) == []
 
 
+def test_no_test_is_deselected() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert "markers" not in config
+    assert "--strict-markers" in config["addopts"]
+    hooks = re.compile(r"def pytest_(?:collection_modify|ignore_)\w+|pytest_desel" + r"ected")
+    assert complaints([name for name in tracked() if name.endswith("conftest.py")], hooks) == []
+
+
 def test_no_test_is_skipped_and_no_error_is_waved_through() -> None:
     waved = re.compile(
         r"pytest\.(?:mark\.)?(?:sk" + r"ip|skip" + r"if|xf" + r"ail|import" + r"orskip)\b"

@@ -240,6 +240,19 @@ def test_every_command_in_the_text_has_the_options_that_it_is_given() -> None:
     assert found > 5
 
 
+def test_every_program_of_the_tests_that_is_named_has_the_options_that_it_is_given() -> None:
+    texts = [span for page in pages() for span in SPAN.findall(prose(page))]
+    texts += [line for block in blocks() for line in block.text.splitlines()]
+    named = [one for text in texts for one in re.findall(r"python -m ((?:tests|benchmarks)\.[^|]*)", text)]
+    assert len(named) > 10
+    for one in named:
+        for program in one.split("python -m "):
+            module, *words = program.split()
+            source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+            for option in re.findall(r"--\w[\w-]*", " ".join(words)):
+                assert f'"{option}"' in source, one
+
+
 def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     for number, one in enumerate(blocks()):
         if one.page == "docs/rules.md" and one.language == "yaml":
