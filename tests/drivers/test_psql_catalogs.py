@@ -89,7 +89,10 @@ def test_bounds_of_list_partitions_are_not_told(shared_server: Cluster, proxy: P
 
 
 def test_sizes_are_told_to_nobody(shared_server: Cluster, proxy: Proxy) -> None:
-    for said in psql(shared_server.binaries, proxy.dsn("acme_app"), "\\dt+", "\\di+", "\\l+", "\\db+"):
+    lists = psql(shared_server.binaries, proxy.dsn("acme_app"), "\\dt+", "\\di+", "\\l+", "\\db+")
+    assert len(lists) == 4
+    for said in lists:
+        assert said.startswith("List of ")
         assert "ERROR" not in said
         assert not re.search(r"\d (bytes|kB|MB)", said)
 
