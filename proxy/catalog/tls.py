@@ -1,9 +1,9 @@
 """TLS towards servers: libpq's sslmode as an SSLContext, for the catalog's connections and the pool's alike.
 
 `require` without a root certificate encrypts and believes anybody; with one it verifies like verify-ca, as libpq does.
-Nothing is read from the environment or the home directory: what is used stands in the rules. A context is kept until a
-file behind it changes. Source: libpq documentation, "SSL Support"; ALPN: PostgreSQL documentation, "SSL Session
-Encryption".
+Nothing is read from the environment or the home directory: what is used stands in the rules; but `system` is what
+OpenSSL is told (SSL_CERT_FILE). A context is kept until a file behind it changes. Source: libpq documentation, "SSL
+Support"; ALPN: PostgreSQL documentation, "SSL Session Encryption".
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The greeting: what a client that was let in is told of the server, as an earlier session learnt it or by asking.
 
-It ends in READY: parameters under the client's own names, its cancel key, ReadyForQuery. Source: PostgreSQL
-documentation, "Start-up".
+It ends in READY: parameters under the client's own names, its cancel key, ReadyForQuery. What was learnt is forgotten
+when a connection reports otherwise; a server whose settings changed says so with its next statement, not before.
+Source: PostgreSQL documentation, "Start-up".
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from proxy.catalog.tls import tls_context
+from proxy.catalog.tls import _context, tls_context
 from proxy.errors import ConfigurationError
 from proxy.tenancy.policy import Credentials
 
@@ -69,6 +69,20 @@ def test_a_context_is_kept_until_a_file_behind_it_changes(tmp_path: Path) -> Non
     fresh.replace(root)
     assert tls_context(options) is not first
     assert tls_context(Credentials(tls="verify-ca", root_certificate=str(root))) is not tls_context(options)
+
+
+def test_the_systems_certificates_are_those_that_openssl_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trustme.CA(organization_name="only this").cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    _context.cache_clear()
+    context = tls_context(Credentials(tls="verify-full", root_certificate="system"))
+    _context.cache_clear()
+    assert context is not None
+    (found,) = context.get_ca_certs()
+    assert "only this" in str(found["subject"])
 
 
 def test_an_encrypted_key_is_an_error_and_asks_nobody(tmp_path: Path) -> None:
