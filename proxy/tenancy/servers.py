@@ -23,13 +23,13 @@ _URI = re.compile(
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<parameters>.*))?"
 )
 _HOST = re.compile(r"(?P<host>\[[^]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")
-_VALUES = {
+VALUES = {
     "sslmode": ("prefer", "disable", "require", "verify-ca", "verify-full"),
     "sslnegotiation": ("postgres", "direct"),
     "channel_binding": ("prefer", "disable"),
     "max_protocol_version": ("3.2", "3.0"),
 }  # the default first
-_PATHS = ("sslrootcert", "sslcert", "sslkey")
+PATHS = ("sslrootcert", "sslcert", "sslkey")
 _STRONG = ("require", "verify-ca", "verify-full")
 _MINOR = {"3.0": 0, "3.2": 2}
 _CANNOT = {
@@ -85,15 +85,15 @@ def _port(text: str | None) -> int:
 
 
 def _credentials(given: dict[str, str], password: str | None) -> Credentials:
-    unknown = given.keys() - _VALUES.keys() - set(_PATHS)
+    unknown = given.keys() - VALUES.keys() - set(PATHS)
     if unknown:
         raise ValueError(f"unknown parameter {min(unknown)}")
     chosen = {}
-    for name, values in _VALUES.items():
+    for name, values in VALUES.items():
         value = chosen[name] = given.get(name, values[0])
         if value not in values:
             raise ValueError(_CANNOT.get((name, value), f"unknown {name} {value}"))
-    root, certificate, key = (given.get(name) or None for name in _PATHS)
+    root, certificate, key = (given.get(name) or None for name in PATHS)
     if root == "system":  # anybody has a certificate of a public authority: only the name in it says who it is
         mode = chosen["sslmode"] = given.get("sslmode", "verify-full")
         if mode != "verify-full":

@@ -18,12 +18,18 @@ from proxy.pool.pools import Pools
 from proxy.server.gate import Gate
 from proxy.server.proofs import OUTCOMES
 from proxy.session.counters import Counters
+from proxy.session.keeping import SESSION
+from proxy.session.notifications import LISTEN
+from proxy.session.objects import Objects
 from proxy.settings import Address, LogSettings, Settings, load_settings
+from proxy.sql.plan import ADVISORY_LOCK, SETSEED, UNTRACKED
 from proxy.tenancy import models
+from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.load import load
 from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
-from tests.docs.pages import OPERATING, ROOT, RULES, SPAN, blocks, pages, prose, tables
+from proxy.tenancy.servers import PATHS, TARGETS, VALUES
+from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
 from tests.kit import tokens
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
@@ -113,6 +119,23 @@ def test_what_is_called_later_is_refused_as_not_supported_yet() -> None:
         assert models.LATER in str(refused.value.mistakes), key
 
 
+def test_the_parameters_of_a_servers_address_are_those_that_are_known_with_their_defaults() -> None:
+    rows = tables(RULES)["The address of a server"]
+    wanted = {name: f"`{values[0]}`" for name, values in VALUES.items()} | dict.fromkeys(PATHS, "none")
+    wanted |= {"host": "", "port": "", "target_session_attrs": f"`{TARGETS[0]}`"}
+    assert {name: row[1] for row in rows for name in SPAN.findall(row[0])} == wanted
+    known = {"target_session_attrs": TARGETS, **VALUES}
+    for name, _, text in rows:
+        for value in known.get(name.strip("`"), ())[1:]:
+            assert f"`{value}`" in text, name
+
+
+@pytest.mark.parametrize("page", [RULES, README])
+def test_the_extensions_that_a_page_lists_are_those_that_were_reviewed(page: Path) -> None:
+    (listed,) = re.findall(r"citext, pg_trgm, [\w, -]+ and \w+", page.read_text(encoding="utf-8"))
+    assert set(re.split(r", | and ", listed.lower())) == reviewed()
+
+
 def test_every_environment_variable_that_is_named_is_read_somewhere() -> None:
     known = {f"PARTYWALL_{name.upper()}" for name in Settings.model_fields}
     known |= {f"PARTYWALL_LOG__{name.upper()}" for name in LogSettings.model_fields}
@@ -160,11 +183,12 @@ def test_every_metric_stands_in_the_operators_page_and_no_other() -> None:
         ("partywall_plan_cache_lookups_total", {*Counters().plans}),
         ("partywall_canary_attacks_total", {*get_args(Outcome)}),
         ("partywall_statements_total", {"forward", "answer", "reject"}),
+        ("partywall_pinned_sessions", {*Objects().reasons, ADVISORY_LOCK, SETSEED, UNTRACKED, SESSION, LISTEN}),
     ],
 )
 def test_the_values_of_a_metrics_label_stand_in_the_operators_page_and_no_other(metric: str, values: set[str]) -> None:
     (text,) = [row[2] for row in tables(OPERATING)["Metrics"] if metric in row[0]]
-    assert values == {*SPAN.findall(text)} - {*fields(Settings)}
+    assert values == {*SPAN.findall(text)} - {"memory_limit", "pool_mode"}
 
 
 def source_of(folder: str) -> str:
