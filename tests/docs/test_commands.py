@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import yaml
 
 from proxy.auth.scram import build_verifier
 from tests.docs.pages import README, ROOT, blocks, commands
@@ -219,6 +220,23 @@ def test_the_statements_of_the_readme_make_a_role_that_may_serve(place: Place, s
     shop_rules = (place.folder / "rules" / "shop.yaml").read_text(encoding="utf-8")
     (rules / "shop.yaml").write_text(shop_rules.replace("partywall_app@", "documented_app@"), encoding="utf-8")
     assert "no mistakes" in place.run(f"partywall check --online {rules}")
+
+
+def test_the_script_of_the_compose_file_makes_a_role_that_can_log_in_and_nothing_else(postgres18: Cluster) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    script = compose["configs"]["application-role"]["content"].replace("$$", "$").replace('-d "shop"', "-d postgres")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment |= {"PGHOST": "127.0.0.1", "PGPORT": str(postgres18.port), "SHOP_PASSWORD": "it's one"}
+    script = script.replace("partywall_app", "composed_app")
+    subprocess.run(["sh", "-c", script], env=environment, check=True, timeout=60, capture_output=True)
+    powers = "rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+    try:
+        made = postgres18.psql(
+            sql=f"SELECT {powers}, rolpassword LIKE 'SCRAM%' FROM pg_authid WHERE rolname ~ '^compo'"
+        )
+        assert made.strip() == "t|f|t|f|f|f|f|t"
+    finally:
+        postgres18.psql(sql="DROP ROLE composed_app")
 
 
 def test_the_command_partywall_is_the_program_that_python_starts() -> None:
