@@ -34,7 +34,7 @@ class BackendState:
     """
 
     __slots__ = (
-        "drawn", "leftover", "limit", "parameters", "pinned", "pins", "prepared", "process_id", "reported",
+        "drawn", "leftover", "limit", "own", "parameters", "pinned", "pins", "prepared", "process_id", "reported",
         "secret_key", "serial", "settings", "status", "tainted", "unnamed",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class BackendState:
         self.secret_key = secret_key
         self.parameters = parameters
         self.reported = set(parameters)  # names, since news() was asked
+        self.own: dict[str, str] = {}  # the server's own defaults, as news() told them
         self.pinned = {name: parameters[name] for name in PINNED_PARAMETERS if name in parameters}
         self.settings: Mapping[str, str] = NO_SETTINGS  # applied with SET and committed; replaced whole, never edited
         self.prepared: OrderedDict[StatementKey, bytes] = (
@@ -77,12 +78,15 @@ class BackendState:
         return True
 
     def news(self) -> dict[str, str]:
-        """What was reported since the last time, without what the settings applied decide: the server's own defaults.
-        Asked while the connection is idle.
+        """Which of the server's own defaults are others than the last time: what was reported since, without what the
+        settings applied decide. Asked while the connection is idle.
         """
         names, self.reported = self.reported, set()
         decided = {name.lower() for name in self.settings}
-        return {name: self.parameters[name] for name in names if name.lower() not in decided}
+        now = {name: self.parameters[name] for name in names if name.lower() not in decided}
+        found = {name: value for name, value in now.items() if self.own.get(name) != value}
+        self.own.update(found)
+        return found
 
     def name_of(self, key: StatementKey) -> bytes | None:
         """The server's name for a prepared statement, now the most recently used; None when it is not prepared here."""

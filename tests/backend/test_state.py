@@ -35,6 +35,14 @@ def test_news_are_what_was_reported_since_and_no_setting_decides(state: BackendS
     assert state.news() == {}
 
 
+def test_what_a_transaction_set_for_itself_is_no_news(state: BackendState) -> None:
+    state.parameter("TimeZone", "UTC")
+    assert state.news()["TimeZone"] == "UTC"
+    state.parameter("TimeZone", "Asia/Tokyo")
+    state.parameter("TimeZone", "UTC")
+    assert state.news() == {}
+
+
 def test_the_first_reason_of_a_taint_is_kept(state: BackendState) -> None:
     state.taint("first")
     state.taint("second")
