@@ -1,4 +1,5 @@
-"""Will a statement run in a transaction block? For commands that only a block may hold, and that are sent as others.
+"""Will a statement run in a transaction block? For commands that only a block may hold, and that are sent as others; and
+may it be answered, or has the transaction failed?
 
 What is under way counts: a BEGIN or COMMIT that the server has not answered yet. Source: PostgreSQL, xact.c,
 CheckTransactionBlock.
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.backend.state import IDLE
+from proxy.backend.state import FAILED, IDLE
 from proxy.errors import Refusal
-from proxy.session.conversation import Conversation
-from proxy.session.due import EXECUTE, QUERY, Due
-from proxy.sql.plan import Forward, Plan, TransactionVerb
+from proxy.session.conversation import Conversation, Waiting
+from proxy.session.due import EXECUTE, QUERY, SYNC, Due, undecided
+from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, TransactionVerb
 
 ENDS = frozenset({TransactionVerb.COMMIT, TransactionVerb.ROLLBACK})
+ENDING = frozenset({EXECUTE, QUERY, SYNC})  # what may end a transaction before this
 
 
 def outside_block(s: Conversation, plans: tuple[Plan, ...]) -> Refusal | None:
@@ -39,6 +41,20 @@ def in_block(s: Conversation) -> bool:
             elif isinstance(plan, Forward) and plan.effects.transaction in ENDS:
                 inside = plan.effects.chain
     return inside
+
+
+def aborted(s: Conversation, plan: Plan, *, bound: bool = False) -> bool:
+    """Is the transaction failed, so that nothing may be answered but to an empty statement that is not bound?"""
+    failed = s.state is not None and s.state.status == FAILED and not any(one.kind in ENDING for one in s.due)
+    return failed and (bound or not (isinstance(plan, Answer) and plan.answer is AnswerKind.EMPTY))
+
+
+def undecided_yet(s: Conversation) -> bool:
+    """Is it open whether that will be so? Then the message that the proxy answers waits for the replies before it."""
+    if not undecided(s.due):
+        return False
+    s.waiting = Waiting.REPLIES
+    return True
 
 
 def _run_by(due: Due) -> Iterable[Plan]:

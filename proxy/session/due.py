@@ -79,16 +79,25 @@ def unsettled(queue: DueQueue, name: bytes | None = None) -> bool:
     """May an error that is still to come change what this name (None: any) of a statement stands for? What comes in the
     same pipeline is skipped with it then; behind a Sync it is not. The server has been asked: the answer will come.
     """
-    changes = False
-    for due in queue:
-        kind = due.kind
-        if kind is PARSE:
-            changes = changes or (due.name is not None and (name is None or due.name == name))
-        elif due.names and not changes:
-            changes = name is None or any(one == name for _, one, _ in due.names)
-        if changes and (kind is SYNC or kind is QUERY):
-            return True
+    behind = False
+    for due in reversed(queue):
+        behind = behind or due.kind is SYNC or due.kind is QUERY
+        if changes(due, name):
+            if behind:
+                return True
+            if name is not None:
+                return False  # what it stands for now is said in this very pipeline
     return False
+
+
+def changes(due: Due, name: bytes | None) -> bool:
+    """May this name (None: any) stand for something else when this is answered? A Parse of ours ends the server's
+    unnamed statement like the client's.
+    """
+    if due.kind is PARSE:
+        named = b"" if due.name is None and due.key is None and name is not None else due.name
+        return named is not None and (name is None or named == name)
+    return bool(due.names) and (name is None or any(one == name for _, one, _ in due.names))
 
 
 def undecided(queue: DueQueue) -> bool:

@@ -13,7 +13,7 @@ from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import copy, encode, prepared, stale
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound, unbound
-from proxy.session.blocks import outside_block
+from proxy.session.blocks import aborted, outside_block, undecided_yet
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided, unsettled
 from proxy.session.holdings import PORTAL, room, size_of
@@ -32,7 +32,7 @@ from proxy.session.query import (
 )
 from proxy.session.resets import changed, restate
 from proxy.session.statements import Portal
-from proxy.session.upstream import aborted, defined, execute_prepare, leased, runnable, upstream_name
+from proxy.session.upstream import defined, execute_prepare, leased, runnable, upstream_name
 from proxy.sql.plan import Answer, Effects, Forward, Planned, StatementKind
 from proxy.wire.fields import Reader, message
 
@@ -62,8 +62,8 @@ def parse(s: Conversation, body: bytes) -> bool:
     if name and name in s.statements:  # PostgreSQL looks at the text first
         return unparsed(s, name, prepared.taken(name.decode()))
     if isinstance(plan, Answer) or prepared.own(plan):
-        if undecided(s.due):
-            s.waiting, s.plans[text, types, True] = Waiting.REPLIES, planned
+        if undecided_yet(s):
+            s.plans[text, types, True] = planned
             return False
         if aborted(s, plan):
             return unparsed(s, name, encode.ABORTED)
@@ -135,6 +135,8 @@ def bind(s: Conversation, body: bytes) -> bool:
         return False
     plan = statement.plan
     if isinstance(plan, Answer) or prepared.own(plan):
+        if undecided_yet(s):
+            return False
         refusal = unbound(name, body[second + 1 :])
         if refusal is not None or aborted(s, plan, bound=True):
             s.refuse_extended(refusal or encode.ABORTED, early=refusal is not None)

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from proxy.backend.state import FAILED
 from proxy.errors import FeatureNotSupported, Refusal
 from proxy.session import encode
 from proxy.session.admission import names_refused
+from proxy.session.blocks import aborted, undecided_yet
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, PARSE, SUPPLY, SYNC, Due, unsettled
 from proxy.session.holdings import room, size_of
@@ -94,6 +94,13 @@ def own(plan: Plan) -> bool:
     return isinstance(plan, Answer) or named(plan)
 
 
+def answered(plan: Plan) -> bool:
+    """May the session answer this although the server runs what stands around it?"""
+    if isinstance(plan, Forward):
+        return plan.effects.prepares is not None
+    return isinstance(plan, Answer) and plan.answer is not AnswerKind.EMPTY
+
+
 def unfit(
     s: Conversation, run: Execution, found: Forward | Answer, types: tuple[int, ...], literals: tuple[bytes, ...]
 ) -> Refusal | None:
@@ -141,7 +148,7 @@ def ready(s: Conversation, planned: Planned) -> bool:
         if not isinstance(one, Forward) or one.effects.executes is None or one.effects.executes.name in own:
             continue
         statement = s.statements[one.effects.executes.name.encode()]
-        if state.name_of(statement.key) is None and (state.status != FAILED or s.due):
+        if state.name_of(statement.key) is None and not aborted(s, one):
             prepare(s, statement)
             missing = True
     if missing:
@@ -184,7 +191,7 @@ def settle(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable
         elif one.effects.prepares is not None:
             statement = made(s, text, one.effects.prepares, planned.literals, at)
             note(s, due, at, one.effects.prepares.name.encode(), statement)
-            if state.name_of(statement.key) is not None and (state.status != FAILED or s.due):
+            if state.name_of(statement.key) is not None and not aborted(s, one):
                 yield Answer(one.kind, AnswerKind.PREPARED), None
                 continue
             name = state.prepare(statement.key)
@@ -231,16 +238,13 @@ def supply(s: Conversation, due: Due) -> None:
 
 
 def uncertain(s: Conversation, planned: Planned) -> bool:
-    """Is it open what a name in these plans stands for? Then their message waits for the replies before it."""
-    if not any(
-        one.effects.executes is not None or one.effects.prepares is not None
-        if isinstance(one, Forward)
-        else isinstance(one, Answer) and one.answer in NAMING
-        for one in planned.plans
-    ) or not unsettled(s.due):
-        return False
-    s.waiting = Waiting.REPLIES
-    return True
+    """Is it open what a name in these plans stands for, or whether an own answer comes in a failed transaction? Then
+    their message waits for the replies before it.
+    """
+    if any(named(one) for one in planned.plans) and unsettled(s.due):
+        s.waiting = Waiting.REPLIES
+        return True
+    return any(answered(one) for one in planned.plans) and undecided_yet(s)
 
 
 def forget(s: Conversation, answer: Answer, due: Due | None = None, at: int = 0) -> None:

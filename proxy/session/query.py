@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.backend.state import FAILED
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
 from proxy.session import copy, encode, lazy, prepared, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
-from proxy.session.blocks import in_block, outside_block
+from proxy.session.blocks import ENDS, aborted, in_block, outside_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.session.label import NAME
@@ -236,14 +235,16 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
     plans = planned.plans
     fenced = s.fenced
     block = in_block(s)
+    failed = True
     for one in plans:
         if isinstance(one, Answer):
-            if block and not s.due and s.state is not None and s.state.status == FAILED and one.answer.value:
+            if failed and aborted(s, one):
                 return encode.ABORTED
             if one.answer is AnswerKind.DISCARD_ALL and (block or len(plans) > 1):
                 return NO_DISCARD
         else:
             refusal = copy.objection(s, one)
+            failed = failed and not (isinstance(one, Forward) and one.effects.transaction in ENDS)
             if refusal is None and isinstance(one, Forward):
                 refusal = over_ceiling(s, one)
                 if one.effects.positioned in fenced:

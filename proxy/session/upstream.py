@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.backend.state import FAILED
 from proxy.errors import Refusal
 from proxy.session import encode, prepared
+from proxy.session.blocks import aborted
 from proxy.session.conversation import Conversation, PlanKey, Waiting
-from proxy.session.due import EXECUTE, PARSE, QUERY, SYNC, Due, unsettled
+from proxy.session.due import PARSE, Due, unsettled
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import renew, sent_now
 from proxy.session.statements import Statement
-from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Plan, Planned, Preparation
-
-ENDING = frozenset({EXECUTE, QUERY, SYNC})  # what may end a transaction before this
+from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation
 
 
 def defined(
@@ -45,7 +43,7 @@ def leased(s: Conversation, planned: Planned | None = None, key: PlanKey = (b"",
 def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
     """The statement of that name under the present rules. None: refused, and answered. False: it waits for a plan."""
     statement = s.statements.get(name)
-    if statement is None and unsettled(s.due, name):
+    if (statement is None or not name) and unsettled(s.due, name):  # the server knows no unnamed ones apart
         s.waiting = Waiting.REPLIES
         return False
     fresh = prepared.no_statement(name.decode()) if statement is None else renew(s, name, statement)
@@ -116,7 +114,7 @@ def execute_prepare(s: Conversation, statement: Statement, preparation: Preparat
         return s.waiting is Waiting.NOTHING
     state = s.backend()
     defined = prepared.made(s, statement.text, preparation, statement.literals, 0)
-    if state.name_of(defined.key) is not None and (state.status != FAILED or s.due):
+    if state.name_of(defined.key) is not None and not aborted(s, preparation.plan):
         prepared.mean(s, name, defined, encode.complete(AnswerKind.PREPARED.value))
     else:
         prepared.prepare(s, defined)
@@ -126,9 +124,3 @@ def execute_prepare(s: Conversation, statement: Statement, preparation: Preparat
         s.open = True
     s.count((preparation.plan,))
     return True
-
-
-def aborted(s: Conversation, plan: Plan, *, bound: bool = False) -> bool:
-    """Is the transaction failed, so that nothing may be answered but to an empty statement that is not bound?"""
-    failed = s.state is not None and s.state.status == FAILED and not any(one.kind in ENDING for one in s.due)
-    return failed and (bound or not (isinstance(plan, Answer) and plan.answer is AnswerKind.EMPTY))

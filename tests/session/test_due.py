@@ -50,3 +50,16 @@ def test_whether_a_transaction_will_be_aborted_is_open_until_its_last_ready() ->
     assert undecided(deque([Due(BIND), Due(SYNC)]))
     assert undecided(deque([Due(QUERY)]))
     assert not undecided(deque([Due(BIND), Due(SUPPLY)]))
+
+
+def test_what_a_name_stands_for_is_settled_by_the_pipeline_that_uses_it() -> None:
+    assert not unsettled(deque([parsing(b"a"), Due(SYNC), parsing(b"a"), Due(BIND)]), b"a")
+    assert unsettled(deque([parsing(b"a"), Due(SYNC), parsing(b"b"), Due(BIND)]), b"a")
+
+
+def test_a_parse_of_ours_opens_what_the_unnamed_statement_is() -> None:
+    ours, named = Due(PARSE, False), Due(PARSE, False)
+    named.key = (b"SELECT 1", (), ())
+    assert unsettled(deque([ours, Due(SYNC)]), b"")
+    assert not unsettled(deque([ours, Due(SYNC)]))  # the client's names keep their meaning
+    assert not unsettled(deque([named, Due(SYNC)]), b"")

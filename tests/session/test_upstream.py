@@ -7,7 +7,7 @@ from proxy.session.statements import Statement
 from proxy.session.upstream import aborted, runnable, upstream_name
 from proxy.sql.plan import Answer, AnswerKind, Planned, StatementKind
 from proxy.wire.fields import message
-from tests.session.conftest import Door, Talk, kinds
+from tests.session.conftest import Door, Talk, complete, failed, kinds, query
 from tests.session.test_prepared import ONE, deallocate, plan, prepare, run
 
 
@@ -83,3 +83,31 @@ def test_in_a_failed_transaction_only_nothing_is_answered(session: ClientSession
     assert aborted(session, deallocate())
     assert aborted(session, prepare("p"))
     assert not aborted(session, empty)
+
+
+def test_behind_a_sync_the_unnamed_statement_is_what_the_server_has_and_not_what_was_skipped(
+    talk: Talk, session: ClientSession, door: Door
+) -> None:
+    (one,) = door.free
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    talk(parse("fail", "SELECT 1 / 0") + parse("", "SELECT 'kept'") + SYNC, b"1\0\0\0\0041\0\0\0\4Z\0\0\0\5T")
+    kept = session.statements[b""]
+    one.written = b""
+    session.data(bind("fail") + EXECUTE + parse("", "SELECT 'skipped'") + SYNC + bind("") + EXECUTE + SYNC)
+    assert kinds(one.written) == "BEPS"
+    session.backend_data(failed("22012"))
+    assert session.statements[b""] is kept
+    assert one.written.count(b"kept") == 1  # it is parsed anew, as nobody knows what the server has by now
+    assert kinds(one.written) == "BEPSPBES"
+
+
+def test_a_parse_of_ours_that_failed_is_not_relied_upon(talk: Talk, session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    talk(parse("", "SELECT 1") + SYNC, b"1\0\0\0\4Z\0\0\0\5I")
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    session.statements[b""] = Statement(b"SELECT 1", (), ONE, b"SELECT 1", session.epoch)
+    one.written = b""
+    session.data(bind("") + SYNC + bind("") + SYNC)
+    assert kinds(one.written) == "PBS"
+    session.backend_data(failed("25P02"))
+    assert kinds(one.written) == "PBSPBS"
