@@ -133,6 +133,8 @@ class Conversation(Keeping):
         self.extra: list[bytes] = []  # own replies whose turn came while replies are read
         self.settings = Settings({})
         self.statements: dict[bytes, Statement] = {}
+        self.pipeline = 0  # Syncs and Queries sent: what is said now is skipped with what else was said in it
+        self.opened: dict[bytes, int] = {}  # names of statements that changed while replies are due: in which pipeline
         self.portals: dict[bytes, Portal] = {}
         self.kept = 0  # bytes that both are counted as, or more
         self.known: dict[str, str] = {}  # ParameterStatus values as the client knows them
@@ -307,6 +309,7 @@ class Conversation(Keeping):
         else:
             self.up.append(encode.FAIL_QUERY)
             self.due.append(Due(QUERY, refusal=refusal))
+            self.pipeline += 1
             if self.state is not None:
                 self.state.unnamed = None
 

@@ -15,7 +15,7 @@ from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound, unbound
 from proxy.session.blocks import aborted, outside_block, undecided_yet
 from proxy.session.conversation import Conversation, Waiting
-from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided, unsettled
+from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided
 from proxy.session.holdings import PORTAL, room, size_of
 from proxy.session.notifications import committed, listens, told
 from proxy.session.parameters import quote_value
@@ -46,8 +46,7 @@ def parse(s: Conversation, body: bytes) -> bool:
     reader = Reader(body)
     name, text, types = reader.name(), reader.cstring(), reader.uint32s()
     reader.end()
-    if name and unsettled(s.due, name):
-        s.waiting = Waiting.REPLIES
+    if name and prepared.opened(s, name):
         return False
     refusal = room(s, size_of(name, text)) if name else None
     if refusal is not None:
@@ -98,6 +97,7 @@ def parse(s: Conversation, body: bytes) -> bool:
         due.key = key
         drop_surplus(s)
     s.statements[name] = statement
+    s.opened[name] = s.pipeline
     s.up.append(encode.parse(upstream, statement.sql, types))
     s.due.append(due)
     s.open = True
@@ -107,6 +107,7 @@ def parse(s: Conversation, body: bytes) -> bool:
 def unparsed(s: Conversation, name: bytes, refusal: Refusal) -> bool:
     """A Parse that is refused ends the unnamed statement all the same, unless it is skipped."""
     before = s.statements.pop(b"", None) if not name else None
+    s.opened[b""] = s.pipeline
     s.refuse_extended(refusal)
     if not name and s.due:
         s.due[-1].names.append((0, b"", before))
@@ -227,8 +228,8 @@ def describe(s: Conversation, body: bytes) -> bool:
     if what != 80:
         raise RemoteProtocolError(f"invalid DESCRIBE message subtype {what}")
     portal = s.portals.get(name)
-    if portal is None and s.lease is not None and name:
-        s.up.append(message(68, body))  # a cursor that DECLARE made: on this connection there is nobody else's
+    if portal is None and s.lease is not None:
+        s.up.append(message(68, body))  # of DECLARE, or left by a query that failed: there is nobody else's here
         s.due.append(Due(DESCRIBE))
         s.open = True
     elif portal is None:
@@ -315,8 +316,9 @@ def close(s: Conversation, body: bytes) -> bool:
     if what != 80:
         raise RemoteProtocolError(f"invalid CLOSE message subtype {what}")
     portal = s.portals.pop(name, None)
-    if portal is None and s.lease is not None and name:
-        s.settings.objects.note(Effects(closes=name.decode()))  # perhaps a cursor that DECLARE made
+    if portal is None and s.lease is not None:
+        if name:
+            s.settings.objects.note(Effects(closes=name.decode()))  # perhaps a cursor that DECLARE made
     elif portal is None or prepared.own(portal.statement.plan) or s.lease is None:
         s.supply(encode.CLOSE_COMPLETE)
         return True
@@ -338,6 +340,7 @@ def sync(s: Conversation, body: bytes) -> bool:
         return True
     s.up.append(encode.SYNC)
     s.due.append(Due(SYNC))
+    s.pipeline += 1
     s.open = False
     return True
 

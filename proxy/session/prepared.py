@@ -216,6 +216,7 @@ def settle(s: Conversation, text: bytes, planned: Planned, due: Due) -> Iterable
 def note(s: Conversation, due: Due, at: int, name: bytes, statement: Statement | None) -> None:
     """A name gets another meaning by the `at`-th statement, unless that fails."""
     due.names.append((at, name, s.statements.get(name)))
+    s.opened[name] = s.pipeline
     if statement is None:
         s.statements.pop(name, None)
     else:
@@ -235,6 +236,18 @@ def supply(s: Conversation, due: Due) -> None:
         s.due.append(due)
     else:
         s.out.append(due.reply)
+
+
+def opened(s: Conversation, name: bytes) -> bool:
+    """Is it open what this name stands for, as an earlier pipeline changed it? Then the message waits for replies."""
+    changed = s.opened.get(name, s.pipeline)
+    if changed == s.pipeline:  # what comes now is skipped with it
+        return False
+    if unsettled(s.due, name):
+        s.waiting = Waiting.REPLIES
+        return True
+    del s.opened[name]
+    return False
 
 
 def uncertain(s: Conversation, planned: Planned) -> bool:

@@ -63,11 +63,13 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if rejection is not None:
         s.audit(rejection, text, planned.shape)
     unnamed = s.statements.pop(b"", None)  # a simple query ends the unnamed statement
+    s.opened[b""] = s.pipeline
     s.turns += 1
     if not s.due:
         s.started = s.clock()
     if refusal is not None:
         s.refuse_query(refusal)
+        skippable(s, unnamed)
         return True
     s.count(planned.plans)
     if s.lease is None:
@@ -83,11 +85,16 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         discard(s, only)
         return True
     send_query(s, text, planned)
-    if len(s.due) > 1:
-        s.due[-1].names.append((-1, b"", unnamed))  # unless it is skipped
+    skippable(s, unnamed)
     if isinstance(only, Forward) and only.effects.executes is not None and len(planned.plans) == 1:
         stale.begin(s, s.statements[only.effects.executes.name.encode()].key, (81, body))
     return True
+
+
+def skippable(s: Conversation, unnamed: Statement | None) -> None:
+    """The last Query has ended the unnamed statement, unless it is skipped."""
+    if len(s.due) > 1:
+        s.due[-1].names.append((-1, b"", unnamed))
 
 
 def kept(s: Conversation, planned: Planned) -> Planned:
@@ -133,6 +140,7 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     due.started = isinstance(plans[0], Forward)
     due.starts = tuple(starts) if len(parts) > 1 else ()
     s.due.append(due)
+    s.pipeline += 1
     copy.wait_for_server(s, planned.plans)
     if s.state is not None:
         s.state.unnamed = None

@@ -19,7 +19,7 @@ from proxy.session.notifications import note, relayed, settled, unlistened, with
 from proxy.session.prepared import rename, take_back, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind
+from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind, TransactionVerb
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -129,6 +129,8 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     s.tell_tables()
     if s.waiting is Waiting.PREPARE and not s.due:
         s.waiting = Waiting.NOTHING
+    if not s.due:
+        s.opened.clear()
     if due.forward:
         s.batch, s.again = None, False
     if due.forward and not s.due:
@@ -199,6 +201,9 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
     verdict = heard(due)
     if plan is not None:
         effects = plan.effects
+        if state.status == FAILED:  # only what ends the failure completes
+            goes_on = effects.chain or effects.transaction is TransactionVerb.ROLLBACK_TO
+            state.status = IN_TRANSACTION if goes_on else IDLE
         if effects.discards:
             discarded(s)
             state.forget()

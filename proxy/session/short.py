@@ -229,6 +229,9 @@ def unfold(s: Conversation) -> None:
     s.under = None
     due.clear()
     lead, described, plan, text, statement, previous = under
+    if lead is _BOTH_COMPLETE:
+        s.opened[b""] = s.pipeline
+    s.pipeline += 1
     if statement is None:
         due.append(Due(QUERY, True, plan, (plan,), text))
         return

@@ -12,7 +12,7 @@ from proxy.errors import Refusal
 from proxy.session import encode, prepared
 from proxy.session.blocks import aborted
 from proxy.session.conversation import Conversation, PlanKey, Waiting
-from proxy.session.due import PARSE, Due, unsettled
+from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import renew, sent_now
 from proxy.session.statements import Statement
@@ -43,8 +43,7 @@ def leased(s: Conversation, planned: Planned | None = None, key: PlanKey = (b"",
 def current_statement(s: Conversation, name: bytes) -> Statement | bool | None:
     """The statement of that name under the present rules. None: refused, and answered. False: it waits for a plan."""
     statement = s.statements.get(name)
-    if (statement is None or not name) and unsettled(s.due, name):  # the server knows no unnamed ones apart
-        s.waiting = Waiting.REPLIES
+    if prepared.opened(s, name):
         return False
     fresh = prepared.no_statement(name.decode()) if statement is None else renew(s, name, statement)
     if isinstance(fresh, Refusal):
@@ -91,6 +90,7 @@ def upstream_name(s: Conversation, name: bytes, statement: Statement) -> bytes:
         if state.unnamed == key:
             return b""
         state.unnamed = key
+        s.opened[b""] = s.pipeline
         upstream = b""
     else:
         known = state.name_of(key)
@@ -121,6 +121,7 @@ def execute_prepare(s: Conversation, statement: Statement, preparation: Preparat
         due = s.due[-1]
         due.forward, due.tag, due.name, due.previous = True, AnswerKind.PREPARED.value, name, None
         s.statements[name] = defined
+        s.opened[name] = s.pipeline
         s.open = True
     s.count((preparation.plan,))
     return True

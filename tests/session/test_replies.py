@@ -9,6 +9,7 @@ from proxy.session.events import FrontendLost
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
 from tests.session.conftest import DISCARDED, Door, Talk, complete, failed, kinds, query
+from tests.session.test_extended import SYNC, bind, execute, parse
 
 NOTICE = message(78, b"SNOTICE\0VNOTICE\0C00000\0Mhello\0\0")
 
@@ -121,3 +122,11 @@ def test_settings_of_a_rolled_back_block_are_those_before_it(talk: Talk, session
     talk(query("SELECT 1/0"), failed("22012", "E"))
     talk(query("ROLLBACK"), complete("ROLLBACK"))
     assert session.settings.current.get("work_mem") is None
+
+
+def test_a_refusal_behind_the_end_of_a_failed_transaction_keeps_its_own_words(talk: Talk) -> None:
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    talk(query("SELECT 1 / 0"), failed("22012"))
+    ended = b"1\0\0\0\0042\0\0\0\4" + message(67, b"ROLLBACK\0")
+    told = talk(parse("ROLLBACK") + bind() + execute() + parse("SELECT * FROM forbidden") + SYNC, ended + failed("26000", "I"))
+    assert b"C42P01\0" in told

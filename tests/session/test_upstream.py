@@ -111,3 +111,33 @@ def test_a_parse_of_ours_that_failed_is_not_relied_upon(talk: Talk, session: Cli
     assert kinds(one.written) == "PBS"
     session.backend_data(failed("25P02"))
     assert kinds(one.written) == "PBSPBS"
+
+
+def test_a_name_whose_parse_was_skipped_stands_for_nothing_although_the_server_knows_the_text(
+    talk: Talk, door: Door
+) -> None:
+    talk(parse("a", "SELECT 1") + parse("fail", "SELECT 1 / 0") + SYNC, b"1\0\0\0\0041\0\0\0\4Z\0\0\0\5I")
+    (one,) = door.free
+    one.written = b""
+    told = talk(bind("fail") + EXECUTE + parse("b", "SELECT 1") + SYNC + bind("b") + SYNC, failed("22012", "I"))
+    assert kinds(told) == "EZ"
+    assert b'M"b"' not in told
+    assert b"partywall refused" in one.written
+    assert b'prepared statement "b" does not exist' in talk(b"", failed("26000", "I"))
+
+
+def test_a_refused_query_that_was_skipped_does_not_end_the_unnamed_statement(
+    talk: Talk, session: ClientSession, door: Door
+) -> None:
+    talk(parse("", "SELECT 1") + parse("fail", "SELECT 1 / 0") + SYNC, b"1\0\0\0\0041\0\0\0\4Z\0\0\0\5I")
+    session.data(bind("fail") + EXECUTE + query("SELECT * FROM forbidden") + SYNC)
+    session.backend_data(failed("22012", "I"))
+    assert session.statements[b""].text == b"SELECT 1"
+
+
+def test_what_is_used_in_the_pipeline_that_says_it_does_not_wait(session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    session.data(parse("a", "SELECT 1") + bind("a") + SYNC + parse("", "SELECT 2") + bind("") + EXECUTE + SYNC)
+    assert kinds(one.written) == "PBSPBES"
+    session.data(bind("") + SYNC)
+    assert kinds(one.written) == "PBSPBES"
