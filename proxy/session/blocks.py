@@ -1,5 +1,5 @@
-"""Will a statement run in a transaction block? For commands that only a block may hold, and that are sent as others; and
-may it be answered, or has the transaction failed?
+"""Will a statement run in a transaction block, for commands that only a block may hold and that are sent as others; and
+has the transaction failed, so that it may not be answered?
 
 What is under way counts: a BEGIN or COMMIT that the server has not answered yet. Source: PostgreSQL, xact.c,
 CheckTransactionBlock.
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.backend.state import FAILED, IDLE
+from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import EXECUTE, QUERY, SYNC, Due, undecided
-from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, TransactionVerb
+from proxy.sql.plan import Answer, AnswerKind, Effects, Forward, Plan, TransactionVerb
 
 ENDS = frozenset({TransactionVerb.COMMIT, TransactionVerb.ROLLBACK})
 ENDING = frozenset({EXECUTE, QUERY, SYNC})  # what may end a transaction before this
@@ -55,6 +55,15 @@ def undecided_yet(s: Conversation) -> bool:
         return False
     s.waiting = Waiting.REPLIES
     return True
+
+
+def recover(state: BackendState, effects: Effects) -> None:
+    """A statement completed; in a failed transaction that is only what ends it, and what follows is told its own errors
+    again, although the next ReadyForQuery is still to come.
+    """
+    if state.status == FAILED:
+        goes_on = effects.chain or effects.transaction is TransactionVerb.ROLLBACK_TO
+        state.status = IN_TRANSACTION if goes_on else IDLE
 
 
 def _run_by(due: Due) -> Iterable[Plan]:

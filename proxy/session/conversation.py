@@ -176,10 +176,12 @@ class Conversation(Keeping):
     def end_portals(self) -> None:
         """The transaction is over, and its portals with it; those whose Bind is still due are a later pipeline's."""
         if self.due:
-            self.portals = {name: one for name, one in self.portals.items() if one.bound in self.due}
+            still = set(map(id, self.due)) if self.portals else ()
+            self.portals = {name: one for name, one in self.portals.items() if id(one.bound) in still}
         else:
             self.portals.clear()
             self.fenced.clear()
+            self.opened.clear()
 
     def flush(self) -> None:
         """Everything collected goes out, one write for each side."""

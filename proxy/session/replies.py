@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
 from proxy.session import copy, encode, stale
+from proxy.session.blocks import recover
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.label import NAME
@@ -19,7 +20,7 @@ from proxy.session.notifications import note, relayed, settled, unlistened, with
 from proxy.session.prepared import rename, take_back, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind, TransactionVerb
+from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -129,8 +130,6 @@ def ready(s: Conversation, state: BackendState, run: bytes, start: int, end: int
     s.tell_tables()
     if s.waiting is Waiting.PREPARE and not s.due:
         s.waiting = Waiting.NOTHING
-    if not s.due:
-        s.opened.clear()
     if due.forward:
         s.batch, s.again = None, False
     if due.forward and not s.due:
@@ -201,9 +200,7 @@ def command_complete(s: Conversation, state: BackendState, run: bytes, start: in
     verdict = heard(due)
     if plan is not None:
         effects = plan.effects
-        if state.status == FAILED:  # only what ends the failure completes
-            goes_on = effects.chain or effects.transaction is TransactionVerb.ROLLBACK_TO
-            state.status = IN_TRANSACTION if goes_on else IDLE
+        recover(state, effects)
         if effects.discards:
             discarded(s)
             state.forget()
@@ -263,14 +260,12 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     due = s.due[0]
     s.failed = True
     s.copying = None
-    if s.batch is not None or due.key is not None:
-        again = stale.retried(s, state, due, fields)
-        if again and due.kind is QUERY:
+    if (s.batch is not None or due.key is not None) and stale.retried(s, state, due, fields):
+        if due.kind is QUERY:
             undo(s, due)
-        elif again:
+        else:
             drop_until_sync(s, state)
-        if again:
-            return SKIP
+        return SKIP
     outlasting(s, due)
     if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
         refusal = due.refusal

@@ -2,8 +2,8 @@
 
 A pipeline is drawn from a seed, sent in one write (or cut where the seed says so) to a pristine private database and
 through the proxy, and compared message by message. It writes, commits and fails like an application of bad manners.
-Of 2500 other seeds six differ: a DEALLOCATE or PREPARE that was answered although what the same pipeline had said
-before aborted the transaction, and which of two errors is told (26000 for 08P01, 34000 for none).
+Of the first 6000 seeds three differ (610, 734, 5891), all in a failed transaction: the unnamed statement, which must be
+parsed anew there, is answered 25P02, and a portal that a refused DEALLOCATE would have left is not there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import Exchange, RawClient
 from tests.kit.sample import pristine
 
-SEEDS = 300
+SEEDS = 600
 PER_CONNECTION = 25
 MARK = b"the end of it"
 

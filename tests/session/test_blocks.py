@@ -1,4 +1,4 @@
-"""What only a transaction block may hold is refused outside of one, and own answers in a failed one, whatever is under way."""
+"""What only a block may hold is refused outside of one, and own answers in a failed one, whatever is under way."""
 
 from __future__ import annotations
 

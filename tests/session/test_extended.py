@@ -7,7 +7,7 @@ import pytest
 from proxy.session.actions import Audit, CloseFrontend
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
-from tests.session.conftest import READY, Door, Talk, complete, kinds, link, query
+from tests.session.conftest import READY, Door, Talk, complete, failed, kinds, link, query
 
 SYNC, FLUSH = b"S\0\0\0\4", b"H\0\0\0\4"
 PARSED, BOUND, CLOSED, NO_DATA = b"1\0\0\0\4", b"2\0\0\0\4", b"3\0\0\0\4", b"n\0\0\0\4"
@@ -108,6 +108,16 @@ def test_inside_a_block_the_server_is_made_to_fail_with_our_words(talk: Talk, do
     assert b"C42P01\0" in told
     assert b"partywall refused" not in told
     assert told.endswith(FAILED)
+
+
+def test_the_unnamed_portal_that_a_failed_query_left_is_the_servers_to_speak_of(talk: Talk, door: Door) -> None:
+    (one,) = door.free
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    talk(query("SELECT 1 / 0"), failed("22012"))
+    one.written = b""
+    assert kinds(talk(describe("P") + SYNC, error("25P02") + FAILED)) == "EZ"
+    assert kinds(talk(close("P") + SYNC, CLOSED + FAILED)) == "3Z"
+    assert one.written == describe("P") + SYNC + close("P") + SYNC
 
 
 def test_a_cursor_of_declare_is_described_as_the_portal_that_it_is(talk: Talk, door: Door) -> None:

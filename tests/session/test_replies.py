@@ -128,5 +128,7 @@ def test_a_refusal_behind_the_end_of_a_failed_transaction_keeps_its_own_words(ta
     talk(query("BEGIN"), complete("BEGIN", "T"))
     talk(query("SELECT 1 / 0"), failed("22012"))
     ended = b"1\0\0\0\0042\0\0\0\4" + message(67, b"ROLLBACK\0")
-    told = talk(parse("ROLLBACK") + bind() + execute() + parse("SELECT * FROM forbidden") + SYNC, ended + failed("26000", "I"))
+    told = talk(
+        parse("ROLLBACK") + bind() + execute() + parse("SELECT * FROM forbidden") + SYNC, ended + failed("26000", "I")
+    )
     assert b"C42P01\0" in told

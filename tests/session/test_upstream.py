@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from proxy.session.blocks import aborted
 from proxy.session.session import ClientSession
 from proxy.session.statements import Statement
-from proxy.session.upstream import aborted, runnable, upstream_name
+from proxy.session.upstream import runnable, upstream_name
 from proxy.sql.plan import Answer, AnswerKind, Planned, StatementKind
 from proxy.wire.fields import message
 from tests.session.conftest import Door, Talk, complete, failed, kinds, query
