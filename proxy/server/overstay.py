@@ -13,8 +13,6 @@ from proxy.errors import Refusal
 if TYPE_CHECKING:
     from proxy.session.session import ClientSession
 
-NEVER = (-1, 0.0)
-
 
 class Overstay:
     """The clocks of one session. Times are of any monotonic clock, in seconds."""
@@ -22,27 +20,27 @@ class Overstay:
     __slots__ = ("_block", "_quiet")
 
     def __init__(self) -> None:
-        self._quiet: tuple[int, float] = NEVER  # turns, and when they were seen first
-        self._block: tuple[int, float] = NEVER  # which lease, likewise
+        self.rest()
 
     def rest(self) -> None:
         """The session holds nothing."""
-        self._quiet = self._block = NEVER
+        self._quiet: tuple[int, float] = (-1, 0.0)  # turns, and when they were seen first
+        self._block: tuple[object, int, float] = (None, 0, 0.0)  # which transaction on which lease, likewise
 
     def refusal(self, session: ClientSession, now: float) -> Refusal | None:
         """Why it must end now; None while it may go on."""
         limits = session.limits
         if limits.idle_in_transaction_timeout is not None:
             if not session.in_transaction:
-                self._quiet = NEVER
+                self._quiet = (-1, 0.0)
             elif self._quiet[0] != session.turns:
                 self._quiet = (session.turns, now)
             elif now - self._quiet[1] >= limits.idle_in_transaction_timeout:
                 return Refusal("terminating connection due to idle-in-transaction timeout", sqlstate="25P03")
         if limits.transaction_timeout is not None:
-            lease = id(session.lease)
-            if self._block[0] != lease:
-                self._block = (lease, now)
-            elif now - self._block[1] >= limits.transaction_timeout:
+            lease, ended, since = self._block
+            if lease is not session.lease or ended != session.settings.ended:
+                self._block = (session.lease, session.settings.ended, now)
+            elif now - since >= limits.transaction_timeout:
                 return Refusal("terminating connection due to transaction timeout", sqlstate="25P04")
         return None

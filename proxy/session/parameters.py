@@ -75,7 +75,18 @@ def ceilings_of(limits: Limits) -> Mapping[str, float]:
 class Settings:
     """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
 
-    __slots__ = ("base", "base_objects", "ceilings", "current", "defaults", "label", "objects", "savepoints", "state")
+    __slots__ = (
+        "base",
+        "base_objects",
+        "ceilings",
+        "current",
+        "defaults",
+        "ended",
+        "label",
+        "objects",
+        "savepoints",
+        "state",
+    )
 
     def __init__(
         self, defaults: Mapping[str, str], ceilings: Mapping[str, float] = NO_CEILINGS, label: str = ""
@@ -89,6 +100,7 @@ class Settings:
         self.objects = Objects()  # undone together with the settings
         self.base_objects = self.objects.snapshot()
         self.savepoints: list[tuple[str, Mapping[str, str], Mapping[str, str], Snapshot]] = []
+        self.ended = 0  # transactions, on whatever connection
 
     def begin(self, state: BackendState) -> None:
         """A connection is leased and in line."""
@@ -156,6 +168,7 @@ class Settings:
 
     def keep(self) -> None:
         """The transaction is committed."""
+        self.ended += 1
         self.savepoints.clear()
         self.objects.commit()
         self.base_objects = self.objects.snapshot()
@@ -164,6 +177,7 @@ class Settings:
 
     def restore(self) -> None:
         """The transaction is rolled back."""
+        self.ended += 1
         self.savepoints.clear()
         self.current = self.base[0]
         self.objects.roll_back(self.base_objects)

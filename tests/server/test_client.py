@@ -119,6 +119,20 @@ async def test_who_overstays_in_a_transaction_is_ended_with_the_servers_own_code
     idle.close()
 
 
+@pytest.mark.parametrize("texts", [("COMMIT AND CHAIN",), ("ROLLBACK; BEGIN",), ("COMMIT", "BEGIN")])
+async def test_one_transaction_after_another_overstays_nothing(houses: Houses, texts: tuple[str, ...]) -> None:
+    house = await houses(limits=Limits(transaction_timeout=5.0), options=Options(sweep_interval=1000.0))
+    client = await house.connect()
+    await house.ask(client, "CREATE TEMP TABLE pinned ()")
+    await house.ask(client, "BEGIN")
+    (port,) = house.listener.clients
+    for now in range(4):
+        port.sweep(10.0 * now)
+        for text in texts:
+            assert (await house.ask(client, text)).errors == []
+    client.close()
+
+
 async def test_a_session_that_the_rules_have_no_place_for_ends_without_saying_anything(houses: Houses) -> None:
     """It might listen, and hear what is no longer meant for it."""
     house = await houses(options=Options(sweep_interval=0.02))

@@ -10,7 +10,8 @@ from proxy.tenancy.policy import Limits
 
 
 def session(limits: Limits, **state: Any) -> Any:
-    return SimpleNamespace(limits=limits, in_transaction=True, turns=1, lease=object(), **state)
+    settings = SimpleNamespace(ended=0)
+    return SimpleNamespace(limits=limits, in_transaction=True, turns=1, lease=object(), settings=settings, **state)
 
 
 def code(watch: Overstay, one: Any, now: float) -> str | None:
@@ -41,6 +42,17 @@ def test_a_transaction_has_its_time_from_the_first_look_at_its_connection() -> N
     assert [code(watch, one, now) for now in (6.0, 10.9)] == [None, None]
     one.lease = object()
     assert [code(watch, one, now) for now in (11.0, 15.9, 16.0)] == [None, None, "25P04"]
+
+
+def test_many_short_transactions_are_no_long_one() -> None:
+    one, watch = session(Limits(transaction_timeout=5.0)), Overstay()
+    for now in range(20):
+        one.lease = None  # and the next may lie where it lay
+        one.lease = object()
+        assert code(watch, one, 4.0 * now) is None
+    for now in range(20, 40):
+        one.settings.ended += 1  # on a connection that the session keeps
+        assert code(watch, one, 4.0 * now) is None
 
 
 def test_without_limits_there_is_no_hurry() -> None:
