@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.backend.state import IDLE
@@ -87,16 +88,11 @@ class Listening:
         if ear is not None:
             ear.drop(subscriber, channels)
 
-    def close(self) -> None:
-        """Every connection goes back, whoever listens."""
-        for ear in tuple(self._ears.values()):
-            ear.fail("the proxy ends")
-
 
 class _Ear:
     """One tenant's. It reads every message of its connection, as nobody else has a query there."""
 
-    def __init__(self, pools: Pools, grant: Grant, forget: object) -> None:
+    def __init__(self, pools: Pools, grant: Grant, forget: Callable[[], object]) -> None:
         self.channels: dict[str, dict[Subscriber, None]] = {}
         self.opening = asyncio.ensure_future(self._open(pools, grant))
         self._pools = pools
@@ -167,7 +163,7 @@ class _Ear:
 
     def _end(self) -> None:
         self._over = True
-        self._forget()  # type: ignore[operator]  # a callable; typing it would need the dict's type here
+        self._forget()
 
     def _give_back(self, destroy: bool) -> None:
         lease, self._lease = self._lease, None

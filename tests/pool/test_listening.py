@@ -36,14 +36,12 @@ class Session:
 async def pools() -> AsyncIterator[Pools]:
     found = Pools(10)
     yield found
-    await found.close(5.0)
+    await found.close(0.0)
 
 
 @pytest.fixture
-async def listening(pools: Pools) -> AsyncIterator[Listening]:
-    found = Listening(pools)
-    yield found
-    found.close()
+def listening(pools: Pools) -> Listening:
+    return Listening(pools)
 
 
 async def said(pools: Pools, cluster: Cluster, text: str) -> None:
