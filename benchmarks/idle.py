@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import hashlib
-import hmac
 import os
 import platform
 import resource
@@ -19,19 +17,23 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import trustme
 
 from benchmarks.targets import running, wait_for_port
-from proxy.auth.scram import build_verifier
+from proxy.auth.scram import SaltedPasswords, build_verifier
 from proxy.demo.cluster import free_port
 from proxy.demo.cluster import running as running_cluster
+from proxy.server.memory import resident
+from proxy.wire.frontend import Query
+from proxy.wire.handshake import ServerHandshake
+from proxy.wire.startup import SSLRequest
 
 RESULTS = Path(__file__).with_name("IDLE.md")
 PASSWORD = "idle"
+SALTED: SaltedPasswords = {}
 AT_ONCE = 50
 SPARE = 200  # file descriptors for everything but clients
 SQL = """
@@ -133,65 +135,41 @@ async def _growth(port: int, pid: int, clients: int, context: ssl.SSLContext | N
             held.append(await connect(port, context))
 
     await asyncio.gather(*(come() for _ in range(AT_ONCE)))  # what is made once is there now
-    before = resident(pid)
+    statm = Path(f"/proc/{pid}/statm")
+    before = resident(statm)
     await asyncio.gather(*(come() for _ in range(clients)))
-    after = resident(pid)
+    after = resident(statm)
     for writer in held:
         writer.transport.abort()
     return (after - before) / clients
-
-
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory (proc(5))."""
-    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def connect(port: int, context: ssl.SSLContext | None) -> asyncio.StreamWriter:
     """A client that has logged in and run one statement."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if context is not None:
-        writer.write(b"\0\0\0\x08\x04\xd2\x16\x2f")
+        writer.write(SSLRequest().encode())
         if await reader.readexactly(1) != b"S":
             raise RuntimeError("no TLS")
         await writer.start_tls(context, server_hostname="127.0.0.1")
-    words = b"user\0acme_app\0database\0idle\0application_name\0a web application\0\0"
-    writer.write((len(words) + 8).to_bytes(4, "big") + b"\0\3\0\0" + words)
+    settings = {"application_name": "a web application"}
     nonce = base64.b64encode(os.urandom(18))
-    first = b"n,,n=,r=" + nonce
-    _send(writer, b"p", b"SCRAM-SHA-256\0" + len(first).to_bytes(4, "big") + first)
-    await _until(reader, b"R")
-    challenge = (await _until(reader, b"R"))[4:]
-    salt, rounds = (part[2:] for part in challenge.split(b",")[1:3])
-    client_key, stored_key = _keys(base64.b64decode(salt), int(rounds))
-    bare = b"c=biws," + challenge.partition(b",")[0]
-    signature = hmac.digest(stored_key, b",".join((first[3:], challenge, bare)), "sha256")
-    proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
-    _send(writer, b"p", bare + b",p=" + base64.b64encode(proof))
-    await _until(reader, b"Z")
-    _send(writer, b"Q", b"SELECT body FROM notes\0")
-    await _until(reader, b"Z")
+    handshake = ServerHandshake("acme_app", "idle", settings, PASSWORD, nonce, cache=SALTED)
+    writer.write(handshake.start())
+    while not handshake.done:
+        writer.writelines(handshake.receive(*await _message(reader)))
+    writer.write(Query(b"SELECT body FROM notes").encode())
+    tag, body = await _message(reader)
+    while tag != ord("Z"):
+        if tag == ord("E"):
+            raise RuntimeError(body.decode("utf-8", "replace"))
+        tag, body = await _message(reader)
     return writer
 
 
-@lru_cache
-def _keys(salt: bytes, rounds: int) -> tuple[bytes, bytes]:
-    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, rounds)
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    return client_key, hashlib.sha256(client_key).digest()
-
-
-def _send(writer: asyncio.StreamWriter, tag: bytes, body: bytes) -> None:
-    writer.write(tag + (len(body) + 4).to_bytes(4, "big") + body)
-
-
-async def _until(reader: asyncio.StreamReader, tag: bytes) -> bytes:
-    while True:
-        header = await reader.readexactly(5)
-        body = await reader.readexactly(int.from_bytes(header[1:], "big") - 4)
-        if header[:1] == b"E":
-            raise RuntimeError(body.decode("utf-8", "replace"))
-        if header[:1] == tag:
-            return body
+async def _message(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    header = await reader.readexactly(5)
+    return header[0], await reader.readexactly(int.from_bytes(header[1:], "big") - 4)
 
 
 if __name__ == "__main__":
