@@ -168,10 +168,7 @@ def fail_over(pair: Pair, house: House) -> None:
         update = "UPDATE orders SET qty = 78 WHERE id = 1 AND qty = 77"
         assert eventually(lambda: works(client, update), 60.0), (client.simple(update).errors, house.proxy.log[-2000:])
         assert client.simple("SELECT qty FROM orders WHERE id = 1").rows == [(b"78",)]
-        pair.standby.psql(
-            "shared", "CREATE TABLE afterwards (tenant_id int NOT NULL, id int, PRIMARY KEY (tenant_id, id))"
-        )
-        pair.standby.psql("shared", "GRANT SELECT ON afterwards TO app")
+        pair.standby.psql("shared", NEW_TABLE)
         assert eventually(lambda: works(client, "SELECT * FROM afterwards"), 30.0)  # its catalog follows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,12 @@ import pytest
 from tests.kit.books import Books
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, serving
-from tests.kit.rawclient import RawClient
+from tests.kit.rawclient import RawClient, message
 from tests.kit.rules import write_sample_rules
 from tests.kit.sample import load_sample, pristine
 
 QUOTAS = 'defaults: {quotas: {session_memory: 1MB, statement_size: "%s"}}\n'
 MEGABYTE = 1 << 20
-
-
-def message(tag: str, body: bytes = b"") -> bytes:
-    return tag.encode() + struct.pack("!i", len(body) + 4) + body
 
 
 @pytest.fixture(scope="module")

@@ -19,17 +19,13 @@ from tests.kit.books import Books, eventually
 from tests.kit.chaos import Chaos, chaos_before
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.rawclient import RawClient
+from tests.kit.rawclient import RawClient, message
 from tests.kit.sample import load_sample, pristine
 
 KILLS = 500
 LOGINS = ("acme_app", "globex_app", "initech_app")
 SLOW = "SELECT count(*) FROM orders a, orders b, orders c, orders d WHERE a.id + b.id + c.id + d.id < 0"
 WIDE = "SELECT a.*, b.*, c.id FROM orders a, orders b, orders c"
-
-
-def message(tag: str, body: bytes = b"") -> bytes:
-    return tag.encode() + struct.pack("!i", len(body) + 4) + body
 
 
 def extended(text: str, name: bytes = b"") -> bytes:

@@ -15,7 +15,7 @@ import yaml
 from tests.kit.checksums import foreign_checksums
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.rawclient import Exchange, Message, RawClient
+from tests.kit.rawclient import Exchange, Message, RawClient, message
 from tests.kit.sample import pristine
 
 COVERED: list[str] = []
@@ -55,7 +55,7 @@ def private(shared_server: Cluster) -> Iterator[RawClient]:
 
 def pipeline(client: RawClient, *messages: tuple[str, bytes]) -> Exchange:
     """Messages in one write; everything up to ReadyForQuery, or to the end."""
-    client.socket.sendall(b"".join(tag.encode() + struct.pack("!i", len(body) + 4) + body for tag, body in messages))
+    client.socket.sendall(b"".join(message(*one) for one in messages))
     return client.collect()
 
 

@@ -89,6 +89,11 @@ def row_description(body: bytes) -> list[tuple[str, int, int]]:
     return columns
 
 
+def message(tag: str, body: bytes = b"") -> bytes:
+    """A frontend message."""
+    return tag.encode() + struct.pack("!i", len(body) + 4) + body
+
+
 class RawClient:
     """One connection. Trust and SCRAM-SHA-256 only."""
 
@@ -117,7 +122,7 @@ class RawClient:
         self.socket.close()
 
     def send(self, tag: str, body: bytes = b"") -> None:
-        self.socket.sendall(tag.encode() + struct.pack("!i", len(body) + 4) + body)
+        self.socket.sendall(message(tag, body))
 
     def receive(self) -> Message | None:
         """The next message, or None when the server hung up."""
@@ -161,7 +166,7 @@ class RawClient:
             bind += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
         bind += struct.pack("!h", 0)
         parts = [("P", parse), ("B", bind), ("D", b"P\0"), ("E", b"\0" + struct.pack("!i", 0)), ("S", b"")]
-        self.socket.sendall(b"".join(t.encode() + struct.pack("!i", len(b) + 4) + b for t, b in parts))
+        self.socket.sendall(b"".join(message(*part) for part in parts))
         return self.collect("ZG")
 
     def copy_data(self, data: bytes, *, sync: bool = False) -> Exchange:
