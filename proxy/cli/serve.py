@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proxy.app import serve as serve_proxy
+from proxy.app.process import serve as serve_proxy
 from proxy.cli.report import reported
 from proxy.settings import load_settings
 

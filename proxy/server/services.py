@@ -1,4 +1,4 @@
-"""What the server needs of the rest of the house, as protocols and one value; app.py fills it, tests fill it with less.
+"""What the server needs of the rest of the house, as protocols and one value; app fills it, tests fill it with less.
 
 Nothing here is global: a Services value is handed to the listener, and by it to every client connection.
 """

@@ -1,0 +1,71 @@
+"""App: one proxy process, and what its parts share. A reload takes everything anew, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from proxy.app.inputs import certificate_of, rules_of
+from proxy.doctor.canaries import Canaries
+from proxy.errors import ConfigurationError
+from proxy.fleet.databases import Databases
+from proxy.fleet.verifiers import Verifiers
+from proxy.observe.log import get_logger
+from proxy.pool.listening import Listening
+from proxy.pool.pools import Pools
+from proxy.server.listener import Listener
+from proxy.server.tls import ServerTls
+from proxy.session.counters import Counters
+from proxy.settings import Settings
+from proxy.tenancy.rulebook import RuleBook
+
+
+@dataclass(slots=True)
+class App:
+    """One proxy process, and what its parts share."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    book: RuleBook
+    databases: Databases
+    pools: Pools
+    canaries: Canaries
+    port: int = 0  # that clients connect to, once it is listening
+    listener: Listener = field(init=False)
+    listening: Listening = field(init=False)
+    counters: dict[str, Counters] = field(default_factory=dict)
+    reload_failed: bool = False
+    tls: ServerTls | None = None
+    verifiers: Verifiers = field(default_factory=Verifiers)
+
+    def counters_of(self, tenant: str) -> Counters:
+        """The counters of a tenant; they outlive reloads."""
+        found = self.counters.get(tenant)
+        if found is None:
+            found = self.counters[tenant] = Counters()
+        return found
+
+    async def reload(self) -> None:
+        """Takes the rules and the certificate for clients anew, whole or not at all."""
+        log = get_logger("rules")
+        try:
+            tls = certificate_of(self.settings)
+            book = self.canaries.admitted(
+                await asyncio.to_thread(rules_of, self.settings, self.environ, self.book.generation + 1)
+            )
+            await self.verifiers.reconcile(book.logins.values())
+            try:
+                await self.databases.reconcile(book.grants.values())
+            except ConfigurationError:
+                await self.verifiers.reconcile(self.book.logins.values())  # the old ones stay
+                raise
+        except ConfigurationError as error:
+            self.reload_failed = True
+            log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
+            return
+        self.reload_failed = False
+        self.book = book
+        self.tls = tls
+        await self.canaries.start(book, self.settings.listen.host, self.port)
+        log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))

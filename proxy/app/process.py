@@ -1,0 +1,90 @@
+"""The life of one proxy process: rules, catalogs, pools, listener, the HTTP door, then signals until the end.
+
+Nothing listens before the rules are whole and every database's role and catalog were checked.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+
+from proxy.admin.http import AdminServer
+from proxy.app.application import App
+from proxy.app.inputs import certificate_of, rules_of
+from proxy.app.services import services_of, sources_of
+from proxy.doctor.canaries import Canaries
+from proxy.errors import CannotConnectNow
+from proxy.fleet.databases import Databases
+from proxy.fleet.planning import PlannerProcesses
+from proxy.observe.log import configure, get_logger
+from proxy.pool.hosts import Hosts
+from proxy.pool.listening import Listening
+from proxy.pool.pools import Pools
+from proxy.server.lifecycle import Lifecycle
+from proxy.server.listener import Listener
+from proxy.settings import Settings
+from proxy.sql.parse import RECURSION_LIMIT
+from proxy.sql.world import World
+from proxy.tenancy.policy import Grant
+
+
+async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Serves until a signal ends it. True when every session ended by itself. ConfigurationError, OSError before it
+    listens.
+    """
+    configure(settings.log.format, settings.log.level)
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+    log = get_logger("proxy")
+    processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
+    databases = Databases(
+        settings.plan_cache_bytes,
+        settings.catalog_refresh_interval,
+        processes,
+        lambda problems: get_logger("databases").error("a tenant's database stays closed", problems=problems),
+    )
+    pools = Pools(settings.max_server_connections, connector=Hosts(settings.peer_timeout).connect)
+    canaries = Canaries(settings.canary_interval, lambda grant: world_of(databases, grant), get_logger("canary"))
+    book = canaries.admitted(rules_of(settings, environ, 1))
+    app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
+    admin: AdminServer | None = None
+    try:
+        await databases.reconcile(book.grants.values())
+        await app.verifiers.reconcile(book.logins.values())
+        app.listening = Listening(pools)
+        app.listener = Listener(services_of(app))
+        lifecycle = Lifecycle(app.listener, app.reload, log)
+        admin = AdminServer(sources_of(app))
+        admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+        app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
+        await canaries.start(book, settings.listen.host, app.port)
+        lifecycle.install()
+        gc.collect()
+        gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
+        log.info(
+            "serving",
+            listen=f"{settings.listen.host}:{app.port}",
+            admin=f"{settings.admin_listen.host}:{admin_port}",
+            unix_socket=str(app.listener.unix_path or ""),
+            databases=sorted(book.databases),
+            tenants=len(book.tenants),
+        )
+        try:
+            return await lifecycle.run()
+        finally:
+            lifecycle.uninstall()
+    finally:
+        await canaries.close()
+        await app.verifiers.close()
+        await pools.close(1.0)
+        await databases.close()
+        if admin is not None:
+            await admin.close()
+
+
+def world_of(databases: Databases, grant: Grant) -> World | None:
+    """What a grant shows of its database now; None while the database is not open."""
+    try:
+        return World(grant.policy, databases.of(grant).catalog)
+    except CannotConnectNow:
+        return None

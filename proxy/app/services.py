@@ -1,0 +1,97 @@
+"""What a client connection and the metrics are given, made of an App."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Mapping
+
+from proxy.admin.metrics import Sources
+from proxy.app.application import App
+from proxy.app.inputs import secret_of
+from proxy.auth.addresses import parse_networks
+from proxy.auth.scram import mock_verifier
+from proxy.observe.audit import AuditLog
+from proxy.observe.log import get_logger
+from proxy.server import memory
+from proxy.server.services import AuditContext, Options, Services
+from proxy.session.actions import Audit
+from proxy.sql.answers import answer
+from proxy.sql.plan import Forward
+from proxy.sql.render import fill
+from proxy.sql.whole.settings import allowed_setting
+from proxy.wire.startup import LONG_KEY
+
+NONCE_BYTES = 18  # of SCRAM; RFC 5802 asks for printable ones
+
+
+def services_of(app: App) -> Services:
+    """What clients are given."""
+    settings = app.settings
+    audit_log = AuditLog(get_logger("audit"))
+    secret = secret_of(settings)
+
+    def audit(refusal: Audit, context: AuditContext) -> None:
+        audit_log.write(
+            refusal.decision,
+            refusal.text,
+            tenant=context.tenant,
+            login=context.login,
+            database=context.database,
+            peer=context.peer,
+            application_name=context.application_name,
+        )
+
+    def filled(plan: Forward, keys: Mapping[str, str], literals: tuple[bytes, ...]) -> bytes:
+        return fill(plan.template, keys, literals)
+
+    return Services(
+        rules=lambda: app.book,
+        planning=app.databases.of,
+        pools=app.pools,
+        listening=app.listening,
+        counters=app.counters_of,
+        audit=audit,
+        audit_login=audit_log.write_login,
+        log=get_logger("server"),
+        fill=filled,
+        answer=answer,
+        allowed_setting=allowed_setting,
+        asked_verifier=app.verifiers.of,
+        proof_failed=lambda name: app.verifiers.hurry(app.book.login(name)),
+        mock_verifier=lambda name: mock_verifier(secret, name, app.book.iterations),
+        nonce=lambda: base64.b64encode(secrets.token_bytes(NONCE_BYTES)),
+        secret_key=lambda: secrets.token_bytes(LONG_KEY),
+        clock=time.monotonic,
+        now=time.time,
+        tls=lambda: app.tls,
+        options=Options(
+            max_client_connections=settings.max_client_connections,
+            login_timeout=settings.login_timeout,
+            drain_timeout=settings.drain_timeout,
+            plan_inline_bytes=settings.plan_inline_bytes,
+            proxy_protocol_from=parse_networks(settings.proxy_protocol_from),
+            write_timeout=settings.write_timeout,
+            peer_timeout=settings.peer_timeout,
+            connection_rate=settings.connection_rate,
+            address_connection_rate=settings.address_connection_rate,
+            memory_limit=settings.memory_limit or memory.ceiling(),
+        ),
+    )
+
+
+def sources_of(app: App) -> Sources:
+    """Where the figures of /metrics come from."""
+    return Sources(
+        traffic=lambda: {tenant: one.statistics() for tenant, one in app.counters.items()},
+        pools=app.pools.statistics,
+        databases=app.databases.statistics,
+        canaries=app.canaries.statistics,
+        refused=lambda: app.listener.gate.refused,
+        logins=app.listener.proofs.statistics,
+        verifiers=app.verifiers.statistics,
+        generation=lambda: app.book.generation,
+        reload_failed=lambda: app.reload_failed,
+        unready=lambda: "draining" if app.listener.draining else None,
+    )
