@@ -49,6 +49,13 @@ def piped(client: RawClient, *texts: str) -> Exchange:
     return client.collect()
 
 
+def when_told(client: RawClient, exchange: Exchange) -> Exchange:
+    """The first from this one on that tells of a parameter: a server reads its settings in its own time."""
+    while "S" not in [each.tag for each in exchange.messages]:
+        exchange = piped(client, "SELECT 1")
+    return exchange
+
+
 def told(exchange: Exchange) -> list[Seen]:
     return observe(exchange, ordered=True)
 
@@ -85,9 +92,7 @@ def test_a_parameter_that_the_operator_changes_is_told_once_before_its_values_ar
         shared_server.psql(sql="SELECT pg_reload_conf()")
         answers = []
         for one in clients[0]:
-            exchange = one.simple("BEGIN")
-            while "S" not in [each.tag for each in exchange.messages]:  # a server reads its settings in its own time
-                exchange = piped(one, "SELECT 1")
+            exchange = when_told(one, one.simple("BEGIN"))
             # A server tells it last. The proxy may know it from the connection before, and tells it with BEGIN then.
             parameters = [each for each in told(exchange) if each[0] == "S"]
             answers.append((parameters, told(one.simple("SELECT interval '1 day'; COMMIT"))))
@@ -96,3 +101,5 @@ def test_a_parameter_that_the_operator_changes_is_told_once_before_its_values_ar
     finally:
         shared_server.psql(sql="ALTER SYSTEM RESET intervalstyle")
         shared_server.psql(sql="SELECT pg_reload_conf()")
+        for one in clients[0]:  # or a client of the next test is told in the middle of it
+            when_told(one, one.simple("SELECT 1"))
