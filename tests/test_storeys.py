@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ROOMS = (
     "__main__ app errors settings admin/metrics auth/scram backend/state catalog/connect catalog/introspect"
-    " catalog/model cli/serve demo/tour fleet/planning observe/log pool/ledger server/client session/query sql/parse"
-    " sql/permit sql/plan sql/resolve sql/rewrite/rules sql/scope sql/verify tenancy/load"
+    " catalog/model cli/serve demo/tour fleet/planning observe/log pool/ledger quota/fairness server/client"
+    " session/query sql/parse sql/permit sql/plan sql/resolve sql/rewrite/rules sql/scope sql/verify tenancy/load"
     " tenancy/models tenancy/policy wire/framing"
 )
 
@@ -41,6 +41,7 @@ FORBIDDEN = [
     ("attic/box", "sys", "A storey imports only"),
     ("session/query", "time", "What decides is pure"),
     ("sql/scope", "os.path", "What decides is pure"),
+    ("quota/fairness", "time", "What decides is pure"),
     ("tenancy/load", "asyncio", "What decides is pure"),
     ("auth/scram", "secrets", "What decides is pure"),
     ("sql/permit", "proxy.observe.log", "What decides is pure"),
