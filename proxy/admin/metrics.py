@@ -96,6 +96,7 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
     )
     received = CounterMetricFamily("partywall_client_received_bytes", "Bytes from clients", labels=["tenant"])
     sent = CounterMetricFamily("partywall_client_sent_bytes", "Bytes to clients", labels=["tenant"])
+    rows = CounterMetricFamily("partywall_client_rows", "Rows to clients", labels=["tenant"])
     latency = HistogramMetricFamily(
         "partywall_statement_seconds", "From a statement's arrival to its ReadyForQuery", labels=["tenant"]
     )
@@ -120,9 +121,10 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
             lookups.add_metric([tenant, result], count)
         received.add_metric([tenant], one.bytes_in)
         sent.add_metric([tenant], one.bytes_out)
+        rows.add_metric([tenant], one.rows)
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
-    yield from (connections, sessions, statements, rewritten, lookups, received, sent, latency, listening, pinned)
+    yield from (connections, sessions, statements, rewritten, lookups, received, sent, rows, latency, listening, pinned)
 
 
 def _pools(pools: PoolsStatistics) -> Iterator[Metric]:

@@ -157,6 +157,8 @@ class Conversation(Keeping):
         self.generation = 0  # of the rules, for audit
         self.counters = Counters()
         self.started = 0.0  # when the statement under way arrived
+        self.rows = 0  # relayed to the client since it came: DataRows, and CopyData of COPY TO
+        self.sent = 0  # bytes written to the client, likewise
         self.turns = 0  # statements begun: tells a watcher whether anything happened
 
     @property
@@ -191,6 +193,7 @@ class Conversation(Keeping):
             self.up.clear()
         if self.out:
             data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
+            self.sent += len(data)
             self.counters.bytes_out += len(data)
             self.port.write(data)
             self.out.clear()

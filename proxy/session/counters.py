@@ -23,6 +23,7 @@ class TrafficStatistics:
     sessions: int
     bytes_in: int
     bytes_out: int
+    rows: int  # to clients
     listening: int  # sessions that listen now
     pinned: Mapping[str, int]  # reason -> sessions that keep their server connection for it now
     buckets: tuple[int, ...]  # one more than BUCKETS: the last is +Inf
@@ -34,7 +35,7 @@ class Counters:
 
     __slots__ = (
         "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "listening", "pinned", "plans",
-        "rejected", "rewritten", "seconds", "sessions",
+        "rejected", "rewritten", "rows", "seconds", "sessions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Counters:
         self.sessions = 0  # ever
         self.bytes_in = 0  # from clients
         self.bytes_out = 0  # to clients
+        self.rows = 0  # to clients: DataRows, and CopyData of COPY TO
         self.listening = 0
         self.pinned: dict[str, int] = {}
         self.buckets = [0] * (len(BUCKETS) + 1)
@@ -71,6 +73,7 @@ class Counters:
             self.sessions,
             self.bytes_in,
             self.bytes_out,
+            self.rows,
             self.listening,
             dict(self.pinned),
             tuple(self.buckets),

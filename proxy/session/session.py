@@ -140,10 +140,13 @@ class ClientSession(Conversation):
                     self._go_on()
                 return
             short.unfold(self)
+        stream, rows = self.stream, self.stream.rows
         try:
-            run, marks = self.stream.feed(data)
+            run, marks = stream.feed(data)
             idle = not self.due
             receive(self, run, marks)
+            self.rows += stream.rows - rows
+            self.counters.rows += stream.rows - rows
             if idle and run and sum(end - start for _, start, end in marks) != len(run):
                 raise OutOfStep("rows that nobody asked for")
         except OutOfStep as violation:

@@ -197,13 +197,17 @@ def answered(s: Conversation, data: bytes) -> bool:
     under, state, lease = s.under, s.state, s.lease
     if under is None or state is None or lease is None or not s.stream.whole:
         return False
-    if not whole_reply(data, under[0], under[1]):
+    rows = whole_reply(data, under[0], under[1])
+    if rows < 0:
         return False
     status = data[-1]
     if status == IDLE and state.status == IDLE:
         if not (s.pins or s.held or s.portals or s.fenced or s.settings.savepoints or state.tainted is not None):
             s.under = s.lease = s.link = s.state = s.settings.state = None
             s.due.clear()
+            s.rows += rows
+            s.sent += len(data)
+            s.counters.rows += rows
             s.counters.bytes_out += len(data)
             s.counters.observe(s.clock() - s.started)
             s.port.write(data)
@@ -212,6 +216,8 @@ def answered(s: Conversation, data: bytes) -> bool:
     elif status not in (IDLE, IN_TRANSACTION):
         return False
     _bound(s)
+    s.rows += rows
+    s.counters.rows += rows
     s.under = None
     s.due.clear()
     s.due.append(_SYNCED)

@@ -49,7 +49,8 @@ def length_at(buffer: bytes, offset: int) -> int:
 
 
 def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[int, int, int]:
-    """Walks headers from `offset`; returns (offset, messages, DataRows) and appends watched messages to `marks`.
+    """Walks headers from `offset`; returns (offset, messages, rows) and appends watched messages to `marks`. A row is a
+    DataRow or a CopyData, which in a COPY TO of text holds one.
 
     The offset returned is that of the first message that could not be passed: its header is cut, it is watched and not
     whole, its length is below 4 or above 1 GB, or its type is REFUSED. It lies beyond the buffer's end when a relayed
@@ -67,7 +68,7 @@ def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[i
         kind = table[tag]
         end = offset + 1 + length
         if kind == RELAYED:
-            if tag == 68:  # DataRow
+            if tag != 99:  # CopyDone
                 rows += 1
         elif kind == WATCHED and end <= size:
             marks.append((tag, offset, end))
@@ -78,26 +79,29 @@ def scan(buffer: bytes, offset: int, table: bytes, marks: list[Mark]) -> tuple[i
     return offset, messages, rows
 
 
-def whole_reply(buffer: bytes, lead: bytes, described: int) -> bool:
-    """Is `buffer` from begin to end the reply to one statement that completed: the bytes `lead`, RowDescription or
-    NoData, DataRows, CommandComplete, ReadyForQuery? `described`: 1: a description must come; 0: none; ROWS_OR_NONE.
+def whole_reply(buffer: bytes, lead: bytes, described: int) -> int:
+    """How many DataRows there are when `buffer` from begin to end is the reply to one statement that completed: the
+    bytes `lead`, RowDescription or NoData, DataRows, CommandComplete, ReadyForQuery; -1 when it is not. `described`: 1:
+    a description must come; 0: none; ROWS_OR_NONE.
     """
     last = len(buffer) - 6
     if last < len(lead) or buffer[last:-1] != _READY or not buffer.startswith(lead):
-        return False
+        return -1
     header = _HEADER.unpack_from
     offset = len(lead)
     if described:
         tag, length = header(buffer, offset)
         if length < 4:
-            return False
+            return -1
         if tag == 84 or (tag == 110 and described == 1):
             offset += 1 + length
         elif described == 1:
-            return False
+            return -1
+    rows = 0
     while offset < last:
         tag, length = header(buffer, offset)
         offset += 1 + length
         if tag != 68 or length < 4:
-            return bool(tag == 67 and offset == last and length >= 4)
-    return False
+            return rows if tag == 67 and offset == last and length >= 4 else -1
+        rows += 1
+    return -1

@@ -62,6 +62,15 @@ def test_each_tenant_has_its_connections_latencies_bytes_plans_and_pool(proxy: P
         assert moved["acme",] > moved["globex",] > 50
 
 
+def test_rows_are_counted_whatever_way_they_go(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as acme:
+        acme.simple("SELECT g FROM generate_series(1, 5) g")
+        acme.simple("SELECT g FROM generate_series(1, 3) g; SELECT g FROM generate_series(1, 2) g")
+        acme.simple("SELECT g FROM generate_series(1, 20000) g")
+        acme.simple("COPY (SELECT g FROM generate_series(1, 4) g) TO STDOUT")
+    assert values(proxy, "partywall_client_rows_total", "tenant") == {("acme",): 20014}
+
+
 def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:
     with proxy.connect("acme_app", application_name="chosen_by_me") as client:
         client.simple("SELECT id AS chosen_by_me FROM orders")

@@ -229,3 +229,21 @@ def test_half_a_message_behind_the_last_reply_keeps_the_connection_from_others(t
         door.released.clear()
         talk(query("SELECT 1"), ROWS + notice[:cut])
         assert [destroyed for _, destroyed, _ in door.released] in ([], [True])
+
+
+def test_rows_and_bytes_are_counted_the_short_way_and_the_general(session: ClientSession, door: Door) -> None:
+    rows, told = session.rows, session.sent
+    for cut in (len(ROWS), 3, 13, 20):  # whole is the short way
+        session.data(query("SELECT 1"))
+        session.backend_data(ROWS[:cut])
+        if cut < len(ROWS):
+            session.backend_data(ROWS[cut:])
+    assert session.rows - rows == session.counters.rows == 4
+    assert session.sent - told == len(door.take()) == 4 * len(ROWS)
+
+
+def test_rows_are_not_counted_twice_inside_a_transaction(talk: Talk, session: ClientSession) -> None:
+    talk(query("BEGIN"), complete("BEGIN", "T"))
+    talk(query("SELECT 1"), ROWS[:-1] + b"T")
+    talk(query("SELECT 1"), ROWS[:-1] + b"T")
+    assert session.rows == session.counters.rows == 2
