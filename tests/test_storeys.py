@@ -42,6 +42,7 @@ FORBIDDEN = [
     ("session/query", "time", "What decides is pure"),
     ("sql/scope", "os.path", "What decides is pure"),
     ("quota/fairness", "time", "What decides is pure"),
+    ("quota/fairness", "proxy.sql.plan", "A storey imports only"),
     ("tenancy/load", "asyncio", "What decides is pure"),
     ("auth/scram", "secrets", "What decides is pure"),
     ("sql/permit", "proxy.observe.log", "What decides is pure"),

@@ -65,7 +65,7 @@ def find_login(services: Services, action: FindLogin, came: Came) -> LoginFound:
     grant = rules.grant(login, action.database)
     if grant is None:
         return replace(found, refusal=UnknownDatabase(f'database "{action.database}" does not exist'))
-    return replace(found, grant=grant)
+    return replace(found, grant=grant, limits=login.limits)
 
 
 def closed(login: Login, came: Came, now: float) -> str:

@@ -30,7 +30,7 @@ from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
 from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY, array_literal
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, held_to
 
 if TYPE_CHECKING:
     from proxy.server.cancel import Cancellable
@@ -293,10 +293,11 @@ class ClientPort:
         self.grant = session.grant = grant
         own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
         self.keys = {**grant.keys, **own, APPLICATION: self.label}
-        session.limits = grant.limits
+        login = rules.login(session.user)
+        session.limits = held_to(grant.limits, None if login is None else login.limits)
         self.comments = grant.comments == "keep"
         session.frontend.texts = grant.limits.statement_size + SLACK
-        session.settings.limit(with_ceilings(session, session.startup), ceilings_of(grant.limits))
+        session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
         session.generation = rules.generation
         self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
         self.bare = None

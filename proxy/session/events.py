@@ -12,7 +12,7 @@ from proxy.auth.token import Issuer
 from proxy.errors import Refusal
 from proxy.session.ports import Lease
 from proxy.sql.plan import Planned
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class Bearer:
 class LoginFound:
     """Who it is, if the proof is right. Whoever may not come in gets a mock verifier and no grant, fails where a wrong
     password fails, and `why` is for the log only. `refusal` is shown once the password was right, `barred` before
-    anything is asked. bearer: a token is asked for instead of a password. certain: nothing is, TLS proved it."""
+    anything is asked. bearer: a token is asked for instead of a password. certain: nothing is, TLS proved it.
+    limits: the login's own."""
 
     verifier: Verifier
     nonce: bytes
@@ -75,6 +76,7 @@ class LoginFound:
     barred: Refusal | None = None
     bearer: Bearer | None = None
     certain: bool = False
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

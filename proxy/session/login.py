@@ -16,6 +16,7 @@ from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.greeting import greet, with_ceilings
 from proxy.session.options import permitted
 from proxy.session.parameters import Settings, ceilings_of
+from proxy.tenancy.policy import held_to
 from proxy.wire.authentication import (
     AuthenticationOk,
     AuthenticationSASL,
@@ -88,7 +89,7 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     refusal = s.port.admit(login.grant)
     if refusal is not None:
         raise refusal
-    s.limits = login.grant.limits
+    s.limits = held_to(login.grant.limits, login.limits)
     s.startup = permitted(s, s.requested)
     s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits), s.port.label)
     greet(s)

@@ -16,7 +16,7 @@ from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
-from proxy.tenancy.models import Database, Defaults, DefaultValues, Quotas, Relation, Tenant
+from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import (
     Access,
@@ -29,6 +29,7 @@ from proxy.tenancy.policy import (
     RelationRule,
     VerifierSource,
 )
+from proxy.tenancy.quotas import limits_of
 from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 from proxy.tenancy.servers import Place, place_of
@@ -227,7 +228,7 @@ class _Assembly:
                 self.problems.append(
                     f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
                 )
-        limits = _limits(self.defaults.quotas, model.quotas)
+        limits = limits_of(model.quotas, self.defaults.quotas)
         return Grant(
             tenant=model.tenant,
             database=database,
@@ -309,14 +310,3 @@ def _relation(name: tuple[str, str], model: Relation) -> RelationRule:
     elif model.view is not None:
         access = "view"
     return RelationRule(*name, access, model.tenant_column, model.key)
-
-
-def _limits(defaults: Quotas, own: Quotas) -> Limits:
-    """What the tenant says, else the defaults, else the program's own."""
-    given = {
-        name: value
-        for name in Limits.__dataclass_fields__
-        for value in [getattr(own, name) if getattr(own, name) is not None else getattr(defaults, name)]
-        if value is not None
-    }
-    return Limits(**given)

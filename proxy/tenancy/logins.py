@@ -15,6 +15,7 @@ from proxy.auth.certificate import CertificateRule, Kind
 from proxy.auth.scram import Verifier, both, parse_verifier
 from proxy.auth.token import Issuer, parse_keys
 from proxy.tenancy.policy import Login, VerifierSource
+from proxy.tenancy.quotas import LoginQuotas, limits_of
 from proxy.tenancy.values import Duration, Name, Strict
 
 AUTH_QUERY = "auth_query"  # in the place of a verifier
@@ -86,6 +87,7 @@ class LoginModel(Strict):
     allow_from: AllowFrom | None = None
     read_only: bool = False
     disabled: bool = False
+    quotas: LoginQuotas | None = None
 
     @model_validator(mode="after")
     def _proof(self) -> Self:
@@ -135,6 +137,7 @@ class LoginModel(Strict):
             self.token,
             source if self.asked else None,
             None if self.certificate is None else self.certificate.run(),
+            None if self.quotas is None else limits_of(self.quotas),
         )
 
 

@@ -2,7 +2,8 @@
 
 Every key of every isolation mode is known here, because a strict model would make a later key a breaking change; what
 this version does not build is an error that says so. Nothing here reads a file or looks anything up; load.py does.
-Secrets are SecretStr and never printed. logins.py has the logins, values.py how durations, sizes and names are written.
+Secrets are SecretStr and never printed. logins.py has the logins, quotas.py the quotas, values.py how
+durations, sizes and names are written.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.logins import AllowFrom, AuthQuery, IssuerModel, LoginModel
-from proxy.tenancy.values import Duration, KeyName, Name, Size, Strict, Value, function_name, qualified_name
+from proxy.tenancy.quotas import Quotas
+from proxy.tenancy.values import NOT_YET, KeyName, Name, Strict, Value, function_name, qualified_name
 
-LATER = "not supported yet"
 # Keys of a `database:` document that mean nothing where every tenant has a database of its own.
 SHARED_ONLY = (
     "tenant_column", "relations", "functions", "sequences", "extensions", "accept", "explain", "second_wall",
@@ -69,29 +70,6 @@ class Functions(Strict):
         return self
 
 
-class Quotas(Strict):
-    """Limits of one tenant; None: what the defaults say."""
-
-    connections: int | None = Field(default=None, ge=1)
-    server_connections: int | None = Field(default=None, ge=1)
-    statement_size: Size | None = None
-    session_memory: Size | None = None
-    statement_timeout: Duration | None = None
-    transaction_timeout: Duration | None = None
-    idle_in_transaction_timeout: Duration | None = None
-    query_wait_timeout: Duration | None = None
-    statements_per_second: float | None = None
-    rows_per_second: float | None = None
-    bytes_per_second: Size | None = None
-
-    @model_validator(mode="after")
-    def _built(self) -> Self:
-        for name in ("statements_per_second", "rows_per_second", "bytes_per_second"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"{name} is {LATER}")
-        return self
-
-
 def _settings(value: dict[str, Value]) -> dict[str, str]:
     found = {}
     for name, one in value.items():
@@ -135,7 +113,7 @@ class Database(Strict):
     def _built(self) -> Self:
         for name, built in {"isolation": ("row", "database"), "second_wall": ("none",)}.items():
             if getattr(self, name) not in built:
-                raise ValueError(f"{name}: {getattr(self, name)} is {LATER}")
+                raise ValueError(f"{name}: {getattr(self, name)} is {NOT_YET}")
         if self.auth_query is not None and self.server is None:
             raise ValueError("auth_query needs a server")
         if self.isolation == "database":
@@ -186,10 +164,10 @@ class Tenant(Strict):
         if self.keys is not None and "default" not in self.keys:
             raise ValueError("keys must have a default")
         if self.isolation not in (None, "row", "database"):
-            raise ValueError(f"isolation: {self.isolation} is {LATER}")
+            raise ValueError(f"isolation: {self.isolation} is {NOT_YET}")
         for name in ("schema_name", "server_login"):
             if getattr(self, name) is not None:
-                raise ValueError(f"{name.removesuffix('_name')} is {LATER}")
+                raise ValueError(f"{name.removesuffix('_name')} is {NOT_YET}")
         if self.server is not None and len(self.databases) != 1:
             raise ValueError("server is where one database is: databases must name one")
         if self.password is not None and self.server is None:
@@ -219,7 +197,7 @@ class Admin(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        raise ValueError(f"admin is {LATER}")
+        raise ValueError(f"admin is {NOT_YET}")
 
 
 Document = Database | Tenant | Defaults | Admin | IssuerModel

@@ -1,4 +1,4 @@
-"""What runs: Tenant, Login, Policy, RelationRule, Limits; frozen values without behaviour.
+"""What runs: Tenant, Login, Policy, RelationRule, Limits; frozen values.
 
 The loader makes them from rule files; sql reads Policy; pool and session read Limits. A Policy holds everything that
 a plan may
@@ -9,7 +9,7 @@ another's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from proxy.auth.addresses import Networks
@@ -46,17 +46,42 @@ class FunctionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassLimits:
+    """Of the statements of one class. None: no limit."""
+
+    concurrent_statements: int | None = None
+    statements_per_second: float | None = None
+    statement_burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """Per tenant. None: no limit. Times in seconds."""
+    """Per tenant; or a login's own. None: no limit. Times in seconds, sizes in bytes."""
 
     connections: int | None = 100
     server_connections: int | None = 20
-    statement_size: int = 1_048_576  # bytes
-    session_memory: int = 67_108_864  # bytes of prepared statements and portals
+    concurrent_statements: int | None = None
+    statements_per_second: float | None = None
+    statement_burst: int | None = None  # None: one second's worth
+    rows_per_minute: int | None = None
+    bytes_per_minute: int | None = None
+    received_bytes_per_minute: int | None = None
+    server_time_per_hour: float | None = None
+    planning_time_per_minute: float | None = None  # the proxy's own time
+    result_rows: int | None = None
+    result_bytes: int | None = None
     statement_timeout: float | None = None
     transaction_timeout: float | None = None
     idle_in_transaction_timeout: float | None = None
     query_wait_timeout: float = 120.0
+    query_wait_notify: float | None = None
+    statement_size: int = 1_048_576
+    statement_nesting: int | None = None
+    session_memory: int = 67_108_864  # of prepared statements and portals
+    plan_cache_bytes: int | None = None
+    storage: int | None = None
+    classes: Mapping[str, ClassLimits] = field(default_factory=dict)  # by read, write, ddl, copy
+    warn: frozenset[str] = frozenset()  # names of limits that are told and not enforced; of a class: write.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +186,18 @@ class Login:
     token: str | None = None  # what its issuer calls it
     source: VerifierSource | None = None  # who knows its verifier
     certificate: CertificateRule | None = None  # it must show one with this name, besides what else it proves
+    limits: Limits | None = None  # its own; None: it has none
+
+
+INSTEAD = ("result_rows", "result_bytes", "statement_timeout", "transaction_timeout", "idle_in_transaction_timeout")
+"""What a login's own limits replace; its others are a budget besides the tenant's."""
+
+
+def held_to(tenant: Limits, login: Limits | None) -> Limits:
+    """The limits of a session: the tenant's, but the login's own where it has some of INSTEAD."""
+    if login is None:
+        return tenant
+    own = {name: value for name in INSTEAD if (value := getattr(login, name)) is not None}
+    if not own:
+        return tenant
+    return replace(tenant, **own, warn=(tenant.warn - own.keys()) | (login.warn & own.keys()))

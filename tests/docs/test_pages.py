@@ -28,16 +28,20 @@ from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.load import load
 from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
+from proxy.tenancy.quotas import LATER, LoginQuotas, Quotas
 from proxy.tenancy.servers import PATHS, TARGETS, VALUES
+from proxy.tenancy.values import NOT_YET
 from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
 from tests.kit import tokens
+from tests.kit.builders import VERIFIER
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "database": models.Database,
     "relations": models.Relation,
     "tenant": models.Tenant,
     "logins": LoginModel,
-    "quotas": models.Quotas,
+    "quotas": Quotas,
+    "quotas of a login": LoginQuotas,
     "defaults": models.Defaults,
     "auth_query": AuthQuery,
     "certificates": CertificateModel,
@@ -54,10 +58,13 @@ WHOLE: dict[str, dict[str, object]] = {
 LATER_VALUES: dict[tuple[str, str], object] = {
     ("tenant", "schema"): "acme",
     ("tenant", "server_login"): "acme_rw",
-    ("quotas", "statements_per_second"): 1.0,
-    ("quotas", "rows_per_second"): 1.0,
-    ("quotas", "bytes_per_second"): 1,
     ("admin", "admin"): {},
+    **{
+        (heading, key): {"classes": {}, "warn": []}.get(key, 1)
+        for heading, model in (("quotas", Quotas), ("quotas of a login", LoginQuotas))
+        for key in LATER
+        if key in model.model_fields
+    },
 }
 # Keys of which single values are marked so.
 LATER_WORDS = {("database", "isolation"), ("database", "second_wall")}
@@ -65,7 +72,11 @@ LATER_WORDS = {("database", "isolation"), ("database", "second_wall")}
 
 def shown(value: object) -> str:
     """A default as the tables write it."""
-    if value is None or value in ({}, [], (), "") or (isinstance(value, BaseModel) and not isinstance(value, Address)):
+    if (
+        value is None
+        or value in ({}, [], (), "", frozenset())
+        or (isinstance(value, BaseModel) and not isinstance(value, Address))
+    ):
         return "none"
     if isinstance(value, Address):
         return f"`{value.host}:{value.port}`"
@@ -112,11 +123,15 @@ def test_what_is_called_later_is_refused_as_not_supported_yet() -> None:
                 named += [(heading, key, value) for value in SPAN.findall(those)]
     assert {(heading, key) for heading, key, _ in named} == LATER_VALUES.keys() | LATER_WORDS
     for heading, key, value in named:
-        given = {"quotas": {key: value}} if heading == "quotas" else {key: value}
-        kind = "tenant" if heading == "quotas" else heading
+        given: dict[str, object] = {key: value}
+        if heading == "quotas":
+            given = {"quotas": given}
+        elif heading == "quotas of a login":
+            given = {"logins": {"acme_app": {"verifier": VERIFIER, "quotas": given}}}
+        kind = "tenant" if heading.startswith("quotas") else heading
         with pytest.raises(models.InvalidDocument) as refused:
             models.document(kind, WHOLE[kind] | given)
-        assert models.LATER in str(refused.value.mistakes), key
+        assert NOT_YET in str(refused.value.mistakes), key
 
 
 def test_the_parameters_of_a_servers_address_are_those_that_are_known_with_their_defaults() -> None:

@@ -186,9 +186,10 @@ class OneTenant:
     granted: Grant
     logins: tuple[str, ...] = ("alice",)
     generation: int = 1
+    limits: Limits | None = None  # the logins' own
 
     def login(self, name: str) -> Login | None:
-        return Login(name, self.granted.tenant, PARSED) if name in self.logins else None
+        return Login(name, self.granted.tenant, PARSED, limits=self.limits) if name in self.logins else None
 
     def issuer(self, name: str) -> Issuer | None:
         return None

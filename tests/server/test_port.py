@@ -55,6 +55,18 @@ async def test_a_tenants_connections_are_counted_and_limited(houses: Houses) -> 
     client.close()
 
 
+async def test_a_session_is_held_to_its_logins_own_limits_also_after_a_reload(house: House) -> None:
+    house.rules.limits = Limits(statement_timeout=7.0)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    assert port.session.limits == replace(Limits(), statement_timeout=7.0)
+    rules = replace(house.rules, generation=2, limits=Limits(statement_timeout=3.0))
+    port.services = replace(port.services, rules=lambda: rules)
+    assert (await house.ask(client, "SHOW statement_timeout")).rows == [(b"3s",)]
+    assert port.session.limits.statement_timeout == 3.0
+    client.close()
+
+
 async def test_too_many_clients_are_told_so_once_they_proved_who_they_are(houses: Houses) -> None:
     house = await houses(options=Options(max_client_connections=1))
     client = await house.connect()

@@ -36,11 +36,6 @@ def test_what_is_not_built_yet_is_refused_and_never_ignored(more: dict[str, Any]
     assert "not supported yet" in text
 
 
-@pytest.mark.parametrize("more", [{"statements_per_second": 5.0}, {"rows_per_second": 5.0}, {"bytes_per_second": 5}])
-def test_a_quota_that_nobody_would_enforce_is_refused(more: dict[str, Any]) -> None:
-    assert "not supported yet" in mistakes("tenant", TENANT | {"quotas": more})[0][1]
-
-
 @pytest.mark.parametrize(
     "relation",
     [

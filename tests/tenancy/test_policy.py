@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from proxy.auth.scram import Verifier
-from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server
+from proxy.tenancy.policy import Credentials, Grant, Limits, Login, Policy, Server, held_to
 
 
 def test_secrets_are_never_printed() -> None:
@@ -38,10 +38,16 @@ def test_what_runs_cannot_be_changed() -> None:
 
 def test_limits_hold_without_being_asked_for() -> None:
     limits = Limits()
-    assert None not in (limits.connections, limits.server_connections, limits.statement_size)
-    assert {one.name for one in fields(Limits) if getattr(limits, one.name) is None} == {
-        "statement_timeout", "transaction_timeout", "idle_in_transaction_timeout",
+    assert {one.name for one in fields(Limits) if getattr(limits, one.name) not in (None, {}, frozenset())} == {
+        "connections", "server_connections", "query_wait_timeout", "statement_size", "session_memory",
     }  # fmt: skip
+
+
+def test_a_login_has_its_own_times_of_a_statement_and_else_the_tenants() -> None:
+    tenant = Limits(statement_timeout=30.0, result_rows=10, warn=frozenset({"result_rows", "rows_per_minute"}))
+    assert held_to(tenant, None) is held_to(tenant, Limits(rows_per_minute=5)) is tenant
+    held = held_to(tenant, Limits(connections=1, statement_timeout=5.0, result_rows=99))
+    assert held == replace(tenant, statement_timeout=5.0, result_rows=99, warn=frozenset({"rows_per_minute"}))
 
 
 def test_nothing_is_allowed_that_a_policy_does_not_name() -> None:

@@ -1,0 +1,44 @@
+"""Gauges: how many at one time. Whoever was let in leaves exactly once; the gauge is told, and does not watch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Gauge(Protocol):
+    """One limit of one budget. Exact and local here; permits where several processes share it."""
+
+    limit: int
+
+    @property
+    def held(self) -> int:
+        """How many are in."""
+
+    def enter(self) -> bool:
+        """False: it is full, and nobody was let in."""
+
+    def leave(self) -> None:
+        """One that was let in is out again."""
+
+
+class CountingGauge:
+    """The exact one."""
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit  # may be lowered below what is held: then nobody comes in until enough have left
+        self.held = 0
+
+    def enter(self) -> bool:
+        """As Gauge."""
+        if self.held >= self.limit:
+            return False
+        self.held += 1
+        return True
+
+    def leave(self) -> None:
+        """As Gauge. ValueError when nobody is in."""
+        if self.held <= 0:
+            raise ValueError("nobody is in")
+        self.held -= 1

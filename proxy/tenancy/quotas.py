@@ -1,0 +1,110 @@
+"""The shape of what rule files say about quotas, of a tenant and of a login, and the limits that they become.
+
+A login's are a budget of its own besides the tenant's, and its own times and sizes of one statement instead of the
+tenant's. Every key that is planned is here; LATER names those that nobody would enforce yet, and they are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from proxy.tenancy.policy import ClassLimits, Limits
+from proxy.tenancy.values import NOT_YET, Duration, Size, Strict
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+StatementClass = Literal["read", "write", "ddl", "copy"]
+
+# Keys that nothing enforces yet. Who builds one takes it out here and in docs/rules.md.
+LATER = (
+    "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
+    "received_bytes_per_minute", "result_rows", "result_bytes", "query_wait_notify", "server_time_per_hour",
+    "planning_time_per_minute", "statement_nesting", "plan_cache_bytes", "storage", "classes", "warn",
+)  # fmt: skip
+# Limits that can be told instead of enforced; those of a class with its name in front: write.statements_per_second.
+CAN_WARN = frozenset({
+    "concurrent_statements", "statements_per_second", "rows_per_minute", "bytes_per_minute",
+    "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute",
+})  # fmt: skip
+CLASSES_CAN_WARN = frozenset({"concurrent_statements", "statements_per_second"})
+
+
+class ClassQuotas(Strict):
+    """Limits of one class of statements."""
+
+    concurrent_statements: Count | None = None
+    statements_per_second: Rate | None = None
+    statement_burst: Count | None = None
+
+
+class LoginQuotas(Strict):
+    """Limits that a login may have as well as a tenant; None: it has none of its own."""
+
+    concurrent_statements: Count | None = None
+    statements_per_second: Rate | None = None
+    statement_burst: Count | None = None
+    rows_per_minute: Count | None = None
+    bytes_per_minute: Size | None = None
+    received_bytes_per_minute: Size | None = None
+    server_time_per_hour: Duration | None = None
+    planning_time_per_minute: Duration | None = None
+    result_rows: Count | None = None
+    result_bytes: Size | None = None
+    statement_timeout: Duration | None = None
+    transaction_timeout: Duration | None = None
+    idle_in_transaction_timeout: Duration | None = None
+    classes: dict[StatementClass, ClassQuotas] | None = None
+    warn: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        for name in LATER:
+            if getattr(self, name, None) is not None:
+                raise ValueError(f"{name} is {NOT_YET}")
+        for name in self.warn or ():
+            kind, dot, limit = name.rpartition(".")
+            if (kind not in CLASSES or limit not in CLASSES_CAN_WARN) if dot else name not in CAN_WARN:
+                raise ValueError(f"warn: {name} is no limit that can only warn")
+        return self
+
+
+class Quotas(LoginQuotas):
+    """Limits of one tenant; None: what the defaults say."""
+
+    connections: Count | None = None
+    server_connections: Count | None = None
+    query_wait_timeout: Duration | None = None
+    query_wait_notify: Duration | None = None
+    statement_size: Size | None = None
+    statement_nesting: Count | None = None
+    session_memory: Size | None = None
+    plan_cache_bytes: Size | None = None
+    storage: Size | None = None
+
+
+CLASSES: tuple[StatementClass, ...] = ("read", "write", "ddl", "copy")
+
+
+def limits_of(own: LoginQuotas, defaults: Quotas | None = None) -> Limits:
+    """What the tenant says, else the defaults, else the program's own. Without defaults: a login's own and no other."""
+    given: dict[str, Any] = {} if defaults is not None else {"connections": None, "server_connections": None}
+    for quotas in (defaults, own):
+        if quotas is not None:
+            given |= {name: value for name in type(quotas).model_fields if (value := getattr(quotas, name)) is not None}
+    if own.classes is not None or (defaults is not None and defaults.classes is not None):
+        given["classes"] = _classes(None if defaults is None else defaults.classes, own.classes)
+    if "warn" in given:
+        given["warn"] = frozenset(given["warn"])
+    return Limits(**given)
+
+
+def _classes(*those: Mapping[StatementClass, ClassQuotas] | None) -> dict[str, ClassLimits]:
+    """Each key of each class by itself; the last that says it counts."""
+    found: dict[str, dict[str, Any]] = {}
+    for classes in those:
+        for name, quotas in (classes or {}).items():
+            found.setdefault(name, {}).update(quotas.model_dump(exclude_none=True))
+    return {name: ClassLimits(**values) for name, values in found.items()}
