@@ -13,11 +13,12 @@ from typing import Protocol, cast
 from proxy.backend.state import BackendState
 from proxy.errors import ConnectionFailure
 from proxy.pool.dial import dial
-from proxy.tenancy.policy import Credentials, Server
+from proxy.tenancy.policy import Credentials, Grant, Server
 from proxy.wire.startup import CancelRequest
 
 TERMINATE = b"X\0\0\0\4"
 LINGER = 5.0  # seconds for a last write before the socket is cut
+PARTING = 60.0  # seconds for a server to end what runs and the connection with it
 
 
 class Receiver(Protocol):
@@ -48,6 +49,7 @@ class ServerConnection(asyncio.Protocol):
         self.settings = settings  # sent at start-up beside the pinned ones
         self.state = BackendState(0, b"", {})
         self.lost: str | None = None  # why, once it is gone
+        self.lent: Grant | None = None  # for whom it was lent last
         self.closing = False
         self.born = 0.0
         self.idle_since = 0.0
@@ -98,6 +100,18 @@ class ServerConnection(asyncio.Protocol):
         self.resume_reading()  # a transport that is not read does not notice the end
         transport.close()
         self._cut = self._loop.call_later(LINGER, transport.abort)
+
+    def part(self) -> None:
+        """Say Terminate and wait for the server to close: from `on_lost` on nothing of this connection runs there. The
+        socket is cut after a minute.
+        """
+        if self.closing or self._transport is None:
+            return
+        self.closing = True
+        self._receiver = NOBODY
+        self._transport.write(TERMINATE)
+        self.resume_reading()
+        self._cut = self._loop.call_later(PARTING, self._transport.abort)
 
     def abort(self) -> None:
         """Cut the socket; nothing more is sent."""

@@ -22,6 +22,7 @@ class Lease:
 
     def __init__(self, connection: ServerConnection, grant: Grant) -> None:
         self.connection = connection
+        connection.lent = grant
         self.grant = grant
         self.ended = False
 

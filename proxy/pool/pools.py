@@ -17,6 +17,7 @@ from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, Refusal, TooManyConnections
 from proxy.pool.circuit import Circuit
 from proxy.pool.connection import NOBODY, ServerConnection
+from proxy.pool.holds import Held, Holds, Selection, busy, withdrawn
 from proxy.pool.hosts import Hosts
 from proxy.pool.lease import Lease, Settings, settings_of
 from proxy.pool.ledger import Clean, Close, Ledger, Lend, Open, Share, Step
@@ -57,6 +58,8 @@ class Pools:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
         self._closing = False
+        self.holds = Holds()
+        self._held = self.holds.held
         self._changed = asyncio.Event()  # something was released or closed; for close
         self._counters = Counters()
 
@@ -73,7 +76,7 @@ class Pools:
                 return None
             share = found
             self._near[id(grant)] = (grant, share)
-        if self._closing:
+        if self._closing or (self._held and self.holds.bars(grant)):
             return None
         while share.idle:
             connection = self._ledger.take(share)
@@ -84,18 +87,41 @@ class Pools:
     async def wait_lease(self, grant: Grant) -> Lease:
         """A lease, now or when one becomes free.
 
-        TooManyConnections (53300) after grant.limits.query_wait_timeout; ConnectionFailure (08006, or the server's own
-        SQLSTATE of classes 53 and 57) when the server refuses or is not there; AdminShutdown while closing.
+        While it is held back its time does not run. TooManyConnections (53300) after grant.limits.query_wait_timeout;
+        ConnectionFailure (08006, or the server's own SQLSTATE of classes 53 and 57) when the server refuses or is not
+        there; AdminShutdown while closing.
         """
         timeout = grant.limits.query_wait_timeout
-        deadline = asyncio.get_running_loop().time() + timeout
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         while True:
+            if self._held and not self._closing:
+                since = loop.time()
+                await self.holds.wait(grant)
+                deadline += loop.time() - since
             lease = self.lease_nowait(grant)
             if lease is not None:
                 return lease
-            connection = await self._wait(grant, deadline)
-            if self._sound(connection):
+            try:
+                connection = await self._wait(grant, deadline)
+            except Held:
+                continue
+            if self._held and self.holds.bars(grant):
+                self._give_back(connection)
+            elif self._sound(connection):
                 return Lease(connection, grant)
+
+    def hold(self, selection: Selection, seconds: float | None = None) -> None:
+        """From now on nothing of these is lent, until `holds.lift` or for so many seconds; who waits goes on waiting.
+        What is idle of them is closed.
+        """
+        self.holds.add(selection, seconds)
+        for connection in withdrawn(self._ledger, selection):
+            self._destroy(connection, cancel=False)
+
+    def busy(self, selection: Selection) -> list[ServerConnection]:
+        """Connections on which something of these runs, or may yet: lent, being undone, or being cancelled."""
+        return busy(self._ledger, selection)
 
     def release(self, lease: Lease, destroy: bool = False, cancel: bool = False) -> None:
         """The lease ends. destroy: close the connection; cancel: ask the server to stop what runs on it before that.
@@ -296,7 +322,7 @@ class Pools:
         except OSError:
             self._counters.failures += 1  # the server will notice the closed connection itself
         finally:
-            connection.close()
+            connection.part()
 
     def _lost(self, connection: ServerConnection) -> None:
         self._watches.pop(connection, None)
@@ -322,6 +348,7 @@ class Pools:
     async def close(self, timeout: float = 30.0) -> None:
         """Lend nothing more; wait up to `timeout` seconds for leases to end, then cut what is left."""
         self._closing = True
+        self.holds.end(AdminShutdown("terminating connection due to administrator command"))
         deadline = asyncio.get_running_loop().time() + timeout
         for share in list(self._ledger.lines.values()):
             for waiter in list(share.waiting):
