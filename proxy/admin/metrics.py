@@ -97,6 +97,12 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
     received = CounterMetricFamily("partywall_client_received_bytes", "Bytes from clients", labels=["tenant"])
     sent = CounterMetricFamily("partywall_client_sent_bytes", "Bytes to clients", labels=["tenant"])
     rows = CounterMetricFamily("partywall_client_rows", "Rows to clients", labels=["tenant"])
+    server = CounterMetricFamily(
+        "partywall_server_busy_seconds", "Time that servers had something to do for a tenant", labels=["tenant"]
+    )
+    waited = CounterMetricFamily(
+        "partywall_server_wait_seconds", "Time that clients waited for a server connection", labels=["tenant"]
+    )
     latency = HistogramMetricFamily(
         "partywall_statement_seconds", "From a statement's arrival to its ReadyForQuery", labels=["tenant"]
     )
@@ -122,9 +128,12 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
         received.add_metric([tenant], one.bytes_in)
         sent.add_metric([tenant], one.bytes_out)
         rows.add_metric([tenant], one.rows)
+        server.add_metric([tenant], one.server)
+        waited.add_metric([tenant], one.waited)
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         latency.add_metric([tenant], list(zip(bounds, accumulate(one.buckets), strict=True)), one.seconds)
-    yield from (connections, sessions, statements, rewritten, lookups, received, sent, rows, latency, listening, pinned)
+    yield from (connections, sessions, statements, rewritten, lookups, received, sent, rows, server, waited, latency)
+    yield from (listening, pinned)
 
 
 def _pools(pools: PoolsStatistics) -> Iterator[Metric]:

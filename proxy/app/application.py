@@ -16,7 +16,7 @@ from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
 from proxy.server.listener import Listener
 from proxy.server.tls import ServerTls
-from proxy.session.counters import Counters
+from proxy.session.traffic import Traffic
 from proxy.settings import Settings
 from proxy.tenancy.rulebook import RuleBook
 
@@ -34,17 +34,10 @@ class App:
     port: int = 0  # that clients connect to, once it is listening
     listener: Listener = field(init=False)
     listening: Listening = field(init=False)
-    counters: dict[str, Counters] = field(default_factory=dict)
+    counters: Traffic = field(default_factory=Traffic)
     reload_failed: bool = False
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
-
-    def counters_of(self, tenant: str) -> Counters:
-        """The counters of a tenant; they outlive reloads."""
-        found = self.counters.get(tenant)
-        if found is None:
-            found = self.counters[tenant] = Counters()
-        return found
 
     async def reload(self) -> None:
         """Takes the rules and the certificate for clients anew, whole or not at all."""

@@ -51,7 +51,7 @@ def services_of(app: App) -> Services:
         planning=app.databases.of,
         pools=app.pools,
         listening=app.listening,
-        counters=app.counters_of,
+        counters=app.counters,
         audit=audit,
         audit_login=audit_log.write_login,
         log=get_logger("server"),
@@ -84,7 +84,7 @@ def services_of(app: App) -> Services:
 def sources_of(app: App) -> Sources:
     """Where the figures of /metrics come from."""
     return Sources(
-        traffic=lambda: {tenant: one.statistics() for tenant, one in app.counters.items()},
+        traffic=app.counters.statistics,
         pools=app.pools.statistics,
         databases=app.databases.statistics,
         canaries=app.canaries.statistics,

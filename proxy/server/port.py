@@ -233,14 +233,17 @@ class ClientPort:
 
     def admit(self, grant: Grant) -> Refusal | None:
         """Counts the session in, or says why not."""
-        counters = self.services.counters(grant.tenant)
+        session, traffic = self.session, self.services.counters
         limit = grant.limits.connections
-        if limit is not None and counters.connections >= limit:
-            return TooManyConnections(f'too many connections for role "{self.session.user}"')
+        if limit is not None and traffic.connections(grant.tenant) >= limit:
+            return TooManyConnections(f'too many connections for role "{session.user}"')
+        before, counters = session.counters, traffic.of(grant.tenant, session.user)
         counters.connections += 1
         counters.sessions += 1
+        counters.bytes_in += before.bytes_in  # the log-in is the login's
+        counters.bytes_out += before.bytes_out
         self.admitted = True
-        self.session.counters = counters
+        session.counters = counters
         try:
             return None if self.bind() else GONE
         except CannotConnectNow as refusal:

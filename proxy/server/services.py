@@ -16,8 +16,8 @@ from proxy.catalog.model import Catalog
 from proxy.catalog.sockets import PEER_TIMEOUT
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
-from proxy.session.counters import Counters
 from proxy.session.ports import Lease
+from proxy.session.traffic import Traffic
 from proxy.sql.plan import Forward, PlanContext, Planned
 from proxy.tenancy.policy import Grant, Login, Policy
 
@@ -159,7 +159,7 @@ class Services:
     planning: Callable[[Grant], Planning]
     pools: PoolsPort
     listening: ListeningPort
-    counters: Callable[[str], Counters]  # of a tenant
+    counters: Traffic  # of every login
     audit: Callable[[Audit, AuditContext], None]
     audit_login: Callable[..., Any]  # of who was not let in, by keyword: what the line holds
     log: Log

@@ -16,15 +16,16 @@ from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
 from proxy.errors import AdminShutdown, Refusal
 from proxy.session import encode
-from proxy.session.actions import Audit, CloseFrontend, LeaseBackend, Report, WithdrawLease
+from proxy.session.actions import Audit, CloseFrontend, Report, WithdrawLease
 from proxy.session.counters import Counters
+from proxy.session.counting import Counting
 from proxy.session.due import BIND, QUERY, SUPPLY, Due, DueQueue
 from proxy.session.events import LoginFound
 from proxy.session.keeping import Keeping
 from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
 from proxy.session.statements import Portal, Statement, read_by
-from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Planned, Reject, StatementKind, Temporary
+from proxy.sql.plan import NO_EFFECTS, Decision, Forward, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.framing import FULL
 from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
@@ -75,7 +76,7 @@ and in the extended protocol its statement, and what the unnamed one was before.
 NO_LIMITS = Limits(connections=None, server_connections=None)
 
 
-class Conversation(Keeping):
+class Conversation(Keeping, Counting):
     """State, and the moves shared by all phases. Not thread-safe, never re-entered: each event runs to its end."""
 
     def __init__(
@@ -159,6 +160,8 @@ class Conversation(Keeping):
         self.started = 0.0  # when the statement under way arrived
         self.rows = 0  # relayed to the client since it came: DataRows, and CopyData of COPY TO
         self.sent = 0  # bytes written to the client, likewise
+        self.busy = self.queued = None
+        self.repeated = False
         self.turns = 0  # statements begun: tells a watcher whether anything happened
 
     @property
@@ -189,6 +192,8 @@ class Conversation(Keeping):
         """Everything collected goes out, one write for each side."""
         if self.up:
             if self.link is not None:
+                if self.busy is None and self.due:
+                    self.busy = self.clock()
                 self.link.write(self.up[0] if len(self.up) == 1 else b"".join(self.up))
             self.up.clear()
         if self.out:
@@ -206,8 +211,7 @@ class Conversation(Keeping):
             lease = self.port.lease_nowait()
             if lease is None:
                 self.waiting = Waiting.LEASE
-                self.ticket += 1
-                self.port.act(LeaseBackend(self.ticket))
+                self.queue()
                 return False
             self.adopt(lease)
         self.bring_in_line()
@@ -274,6 +278,9 @@ class Conversation(Keeping):
             return
         whole = not destroy and not self.held and state.tainted is None and self.idle()
         running = bool(self.due)
+        if self.under is not None:
+            self.busy = self.started
+        self.rest()
         self.unpin(*self.pins)
         self.lease = self.link = self.state = None
         self.settings.state = None
@@ -350,6 +357,7 @@ class Conversation(Keeping):
         """Nothing more is read; what is held goes back."""
         if self.waiting is Waiting.LEASE:
             self.port.act(WithdrawLease(self.ticket))
+        self.dequeue()
         self.waiting = Waiting.NOTHING
         self.message = self.begun = None
         self.phase = Phase.CLOSED
@@ -374,20 +382,6 @@ class Conversation(Keeping):
         if self.draining and self.phase is Phase.READY and quiet and self.between:
             self.fatal(AdminShutdown("terminating connection due to administrator command"))
         self.flush()
-
-    # -- counting
-
-    def count(self, plans: tuple[Forward | Answer | Reject, ...]) -> None:
-        """Notes what is being run or answered."""
-        counters = self.counters
-        for plan in plans:
-            kind = plan.kind
-            if type(plan) is Forward:
-                counters.forwarded[kind] = counters.forwarded.get(kind, 0) + 1
-                if plan.rewritten:
-                    counters.rewritten += 1
-            else:
-                counters.answered[kind] = counters.answered.get(kind, 0) + 1
 
     def own_refusal(self, kind: StatementKind, refusal: Refusal) -> Reject:
         """A refusal of the session's as a plan, for audit."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.session import encode
-from proxy.session.actions import Established, LearnParameters, LeaseBackend
+from proxy.session.actions import Established, LearnParameters
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.label import NAME, cleaned, cut, labelled
 from proxy.session.parameters import exceeds
@@ -44,8 +44,7 @@ def greet(s: Conversation) -> None:
     lease = s.port.lease_nowait()
     if lease is None:
         s.waiting = Waiting.LEASE
-        s.ticket += 1
-        s.port.act(LeaseBackend(s.ticket))
+        s.queue()
         return
     s.adopt(lease)
     s.bring_in_line()

@@ -76,7 +76,8 @@ class ClientSession(Conversation):
                     break
                 message = self.message
                 if message is None:
-                    message = self.replay.popleft() if self.replay else self.frontend.message()
+                    self.repeated = bool(self.replay)
+                    message = self.replay.popleft() if self.repeated else self.frontend.message()
                     if message is None:
                         break
                 if self.under is not None:
@@ -159,6 +160,8 @@ class ClientSession(Conversation):
         self._go_on()
 
     def _go_on(self) -> None:
+        if self.busy is not None and not self.due:
+            self.rest()
         if self.waiting is Waiting.REPLIES and not unsettled(self.due):
             self.waiting = Waiting.NOTHING
         if self.message is not None or self.frontend.buffered or self.replay:
@@ -181,6 +184,7 @@ class ClientSession(Conversation):
             case LeaseRefused():
                 if event.ticket == self.ticket and self.waiting is Waiting.LEASE:
                     self.waiting = Waiting.NOTHING
+                    self.dequeue()
                     if self.phase is Phase.LEARN:
                         self.fatal(event.refusal)
                         self.finish()
@@ -229,6 +233,7 @@ class ClientSession(Conversation):
             self.port.release(event.lease, False, False)
             return
         self.waiting = Waiting.NOTHING
+        self.dequeue()
         self.adopt(event.lease)
         if self.phase is Phase.LEARN:
             self.bring_in_line()
@@ -259,6 +264,7 @@ class ClientSession(Conversation):
             return
         if self.waiting is Waiting.LEASE:
             self.port.act(WithdrawLease(self.ticket))
+            self.dequeue()
         self.ticket += 1
         self.waiting = Waiting.NOTHING
         self.plans.clear()

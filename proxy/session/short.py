@@ -205,11 +205,13 @@ def answered(s: Conversation, data: bytes) -> bool:
         if not (s.pins or s.held or s.portals or s.fenced or s.settings.savepoints or state.tainted is not None):
             s.under = s.lease = s.link = s.state = s.settings.state = None
             s.due.clear()
+            counters, elapsed = s.counters, s.clock() - s.started
             s.rows += rows
             s.sent += len(data)
-            s.counters.rows += rows
-            s.counters.bytes_out += len(data)
-            s.counters.observe(s.clock() - s.started)
+            counters.rows += rows
+            counters.bytes_out += len(data)
+            counters.server += elapsed
+            counters.observe(elapsed)
             s.port.write(data)
             s.port.release(lease, False, False)
             return True
@@ -219,6 +221,7 @@ def answered(s: Conversation, data: bytes) -> bool:
     s.rows += rows
     s.counters.rows += rows
     s.under = None
+    s.busy = s.started
     s.due.clear()
     s.due.append(_SYNCED)
     ready(s, state, data, len(data) - 6, len(data))
@@ -233,6 +236,7 @@ def unfold(s: Conversation) -> None:
         return
     _bound(s)
     s.under = None
+    s.busy = s.started
     due.clear()
     lead, described, plan, text, statement, previous = under
     if lead is _BOTH_COMPLETE:

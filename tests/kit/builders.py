@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from proxy.pool.listening import Listening
 from proxy.server.services import AuditContext, Options, Services
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
-from proxy.session.counters import Counters
+from proxy.session.traffic import Traffic
 from proxy.sql.plan import (
     NO_EFFECTS,
     Answer,
@@ -237,7 +237,6 @@ def services(
     planner: ForwardingPlanner | None = None,
     log: Recorder | None = None,
     options: Options | None = None,
-    counters: Mapping[str, Counters] | None = None,
     allowed_setting: Callable[[Policy, str, str], bool] = lambda policy, name, value: name != "role",
     tls: ServerTls | None = None,
     now: Callable[[], float] = time.time,
@@ -245,14 +244,13 @@ def services(
     """Services around a forwarding planner."""
     planning = planner if planner is not None else ForwardingPlanner()
     recorder = log if log is not None else Recorder()
-    counted = dict(counters or {})
     serial = iter(range(1, 1_000_000))
     return Services(
         rules=lambda: rules,
         planning=lambda _: planning,
         pools=pools,
         listening=Listening(pools),
-        counters=lambda tenant: counted.setdefault(tenant, Counters()),
+        counters=Traffic(),
         audit=recorder.audit,
         audit_login=lambda **fields: recorder.warning("log-in refused", **fields),
         log=recorder,

@@ -87,7 +87,7 @@ async def test_a_client_that_vanishes_gives_its_connection_back_or_ends_it(house
         client.socket.close()
         await until(lambda: not house.listener.clients)
         await settled(house)
-    assert house.listener.services.counters("acme").connections == 0
+    assert house.listener.services.counters.connections("acme") == 0
 
 
 async def test_who_does_not_log_in_in_time_is_cut(houses: Houses) -> None:

@@ -45,7 +45,7 @@ async def test_a_client_that_vanishes_before_it_is_logged_in_leaves_nothing(
     await until(lambda: not house.listener.clients and not len(house.listener.tasks))
     assert len(house.listener.keys) == 0
     assert house.pools.statistics().leased == 0
-    assert house.listener.services.counters("acme").connections == 0
+    assert house.listener.services.counters.connections("acme") == 0
     client = await house.connect()
     assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     client.close()

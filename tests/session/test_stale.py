@@ -44,6 +44,18 @@ def test_the_client_is_told_of_the_second_try_only(talk: Talk, prepared: Link, e
     assert list(prepared.state.prepared.values()) == [b"pw_00000002"]
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_second_try_is_not_counted_again(talk: Talk, prepared: Link, session: ClientSession, cut: bool) -> None:
+    before = sum(session.counters.forwarded.values())
+    for one in (BATCH[:9], BATCH[9:]) if cut else (BATCH,):
+        talk(one, b"")
+    talk(b"", STALE + IDLE)
+    assert sum(session.counters.forwarded.values()) == before + 1
+    talk(b"", CLOSED + PARSED + BOUND + ROW + DONE + IDLE)
+    talk(query("SELECT 2"), complete("SELECT 2"))
+    assert sum(session.counters.forwarded.values()) == before + 2
+
+
 def test_a_description_is_asked_for_again(talk: Talk, prepared: Link) -> None:
     asked = parse("SELECT 1", "other") + describe("S", "other") + SYNC
     assert talk(asked, b"") == PARSED
