@@ -79,7 +79,8 @@ def measure(
     tps = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps ="))
     per = 1e6 / max(len(latencies), 1)
     user, system = ((b - a) * per for a, b in zip(before, after, strict=True))
-    return Sample(tps, *(percentile(latencies, share) for share in (0.5, 0.95, 0.99)), user, system)
+    p50, p95, p99 = (percentile(latencies, share) for share in (0.5, 0.95, 0.99))
+    return Sample(tps, p50, p95, p99, user, system)
 
 
 def targets_for(bench: Bench, mode: str) -> Iterator[Target]:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxy.app.inputs import certificate_of, rules_of
+from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
 from proxy.fleet.databases import Databases
+from proxy.fleet.reading import read_beside
 from proxy.fleet.verifiers import Verifiers
 from proxy.observe.log import get_logger
 from proxy.pool.listening import Listening
@@ -38,15 +39,26 @@ class App:
     reload_failed: bool = False
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
+    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: bool = False
 
     async def reload(self) -> None:
-        """Takes the rules and the certificate for clients anew, whole or not at all."""
+        """Takes the rules and the certificate for clients anew, whole or not at all. One after the other; who asks
+        while another waits for its turn has asked for that one.
+        """
+        if self._asked:
+            return
+        self._asked = True
+        async with self._reloading:
+            self._asked = False
+            await self._reload()
+
+    async def _reload(self) -> None:
         log = get_logger("rules")
         try:
             tls = certificate_of(self.settings)
-            book = self.canaries.admitted(
-                await asyncio.to_thread(rules_of, self.settings, self.environ, self.book.generation + 1)
-            )
+            read = await read_beside(self.settings.rules, self.environ, self.book)
+            book = self.canaries.admitted(servable(self.settings, read))
             await self.verifiers.reconcile(book.logins.values())
             try:
                 await self.databases.reconcile(book.grants.values())

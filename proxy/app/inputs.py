@@ -34,7 +34,11 @@ def certificate_of(settings: Settings) -> ServerTls | None:
 
 def rules_of(settings: Settings, environ: Mapping[str, str], generation: int) -> RuleBook:
     """The rules, if this process can serve them. ConfigurationError when not."""
-    book = load(settings.rules, environ, generation)
+    return servable(settings, load(settings.rules, environ, generation))
+
+
+def servable(settings: Settings, book: RuleBook) -> RuleBook:
+    """The book, if this process can serve it. ConfigurationError when not."""
     if settings.tls_client_ca is None:
         needy = [one.name for one in book.logins.values() if one.certificate is not None]
         if needy:

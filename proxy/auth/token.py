@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -41,6 +41,16 @@ class Issuer:
     leeway: float = 30.0
     method: Method = "password"
     scope: str = ""
+    source: str = field(default="", repr=False, compare=False)  # what the keys were parsed of
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keys cannot be pickled: they are parsed again."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "keys"}
+        return _parsed, (values,)
+
+
+def _parsed(values: dict[str, Any]) -> Issuer:
+    return Issuer(**values, keys=parse_keys(values["source"], values["algorithms"]))
 
 
 def parse_keys(text: str, algorithms: tuple[str, ...]) -> Key | KeySet:

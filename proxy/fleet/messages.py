@@ -7,13 +7,11 @@ is exchanged.
 from __future__ import annotations
 
 import pickle
-import struct
 from dataclasses import dataclass
 
 from proxy.catalog.model import Catalog
+from proxy.fleet.frames import framed
 from proxy.sql.plan import PlanContext, Planned
-
-HEADER = struct.Struct("!I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,7 @@ class PlannedText:
 
 def encode(message: TakeCatalog | PlanText | PlannedText) -> bytes:
     """One frame."""
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return HEADER.pack(len(body)) + body
+    return framed(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
 
 
 def decode(body: bytes) -> object:

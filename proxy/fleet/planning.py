@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from proxy.catalog.model import Catalog
 from proxy.errors import InternalError, StatementTooComplex
-from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.frames import HEADER
+from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.sql.plan import PlanContext, Planned
 
 HINT = "Send the statement in smaller parts, or raise plan_timeout."

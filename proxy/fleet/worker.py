@@ -12,7 +12,8 @@ import sys
 import traceback
 from typing import BinaryIO
 
-from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.frames import HEADER
+from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
 

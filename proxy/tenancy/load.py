@@ -107,6 +107,7 @@ class _Assembly:
                     where = source.at("logins", login)
                     self.problems.append(f"{where}: {login}: none of the tenant's databases has an auth_query")
             own = self._place(source, model)
+            kinds = {False, *(one.read_only for one in model.logins.values())}
             for database in model.databases:
                 if database not in self.databases:
                     continue
@@ -114,7 +115,7 @@ class _Assembly:
                 place = own or places[database]
                 if not self._check_mode(source, model, database, whole) or place is None:
                     continue
-                for read_only in (False,) if whole else (False, True):
+                for read_only in (False,) if whole else sorted(kinds):
                     grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
         for owner, other, what in shared_places(grants.values()):
             where = self.tenants[owner.tenant][0].at("server")

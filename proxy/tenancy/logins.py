@@ -6,6 +6,7 @@ A verifier is SecretStr and never printed. Nothing here looks anything up; load.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
@@ -95,7 +96,7 @@ class LoginModel(Strict):
             raise ValueError("must say only one of verifier and token")
         if self.verifier is None and self.token is None and self.certificate is None:
             raise ValueError("must say what it proves: verifier, token or certificate")
-        self.password()
+        _ = self.password  # or what is wrong with it
         return self
 
     @property
@@ -103,6 +104,7 @@ class LoginModel(Strict):
         """Is its verifier asked for at a server?"""
         return isinstance(self.verifier, SecretStr) and self.verifier.get_secret_value() == AUTH_QUERY
 
+    @cached_property
     def password(self) -> Verifier | None:
         """What a password is checked against; ValueError tells what is wrong, and no part of it."""
         if self.verifier is None or self.asked:
@@ -129,7 +131,7 @@ class LoginModel(Strict):
         return Login(
             name,
             tenant,
-            self.password(),
+            self.password,
             self.read_only,
             self.disabled,
             None if self.valid_until is None else self.valid_until.timestamp(),
@@ -180,4 +182,5 @@ class IssuerModel(Strict):
             self.leeway,
             self.method,
             self.scope,
+            self.keys.get_secret_value(),
         )

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hmac
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -139,3 +140,12 @@ def test_keys_that_cannot_be_used_are_told_and_never_shown(keys: str, algorithms
 def test_any_text_is_a_token_or_a_problem_and_never_an_exception(anything: str, likely: str) -> None:
     assert problem(anything)
     assert problem(likely)
+
+
+def test_an_issuer_goes_through_a_pipe_with_its_keys() -> None:
+    for source in (key_set(key()), pem(key())):
+        made = issuer(source)
+        copied = pickle.loads(pickle.dumps(made))
+        assert copied == made
+        assert problem_of(token(), copied, "alice", NOW) == ""
+        assert problem_of(token(by=key(kid="another")), copied, "alice", NOW) != ""

@@ -54,6 +54,7 @@ def test_the_doors_are_those_of_listener_pool_catalog_fleet_and_canary() -> None
         "catalog/connect",
         "doctor/canary",
         "fleet/planning",
+        "fleet/reading",
         "pool/dial",
         "server/listener",
     }

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "make suites": "runs for ten minutes; tests/drivers/test_suites.py looks at what it recorded",
     "make bench": "measures for minutes; benchmarks/ is its own check",
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
+    "python -m benchmarks.tenants --output benchmarks/TENANTS.md": "tests/fleet/test_reading.py loads fewer",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",

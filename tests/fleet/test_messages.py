@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.frames import HEADER
+from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.sql.world import World
 from tests.kit.builders import plan_text
 from tests.sql.test_planner import context_of

@@ -6,7 +6,8 @@ import io
 import subprocess
 import sys
 
-from proxy.fleet.messages import HEADER, PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.frames import HEADER
+from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.fleet.worker import serve
 from proxy.sql.planner import Planner
 from proxy.sql.world import World

@@ -50,5 +50,5 @@ def token(by: Any = None, algorithm: str = "ES256", header: dict[str, Any] | Non
 
 def issuer(keys: str | None = None, algorithms: tuple[str, ...] = ("ES256",), **more: Any) -> Issuer:
     """An issuer that published these keys."""
-    found = parse_keys(keys if keys is not None else key_set(key()), algorithms)
-    return Issuer(URL, AUDIENCE, "@example.com", found, algorithms, **more)
+    source = keys if keys is not None else key_set(key())
+    return Issuer(URL, AUDIENCE, "@example.com", parse_keys(source, algorithms), algorithms, source=source, **more)

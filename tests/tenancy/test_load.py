@@ -186,7 +186,11 @@ def test_a_tenant_has_a_database_of_its_own_behind_the_name_that_others_have_too
 
 def test_tenants_that_may_do_the_same_on_a_database_have_one_policy(loaded: Load) -> None:
     """It is built and hashed once, not for each of ten thousand."""
-    book = loaded(DATABASE, TENANT, OTHER, own("third", "isolation: database\n"))
+    acme, globex = (
+        text + f"  {tenant}_ro: {{certificate: {{dns: {tenant}}}, read_only: true}}\n"
+        for tenant, text in (("acme", TENANT), ("globex", OTHER))
+    )
+    book = loaded(DATABASE, acme, globex, own("third", "isolation: database\n"))
     made = {
         tenant: [book.grants[tenant, "shop", only].policy for only in (False, True)] for tenant in ("acme", "globex")
     }
@@ -199,6 +203,12 @@ def test_tenants_that_may_do_the_same_on_a_database_have_one_policy(loaded: Load
         1024,
         1_048_576,
     }
+
+
+def test_only_who_has_a_login_that_reads_only_has_what_such_a_login_may(loaded: Load) -> None:
+    reader = TENANT + "  acme_ro: {certificate: {dns: acme}, read_only: true}\n"
+    book = loaded(DATABASE, reader, OTHER)
+    assert sorted(book.grants) == [("acme", "shop", False), ("acme", "shop", True), ("globex", "shop", False)]
 
 
 def test_modes_mix_behind_one_name(loaded: Load) -> None:
