@@ -127,6 +127,10 @@ class Settings(BaseSettings):
     plan_timeout: float = Field(10.0, gt=0, description="seconds until a planner process is killed (54001)")
     planner_processes: int = Field(1, ge=1, description="planner processes at most")
     plan_cache_bytes: int = Field(64 << 20, ge=0, description="bytes of each database's plan cache")
+    flush_interval: float = Field(1.0, gt=0, le=3600, description="seconds of usage that a crash may lose")
+    usage_retention: int = Field(7_776_000, ge=3600, description="seconds that usage is kept in the journal")
+    usage_export: Path | None = Field(None, description="folder of one file of usage for each whole hour")
+    usage_export_format: Literal["csv", "json"] = Field("csv", description="of those files")
     canary_interval: float = Field(60.0, gt=0, description="seconds between rounds of a canary tenant's attacks")
     catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
 

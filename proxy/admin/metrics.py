@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from proxy import __version__
+from proxy.accounting.bookkeeper import UsageStatistics
 from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
@@ -36,6 +37,7 @@ class Sources:
     canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
     refused: Callable[[], Mapping[str, int]] = dict  # connections, by reason
     verifiers: Callable[[], VerifierStatistics] = lambda: VerifierStatistics(0, 0, 0)
+    usage: Callable[[], UsageStatistics] = UsageStatistics
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
@@ -62,6 +64,7 @@ class PartywallCollector(Collector):
         yield refused
         yield from _logins(self._sources.logins())
         yield from _verifiers(self._sources.verifiers())
+        yield from _usage(self._sources.usage())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -192,6 +195,17 @@ def _verifiers(asked: VerifierStatistics) -> Iterator[Metric]:
     yield CounterMetricFamily("partywall_auth_query_looks", "Times that servers were asked", value=asked.looks)
     yield CounterMetricFamily("partywall_auth_query_failures", "Times that they did not answer", value=asked.failures)
     yield GaugeMetricFamily("partywall_auth_query_logins", "Logins with a verifier that counts", value=asked.known)
+
+
+def _usage(usage: UsageStatistics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("partywall_usage_behind_seconds", "Age of what the journal is sure of", value=usage.behind)
+    yield CounterMetricFamily(
+        "partywall_usage_failures", "Times that the journal could not be written", value=usage.failures
+    )
+    yield CounterMetricFamily("partywall_usage_exports", "Files of whole hours", value=usage.exported)
+    yield CounterMetricFamily(
+        "partywall_usage_export_failures", "Times that they could not be written", value=usage.export_failures
+    )
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from proxy.accounting.bookkeeper import Bookkeeper
 from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
@@ -35,6 +36,7 @@ class App:
     port: int = 0  # that clients connect to, once it is listening
     listener: Listener = field(init=False)
     listening: Listening = field(init=False)
+    bookkeeper: Bookkeeper = field(init=False)
     counters: Traffic = field(default_factory=Traffic)
     reload_failed: bool = False
     tls: ServerTls | None = None

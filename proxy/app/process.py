@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from proxy.admin.http import AdminServer
 from proxy.app.application import App
 from proxy.app.inputs import certificate_of, rules_of
-from proxy.app.services import services_of, sources_of
+from proxy.app.services import bookkeeper_of, services_of, sources_of
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow
 from proxy.fleet.databases import Databases
@@ -47,6 +47,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     canaries = Canaries(settings.canary_interval, lambda grant: world_of(databases, grant), get_logger("canary"))
     book = canaries.admitted(rules_of(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
+    app.bookkeeper = bookkeeper_of(app)
     admin: AdminServer | None = None
     try:
         await databases.reconcile(book.grants.values())
@@ -58,6 +59,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
         app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
         await canaries.start(book, settings.listen.host, app.port)
+        app.bookkeeper.start()
         lifecycle.install()
         gc.collect()
         gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
@@ -78,6 +80,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         await app.verifiers.close()
         await pools.close(1.0)
         await databases.close()
+        await app.bookkeeper.close()
         if admin is not None:
             await admin.close()
 

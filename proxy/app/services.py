@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Mapping
 
+from proxy.accounting.bookkeeper import Bookkeeper, Keeping
+from proxy.accounting.journal import NAME, Journal
 from proxy.admin.metrics import Sources
 from proxy.app.application import App
 from proxy.app.inputs import secret_of
@@ -81,6 +83,24 @@ def services_of(app: App) -> Services:
     )
 
 
+def bookkeeper_of(app: App) -> Bookkeeper:
+    """Who keeps what sessions count."""
+    settings = app.settings
+    return Bookkeeper(
+        Journal(settings.state_directory / NAME, secrets.randbits(63)),
+        app.counters.each,
+        Keeping(
+            interval=settings.flush_interval,
+            retention=settings.usage_retention,
+            folder=settings.usage_export,
+            form=settings.usage_export_format,
+        ),
+        get_logger("usage"),
+        time.time,
+        time.monotonic,
+    )
+
+
 def sources_of(app: App) -> Sources:
     """Where the figures of /metrics come from."""
     return Sources(
@@ -91,6 +111,7 @@ def sources_of(app: App) -> Sources:
         refused=lambda: app.listener.gate.refused,
         logins=app.listener.proofs.statistics,
         verifiers=app.verifiers.statistics,
+        usage=app.bookkeeper.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,

@@ -15,6 +15,7 @@ from proxy.cli.explain import explain
 from proxy.cli.hash_password import hash_password
 from proxy.cli.schema import schema
 from proxy.cli.serve import serve
+from proxy.cli.usage import usage
 
 application = typer.Typer(
     name="partywall",
@@ -23,7 +24,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, check, explain, schema):
+for command in (demo, serve, check, explain, schema, usage):
     application.command()(command)
 application.command("hash-password")(hash_password)
 

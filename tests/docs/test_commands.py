@@ -37,6 +37,7 @@ ELSEWHERE = {
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
     "python -m benchmarks.tenants --output benchmarks/TENANTS.md": "tests/fleet/test_reading.py loads fewer",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
+    "partywall usage host1/usage.sqlite host2/usage.sqlite": "tests/cli/test_usage.py has two journals",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }
@@ -60,6 +61,8 @@ ANSWERS = {
     "partywall check rules": r"1 databases, 2 tenants, 2 logins: no mistakes",
     "partywall check --online rules": r"no mistakes",
     'partywall explain --tenant acme --database shop "SELECT * FROM orders"': r" WHERE orders\.tenant_id .*'1'",
+    "partywall usage": r"^period +tenant +login +statements",
+    "partywall usage --by hour --since 2026-11-01 --until 2026-12-01 --tenant acme --format csv": r"^period,tenant",
     "partywall schema": r'"\$schema": "https://json-schema\.org/',
     'psql "postgresql://acme_app:acme-secret@127.0.0.1:6432/shop" -c "SELECT count(*) FROM orders"': r"^\s*800$",
     "curl -fsS http://127.0.0.1:6433/healthz": "ok",

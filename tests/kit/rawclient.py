@@ -100,7 +100,7 @@ class RawClient:
     before = b""  # what a subclass sends before anything else
 
     def __init__(self, host: str, port: int, user: str, database: str, password: str = "", **parameters: str) -> None:
-        self.socket = socket.create_connection((host, port), TIMEOUT)
+        self.socket = self.connected(host, port)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.parameters: dict[str, str] = {}
@@ -109,6 +109,11 @@ class RawClient:
         body = b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in startup.items()) + b"\0"
         self.socket.sendall(self.before + struct.pack("!ii", len(body) + 8, 196608) + body)
         self.greeting = self._log_in(password)
+
+    @staticmethod
+    def connected(host: str, port: int) -> socket.socket:
+        """The socket; a subclass may have one of its own kind."""
+        return socket.create_connection((host, port), TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
