@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import replace
-from typing import Any, assert_never, cast
+from typing import assert_never, cast
 
 from proxy.auth.addresses import LOCAL
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
@@ -18,6 +18,7 @@ from proxy.server.flow import Flow, prepare_socket
 from proxy.server.listens import ListeningClient
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
+from proxy.server.stopping import overdue, stop
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
     Action,
@@ -32,7 +33,9 @@ from proxy.session.actions import (
     LoginRefused,
     PlanStatement,
     Report,
+    ResultStopped,
     StartTls,
+    StopResult,
     Subscribe,
     WeighProof,
     WithdrawLease,
@@ -41,13 +44,13 @@ from proxy.session.conversation import Phase
 from proxy.session.events import (
     BackendLeased,
     BackendLost,
-    CancelFinished,
     CancelRequested,
     Drain,
     Event,
     FrontendLost,
     LeaseRefused,
     ProofWeighed,
+    ResultOverdue,
     StatementPlanned,
     Terminate,
     TlsStarted,
@@ -195,6 +198,13 @@ class Client(ListeningClient, asyncio.Protocol):
                 self.listener.tasks.start(self._start_tls(action.data), "TLS handshake")
             case CancelBackend():
                 self.listener.tasks.start(self._cancel_other(action), "cancel request")
+            case StopResult():
+                self._flow().drain(True)
+                connection = None if self.session.lease is None else self.session.lease.connection
+                if connection is not None:
+                    self.listener.tasks.start(stop(connection, self.handle, self.services.log), "stop a result")
+            case ResultStopped():
+                self._flow().drain(False)
             case Established():
                 self.listener.proofs.accepted()
                 if self.deadline is not None:
@@ -310,15 +320,8 @@ class Client(ListeningClient, asyncio.Protocol):
         if lease is not None and not session.due:
             return  # nothing runs
         self.handle(CancelRequested())
-        if lease is None:
-            return
-        connection: Any = lease.connection
-        try:
-            await connection.cancel()
-        except (OSError, Refusal) as problem:
-            self.services.log.warning("cancel failed", problem=str(problem))
-        finally:
-            self.handle(CancelFinished())
+        if lease is not None:
+            await stop(lease.connection, self.handle, self.services.log)
 
     def sweep(self, now: float) -> None:
         """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every
@@ -329,6 +332,8 @@ class Client(ListeningClient, asyncio.Protocol):
             self.services.log.warning("client does not read", login=session.user, peer=self.peer)
             self._abort()
             return
+        if overdue(session):
+            self.handle(ResultOverdue())
         if session.between:
             self.overstay.rest()
             if self.expelled():

@@ -26,12 +26,13 @@ def prepare_socket(transport: asyncio.Transport, options: Options) -> tuple[str,
 class Flow:
     """Who may be read now."""
 
-    __slots__ = ("_connection", "_frontend_paused", "_full", "_transport", "_writable", "waits")
+    __slots__ = ("_connection", "_draining", "_frontend_paused", "_full", "_transport", "_writable", "waits")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._connection: Connection | None = None
         self._full = False  # the client does not read
+        self._draining = False  # what the server sends is thrown away
         self.waits = False  # the client's messages wait for a plan or lease
         self._writable = True  # the server reads
         self._frontend_paused = False
@@ -47,6 +48,7 @@ class Flow:
         if self._connection is not None and self._full:
             self._connection.resume_reading()
         self._connection = None
+        self._draining = False
         if not self._writable:
             self._writable = True
             self._frontend()
@@ -57,8 +59,16 @@ class Flow:
         """
         self._full = full
         self._frontend()
+        self._backend()
+
+    def drain(self, draining: bool) -> None:
+        """What the server sends is, or is not any more, thrown away: then it is read although the client does not."""
+        self._draining = draining
+        self._backend()
+
+    def _backend(self) -> None:
         if self._connection is not None:
-            if full:
+            if self._full and not self._draining:
                 self._connection.pause_reading()
             else:
                 self._connection.resume_reading()

@@ -298,6 +298,7 @@ class ClientPort:
         self.keys = {**grant.keys, **own, APPLICATION: self.label}
         login = rules.login(session.user)
         session.limits = held_to(grant.limits, None if login is None else login.limits)
+        session.result.limit(session.limits)
         self.comments = grant.comments == "keep"
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))

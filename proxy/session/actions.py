@@ -95,6 +95,17 @@ class CancelBackend:
 
 
 @dataclass(frozen=True, slots=True)
+class StopResult:
+    """Cancel what runs on the leased connection, and read it whatever the client does; answered by CancelFinished. The
+    lease is kept until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultStopped:
+    """Nothing more is thrown away: the connection is read as the client reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Established:
     """The session is authenticated and ready: the login timeout ends."""
 
@@ -141,6 +152,8 @@ Action = (
     | LearnParameters
     | StartTls
     | CancelBackend
+    | StopResult
+    | ResultStopped
     | Established
     | CloseFrontend
     | Audit

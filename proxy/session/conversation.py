@@ -24,6 +24,7 @@ from proxy.session.events import LoginFound
 from proxy.session.keeping import Keeping
 from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
+from proxy.session.result import Result
 from proxy.session.statements import Portal, Statement, read_by
 from proxy.sql.plan import NO_EFFECTS, Decision, Forward, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.policy import Grant, Limits
@@ -162,6 +163,7 @@ class Conversation(Keeping, Counting):
         self.sent = 0  # bytes written to the client, likewise
         self.busy = self.queued = None
         self.repeated = False
+        self.result = Result()
         self.turns = 0  # statements begun: tells a watcher whether anything happened
 
     @property
@@ -291,6 +293,7 @@ class Conversation(Keeping, Counting):
         self.copying = None
         self.open = self.failed = False
         self.under = None
+        self.result.release()
         self.up.clear()
         self.due.clear()
         if not whole:
@@ -341,7 +344,7 @@ class Conversation(Keeping, Counting):
         """The session ends with this error."""
         if self.phase is Phase.CLOSED:
             return
-        if self.stream.between_messages:  # else the client is in the middle of a message: nothing can be said
+        if self.stream.between_messages or self.result.cut is not None:  # else a message is not whole
             self.out.append(encode.error(refusal, "FATAL"))
         self.end()
         self.port.act(CloseFrontend())

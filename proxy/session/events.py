@@ -133,6 +133,11 @@ class CancelFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultOverdue:
+    """A statement that was stopped for its result has not ended in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """The proxy goes away: end when the transaction does."""
 
@@ -158,6 +163,7 @@ Event = (
     | Notified
     | CancelRequested
     | CancelFinished
+    | ResultOverdue
     | Drain
     | Terminate
 )

@@ -290,10 +290,12 @@ def execute(s: Conversation, body: bytes) -> bool:
         due = Due(SUPPLY, reply=answer_now(s, plan, False))
         prepared.forget(s, plan, due)
         prepared.supply(s, due)
+        s.result.sent(plan)
         return True
     if plan.effects.declares is not None:
         fence(s, plan.effects.declares.name, plan)
     announce(s, plan)
+    s.result.sent(plan)
     s.up.append(message(69, body))
     s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
     copy.wait_for_server(s, (plan,))
@@ -335,6 +337,7 @@ def sync(s: Conversation, body: bytes) -> bool:
     s.skipping = False
     if s.lease is None:
         s.portals.clear()
+        s.result.answered()
         committed(s)
         s.out.append(changed(s) + encode.READY_IDLE)
         return True

@@ -128,7 +128,8 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         notifies=one.notifies or other.notifies,
         draws=one.draws or other.draws,
     )
-    return replace(outer, effects=effects, rewritten=outer.rewritten or inner.rewritten, tag=outer.tag or inner.tag)
+    rewritten, tag = outer.rewritten or inner.rewritten, outer.tag or inner.tag
+    return replace(outer, effects=effects, rewritten=rewritten, tag=tag, reads=outer.reads and inner.reads)
 
 
 def made(s: Conversation, text: bytes, preparation: Preparation, literals: tuple[bytes, ...], at: int) -> Statement:

@@ -127,6 +127,7 @@ def send_query(s: Conversation, text: bytes, planned: Planned) -> None:
     for one, sent in every(s, text, planned, due):
         starts.append(length)
         plans.append(one)
+        s.result.sent(one)
         if sent is not None and isinstance(one, Forward):
             if one.effects.declares is not None:
                 fence(s, one.effects.declares.name, one)

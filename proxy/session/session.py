@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, holdings, lazy, notifications, short, stale, startup
+from proxy.session import copy, greeting, holdings, lazy, notifications, results, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import unsettled
@@ -27,6 +27,7 @@ from proxy.session.events import (
     LoginFound,
     Notified,
     ProofWeighed,
+    ResultOverdue,
     StatementPlanned,
     Subscribed,
     Terminate,
@@ -74,6 +75,10 @@ class ClientSession(Conversation):
             while self.phase is Phase.READY and self.waiting is Waiting.NOTHING and not self.held:
                 if len(self.due) >= holdings.PIPELINE and holdings.deep(self):
                     break
+                if self.due and results.behind(self):
+                    if self.under is not None:
+                        short.unfold(self)
+                    break
                 message = self.message
                 if message is None:
                     self.repeated = bool(self.replay)
@@ -119,7 +124,7 @@ class ClientSession(Conversation):
     @property
     def stalled(self) -> bool:
         """No further message of the client's can be dealt with yet."""
-        if len(self.due) >= holdings.PIPELINE:
+        if len(self.due) >= holdings.PIPELINE or results.behind(self):
             return True
         return self.message is not None or self.waiting is not Waiting.NOTHING or self.phase in DEAF
 
@@ -141,13 +146,18 @@ class ClientSession(Conversation):
                     self._go_on()
                 return
             short.unfold(self)
-        stream, rows = self.stream, self.stream.rows
+        stream = self.stream
+        rows, begun = stream.rows, stream.remaining
         try:
             run, marks = stream.feed(data)
             idle = not self.due
-            receive(self, run, marks)
-            self.rows += stream.rows - rows
-            self.counters.rows += stream.rows - rows
+            rows = stream.rows - rows
+            if self.result.bounded:
+                rows = results.relay(self, run, marks, begun, rows, stream.remaining)
+            else:
+                receive(self, run, marks)
+            self.rows += rows
+            self.counters.rows += rows
             if idle and run and sum(end - start for _, start, end in marks) != len(run):
                 raise OutOfStep("rows that nobody asked for")
         except OutOfStep as violation:
@@ -217,6 +227,9 @@ class ClientSession(Conversation):
             case CancelFinished():
                 self.held = max(0, self.held - 1)
                 self.proceed()
+            case ResultOverdue():
+                results.overdue(self)
+                self.finish()
             case Drain():
                 self.draining = True
                 if self.phase not in {Phase.READY, Phase.CLOSED}:

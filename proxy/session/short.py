@@ -198,7 +198,7 @@ def answered(s: Conversation, data: bytes) -> bool:
     if under is None or state is None or lease is None or not s.stream.whole:
         return False
     rows = whole_reply(data, under[0], under[1])
-    if rows < 0:
+    if rows < 0 or (s.result.bounded and not s.result.fits(rows, len(data))):
         return False
     status = data[-1]
     if status == IDLE and state.status == IDLE:
@@ -226,6 +226,7 @@ def answered(s: Conversation, data: bytes) -> bool:
     s.due.append(_SYNCED)
     ready(s, state, data, len(data) - 6, len(data))
     s.out.append(data)
+    s.result.answered()
     return True
 
 
@@ -239,6 +240,7 @@ def unfold(s: Conversation) -> None:
     s.busy = s.started
     due.clear()
     lead, described, plan, text, statement, previous = under
+    s.result.sent(plan)
     if lead is _BOTH_COMPLETE:
         s.opened[b""] = s.pipeline
     s.pipeline += 1

@@ -15,6 +15,7 @@ from proxy.session.conversation import Conversation, PlanKey, Waiting
 from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import renew, sent_now
+from proxy.session.result import STAYS
 from proxy.session.statements import Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation
 
@@ -124,4 +125,5 @@ def execute_prepare(s: Conversation, statement: Statement, preparation: Preparat
         s.opened[name] = s.pipeline
         s.open = True
     s.count((preparation.plan,))
+    s.result.traces = STAYS
     return True

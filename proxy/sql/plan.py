@@ -269,6 +269,7 @@ class Forward:
     names: tuple[NameCheck, ...] = ()  # asked at Bind: names that parameters give
     begins: int | None = None  # the text is the client's own, from behind so many characters of it
     shift: tuple[int, int] = (0, 0)  # and behind so many characters of what is sent, so many more
+    reads: bool = False  # it certainly does nothing else (reading.py)
     plain: bool = field(init=False, repr=False, compare=False)  # the session has nothing to do before it is sent
     quiet: bool = field(init=False, repr=False, compare=False)  # nor while its reply is relayed, if it completes
 

@@ -38,6 +38,7 @@ from proxy.sql.plan import (
 )
 from proxy.sql.positions import pack
 from proxy.sql.prepared import declared_types, refuse_names, require_one_name
+from proxy.sql.reading import Reading
 from proxy.sql.rejection import rejected
 from proxy.sql.render import fill, render
 from proxy.sql.sequences import draws
@@ -61,6 +62,7 @@ class Planner:
     def __init__(self, catalog: Catalog, cache_bytes: int) -> None:
         self.catalog = catalog
         self._known = Known.of(catalog)
+        self._reading = Reading.of(catalog)
         self._cache = PlanCache(cache_bytes)
         self._worlds: dict[object, World] = {}
         self._numbers: dict[object, int] = {}  # what keys of the cache are made of
@@ -76,6 +78,7 @@ class Planner:
         """
         self.catalog = catalog
         self._known = Known.of(catalog)
+        self._reading = Reading.of(catalog)
         self._worlds.clear()
 
     def lookup(
@@ -133,7 +136,7 @@ class Planner:
 
     def _compute(self, text: bytes, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> Planned:
         if is_whole(context):
-            return plan_text(text, context, self.catalog, self._known, extended)
+            return plan_text(text, context, self.catalog, self._known, self._reading, extended)
         lifted = lift(text)
         try:
             statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
@@ -215,7 +218,7 @@ class Planner:
         outer = self._forward(classified, lifted, context, types)
         asked_now = tuple(one for one in outer.checks if not isinstance(one.value, int))
         effects = Effects(prepares=Preparation(body["name"], types, plan))
-        return replace(outer, effects=effects, checks=asked_now)
+        return replace(outer, effects=effects, checks=asked_now, reads=False)
 
     def _forward(
         self,
@@ -249,6 +252,7 @@ class Planner:
             fenced="row.boundary" in draft.rules,
             tells_text=KeyHole(QUERY) in template.holes,
             names=draft.names,
+            reads=self._reading.only(classified.kind, draft.tree, effects, draft.copy),
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

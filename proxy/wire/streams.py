@@ -158,7 +158,7 @@ class BackendStream:
     """What a server sent. `table` (framing.LOGIN, FULL) says what is watched, relayed, refused; it may change
     between feeds, so that a phase that knows no rows refuses them."""
 
-    __slots__ = ("_need", "_partial", "_remaining", "bytes", "limit", "messages", "rows", "table")
+    __slots__ = ("_need", "_partial", "bytes", "limit", "messages", "remaining", "rows", "table")
 
     def __init__(self, table: bytes = FULL, limit: int = WATCHED_LIMIT) -> None:
         self.table = table
@@ -166,19 +166,19 @@ class BackendStream:
         self.messages = 0  # begun, since the connection is
         self.rows = 0
         self.bytes = 0
-        self._remaining = 0  # bytes still to come of a relayed message that has begun
+        self.remaining = 0  # bytes still to come of a relayed message that has begun
         self._partial = bytearray()  # a cut header, or a watched message that is not whole
         self._need = 0  # bytes wanted in partial before looking again
 
     @property
     def between_messages(self) -> bool:
         """True when what was handed out ends with a whole message: only then may the proxy write one of its own."""
-        return self._remaining == 0
+        return self.remaining == 0
 
     @property
     def whole(self) -> bool:
         """True when nothing of a message that is still to come has been read: only then may another begin to read."""
-        return self._remaining == 0 and not self._partial
+        return self.remaining == 0 and not self._partial
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """A run: bytes that may be relayed now, and the whole watched messages among them, in order.
@@ -196,16 +196,16 @@ class BackendStream:
             data = bytes(self._partial)
             self._partial = bytearray()
         size = len(data)
-        if self._remaining >= size:
-            self._remaining -= size
+        if self.remaining >= size:
+            self.remaining -= size
             return data, marks
-        offset, messages, rows = scan(data, self._remaining, self.table, marks)
+        offset, messages, rows = scan(data, self.remaining, self.table, marks)
         self.messages += messages
         self.rows += rows
         if offset >= size:
-            self._remaining = offset - size
+            self.remaining = offset - size
             return data, marks
-        self._remaining = 0
+        self.remaining = 0
         self._need = self._want(data, offset)
         self._partial += data[offset:]
         return data[:offset], marks

@@ -24,6 +24,7 @@ from proxy.sql.plan import (
     NO_EFFECTS,
     Answer,
     AnswerKind,
+    CopyOut,
     Effects,
     Forward,
     KeyCheck,
@@ -110,7 +111,9 @@ def plan_one(text: str) -> Plan:
         return forward(text.encode(), Effects(pins="untracked"), StatementKind.DDL)
     if plain.startswith("LOCK"):
         return replace(forward(text.encode(), Effects(block="LOCK TABLE"), StatementKind.LOCK), tag="LOCK TABLE")
-    return forward(text.encode())
+    copied = CopyOut() if plain.startswith("COPY") and plain.endswith("TO STDOUT") else None
+    reads = plain.startswith(("SELECT", "FETCH", "EXPLAIN")) or copied is not None
+    return replace(forward(text.encode()), reads=reads, copy=copied)
 
 
 def plan_text(text: bytes) -> Planned:

@@ -91,3 +91,19 @@ async def test_every_client_socket_has_no_delay_and_keepalive() -> None:
     made[0].close()
     server.close()
     assert await reader.read() == b""
+
+
+async def test_what_is_thrown_away_is_read_whatever_the_client_does(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.frontend_full(True)
+    flow.drain(True)
+    assert server.reading
+    flow.frontend_full(True)
+    assert server.reading
+    flow.drain(False)
+    assert not server.reading
+    flow.released()
+    flow.leased(connection)
+    assert not server.reading

@@ -29,6 +29,7 @@ from proxy.sql.plan import (
     Template,
 )
 from proxy.sql.prepared import require_one_name
+from proxy.sql.reading import Reading
 from proxy.sql.rejection import rejected
 from proxy.sql.verify.whole import verify_whole
 from proxy.sql.whole.calls import Known
@@ -50,7 +51,9 @@ def is_whole(context: PlanContext) -> bool:
     return context.policy.isolation == MODE
 
 
-def plan_text(text: bytes, context: PlanContext, catalog: Catalog, known: Known, extended: bool) -> Planned:
+def plan_text(
+    text: bytes, context: PlanContext, catalog: Catalog, known: Known, reading: Reading, extended: bool
+) -> Planned:
     """The plans of a text. Refusals are plans."""
     try:
         statements = parse(text, size_limit=context.policy.statement_size, server_major=catalog.major)
@@ -59,12 +62,12 @@ def plan_text(text: bytes, context: PlanContext, catalog: Catalog, known: Known,
     except Refusal as refusal:
         return Planned((rejected(StatementKind.INVALID, refusal, text),), shape=masked(text, SHAPE_BYTES))
     whole = len(statements) == 1
-    plans = tuple(_plan(one, text, whole, catalog, known) for one in statements)
+    plans = tuple(_plan(one, text, whole, catalog, known, reading) for one in statements)
     planned = Planned(plans or (Answer(StatementKind.EMPTY, AnswerKind.EMPTY),))
     return planned if planned.rejection is None else planned._replace(shape=masked(text, SHAPE_BYTES))
 
 
-def _plan(statement: Statement, text: bytes, whole: bool, catalog: Catalog, known: Known) -> Plan:
+def _plan(statement: Statement, text: bytes, whole: bool, catalog: Catalog, known: Known, reading: Reading) -> Plan:
     try:
         check_reach(statement.tree, catalog.database)
         classified = effects_of(statement.tree, known)
@@ -74,13 +77,14 @@ def _plan(statement: Statement, text: bytes, whole: bool, catalog: Catalog, know
         sent = text if whole else text[begin : begin + statement.length]
         begins = len(text[:begin].decode())
         if "PrepareStmt" in classified.tree:
-            return replace(_prepare(statement, classified, sent, catalog, known, begins), begins=begins)
-        if classified.effects.executes is not None:
-            return replace(_execute(classified, sent, catalog), begins=begins)
-        verify_whole(sent, text, begin, catalog.major)
+            return replace(_prepare(statement, classified, sent, catalog, known, reading, begins), begins=begins)
         copied = _copied(statement.tree)
+        reads = reading.only(classified.kind, statement.tree, classified.effects, copied)
+        if classified.effects.executes is not None:
+            return replace(_execute(classified, sent, catalog), begins=begins, reads=reads)
+        verify_whole(sent, text, begin, catalog.major)
         forward = Forward(
-            classified.kind, Template((sent,)), classified.effects, rules=RULE, copy=copied, begins=begins
+            classified.kind, Template((sent,)), classified.effects, rules=RULE, copy=copied, begins=begins, reads=reads
         )
         return forward if classified.answer is None else replace(classified.answer, sent=forward)
     except Refusal as refusal:
@@ -98,7 +102,13 @@ def _copied(tree: dict[str, object]) -> CopyIn | CopyOut | None:
 
 
 def _prepare(
-    statement: Statement, classified: Classified, sent: bytes, catalog: Catalog, known: Known, begins: int
+    statement: Statement,
+    classified: Classified,
+    sent: bytes,
+    catalog: Catalog,
+    known: Known,
+    reading: Reading,
+    begins: int,
 ) -> Forward:
     """PREPARE, and the plan of what the name stands for."""
     body = statement.tree["PrepareStmt"]
@@ -109,7 +119,8 @@ def _prepare(
     query = body_of(sent, body["query"], catalog.major)
     verify_whole(query, sent, len(sent) - len(query), catalog.major)
     before = begins + len(sent[: len(sent) - len(query)].decode())
-    plan = Forward(inner.kind, Template((query,)), inner.effects, rules=RULE, begins=before)
+    reads = reading.only(inner.kind, body["query"], inner.effects)
+    plan = Forward(inner.kind, Template((query,)), inner.effects, rules=RULE, begins=before, reads=reads)
     changed, shift = renamed(sent, "PREPARE", classified.tree, catalog.major)
     require_one_name(Template((changed,)))
     effects = Effects(prepares=Preparation(body["name"], types, plan))

@@ -1,0 +1,34 @@
+"""Stopping: a cancel request of the proxy's own or of a client, sent to the server over a connection of its own.
+
+The session keeps its lease from before the request is sent until the server has closed that connection: no late request
+can hit another session's statement, nor a later one of this session. Whatever becomes of it, the session is told that
+it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from proxy.errors import Refusal
+from proxy.server.services import Log
+from proxy.session.events import CancelFinished, Event
+from proxy.session.session import ClientSession
+
+LONGEST = 5.0  # seconds for a statement to end whose result is thrown away
+
+
+async def stop(connection: Any, handle: Callable[[Event], None], log: Log) -> None:
+    """Cancels what runs on the connection, which is leased and held."""
+    try:
+        await connection.cancel()
+    except (OSError, Refusal) as problem:
+        log.warning("cancel failed", problem=str(problem))
+    finally:
+        handle(CancelFinished())
+
+
+def overdue(session: ClientSession) -> bool:
+    """Is the server late in ending a statement that was stopped? Not while it waits for the client's Sync."""
+    cut = session.result.cut
+    return cut is not None and bool(session.due) and session.clock() - cut.since >= LONGEST
