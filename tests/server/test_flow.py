@@ -97,13 +97,21 @@ async def test_what_is_thrown_away_is_read_whatever_the_client_does(client: Wire
     connection, server = wired()
     flow = Flow(client)
     flow.leased(connection)
-    flow.frontend_full(True)
-    flow.drain(True)
-    assert server.reading
-    flow.frontend_full(True)
-    assert server.reading
+    read = []
+    for act in (flow.frontend_full, flow.drain, flow.frontend_full):
+        act(True)
+        read.append(server.reading)
     flow.drain(False)
-    assert not server.reading
+    read.append(server.reading)
+    assert read == [False, True, True, False]
+
+
+async def test_the_next_lease_is_read_as_the_client_reads(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.drain(True)
     flow.released()
     flow.leased(connection)
+    flow.frontend_full(True)
     assert not server.reading
