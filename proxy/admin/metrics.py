@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from proxy import __version__
 from proxy.accounting.bookkeeper import UsageStatistics
+from proxy.catalog.tenants import TableStatistics
 from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
@@ -38,6 +39,7 @@ class Sources:
     refused: Callable[[], Mapping[str, int]] = dict  # connections, by reason
     verifiers: Callable[[], VerifierStatistics] = lambda: VerifierStatistics(0, 0, 0)
     usage: Callable[[], UsageStatistics] = UsageStatistics
+    tables: Callable[[], TableStatistics] = lambda: TableStatistics(0, 0)
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
@@ -65,6 +67,7 @@ class PartywallCollector(Collector):
         yield from _logins(self._sources.logins())
         yield from _verifiers(self._sources.verifiers())
         yield from _usage(self._sources.usage())
+        yield from _tables(self._sources.tables())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -189,6 +192,11 @@ def _logins(logins: LoginStatistics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "partywall_logins_delayed", "Answers to proofs that had to wait, after wrong ones", value=logins.delayed
     )
+
+
+def _tables(asked: TableStatistics) -> Iterator[Metric]:
+    yield CounterMetricFamily("partywall_tenant_table_looks", "Looks at tables of tenants", value=asked.looks)
+    yield CounterMetricFamily("partywall_tenant_table_failures", "Those that failed", value=asked.failures)
 
 
 def _verifiers(asked: VerifierStatistics) -> Iterator[Metric]:

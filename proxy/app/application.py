@@ -12,6 +12,7 @@ from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
 from proxy.fleet.databases import Databases
 from proxy.fleet.reading import read_beside
+from proxy.fleet.tables import Tables
 from proxy.fleet.verifiers import Verifiers
 from proxy.observe.log import get_logger
 from proxy.pool.listening import Listening
@@ -41,6 +42,7 @@ class App:
     reload_failed: bool = False
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
+    tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked: bool = False
 
@@ -74,5 +76,6 @@ class App:
         self.reload_failed = False
         self.book = book
         self.tls = tls
+        await self.tables.follow(book.tables)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
+from proxy.fleet.tables import read_rules
 from proxy.server.tls import ServerTls, server_tls
 from proxy.settings import Settings
-from proxy.tenancy.load import load
 from proxy.tenancy.rulebook import RuleBook
 
 SECRET_BYTES = 32
@@ -32,9 +32,9 @@ def certificate_of(settings: Settings) -> ServerTls | None:
         raise ConfigurationError([f"{files}: {error}"]) from error
 
 
-def rules_of(settings: Settings, environ: Mapping[str, str], generation: int) -> RuleBook:
+async def rules_of(settings: Settings, environ: Mapping[str, str], generation: int) -> RuleBook:
     """The rules, if this process can serve them. ConfigurationError when not."""
-    return servable(settings, load(settings.rules, environ, generation))
+    return servable(settings, await read_rules(settings.rules, environ, generation))
 
 
 def servable(settings: Settings, book: RuleBook) -> RuleBook:

@@ -17,6 +17,7 @@ from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow
 from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
+from proxy.fleet.tables import Tables
 from proxy.observe.log import configure, get_logger
 from proxy.pool.hosts import Hosts
 from proxy.pool.listening import Listening
@@ -45,7 +46,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     )
     pools = Pools(settings.max_server_connections, connector=Hosts(settings.peer_timeout).connect)
     canaries = Canaries(settings.canary_interval, lambda grant: world_of(databases, grant), get_logger("canary"))
-    book = canaries.admitted(rules_of(settings, environ, 1))
+    book = canaries.admitted(await rules_of(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
     app.bookkeeper = bookkeeper_of(app)
     admin: AdminServer | None = None
@@ -55,11 +56,14 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         app.listening = Listening(pools)
         app.listener = Listener(services_of(app))
         lifecycle = Lifecycle(app.listener, app.reload, log)
+        rules_log = get_logger("rules")
+        app.tables = Tables(lifecycle.reload, lambda why: rules_log.warning("no answer", table=why))
         admin = AdminServer(sources_of(app))
         admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
         app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
         await canaries.start(book, settings.listen.host, app.port)
         app.bookkeeper.start()
+        await app.tables.follow(book.tables)
         lifecycle.install()
         gc.collect()
         gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
@@ -78,6 +82,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     finally:
         await canaries.close()
         await app.verifiers.close()
+        await app.tables.close()
         await pools.close(1.0)
         await databases.close()
         await app.bookkeeper.close()

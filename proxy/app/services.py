@@ -112,6 +112,7 @@ def sources_of(app: App) -> Sources:
         logins=app.listener.proofs.statistics,
         verifiers=app.verifiers.statistics,
         usage=app.bookkeeper.statistics,
+        tables=app.tables.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         unready=lambda: "draining" if app.listener.draining else None,

@@ -108,6 +108,16 @@ SELECT pg_catalog.split_part(setting, '=', 1) AS name, s.setrole <> 0::pg_catalo
 """
 
 
+# Who can write there can say who a tenant is; who can read there knows all verifiers.
+RULES = """
+SELECT EXISTS (
+  SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'partywall' AND c.relname = 'tenants'
+     AND (pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+          OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE')))
+"""
+
+
 async def check_facts(connection: CatalogConnection, server: ServerAddress, own: bool = False) -> tuple[Finding, ...]:
     """What is wrong with the role and the database of `connection`, the critical first. own: the database is one
     tenant's, whose role may own what is in it. Errors: asyncpg.PostgresError.
@@ -123,6 +133,10 @@ async def check_facts(connection: CatalogConnection, server: ServerAddress, own:
     else:
         found += await _of_shared(connection, row)
         found += _of_settings(await connection.fetch(SETTINGS), row)
+    if not row["rolsuper"] and await connection.fetchval(RULES):
+        role = identifier(row["name"])
+        text = f"role {role} may read or change partywall.tenants, which says who is a tenant"
+        found.append(Finding("rules.reach", "critical", text, f"REVOKE ALL ON partywall.tenants FROM PUBLIC, {role};"))
     return tuple(sorted(found, key=lambda one: one.severity == "warning"))
 
 

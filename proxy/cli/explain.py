@@ -17,12 +17,12 @@ from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
 from proxy.cli.report import reported
 from proxy.errors import ConfigurationError
+from proxy.fleet.tables import read_rules
 from proxy.sql.admission import admitted
 from proxy.sql.plan import Answer, Decision, Effects, Forward, Plan, PlanContext, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill
 from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY
-from proxy.tenancy.load import load
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.rulebook import RuleBook
 
@@ -37,7 +37,7 @@ def explain(
 ) -> None:
     """Print the decision, the text sent, the rules hit and the effects of a statement."""
     with reported():
-        book = load(rules, os.environ, 1)
+        book = asyncio.run(read_rules(rules, os.environ, 1))
         grant = _grant(book, tenant, database, login)
         decisions = explained(asyncio.run(_catalog(grant)), grant, book.generation, sql)
     if as_json:

@@ -6,6 +6,7 @@ does, and writes them nowhere but into its pipe.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
@@ -18,14 +19,14 @@ from typing import BinaryIO
 from proxy.errors import ConfigurationError
 from proxy.fleet.frames import HEADER, framed
 from proxy.fleet.pieces import split
-from proxy.tenancy.load import load
+from proxy.fleet.tables import read_rules
 
 YIELDING = 5  # how nice it is to other processes
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """The question; as tenancy.load.load has it."""
+    """The question; as read_rules has it."""
 
     directory: Path
     environ: Mapping[str, str]
@@ -37,7 +38,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     (length,) = HEADER.unpack(source.read(HEADER.size))
     question: ReadRules = pickle.loads(source.read(length))  # noqa: S301  # our parent's bytes over an inherited pipe
     try:
-        book = load(question.directory, question.environ, question.generation)
+        book = asyncio.run(read_rules(question.directory, question.environ, question.generation))
     except ConfigurationError as error:
         sink.write(framed(pickle.dumps(error.problems)))
     else:

@@ -21,7 +21,7 @@ from proxy.tenancy.rulebook import RuleBook
 
 async def read_beside(directory: Path, environ: Mapping[str, str], before: RuleBook) -> RuleBook:
     """The rules as of now, one generation after `before`, whose equal parts are kept. ConfigurationError with all
-    problems, as tenancy.load.load has them; also when the process fails.
+    problems, as fleet.tables.read_rules has them; also when the process fails.
     """
     failed = ConfigurationError([f"{directory}: the process that reads the rules failed"])
     try:

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from proxy.catalog.model import Catalog, Column, Function, Relation
 from proxy.sql.plan import Temporary
 from proxy.sql.sequences import own_numbers
-from proxy.tenancy.policy import FunctionRule, Policy, RelationRule
+from proxy.tenancy.policy import PROXY_SCHEMA, FunctionRule, Policy, RelationRule
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 # int2 int4 int8 uuid text varchar bpchar: equality is a LEAKPROOF btree operator of pg_catalog on every major.
@@ -237,6 +237,9 @@ class World:
         if relation.schema in SYSTEM_SCHEMAS:
             return Visible(relation, "catalog") if relation.kind in "rpvm" else None
         if relation.schema.startswith("pg_"):
+            return None
+        if relation.schema == PROXY_SCHEMA:
+            self._hide(relation, f"the schema {PROXY_SCHEMA} is the proxy's own")
             return None
         rule = self._rule_for(relation)
         if rule is None:

@@ -1,22 +1,23 @@
 """rules/ becomes a RuleBook, or every mistake at once with file and line; nothing in between.
 
-read.py has the documents, the models judge shapes, this module names and references. A message never holds the value
-of a secret.
+read.py has the documents, the models judge shapes, this module names and references. Rows of tables of tenants are
+given by whoever can ask a server. A message never holds the value of a secret.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from proxy.errors import ConfigurationError
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
-from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant
+from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import (
     Access,
@@ -27,6 +28,7 @@ from proxy.tenancy.policy import (
     Login,
     Policy,
     RelationRule,
+    TenantTable,
     VerifierSource,
 )
 from proxy.tenancy.quotas import limits_of
@@ -35,17 +37,52 @@ from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 from proxy.tenancy.servers import Place, place_of
 from proxy.tenancy.values import Strict, function_name, qualified_name
 
+NOTHING: Mapping[Path, str] = MappingProxyType({})
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
 
 
 def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
-    """Reads a folder of rule files. ConfigurationError with all problems, as `file:line: text`."""
-    reader = Reader(environ)
-    sources = reader.read(directory)
-    book = _Assembly(sources, reader.problems).book(generation)
-    if reader.problems:
-        raise ConfigurationError(reader.problems)
-    return book
+    """Reads a folder of rule files, without the tables that they name. ConfigurationError with all problems, as
+    `file:line: text`.
+    """
+    return Reading(directory, environ).book(generation)
+
+
+class Reading:
+    """A folder that was read, and is waiting for the rows of the tables that it names. instead: texts of files as they
+    shall be.
+    """
+
+    def __init__(self, directory: Path, environ: Mapping[str, str], instead: Mapping[Path, str] = NOTHING) -> None:
+        self._reader = Reader(environ)
+        self.problems = self._reader.problems
+        self.sources = self._reader.read(directory, instead)
+        self.tables = dict(self._tables())  # and where each is named
+        self._marks: list[tuple[TenantTable, str]] = []
+
+    def _tables(self) -> Iterator[tuple[TenantTable, str]]:
+        for source in self.sources:
+            if isinstance(source.model, TenantsFrom):
+                where, password = source.at("tenants_from"), source.model.password
+                try:
+                    place = place_of(
+                        source.model.tenants_from, None if password is None else password.get_secret_value()
+                    )
+                    yield TenantTable(*place), where
+                except ValueError as error:
+                    self.problems.append(f"{where}: tenants_from: {error}")
+
+    def take(self, table: TenantTable, rows: Iterable[tuple[str, str]], mark: str) -> None:
+        """The rows of one of the tables: name and document; mark: what tells this version of them."""
+        self.sources += [self._reader.row(f"{table.name} {name}", text) for name, text in rows]
+        self._marks.append((table, mark))
+
+    def book(self, generation: int) -> RuleBook:
+        """The rule book. ConfigurationError with all problems."""
+        made = _Assembly(self.sources, self.problems).book(generation)
+        if self.problems:
+            raise ConfigurationError(self.problems)
+        return replace(made, tables=tuple(self._marks))
 
 
 class _Assembly:
@@ -102,7 +139,7 @@ class _Assembly:
         for name, (source, model) in self.tenants.items():
             asked = self._source(model, places)
             for login, one in model.logins.items():
-                logins[login] = one.login(login, name, model.allow_from, asked)
+                logins[login] = one.login(login, name, model.allow_from, asked, model.disabled)
                 if one.asked and logins[login].source is None and not self.problems:
                     where = source.at("logins", login)
                     self.problems.append(f"{where}: {login}: none of the tenant's databases has an auth_query")

@@ -125,15 +125,20 @@ class LoginModel(Strict):
             ) from None
 
     def login(
-        self, name: str, tenant: str, allow_from: list[str] | None, source: VerifierSource | None = None
+        self,
+        name: str,
+        tenant: str,
+        allow_from: list[str] | None,
+        source: VerifierSource | None = None,
+        disabled: bool = False,
     ) -> Login:
-        """What runs. allow_from: what the tenant says; source: who is asked for its verifier."""
+        """What runs. allow_from, disabled: what the tenant says; source: who is asked for its verifier."""
         return Login(
             name,
             tenant,
             self.password,
             self.read_only,
-            self.disabled,
+            self.disabled or disabled,
             None if self.valid_until is None else self.valid_until.timestamp(),
             allowed_from(allow_from, self.allow_from),
             self.token,

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.logins import AllowFrom, AuthQuery, IssuerModel, LoginModel
+from proxy.tenancy.policy import PROXY_SCHEMA
 from proxy.tenancy.quotas import Quotas
 from proxy.tenancy.values import NOT_YET, KeyName, Name, Strict, Value, function_name, qualified_name
 
@@ -130,8 +131,11 @@ class Database(Strict):
         for name, kind in self.sequences.items():
             if kind == "per_tenant" and len(qualified_name(name)[1].encode()) > LONGEST:
                 raise ValueError(f"sequences: {name} is too long to be per_tenant: at most {LONGEST} bytes")
-        for name in (*self.relations, *self.sequences):
-            qualified_name(name)
+        named = [qualified_name(name) for name in (*self.relations, *self.sequences)]
+        named += [function_name(text)[:2] for text in self.functions.allow]
+        for schema, name in named:
+            if schema == PROXY_SCHEMA:
+                raise ValueError(f"{schema}.{name}: what is in the schema {schema} is the proxy's own")
         return self
 
 
@@ -150,6 +154,7 @@ class Tenant(Strict):
     password: SecretStr | None = None
     logins: dict[Name, LoginModel] = {}
     allow_from: AllowFrom | None = None
+    disabled: bool = False
     canary: bool = False
     pool_mode: PoolMode | None = None
     quotas: Quotas = Quotas()
@@ -189,6 +194,14 @@ class Defaults(Strict):
     defaults: DefaultValues
 
 
+class TenantsFrom(Strict):
+    """A `tenants_from:` document: a server with a table of tenants."""
+
+    rules_version: Literal[1] = 1
+    tenants_from: str
+    password: SecretStr | None = None
+
+
 class Admin(Strict):
     """An `admin:` document: the logins of operators."""
 
@@ -200,13 +213,14 @@ class Admin(Strict):
         raise ValueError(f"admin is {NOT_YET}")
 
 
-Document = Database | Tenant | Defaults | Admin | IssuerModel
+Document = Database | Tenant | Defaults | Admin | IssuerModel | TenantsFrom
 KINDS: dict[str, type[Strict]] = {
     "database": Database,
     "tenant": Tenant,
     "defaults": Defaults,
     "admin": Admin,
     "issuer": IssuerModel,
+    "tenants_from": TenantsFrom,
 }
 
 

@@ -16,6 +16,7 @@ from proxy.auth.addresses import Networks
 from proxy.auth.certificate import CertificateRule
 from proxy.auth.scram import Verifier
 
+PROXY_SCHEMA = "partywall"  # at a server: the proxy's own; no tenant reaches anything there
 Isolation = Literal["row", "schema", "rls", "database"]
 Access = Literal["tenant", "shared", "view", "hidden"]
 
@@ -150,6 +151,19 @@ class VerifierSource:
     server: Server
     credentials: Credentials
     query: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantTable:
+    """Where a table of tenants is. Hashable."""
+
+    server: Server
+    credentials: Credentials
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.server.host}:{self.server.port}/{self.server.database} {PROXY_SCHEMA}.tenants"
 
 
 @dataclass(frozen=True, slots=True)

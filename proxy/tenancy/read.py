@@ -1,11 +1,13 @@
-"""A folder of YAML becomes documents of which every value knows its file and line.
+"""A folder of YAML becomes documents of which every value knows its file and line; so do rows of a table of tenants.
 
 Files are read by libyaml's loader into nodes; the models judge shapes; `${env:NAME}` and `${file:PATH}` are put in
-here. A message never holds the value of a secret.
+here, for files only: who may write rows need not be allowed to read what the process can. A message never holds the
+value of a secret.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,9 +25,9 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Source:
-    """One document, and on which line each of its values stands."""
+    """One document, and on which line each of its values stands; of a row there are no lines."""
 
-    file: Path
+    file: Path | str  # or the name of the row
     lines: dict[Path_, int] = field(default_factory=dict)
     model: Strict | None = None
     kind: str = ""  # and what it says, also when much of it is wrong
@@ -36,7 +38,7 @@ class Source:
         wanted: Path_ = path
         while wanted and wanted not in self.lines:
             wanted = wanted[:-1]
-        return f"{self.file}:{self.lines.get(wanted, 1)}"
+        return str(self.file) if isinstance(self.file, str) else f"{self.file}:{self.lines.get(wanted, 1)}"
 
 
 class Reader:
@@ -46,15 +48,16 @@ class Reader:
         self.environ = environ
         self.problems: list[str] = []
 
-    def read(self, directory: Path) -> list[Source]:
-        """Every document of every file."""
+    def read(self, directory: Path, instead: Mapping[Path, str]) -> list[Source]:
+        """Every document of every file. instead: texts of files as they shall be, also of those that are not there."""
         if not directory.is_dir():
             self.problems.append(f"{directory}: no such directory")
             return []
         sources = []
-        for file in sorted(one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()):
+        files = {one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()}
+        for file in sorted(files | instead.keys()):
             try:
-                text = file.read_text(encoding="utf-8")
+                text = instead[file] if file in instead else file.read_text(encoding="utf-8")
                 nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
             except yaml.MarkedYAMLError as error:
                 line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
@@ -70,6 +73,26 @@ class Reader:
         source = Source(file)
         before = len(self.problems)
         value = self._value(node, source, ())
+        return self._modelled(source, value, before)
+
+    def row(self, place: str, text: str) -> Source:
+        """The document of one row, in JSON; `place` is what the row is called in messages."""
+        source = Source(place)
+        before = len(self.problems)
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            self.problems.append(f"{place}: the document cannot be read")
+            return source
+        if isinstance(value, dict) and "tenant" not in value:
+            self.problems.append(f"{place}: the document of a row must be a tenant")
+            return source
+        if SECRET.search(text):
+            self.problems.append(f"{place}: ${{env:…}} and ${{file:…}} are for rule files")
+        return self._modelled(source, value, before)
+
+    def _modelled(self, source: Source, value: Any, before: int) -> Source:
+        """before: how many problems there were before this document."""
         if not isinstance(value, dict):
             self.problems.append(f"{source.at()}: a document must be a mapping")
             return source
@@ -125,7 +148,7 @@ class Reader:
                     self.problems.append(f"{source.at(*path)}: the environment has no {name}")
                 return self.environ.get(name, "")
             try:
-                return (source.file.parent / name).read_text(encoding="utf-8").removesuffix("\n")
+                return (Path(source.file).parent / name).read_text(encoding="utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError):
                 self.problems.append(f"{source.at(*path)}: the file {name} cannot be read")
                 return ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 from proxy.auth.scram import ITERATIONS
 from proxy.auth.token import Issuer
-from proxy.tenancy.policy import Grant, Login, Policy
+from proxy.tenancy.policy import Grant, Login, Policy, TenantTable
 
 GrantKey = tuple[str, str, bool]  # tenant, database, read_only
 
@@ -29,6 +29,7 @@ class RuleBook:
     canaries: tuple[str, ...] = ()  # tenants without rows, as which the proxy attacks itself
     issuers: tuple[Issuer, ...] = ()
     iterations: int = ITERATIONS  # of most verifiers, so that a login that does not exist has as many
+    tables: tuple[tuple[TenantTable, str], ...] = ()  # that tenants were read from, and what told the rows' versions
 
     def login(self, name: str) -> Login | None:
         """The login of that name, disabled or not; None when there is none."""

@@ -29,13 +29,13 @@ def test_the_secret_is_the_owners_alone_and_is_kept(proxy: Proxy) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
 
 
-def test_a_certificate_that_nobody_could_show_is_refused_before_it_is_served(tmp_path: Path) -> None:
+async def test_a_certificate_that_nobody_could_show_is_refused_before_it_is_served(tmp_path: Path) -> None:
     text = (
         "database: shop\nserver: postgresql://a@b/c\ntenant_column: t\n---\ntenant: acme\nkey: 1\ndatabases: [shop]\n"
     )
     (tmp_path / "rules.yaml").write_text(text + "logins: {batch: {certificate: {dns: a}}}\n", encoding="utf-8")
     given = {"rules": tmp_path}
     with pytest.raises(ConfigurationError, match="tls_client_ca is not set, and the login batch has a certificate"):
-        rules_of(load_settings(None, given), {}, 1)
+        await rules_of(load_settings(None, given), {}, 1)
     more = {"tls_certificate": "a", "tls_key": "b", "tls_client_ca": "c"}
-    assert rules_of(load_settings(None, given | more), {}, 1).logins.keys() == {"batch"}
+    assert (await rules_of(load_settings(None, given | more), {}, 1)).logins.keys() == {"batch"}

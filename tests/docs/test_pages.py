@@ -47,6 +47,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "certificates": CertificateModel,
     "issuer": IssuerModel,
     "admin": models.Admin,
+    "tenants_from": models.TenantsFrom,
 }
 
 WHOLE: dict[str, dict[str, object]] = {
@@ -187,7 +188,8 @@ def test_every_metric_stands_in_the_operators_page_and_no_other() -> None:
     rows = tables(OPERATING)["Metrics"]
     assert {name: row[1] for row in rows for name in SPAN.findall(row[0])} == metrics()
     everywhere = {name for page in pages() for name in re.findall(r"partywall_[a-z_]+", prose(page))}
-    assert everywhere - {"partywall_app"} <= metrics().keys()
+    others = {"partywall_app", "partywall_rules", "partywall_tenants"}  # roles and a channel
+    assert everywhere - others <= metrics().keys()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
         if one.page == "docs/rules.md" and one.language == "yaml":
             (tmp_path / f"{number}.yaml").write_text(one.text, encoding="utf-8")
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
-    book = load(tmp_path, {}, 1)
+    book = load(tmp_path, {"RULES_PASSWORD": "for-the-rules"}, 1)
     assert (book.databases, book.tenants) == (("crm", "orders", "shop"), ("acme", "globex", "initech", "umbrella"))
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",

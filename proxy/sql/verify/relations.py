@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from proxy.catalog.model import Catalog, Column, Relation
 from proxy.sql.plan import Temporary
-from proxy.tenancy.policy import Policy, RelationRule
+from proxy.tenancy.policy import PROXY_SCHEMA, Policy, RelationRule
 
 SYSTEM = ("pg_catalog", "information_schema")
 KEYS = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
@@ -50,7 +50,7 @@ class Relations:
             own = self._own.get(name)
             return None if own is None else Shown(own.relation, "own", is_open=own.columns is None)
         relation = self.catalog.relations.get((schema, name))
-        if relation is None or schema.startswith("pg_") or schema in SYSTEM:
+        if relation is None or schema.startswith("pg_") or schema in (*SYSTEM, PROXY_SCHEMA):
             return None
         rule = self._rule(relation)
         if rule is None:

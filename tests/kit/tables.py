@@ -1,0 +1,71 @@
+"""A table of tenants as docs/rules.md makes it, in a database of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from proxy.tenancy.policy import Credentials, Server, TenantTable
+from tests.kit.builders import VERIFIER
+from tests.kit.postgres import Cluster
+
+RULES = Path(__file__).resolve().parent.parent.parent / "docs" / "rules.md"
+ROLE = "partywall_rules"
+_numbers = count(1)
+
+
+def statements(beginning: str) -> str:
+    """The one SQL block of the rules page that begins so."""
+    (found,) = re.findall(
+        rf"^```sql\n({beginning}.*?)^```$", RULES.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    text: str = found
+    return text
+
+
+@contextmanager
+def tenant_table(cluster: Cluster) -> Iterator[str]:
+    """The name of a database with the page's table; it and the role are dropped at the end."""
+    name = f"control{next(_numbers)}"
+    cluster.create_database(name)
+    try:
+        cluster.psql(name, statements("CREATE ROLE partywall_rules"))
+        yield name
+    finally:
+        cluster.drop_database(name)
+        cluster.psql(sql=f"DROP ROLE IF EXISTS {ROLE}")
+
+
+def table_at(cluster: Cluster, database: str) -> TenantTable:
+    """Where it is."""
+    return TenantTable(Server("127.0.0.1", cluster.port, database, ROLE), Credentials("for-the-rules", tls="disable"))
+
+
+def table_rules(cluster: Cluster, database: str) -> str:
+    """The document that names it."""
+    return (
+        f"tenants_from: postgresql://{ROLE}@127.0.0.1:{cluster.port}/{database}?sslmode=disable\n"
+        "password: for-the-rules\n"
+    )
+
+
+def document(tenant: str, key: object, database: str = "shared", **more: Any) -> dict[str, Any]:
+    """A tenant with one login."""
+    logins = {f"{tenant}_app": {"verifier": VERIFIER}}
+    return {"tenant": tenant, "key": key, "databases": [database], "logins": logins, **more}
+
+
+def write(cluster: Cluster, database: str, *documents: object) -> None:
+    """Rows."""
+    for one in documents:
+        quoted = json.dumps(one).replace("'", "''")
+        cluster.psql(
+            database,
+            f"INSERT INTO partywall.tenants (document) VALUES ('{quoted}') ON CONFLICT (name)"
+            " DO UPDATE SET document = excluded.document",
+        )
