@@ -15,6 +15,7 @@ from proxy.cli.explain import explain
 from proxy.cli.hash_password import hash_password
 from proxy.cli.schema import schema
 from proxy.cli.serve import serve
+from proxy.cli.tenant import tenant
 from proxy.cli.usage import usage
 
 application = typer.Typer(
@@ -27,6 +28,7 @@ application = typer.Typer(
 for command in (demo, serve, check, explain, schema, usage):
     application.command()(command)
 application.command("hash-password")(hash_password)
+application.add_typer(tenant, name="tenant")
 
 
 def main() -> None:
