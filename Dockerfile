@@ -13,12 +13,14 @@ RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-ind
         types-PyYAML
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin partywall
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin partywall \
+    && install -d -o partywall -m 0700 /var/lib/partywall
 COPY --from=build /venv /venv
 COPY LICENSE /usr/share/doc/partywall/LICENSE
 WORKDIR /etc/partywall
 USER partywall
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PARTYWALL_STATE_DIRECTORY=/var/lib/partywall
+VOLUME /var/lib/partywall
 EXPOSE 6432 6433
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:6433/healthz', timeout=2)"]

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         min_length=16,
         description="what unknown logins' salts are made of; the same for all processes of a service",
     )
+    admin_token: SecretStr | None = Field(
+        None, min_length=16, description="what must be shown to /control; without it there is no such page"
+    )
     log: LogSettings = LogSettings()
     unix_socket_directory: Path | None = Field(
         None, description="folder of a Unix socket for clients, named after the port as PostgreSQL's"

@@ -1,21 +1,50 @@
 """The operator's HTTP door: /metrics, /healthz, /readyz on an address of its own, inside the proxy's event loop.
 
-It takes no signals and no part in the proxy's work; a slow scraper holds up nobody. Reads only.
+It takes no signals and no part in the proxy's work; a slow scraper holds up nobody. These read only. What is asked at
+/control is what the control door is asked, with the admin token; without one in the settings there is no such page.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hmac import compare_digest
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from proxy.admin.metrics import Sources, registry
+from proxy.fleet.control import (
+    INSIDE,
+    MAX_REQUEST,
+    Answer,
+    BadRequest,
+    decode,
+    encode_answer,
+    patience,
+)
+from proxy.fleet.control import (
+    Request as ControlRequest,
+)
+
+ARRIVAL = 5.0  # seconds for the body of a request
+TOKEN = b"Bearer "
+Handler = Callable[[ControlRequest], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What the pages show. control and token: who answers /control, and what must be shown there."""
+
+    metrics: Callable[[], Awaitable[bytes]]
+    unready: Callable[[], str | None]  # why /readyz says no
+    control: Handler | None = None
+    token: str | None = None
 
 
 class _Server(uvicorn.Server):
@@ -25,33 +54,82 @@ class _Server(uvicorn.Server):
         """None."""
 
 
-def application(sources: Sources) -> Starlette:
-    """The ASGI application over these sources."""
-    found = registry(sources)
+def application(pages: Pages) -> Starlette:
+    """The ASGI application."""
 
-    def metrics(_: Request) -> Response:
-        return Response(generate_latest(found), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(_: Request) -> Response:
+        # Snapshots are taken on the loop: nothing changes while they are read, and no lock is needed.
+        return Response(await pages.metrics(), media_type=CONTENT_TYPE_LATEST)
 
-    def healthz(_: Request) -> Response:
+    async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    def readyz(_: Request) -> Response:
-        reason = sources.unready()
+    async def readyz(_: Request) -> Response:
+        reason = pages.unready()
         return PlainTextResponse(f"{reason or 'ready'}\n", 503 if reason else 200)
 
-    async def on_loop(request: Request) -> Response:
-        # Snapshots are taken on the loop: nothing changes while they are read, and no lock is needed.
-        return {"/metrics": metrics, "/healthz": healthz, "/readyz": readyz}[request.url.path](request)
+    routes = [Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)]
+    if pages.control is not None and pages.token:
+        routes.append(Route("/control", _control(pages.control, pages.token), methods=["POST"]))
+    return Starlette(routes=routes)
 
-    return Starlette(routes=[Route(path, on_loop) for path in ("/metrics", "/healthz", "/readyz")])
+
+def _control(handler: Handler, token: str) -> Callable[[Request], Awaitable[Response]]:
+    expected = TOKEN + token.encode()
+
+    async def control(request: Request) -> Response:
+        shown = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        if len(shown) != 1 or not compare_digest(shown[0], expected):
+            return PlainTextResponse("the admin token is needed\n", 401, {"WWW-Authenticate": "Bearer"})
+        try:
+            asked = decode(await _body(request))
+            if isinstance(asked, INSIDE):
+                raise BadRequest("there is no such request")
+        except BadRequest as problem:
+            return _json(Answer(None, (str(problem),)), 400)
+        answer = await _handled(handler, asked, request)
+        return _json(answer, 409 if answer.problems else 200)
+
+    return control
+
+
+async def _handled(handler: Handler, asked: ControlRequest, request: Request) -> Answer:
+    """What is asked ends when the one who asked is gone."""
+    work = asyncio.ensure_future(handler(asked))
+    gone = asyncio.ensure_future(request.receive())  # after the body only the end can come
+    try:
+        await asyncio.wait({work, gone}, timeout=patience(asked), return_when=asyncio.FIRST_COMPLETED)
+        return work.result() if work.done() else Answer(None, ("it took too long",))
+    finally:
+        work.cancel()
+        gone.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+def _json(answer: Answer, status: int) -> Response:
+    return Response(encode_answer(answer), status, media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    """What was posted. BadRequest when it is too long or does not come."""
+    body = b""
+    try:
+        async with asyncio.timeout(ARRIVAL):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_REQUEST:
+                    raise BadRequest("the request is too long")
+    except (TimeoutError, ClientDisconnect):
+        raise BadRequest("the request did not come") from None
+    return body
 
 
 class AdminServer:
     """Serves the application on one socket."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, pages: Pages) -> None:
         config = uvicorn.Config(
-            application(sources), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            application(pages), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
         )
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None

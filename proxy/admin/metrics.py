@@ -43,7 +43,6 @@ class Sources:
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
-    unready: Callable[[], str | None]  # why /readyz says no
 
 
 class PartywallCollector(Collector):

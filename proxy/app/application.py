@@ -44,20 +44,22 @@ class App:
     verifiers: Verifiers = field(default_factory=Verifiers)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _asked: bool = False
+    _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
 
-    async def reload(self) -> None:
-        """Takes the rules and the certificate for clients anew, whole or not at all. One after the other; who asks
-        while another waits for its turn has asked for that one.
+    async def reload(self) -> list[str]:
+        """Takes the rules and the certificate for clients anew, whole or not at all; what is wrong with them. One after
+        the other; who asks while another waits for its turn has asked for that one.
         """
-        if self._asked:
-            return
-        self._asked = True
-        async with self._reloading:
-            self._asked = False
-            await self._reload()
+        if self._queued is None:
+            self._queued = asyncio.ensure_future(self._next())
+        return await asyncio.shield(self._queued)
 
-    async def _reload(self) -> None:
+    async def _next(self) -> list[str]:
+        async with self._reloading:
+            self._queued = None
+            return await self._reload()
+
+    async def _reload(self) -> list[str]:
         log = get_logger("rules")
         try:
             tls = certificate_of(self.settings)
@@ -72,10 +74,11 @@ class App:
         except ConfigurationError as error:
             self.reload_failed = True
             log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
-            return
+            return error.problems
         self.reload_failed = False
         self.book = book
         self.tls = tls
         await self.tables.follow(book.tables)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
+        return []

@@ -9,8 +9,12 @@ import gc
 import sys
 from collections.abc import Mapping
 
-from proxy.admin.http import AdminServer
+from prometheus_client import generate_latest
+
+from proxy.admin.metrics import registry
 from proxy.app.application import App
+from proxy.app.control import Control
+from proxy.app.door import Doors
 from proxy.app.inputs import certificate_of, rules_of
 from proxy.app.services import bookkeeper_of, services_of, sources_of
 from proxy.doctor.canaries import Canaries
@@ -49,7 +53,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     book = canaries.admitted(await rules_of(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
     app.bookkeeper = bookkeeper_of(app)
-    admin: AdminServer | None = None
+    doors: Doors | None = None
     try:
         await databases.reconcile(book.grants.values())
         await app.verifiers.reconcile(book.logins.values())
@@ -58,8 +62,9 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         lifecycle = Lifecycle(app.listener, app.reload, log)
         rules_log = get_logger("rules")
         app.tables = Tables(lifecycle.reload, lambda why: rules_log.warning("no answer", table=why))
-        admin = AdminServer(sources_of(app))
-        admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+        doors = _doors(app, lifecycle)
+        await doors.start()
+        lifecycle.on_drain = doors.cede
         app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
         await canaries.start(book, settings.listen.host, app.port)
         app.bookkeeper.start()
@@ -70,7 +75,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         log.info(
             "serving",
             listen=f"{settings.listen.host}:{app.port}",
-            admin=f"{settings.admin_listen.host}:{admin_port}",
+            admin=f"{settings.admin_listen.host}:{doors.admin_port}",
             unix_socket=str(app.listener.unix_path or ""),
             databases=sorted(book.databases),
             tenants=len(book.tenants),
@@ -86,8 +91,17 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         await pools.close(1.0)
         await databases.close()
         await app.bookkeeper.close()
-        if admin is not None:
-            await admin.close()
+        if doors is not None:
+            await doors.close()
+
+
+def _doors(app: App, lifecycle: Lifecycle) -> Doors:
+    figures = registry(sources_of(app))
+
+    async def metrics() -> bytes:
+        return generate_latest(figures)
+
+    return Doors(app.settings, Control(app, lifecycle), metrics, lambda: "draining" if app.listener.draining else None)
 
 
 def world_of(databases: Databases, grant: Grant) -> World | None:

@@ -115,5 +115,4 @@ def sources_of(app: App) -> Sources:
         tables=app.tables.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
-        unready=lambda: "draining" if app.listener.draining else None,
     )

@@ -5,7 +5,8 @@ a few that are free the answer waits, twice as long each time, up to CEILING. It
 wrong, and whether the login exists or not. Who is right gets in after the wait, and no other address feels it. A login
 that was right at an address before does not wait for what others do there. Only so many answers wait at a time, so that
 guesses in parallel gain nothing; a proof beyond is not looked at, be it right. Memory is bounded: the account unused
-for longest goes. Time is an argument, in seconds.
+for longest goes. Several processes are one: each is told what the others weighed, and has its part of the answers that
+may wait. Time is an argument, in seconds.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ class Attempt:
 class Throttle:
     """The accounts of one process. delayed, refused: answers that waited, and proofs that were not looked at."""
 
-    __slots__ = ("_pairs", "_places", "delayed", "refused")
+    __slots__ = ("_pairs", "_places", "_processes", "delayed", "refused")
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
+        """processes: how many there are, and tell each other."""
+        self._processes = processes
         self._pairs: OrderedDict[tuple[str, str], Account] = OrderedDict()
         self._places: OrderedDict[str, Account] = OrderedDict()
         self.delayed = 0
@@ -88,26 +91,48 @@ class Throttle:
         place = _account(self._places, where, PLACE)
         delay = max(pair.delay(now), 0.0 if pair.proved else place.delay(now))
         if delay:
-            if pair.waiting >= PAIR.waiting or place.waiting >= PLACE.waiting:
+            if pair.waiting >= self._part(PAIR) or place.waiting >= self._part(PLACE):
                 self.refused += 1
                 return None
             self.delayed += 1
             pair.waiting += 1
             place.waiting += 1
         if not right:
-            pair.level += 1.0
-            place.delay(now)
-            place.level += 1.0
+            _failed(pair, place, now)
         return Attempt(delay, right, pair, place)
 
-    def end(self, attempt: Attempt, answered: bool) -> None:
-        """The answer was given, or nobody is there to hear it."""
+    def end(self, attempt: Attempt, answered: bool) -> bool:
+        """The answer was given, or nobody is there to hear it. True when a right one is news to other processes."""
+        pair = attempt.pair
         if attempt.delay:
-            attempt.pair.waiting -= 1
+            pair.waiting -= 1
             attempt.place.waiting -= 1
-        if answered and attempt.right:
-            attempt.pair.level = 0.0
-            attempt.pair.proved = True
+        if not answered or not attempt.right:
+            return False
+        news = pair.level > 0.0 or not pair.proved
+        pair.level = 0.0
+        pair.proved = True
+        return news
+
+    def note(self, login: str, address: str, right: bool, now: float) -> None:
+        """Another process weighed a proof."""
+        where = source(address)
+        pair = _account(self._pairs, (login[:NAME], where), PAIR)
+        if right:
+            pair.level = 0.0
+            pair.proved = True
+        else:
+            pair.delay(now)
+            _failed(pair, _account(self._places, where, PLACE), now)
+
+    def _part(self, terms: Terms) -> int:
+        return max(1, terms.waiting // self._processes)
+
+
+def _failed(pair: Account, place: Account, now: float) -> None:
+    pair.level += 1.0
+    place.delay(now)
+    place.level += 1.0
 
 
 def _account(accounts: OrderedDict[Key, Account], key: Key, terms: Terms) -> Account:

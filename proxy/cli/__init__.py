@@ -11,11 +11,16 @@ import typer
 
 from proxy.cli.check import check
 from proxy.cli.demo import demo
+from proxy.cli.drain import drain
 from proxy.cli.explain import explain
 from proxy.cli.hash_password import hash_password
+from proxy.cli.kill import kill
+from proxy.cli.pause import pause
+from proxy.cli.reload import reload
+from proxy.cli.resume import resume
 from proxy.cli.schema import schema
 from proxy.cli.serve import serve
-from proxy.cli.tenant import tenant
+from proxy.cli.status import status
 from proxy.cli.usage import usage
 
 application = typer.Typer(
@@ -25,10 +30,9 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, check, explain, schema, usage):
+for command in (demo, serve, check, explain, schema, usage, status, reload, pause, resume, kill, drain):
     application.command()(command)
 application.command("hash-password")(hash_password)
-application.add_typer(tenant, name="tenant")
 
 
 def main() -> None:

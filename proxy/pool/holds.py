@@ -45,8 +45,15 @@ class Holds:
         self._waiting: dict[asyncio.Future[None], Grant] = {}  # first come stands first
 
     def add(self, selection: Selection, seconds: float | None = None) -> None:
-        """Holds from now on; for so many seconds, if given."""
-        self.lift(selection)
+        """Holds from now on; for so many seconds, if given. What is held already stays so, and gets this time."""
+        self.held.setdefault(selection, None)
+        self.expire(selection, seconds)
+
+    def expire(self, selection: Selection, seconds: float | None) -> None:
+        """A hold ends by itself after so many seconds from now, or does not."""
+        timer = self.held[selection]
+        if timer is not None:
+            timer.cancel()
         loop = asyncio.get_running_loop()
         self.held[selection] = None if seconds is None else loop.call_later(seconds, self.lift, selection)
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from proxy.backend.state import IDLE
 from proxy.errors import ConnectionFailure, Refusal, RemoteProtocolError, TooManyConnections
-from proxy.pool.connection import NOBODY
+from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.lease import Lease
 from proxy.pool.pools import Pools
 from proxy.tenancy.policy import Grant, Server
@@ -82,6 +82,10 @@ class Listening:
         """Does any session of the tenant listen?"""
         return (grant.server, grant.tenant) in self._ears
 
+    def owns(self, connection: ServerConnection) -> bool:
+        """Is it one of those that listen? Nothing of its tenant's runs there."""
+        return any(ear.connection is connection for ear in self._ears.values())
+
     def unsubscribe(self, grant: Grant, subscriber: Subscriber, channels: tuple[str, ...]) -> None:
         """It hears nothing more of these; one that it did not subscribe to is fine."""
         ear = self._ears.get((grant.server, grant.tenant))
@@ -105,6 +109,10 @@ class _Ear:
         self._next: asyncio.Future[None] | None = None  # of those who must be told what commits until it is sent
         self._refusal: Refusal | None = None  # what the query at the head was answered
         self._over = False
+
+    @property
+    def connection(self) -> ServerConnection | None:
+        return None if self._lease is None else self._lease.connection
 
     async def _open(self, pools: Pools, grant: Grant) -> None:
         lease = await pools.wait_lease(grant)

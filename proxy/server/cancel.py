@@ -15,6 +15,11 @@ SESSION_BITS = 20
 WORKER_BITS = 5
 
 
+def place_of(process_id: int) -> tuple[int, int]:
+    """Host and worker that gave it out."""
+    return process_id >> SESSION_BITS + WORKER_BITS, process_id >> SESSION_BITS & (1 << WORKER_BITS) - 1
+
+
 class Cancellable(Protocol):
     """A client connection."""
 
@@ -38,6 +43,10 @@ class CancelKeys:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def own(self, process_id: int) -> bool:
+        """Is it of the kind that this process gives out?"""
+        return process_id >> SESSION_BITS << SESSION_BITS == self._prefix
 
     def register(self, session: Cancellable) -> int:
         """A process id that no living session has. OverflowError when there are 2^20 sessions."""

@@ -308,7 +308,9 @@ class Client(ListeningClient, asyncio.Protocol):
 
     async def _cancel_other(self, action: CancelBackend) -> None:
         try:
-            if not await self.listener.keys.cancel(action.process_id, action.secret_key):
+            keys = self.listener.keys
+            cancel = keys.cancel if keys.own(action.process_id) else self.services.cancel_elsewhere
+            if not await cancel(action.process_id, action.secret_key):
                 self.services.log.warning("wrong key in cancel request", process_id=action.process_id, peer=self.peer)
         finally:
             self._close()

@@ -6,8 +6,9 @@ It opens no server connection and knows no SQL. Draining lets transactions end; 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from proxy.errors import AdminShutdown, Refusal, TooManyConnections
@@ -18,12 +19,12 @@ from proxy.server.door import Door
 from proxy.server.gate import Gate
 from proxy.server.proofs import Proofs
 from proxy.server.services import Services
+from proxy.server.sockets import accept, bound
 from proxy.server.tasks import Tasks
-from proxy.server.unixsocket import UnixSocket
+from proxy.server.unixsocket import UnixSocket, clients_path
 from proxy.session.holdings import spare
 from proxy.tenancy.policy import Server
 
-BACKLOG = 1024
 TEMPLATES = 1000  # sets of learnt parameters kept at most
 NOTIFIERS = 10_000  # processes of servers kept at most
 TELL_REFUSED = 10.0  # seconds between two lines about connections that were refused
@@ -49,34 +50,37 @@ class Listener:
             services.clock,
             memory.resident,
         )
-        self.proofs = Proofs(services.clock, services.proof_failed)
+        self.proofs = Proofs(services.clock, services.proof_failed, services.proof_weighed, options.workers)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter
         self.arriving: set[Door] = set()  # whose header has yet to come
         self.templates: OrderedDict[TemplateKey, Mapping[str, str]] = OrderedDict()
         self.altered: dict[Server, int] = {}  # statements that may have changed the schema there
         self.notifiers: OrderedDict[Process, int] = OrderedDict()  # server's process -> who notified last
+        self.closed: set[str] = set()  # tenants whose sessions are drained: no new ones
         self.draining = False
         self._empty = asyncio.Event()
         self._empty.set()
-        self._server: asyncio.Server | None = None
-        self._local: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._socket: UnixSocket | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._told: tuple[int, float] = (0, 0.0)  # refused connections in the log so far, and since when
 
     async def start(self, host: str, port: int, unix_directory: Path | None = None) -> int:
         """Listens; port 0 takes a free one. unix_directory: where there is to be a Unix socket as well. The port."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Door(self), host, port, backlog=BACKLOG)
-        self._sweeper = loop.call_later(self.services.options.sweep_interval, self._sweep)
-        port_found: int = self._server.sockets[0].getsockname()[1]
+        sockets = bound(host, port)
+        found: int = sockets[0].getsockname()[1]
         if unix_directory is not None:
-            self._socket = UnixSocket(unix_directory, port_found)
-            self._local = await loop.create_unix_server(
-                lambda: Door(self), sock=self._socket.listening, backlog=BACKLOG
-            )
-        return port_found
+            self._socket = UnixSocket(clients_path(unix_directory, found))
+            sockets.append(self._socket.listening)
+        await self.accept(sockets)
+        return found
+
+    async def accept(self, sockets: Iterable[socket.socket], *, shared: bool = False) -> None:
+        """Listens on bound sockets. shared: other workers accept on them as well."""
+        for one in sockets:
+            self._servers.append(await accept(one, lambda: Door(self), shared=shared))
+        self._sweeper = asyncio.get_running_loop().call_later(self.services.options.sweep_interval, self._sweep)
 
     @property
     def unix_path(self) -> Path | None:
@@ -84,9 +88,8 @@ class Listener:
         return None if self._socket is None else self._socket.path
 
     def _stop_listening(self) -> None:
-        for server in (self._server, self._local):
-            if server is not None:
-                server.close()
+        for server in self._servers:
+            server.close()
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -5,7 +5,7 @@ Nothing here is global: a Services value is handed to the listener, and by it to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -138,6 +138,12 @@ class Options:
     proxy_protocol_from: Networks = field(default_factory=lambda: Networks(()))  # who tell addresses
     host: int = 0  # 6 bits of the virtual process id
     worker: int = 0  # 5 bits
+    workers: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Does this process do what one alone must do?"""
+        return self.worker == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,11 @@ class AuditContext:
     database: str
     peer: str
     application_name: str
+
+
+async def nowhere(process_id: int, secret_key: bytes) -> bool:  # there is no other process
+    """Cancels nothing."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,8 @@ class Services:
     secret_key: Callable[[], bytes]  # wire.startup.LONG_KEY random bytes
     clock: Callable[[], float]  # monotonic seconds
     now: Callable[[], float]  # seconds since the epoch
+    proof_weighed: Callable[[str, str, bool], object] = lambda _login, _address, _right: None  # for other workers
+    cancel_elsewhere: Callable[[int, bytes], Awaitable[bool]] = nowhere  # a process id of another worker or host
     tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
     options: Options = Options()
 

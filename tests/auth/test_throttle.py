@@ -131,3 +131,34 @@ def test_whatever_happens_nobody_waits_longer_than_the_ceiling_and_no_place_is_l
     assert [one.waiting for one in (*throttle._pairs.values(), *throttle._places.values())] == [0] * (
         len(throttle._pairs) + len(throttle._places)
     )
+
+
+def test_what_another_process_weighed_counts_here_as_well() -> None:
+    alone, first, second = Throttle(), Throttle(2), Throttle(2)
+    waits = guess(alone, PAIR.free + 5)
+    shared = []
+    for number in range(PAIR.free + 5):
+        here, there = (first, second) if number % 2 else (second, first)
+        shared.append(proof(here))
+        there.note("alice", HERE, False, 0.0)
+    assert shared == waits
+
+
+def test_a_right_proof_is_news_until_everybody_knows() -> None:
+    here, there = Throttle(2), Throttle(2)
+    news = []
+    for right in (True, True, False, True, True):
+        attempt = here.weigh("alice", HERE, right, 0.0)
+        assert attempt is not None
+        news.append(here.end(attempt, answered=True))
+    assert news == [True, False, False, True, False]
+    guess(there, 10)
+    there.note("alice", HERE, True, 0.0)
+    assert proof(there, right=True) == 0.0
+
+
+def test_each_of_several_processes_has_its_part_of_the_answers_that_may_wait() -> None:
+    throttle = Throttle(4)
+    guess(throttle, PAIR.free)
+    held = [throttle.weigh("alice", HERE, False, 0.0) for _ in range(PAIR.waiting)]
+    assert sum(one is not None for one in held) == PAIR.waiting // 4

@@ -53,8 +53,11 @@ def test_the_doors_are_those_of_listener_pool_catalog_fleet_and_canary() -> None
         "admin/http",
         "catalog/connect",
         "doctor/canary",
+        "fleet/channel",
         "fleet/planning",
         "fleet/reading",
+        "fleet/remote",
+        "fleet/stores/local",
         "pool/dial",
-        "server/listener",
+        "server/sockets",
     }

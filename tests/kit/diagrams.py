@@ -27,6 +27,9 @@ MARKERS = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL
 # Calls by which a process or a socket comes into being, and how the diagram of doors names them.
 DOORS = {
     "create_server": "listens",
+    "start_unix_server": "listens",
+    "open_unix_connection": "connects",
+    "HTTPConnection": "connects",
     "create_connection": "connects",
     "asyncpg.connect": "connects with asyncpg",
     "create_subprocess_exec": "starts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.fleet.channel import ask
+from proxy.fleet.control import Answer, Request
 from tests.kit.postgres import free_port
 from tests.kit.rawclient import RawClient
 from tests.kit.rules import SEQUENCES, write_sample_rules
@@ -50,6 +53,19 @@ class Proxy:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
             text: str = answer.read().decode()
         return text
+
+    def ask(self, request: Request) -> Answer:
+        """Asks at its control door."""
+        return asyncio.run(ask(str(self.directory / "state" / "control.sock"), request))
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`partywall` with these arguments, for this proxy's state directory."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
+        clean["PARTYWALL_STATE_DIRECTORY"] = str(self.directory / "state")
+        command = [sys.executable, "-m", "proxy", *arguments]
+        return subprocess.run(
+            command, env=clean | environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)

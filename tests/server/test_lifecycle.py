@@ -16,15 +16,17 @@ from tests.server.conftest import House
 Houses = Callable[..., "asyncio.Task[House]"]
 
 
-async def nothing() -> None:
+async def nothing() -> list[str]:
     """A reload that changes nothing."""
+    return []
 
 
 async def test_a_hangup_reads_the_rules_and_forgets_what_servers_reported(house: House) -> None:
     read = asyncio.Event()
 
-    async def reload() -> None:
+    async def reload() -> list[str]:
         read.set()
+        return []
 
     house.listener.learn((Server("db", 1, "shop", "app"), (), ()), {})
     life = Lifecycle(house.listener, reload, Recorder())

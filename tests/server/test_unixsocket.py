@@ -17,7 +17,7 @@ import pytest
 
 from proxy.server.listener import Listener
 from proxy.server.tls import ServerTls
-from proxy.server.unixsocket import UnixSocket
+from proxy.server.unixsocket import UnixSocket, clients_path
 from tests.kit.builders import OneTenant, grant, services
 
 
@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_it_has_the_name_and_the_permissions_of_postgresqls_and_leaves_nothing_behind(folder: Path) -> None:
-    made = UnixSocket(folder, 6432)
+    made = UnixSocket(clients_path(folder, 6432))
     found = (folder / ".s.PGSQL.6432").stat()
     assert stat.S_ISSOCK(found.st_mode)
     assert stat.S_IMODE(found.st_mode) == 0o777
@@ -39,12 +39,12 @@ def test_it_has_the_name_and_the_permissions_of_postgresqls_and_leaves_nothing_b
 
 
 def test_a_living_proxys_is_not_taken(folder: Path) -> None:
-    first = UnixSocket(folder, 6432)
+    first = UnixSocket(clients_path(folder, 6432))
     for _ in range(2):  # before it listens, and then
         with pytest.raises(OSError, match="another proxy listens there"):
-            UnixSocket(folder, 6432)
+            UnixSocket(clients_path(folder, 6432))
         first.listening.listen()
-    UnixSocket(folder, 6433).close()
+    UnixSocket(clients_path(folder, 6433)).close()
     first.close()
 
 
@@ -55,26 +55,26 @@ def test_one_that_somebody_else_listens_at_is_left_alone_with_its_lock(folder: P
         other.bind(str(path))
         other.listen()
         with pytest.raises(OSError, match="another process listens there"):
-            UnixSocket(folder, 6432)
+            UnixSocket(clients_path(folder, 6432))
     assert path.is_socket()
     assert lock.read_text(encoding="ascii") == "1\n"
 
 
 def test_what_a_killed_process_left_is_taken_over(folder: Path) -> None:
     code = (
-        "import os, pathlib, signal; from proxy.server.unixsocket import UnixSocket;"
-        f"made = UnixSocket(pathlib.Path({str(folder)!r}), 6432); made.listening.listen();"
+        "import os, pathlib, signal; from proxy.server.unixsocket import UnixSocket, clients_path;"
+        f"made = UnixSocket(clients_path(pathlib.Path({str(folder)!r}), 6432)); made.listening.listen();"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert (folder / ".s.PGSQL.6432").is_socket()
-    UnixSocket(folder, 6432).close()
+    UnixSocket(clients_path(folder, 6432)).close()
 
 
 def test_a_file_that_is_no_socket_is_not_removed(folder: Path) -> None:
     (folder / ".s.PGSQL.6432").write_text("precious", encoding="ascii")
     with pytest.raises(OSError):  # noqa: PT011 which of them is the system's choice
-        UnixSocket(folder, 6432)
+        UnixSocket(clients_path(folder, 6432))
     assert (folder / ".s.PGSQL.6432").read_text(encoding="ascii") == "precious"
 
 

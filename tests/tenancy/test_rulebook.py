@@ -23,7 +23,6 @@ OTHERS: dict[str, object] = {
     "explain": "allowed",
     "read_only": True,
     "statement_size": 5,
-    "statement_nesting": 5,
     "second_wall": "rls",
 }
 

@@ -1,0 +1,78 @@
+"""Metrics of several processes as one: what is counted is added up and never falls."""
+
+from __future__ import annotations
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from proxy.admin.merge import Family, Merged, families
+
+
+def process(statements: dict[str, int], clients: int = 0, generation: int = 1, seconds: float = 0.01) -> list[Family]:
+    """What a process says; as it comes over a socket."""
+    registry = CollectorRegistry()
+    counter = Counter("partywall_statements", "Statements", ["tenant"], registry=registry)
+    for tenant, count in statements.items():
+        counter.labels(tenant).inc(count)
+    Gauge("partywall_client_connections", "Clients", registry=registry).set(clients)
+    Gauge("partywall_rules_generation", "Rules", registry=registry).set(generation)
+    Histogram("partywall_statement_seconds", "Time", registry=registry, buckets=(0.1, 1)).observe(seconds)
+    found: list[Family] = orjson.loads(orjson.dumps(families(registry)))
+    return found
+
+
+def page(merged: Merged) -> dict[str, float]:
+    """The exposition of the sum, by name and labels."""
+    registry = CollectorRegistry()
+    registry.register(merged)
+    lines = [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
+
+
+def test_what_is_counted_is_added_up_and_what_is_the_same_everywhere_is_not() -> None:
+    merged = Merged()
+    merged.told(0, process({"acme": 3}, 2, 7, 0.01))
+    merged.told(1, process({"acme": 4, "globex": 1}, 5, 6, 0.5))
+    found = page(merged)
+    assert found['partywall_statements_total{tenant="acme"}'] == 7
+    assert found['partywall_statements_total{tenant="globex"}'] == 1
+    assert found["partywall_client_connections"] == 7
+    assert found["partywall_rules_generation"] == 7
+    assert found['partywall_statement_seconds_bucket{le="0.1"}'] == 1
+    assert found['partywall_statement_seconds_bucket{le="+Inf"}'] == 2
+    assert found["partywall_statement_seconds_sum"] == 0.51
+    assert not [name for name in found if "_created" in name]
+
+
+def test_a_process_that_ended_leaves_what_it_counted_and_takes_what_it_held() -> None:
+    merged = Merged()
+    merged.told(0, process({"acme": 3}, 2))
+    merged.told(1, process({"globex": 4}, 5))
+    merged.ended(1)
+    found = page(merged)
+    assert found['partywall_statements_total{tenant="globex"}'] == 4
+    assert found["partywall_client_connections"] == 2
+    merged.told(1, process({"globex": 1}, 1))
+    assert page(merged)['partywall_statements_total{tenant="globex"}'] == 5
+    merged.ended(1)
+    merged.ended(1)
+    assert page(merged)['partywall_statements_total{tenant="globex"}'] == 5
+    merged.ended(0)
+    assert page(merged)['partywall_statements_total{tenant="acme"}'] == 3
+    assert "partywall_client_connections" not in page(merged)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.booleans())))
+def test_no_counter_ever_falls(steps: list[tuple[int, int, bool]]) -> None:
+    merged, counts, before = Merged(), {0: 0, 1: 0, 2: 0}, 0.0
+    for number, more, dies in steps:
+        counts[number] += more
+        merged.told(number, process({"acme": counts[number]}))
+        if dies:
+            merged.ended(number)
+            counts[number] = 0
+        now = page(merged)['partywall_statements_total{tenant="acme"}']
+        assert now >= before
+        before = now
