@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from proxy.catalog.connect import CatalogConnection
 
 CHANNEL = "partywall_tenants"
@@ -32,6 +34,8 @@ PATIENCE = 10.0  # for one answer
 _VERSION = "pg_catalog.hashtextextended(t.name OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) t.xmin::text, 0)"
 ROWS = f"SELECT t.name, t.document::text AS document, {_VERSION} AS version FROM partywall.tenants t ORDER BY t.name"  # noqa: S608  # made of constants
 MARK = f"SELECT count(*) AS rows, coalesce(sum({_VERSION}), 0) AS versions FROM partywall.tenants t"  # noqa: S608  # as above
+INSERT = "INSERT INTO partywall.tenants (document) VALUES ($1::text::jsonb) ON CONFLICT (name) DO NOTHING"
+SWITCH = "UPDATE partywall.tenants SET document = jsonb_set(document, '{disabled}', $2::text::jsonb) WHERE name = $1"
 WRITABLE = """
 SELECT current_user::text AS role FROM pg_class c WHERE c.oid = 'partywall.tenants'::regclass
    AND (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
@@ -55,6 +59,34 @@ async def tenants_of(server: ServerAddress, credentials: ServerCredentials) -> T
         found = await connection.fetch(ROWS, timeout=PATIENCE)
     finally:
         connection.terminate()
+    return _rows(found)
+
+
+async def change_tenants(
+    server: ServerAddress,
+    credentials: ServerCredentials,
+    statement: str,
+    arguments: Sequence[str],
+    check: Callable[[TenantRows], Awaitable[None]],
+) -> bool:
+    """Runs one of INSERT and SWITCH as one writer at a time, and commits it if `check` lets the rows pass that come of
+    it; whatever that raises goes on. False when no row was changed. Errors: catalog.watch.FAILURES.
+    """
+    connection = await connect(server, credentials)
+    try:
+        await connection.execute("BEGIN READ WRITE; LOCK TABLE partywall.tenants IN SHARE ROW EXCLUSIVE MODE")
+        changed = await connection.execute(statement, *arguments)
+        found = await connection.fetch(ROWS, timeout=PATIENCE)
+        if changed.endswith(" 0"):
+            return False
+        await check(_rows(found))
+        await connection.execute("COMMIT")
+        return True
+    finally:
+        connection.terminate()
+
+
+def _rows(found: list[Record]) -> TenantRows:
     versions = sum(one["version"] for one in found)
     return TenantRows(tuple((one["name"], one["document"]) for one in found), f"{len(found)} {versions}")
 

@@ -21,6 +21,7 @@ from proxy.cli.resume import resume
 from proxy.cli.schema import schema
 from proxy.cli.serve import serve
 from proxy.cli.status import status
+from proxy.cli.tenant import tenant
 from proxy.cli.usage import usage
 
 application = typer.Typer(
@@ -33,6 +34,7 @@ application = typer.Typer(
 for command in (demo, serve, check, explain, schema, usage, status, reload, pause, resume, kill, drain):
     application.command()(command)
 application.command("hash-password")(hash_password)
+application.add_typer(tenant, name="tenant")
 
 
 def main() -> None:

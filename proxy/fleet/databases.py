@@ -16,7 +16,8 @@ from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES, CatalogWatch, WatchStatistics
 from proxy.errors import CannotConnectNow, ConfigurationError
 from proxy.fleet.planning import PlannerProcesses
-from proxy.sql.plan import CacheStatistics, PlanContext, Planned
+from proxy.sql.cache import CacheStatistics
+from proxy.sql.plan import PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.tenancy.policy import Credentials, Grant, Server
 

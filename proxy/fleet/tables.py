@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from proxy.catalog.tenants import TableStatistics, TenantWatch, tenants_of
+from proxy.catalog.tenants import TableStatistics, TenantRows, TenantWatch, tenants_of
 from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
 from proxy.tenancy.load import Reading
 from proxy.tenancy.policy import TenantTable
 from proxy.tenancy.rulebook import RuleBook
+
+NOTHING: Mapping[TenantTable, TenantRows] = MappingProxyType({})
 
 
 async def read_rules(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
@@ -23,9 +26,13 @@ async def read_rules(directory: Path, environ: Mapping[str, str], generation: in
     return reading.book(generation)
 
 
-async def take_rows(reading: Reading) -> None:
-    """Reads the tables that the files name; what is wrong with one stands in the problems then."""
-    tables = list(reading.tables.items())
+async def take_rows(reading: Reading, given: Mapping[TenantTable, TenantRows] = NOTHING) -> None:
+    """Reads the tables that the files name, but for those whose rows are given; what is wrong with one stands in the
+    problems then.
+    """
+    for table, rows in given.items():
+        reading.take(table, rows.rows, rows.mark)
+    tables = [(table, where) for table, where in reading.tables.items() if table not in given]
     answers = await asyncio.gather(
         *(tenants_of(table.server, table.credentials) for table, _ in tables), return_exceptions=True
     )

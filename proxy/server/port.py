@@ -28,7 +28,7 @@ from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease, Port
 from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
-from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
+from proxy.sql.plan import Forward, Owner, PlanContext, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant, held_to
 
@@ -305,7 +305,8 @@ class ClientPort:
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
         session.generation = rules.generation
-        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role)
+        owner = Owner(grant.tenant, grant.limits.plan_cache_bytes)
+        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role, owner=owner)
         self.bare = None
         session.epoch = self.context
         return True

@@ -25,6 +25,7 @@ Node = dict[str, Any]
 # RecursionError with 54001. A planner process that dies takes nobody with it.
 RECURSION_LIMIT = 20_000
 MAX_DEPTH = 1200  # levels of dicts and lists: some 600 nested operators
+PLAIN_DEPTH = 8  # of SELECT 1
 DEPTH_HINT = "Split the statement, or nest its expressions less deeply."
 NEW_NUMERAL = re.compile(rb"0[xXoObB]|[0-9]_[0-9]")
 
@@ -66,9 +67,11 @@ class Statement:
     length: int
 
 
-def parse(text: bytes, *, size_limit: int, server_major: int) -> tuple[Statement, ...]:
-    """Every statement of the text; none for an empty one. Raises a Refusal: 54000, 22021, 42601, 54001."""
-    return statements_in(grammar_of(text, size_limit=size_limit), text, server_major=server_major)
+def parse(text: bytes, *, size_limit: int, server_major: int, nesting: int | None = None) -> tuple[Statement, ...]:
+    """Every statement of the text; none for an empty one. nesting: how many operators may stand in one another, where
+    that is less than MAX_DEPTH allows. Raises a Refusal: 54000, 22021, 42601, 54001.
+    """
+    return statements_in(grammar_of(text, size_limit=size_limit), text, server_major=server_major, nesting=nesting)
 
 
 def grammar_of(text: bytes, *, size_limit: int) -> str:
@@ -90,21 +93,22 @@ def grammar_of(text: bytes, *, size_limit: int) -> str:
         raise _syntax(error, decoded) from None
 
 
-def statements_in(grammar: str, text: bytes, *, server_major: int) -> tuple[Statement, ...]:
+def statements_in(grammar: str, text: bytes, *, server_major: int, nesting: int | None = None) -> tuple[Statement, ...]:
     """The statements in what grammar_of() gave for this text. Raises a Refusal: 42601, 54001."""
+    deepest = MAX_DEPTH if nesting is None else min(MAX_DEPTH, PLAIN_DEPTH + 2 * nesting)
     try:
         parsed = orjson.loads(grammar)
     except (orjson.JSONDecodeError, RecursionError):
         raise _too_deep() from None
     if server_major < 16 and b"\v" in text:
         _check_vertical_tabs(text.decode())
-    suspect = _is_suspect(grammar, text, server_major)
+    suspect = _is_suspect(grammar, text, server_major, deepest)
     statements = []
     for raw in parsed.get("stmts", ()):
         start = raw.get("stmt_location", 0)
         statement = Statement(raw["stmt"], start, raw.get("stmt_len", 0) or len(text) - start)
         if suspect:
-            _check(statement.tree, text, server_major)
+            _check(statement.tree, text, server_major, deepest, nesting)
         statements.append(statement)
     return tuple(statements)
 
@@ -179,25 +183,26 @@ def _syntax(error: ParseError, text: str) -> Refusal:
     return SyntaxRefused(message, position=int(index) + 1)
 
 
-def _too_deep() -> Refusal:
-    return StatementTooComplex("stack depth limit exceeded", hint=DEPTH_HINT)
+def _too_deep(nesting: int | None = None) -> Refusal:
+    detail = None if nesting is None else f"The limit is {nesting} nested operators, as statement_nesting has it."
+    return StatementTooComplex("stack depth limit exceeded", detail=detail, hint=DEPTH_HINT)
 
 
-def _is_suspect(grammar: str, text: bytes, major: int) -> bool:
+def _is_suspect(grammar: str, text: bytes, major: int, deepest: int) -> bool:
     """Could _check() find anything? No tree is deeper than it has brackets, and a node's name stands in the JSON."""
-    if grammar.count("{") + grammar.count("[") > MAX_DEPTH or any(name in grammar for name in NEWER):
+    if grammar.count("{") + grammar.count("[") > deepest or any(name in grammar for name in NEWER):
         return True
     return major < 16 and ('"RangeSubselect"' in grammar or NEW_NUMERAL.search(text) is not None)
 
 
-def _check(tree: Node, text: bytes, major: int) -> None:
+def _check(tree: Node, text: bytes, major: int, deepest: int, nesting: int | None) -> None:
     """Level by level: not too deep, and no node that the server's major does not know."""
     level: list[Any] = [tree]
     depth = 0
     while level:
         depth += 1
-        if depth > MAX_DEPTH:
-            raise _too_deep()
+        if depth > deepest:
+            raise _too_deep(nesting if deepest < MAX_DEPTH else None)
         below: list[Any] = []
         for node in level:
             if type(node) is dict:

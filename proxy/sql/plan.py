@@ -10,7 +10,6 @@ would have to be keyed by it, and none does.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -322,6 +321,17 @@ class Reject:
 Plan = Forward | Answer | Reject
 
 
+class Owner(NamedTuple):
+    """A tenant, and how many bytes of a database's plan cache the plans may take that it brings in; None: no limit of
+    its own."""
+
+    tenant: str
+    share: int | None = None
+
+
+NOBODY = Owner("")
+
+
 @dataclass(frozen=True, slots=True)
 class PlanContext:
     """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans. Hash once,
@@ -334,6 +344,7 @@ class PlanContext:
     role: str = ""  # the server role that will run it
     temporary: tuple[Temporary, ...] = ()  # the session's own tables, as far as the text can name them
     bare: bool = False  # the session has emptied its search path, as pg_dump does
+    owner: Owner = field(default=NOBODY, compare=False)  # whose share of the plan cache a new plan takes
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -383,16 +394,3 @@ class Decision:
     effects: Effects
     generation: int
     text: str | None = None  # text sent; explain and goldens only
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
-    """Plain counters of a plan cache."""
-
-    hits_l1: int = 0
-    hits_l2: int = 0
-    misses: int = 0
-    entries: int = 0
-    bytes: int = 0
-    evictions: int = 0
-    extra: Mapping[str, int] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from itertools import count
 
 from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
-from proxy.sql.cache import PlanCache
+from proxy.sql.cache import CacheStatistics, PlanCache
 from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, kind_of
@@ -24,10 +24,10 @@ from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
-    CacheStatistics,
     Effects,
     Forward,
     KeyHole,
+    Owner,
     Plan,
     PlanContext,
     Planned,
@@ -98,7 +98,7 @@ class Planner:
                 return found
             collapsed = collapse(text, lifted)
             if collapsed is not None:
-                found = self._unrolled(key, collapsed, lifted)
+                found = self._unrolled(key, collapsed, lifted, context.owner)
                 if found is not None:
                     return found
         cache.missed()
@@ -112,7 +112,7 @@ class Planner:
         collapsed = collapse(text, lifted) if lifted is not None else None
         if collapsed is not None and lifted is not None:
             self.plan(collapsed.text, context, parameter_types, extended)
-            found = self._unrolled(self._key(context, parameter_types, extended), collapsed, lifted)
+            found = self._unrolled(self._key(context, parameter_types, extended), collapsed, lifted, context.owner)
             if found is not None:
                 return found
         planned = self._compute(text, context, parameter_types, extended)
@@ -139,7 +139,9 @@ class Planner:
             return plan_text(text, context, self.catalog, self._known, self._reading, extended)
         lifted = lift(text)
         try:
-            statements = parse(text, size_limit=context.policy.statement_size, server_major=self.catalog.major)
+            policy = context.policy
+            most, deepest = policy.statement_size, policy.statement_nesting
+            statements = parse(text, size_limit=most, server_major=self.catalog.major, nesting=deepest)
             if extended and len(statements) > 1:
                 raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
             refuse_names(parameter_types, self.catalog)
@@ -161,17 +163,17 @@ class Planner:
         key = self._key(context, parameter_types, extended)
         lifted = None if is_whole(context) else lift(text)
         if lifted is not None and planned.literals == lifted.literals:
-            self._cache.put_shape(key, lifted, planned, remaining_literals(planned))
+            self._cache.put_shape(key, lifted, planned, remaining_literals(planned), context.owner)
         else:
-            self._cache.put_exact(key, text, planned)
+            self._cache.put_exact(key, text, planned, context.owner)
 
-    def _unrolled(self, key: int, collapsed: Collapsed, lifted: Lifted) -> Planned | None:
+    def _unrolled(self, key: int, collapsed: Collapsed, lifted: Lifted, owner: Owner) -> Planned | None:
         """The plans of a text with a long list, of those that are kept for three of its items."""
         short = lift(collapsed.text)
         found = self._cache.get_shape(key, short) if short is not None else None
         whole = unroll(found, collapsed, lifted) if found is not None else None
         if whole is not None:
-            self._cache.put_shape(key, lifted, whole, remaining_literals(whole))
+            self._cache.put_shape(key, lifted, whole, remaining_literals(whole), owner)
         return whole
 
     def explain_text(self, planned: Planned, keys: dict[str, str]) -> tuple[str, ...]:

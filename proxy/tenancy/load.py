@@ -90,7 +90,7 @@ class _Assembly:
 
     def __init__(self, sources: list[Source], problems: list[str]) -> None:
         self.problems = problems
-        self.policies: dict[tuple[str, bool, bool, int], Policy] = {}  # all that tenants differ in
+        self.policies: dict[tuple[str, bool, bool, int, int | None], Policy] = {}  # all that tenants differ in
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.issuers = dict(self._named(sources, IssuerModel, "issuer"))
@@ -252,7 +252,7 @@ class _Assembly:
         return len(self.problems) == before
 
     def _policy(self, rules: Database, limits: Limits, whole: bool, read_only: bool) -> Policy:
-        key = (rules.database, whole, read_only, limits.statement_size)
+        key = (rules.database, whole, read_only, limits.statement_size, limits.statement_nesting)
         if key not in self.policies:
             self.policies[key] = _own_policy(rules, limits) if whole else _policy(rules, limits, read_only)
         return self.policies[key]
@@ -300,6 +300,7 @@ def _own_policy(rules: Database, limits: Limits) -> Policy:
             relations={},
             explain="allowed",
             statement_size=limits.statement_size,
+            statement_nesting=limits.statement_nesting,
         )
     )
 
@@ -335,6 +336,7 @@ def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
             explain=rules.explain,
             read_only=read_only,
             statement_size=limits.statement_size,
+            statement_nesting=limits.statement_nesting,
         )
     )
 

@@ -99,6 +99,7 @@ class Policy:
     explain: str = "refused"
     read_only: bool = False
     statement_size: int = 1_048_576
+    statement_nesting: int | None = None  # operators in one another
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
 

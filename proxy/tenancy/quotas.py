@@ -22,7 +22,7 @@ StatementClass = Literal["read", "write", "ddl", "copy"]
 LATER = (
     "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
     "received_bytes_per_minute", "query_wait_notify", "server_time_per_hour",
-    "planning_time_per_minute", "statement_nesting", "plan_cache_bytes", "storage", "classes", "warn",
+    "planning_time_per_minute", "storage", "classes", "warn",
 )  # fmt: skip
 # Limits that can be told instead of enforced; those of a class with its name in front: write.statements_per_second.
 CAN_WARN = frozenset({

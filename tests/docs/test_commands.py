@@ -78,6 +78,13 @@ ANSWERS = {
     "curl -fsS http://127.0.0.1:6433/readyz": "ready",
     "curl -fsS http://127.0.0.1:6433/metrics": "partywall_info",
 }
+# Run here one after the other, in a folder of their own.
+STEPS = {
+    "partywall tenant add initech --database shop --key 3": r"^postgresql://initech_app:\S{32}@127\.0\.0\.1:\d+/shop$",
+    "partywall tenant list": r"^initech  active  shop       initech_app$",
+    "partywall tenant disable initech": "^$",
+    "partywall tenant enable initech": "^$",
+}
 STARTING = {SERVE, SERVE_SOMEWHERE}
 SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"', DRAIN: '"event": "drained"'}
 EXPORTS = {"PARTYWALL_ADMIN_TOKEN", "SHOP_SERVER", "SHOP_PASSWORD", "ACME_APP_VERIFIER", "GLOBEX_APP_VERIFIER"}
@@ -190,7 +197,7 @@ def exported() -> set[str]:
 
 def test_every_command_of_the_pages_is_run_or_has_its_reason() -> None:
     written = {one for one in commands() if not one.startswith("export ")}
-    assert written == ANSWERS.keys() | STARTING | SIGNALS.keys() | ELSEWHERE.keys()
+    assert written == ANSWERS.keys() | STEPS.keys() | STARTING | SIGNALS.keys() | ELSEWHERE.keys()
     assert exported() == EXPORTS
 
 
@@ -204,6 +211,17 @@ def test_the_command_does_what_the_page_says(command: str, served: Place) -> Non
         if command.startswith(("partywall pause", "partywall drain")):
             served.run("partywall resume")
     assert re.search(ANSWERS[command], said, re.MULTILINE), said
+
+
+def test_the_steps_do_what_the_page_says(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    rules = (place.folder / "rules" / "shop.yaml").read_text(encoding="utf-8")
+    (tmp_path / "rules" / "shop.yaml").write_text(rules, encoding="utf-8")
+    own = Place(tmp_path, place.environment, place.port, place.admin_port)
+    for command, wanted in STEPS.items():
+        said = own.run(command)
+        assert re.search(wanted, said, re.MULTILINE), said
+    assert "2 tenants" not in own.run("partywall check rules")
 
 
 @pytest.mark.parametrize("command", SIGNALS)

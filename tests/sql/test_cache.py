@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from proxy.sql.cache import BEGIN, LIKES, VARIANTS, PlanCache
 from proxy.sql.lift import Lifted, lift
-from proxy.sql.plan import Planned, Reject, StatementKind
+from proxy.sql.plan import Owner, Planned, Reject, StatementKind
 
 
 def planned(message: str, literals: tuple[bytes, ...] = ()) -> Planned:
@@ -128,3 +131,85 @@ def test_a_plan_that_was_pushed_out_is_not_found_by_likeness_and_what_is_known_i
         cache.learn("k", f"SELECT a{number:0{BEGIN}} + 1".encode(), lifted(f"SELECT a{number:0{BEGIN}} + 1".encode()))
         cache.learn(number, text, one)
     assert len(cache._likes) <= LIKES
+
+
+ACME, GLOBEX = Owner("acme"), Owner("globex")
+ROOM = 100_000
+
+
+def flood(cache: PlanCache, owner: Owner, count: int, begin: int = 0) -> None:
+    for number in range(begin, begin + count):
+        cache.put_exact("k", f"SELECT {number} -- {owner.tenant}".encode(), planned("x"), owner)
+
+
+def kept(cache: PlanCache, owner: Owner, count: int) -> int:
+    return sum(cache.get("k", f"SELECT {number} -- {owner.tenant}".encode()) is not None for number in range(count))
+
+
+def test_a_flood_of_one_tenant_leaves_the_plans_of_another() -> None:
+    cache = PlanCache(ROOM)
+    flood(cache, ACME, 20)
+    flood(cache, GLOBEX, 5000)
+    assert kept(cache, ACME, 20) == 20
+    assert cache.held_by("acme") + cache.held_by("globex") == cache.statistics().bytes <= ROOM
+    assert cache.held_by("globex") > ROOM // 2
+
+
+def test_who_had_the_cache_alone_makes_room_for_others_up_to_equal_parts() -> None:
+    cache = PlanCache(ROOM)
+    flood(cache, GLOBEX, 1000)
+    flood(cache, ACME, 1000)
+    assert abs(cache.held_by("acme") - cache.held_by("globex")) < 2000
+    initech = Owner("initech")
+    flood(cache, initech, 20)
+    assert kept(cache, initech, 20) == 20
+
+
+def test_a_share_of_its_own_bounds_a_tenant_also_while_there_is_room() -> None:
+    cache = PlanCache(ROOM)
+    bounded = Owner("globex", 10_000)
+    flood(cache, bounded, 500)
+    assert 8_000 < cache.held_by("globex") <= 10_000
+    assert cache.get("k", b"SELECT 499 -- globex") is not None
+    cache.put_exact("k", b"SELECT 'x" + b"x" * 10_000 + b"'", planned("x"), bounded)
+    assert cache.get("k", b"SELECT 499 -- globex") is not None  # what is larger than the share is not kept
+
+
+def test_a_plan_serves_everybody_and_stays_with_who_brought_it() -> None:
+    cache = PlanCache(ROOM)
+    flood(cache, ACME, 1)
+    held = cache.held_by("acme")
+    assert cache.get("k", b"SELECT 0 -- acme") is not None
+    assert (cache.held_by("acme"), cache.held_by("globex")) == (held, 0)
+    cache.put_exact("k", b"SELECT 0 -- acme", planned("x"), GLOBEX)  # planned by both at the same time
+    assert (cache.held_by("acme"), cache.held_by("globex")) == (0, held)
+    assert cache.statistics().entries == 1
+
+
+def test_variants_of_a_shape_do_not_push_out_those_of_another_tenant() -> None:
+    cache = PlanCache(1 << 20)
+    for tenant, count in ((ACME, 3), (GLOBEX, 100)):
+        for number in range(count):
+            one = lifted(f"SELECT {number if tenant is GLOBEX else number + 1000}".encode())
+            cache.put_shape("k", one, planned("x", one.literals), frozenset(), tenant)
+    assert all(cache.get_shape("k", lifted(f"SELECT {number + 1000}".encode())) for number in range(3))
+    assert cache.get_shape("k", lifted(b"SELECT 99")) is not None
+    assert cache.get_shape("k", lifted(b"SELECT 1")) is None
+
+
+SHARES = {"a": None, "b": 3000, "c": 9000, "d": None}
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(SHARES)), st.integers(0, 30), st.integers(0, 3000)), max_size=80))
+def test_the_books_are_right_whatever_comes(steps: list[tuple[str, int, int]]) -> None:
+    cache = PlanCache(20_000)
+    for tenant, number, size in steps:
+        one, owner = lifted(b"SELECT " + b"a" * (number % 4) + b" %d" % number), Owner(tenant, SHARES[tenant])
+        if number % 2:
+            cache.put_exact("k", b"t%d" % number, planned("x" * size), owner)
+        else:
+            cache.put_shape("k", one, planned("x" * size, one.literals), frozenset(), owner)
+        held = [cache.held_by(name) for name in SHARES]
+        assert sum(held) == cache.statistics().bytes <= 20_000
+        assert cache.held_by(tenant) <= (SHARES[tenant] or 20_000)
+        assert (cache.statistics().bytes == 0) == (cache.statistics().entries == 0)

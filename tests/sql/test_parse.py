@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import Refusal
+from proxy.errors import Refusal, StatementTooComplex
 from proxy.sql.parse import masked, parse, walk
 
 
@@ -92,3 +92,30 @@ def test_a_masked_text_may_be_cut_anywhere(literal: str) -> None:
         assert "s3" not in shown
         assert "4" not in shown
     assert masked(text, len(text)).startswith("SELECT a FROM t WHERE b = ")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100, 450])
+def test_nesting_is_counted_in_operators(limit: int) -> None:
+    def chain(length: int) -> bytes:
+        return b"SELECT 1" + b" + 1" * length
+
+    assert parse(chain(limit), size_limit=10_000, server_major=15, nesting=limit)
+    with pytest.raises(StatementTooComplex) as caught:
+        parse(chain(limit + 1), size_limit=10_000, server_major=15, nesting=limit)
+    assert (caught.value.sqlstate, caught.value.message) == ("54001", "stack depth limit exceeded")
+    assert caught.value.detail == f"The limit is {limit} nested operators, as statement_nesting has it."
+
+
+def test_sub_selects_and_calls_nest_too_and_length_is_no_depth() -> None:
+    for deep in (b"SELECT (SELECT (SELECT (SELECT 1)))", b"SELECT f(f(f(f(f(1)))))"):
+        assert parse(deep, size_limit=1000, server_major=15, nesting=20)
+        with pytest.raises(StatementTooComplex):
+            parse(deep, size_limit=1000, server_major=15, nesting=5)
+    wide = b"SELECT " + b", ".join([b"1 + 1"] * 500) + b"; " + b"SELECT 1; " * 50
+    assert len(parse(wide, size_limit=10_000, server_major=15, nesting=2)) == 51
+
+
+def test_no_limit_allows_more_than_the_program_can_walk() -> None:
+    with pytest.raises(StatementTooComplex) as caught:
+        parse(b"SELECT 1" + b" + 1" * 700, size_limit=10_000, server_major=15, nesting=100_000)
+    assert caught.value.detail is None

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.catalog.model import Catalog
 from proxy.sql.admission import admitted
-from proxy.sql.plan import Forward, PlanContext, Planned
+from proxy.sql.plan import Forward, Owner, PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.sql.world import World
 from proxy.tenancy.policy import Policy, RelationRule
@@ -263,3 +263,16 @@ def test_a_refused_text_that_parses_is_shown_without_its_literals(
     planned = planner.plan(text, context_of(world))
     assert planned.rejection is not None
     assert planned.shape == shape
+
+
+def test_a_flood_of_one_tenants_texts_leaves_what_another_has_planned(world: World) -> None:
+    planner = Planner(world.catalog, 200_000)
+    acme, globex = (replace(context_of(world), owner=Owner(name)) for name in ("acme", "globex"))
+    own = [f"SELECT id AS a{number} FROM orders".encode() for number in range(10)]
+    for text in own:
+        planner.plan(text, acme)
+    for number in range(200):
+        planner.plan(f"SELECT id AS flood{number} FROM orders".encode(), globex)
+    assert planner.statistics().evictions > 50
+    assert all(planner.lookup(text, acme) is not None for text in own)
+    assert all(planner.lookup(text, globex) is not None for text in own)  # whoever brought them

@@ -205,6 +205,14 @@ def test_tenants_that_may_do_the_same_on_a_database_have_one_policy(loaded: Load
     }
 
 
+def test_tenants_whose_statements_may_nest_differently_share_no_plans(loaded: Load) -> None:
+    for other in (OTHER, own("globex", "isolation: database\n")):
+        book = loaded(DATABASE, TENANT, other + "quotas: {statement_nesting: 9}\n")
+        policies = [book.grants[tenant, "shop", False].policy for tenant in ("acme", "globex")]
+        assert [one.statement_nesting for one in policies] == [None, 9]
+        assert policies[0].policy_class != policies[1].policy_class
+
+
 def test_only_who_has_a_login_that_reads_only_has_what_such_a_login_may(loaded: Load) -> None:
     reader = TENANT + "  acme_ro: {certificate: {dns: acme}, read_only: true}\n"
     book = loaded(DATABASE, reader, OTHER)

@@ -23,6 +23,7 @@ OTHERS: dict[str, object] = {
     "explain": "allowed",
     "read_only": True,
     "statement_size": 5,
+    "statement_nesting": 5,
     "second_wall": "rls",
 }
 

@@ -56,7 +56,8 @@ def plan_text(
 ) -> Planned:
     """The plans of a text. Refusals are plans."""
     try:
-        statements = parse(text, size_limit=context.policy.statement_size, server_major=catalog.major)
+        most, deepest = context.policy.statement_size, context.policy.statement_nesting
+        statements = parse(text, size_limit=most, server_major=catalog.major, nesting=deepest)
         if extended and len(statements) > 1:
             raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
     except Refusal as refusal:

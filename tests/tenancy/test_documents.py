@@ -1,0 +1,86 @@
+"""A file that people wrote is changed in one word, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from proxy.tenancy.documents import as_yaml, keys_of, switched, tenant_document
+
+COMMENTED = """\
+# who they are
+database: shop   # ours
+---
+tenant: acme     # the first; "quoted: {not}"
+# their key
+key: 1
+databases: [shop]
+logins:
+    acme_app: {verifier: "…"}   # nobody knows
+"""
+
+
+def test_a_new_document_says_what_it_was_given_and_reads_back() -> None:
+    made = tenant_document("no", keys_of(["default=7", "slug=a: b"]), ["shop"], "null", "SCRAM-SHA-256$…")
+    assert yaml.safe_load(as_yaml(made)) == {
+        "tenant": "no",
+        "keys": {"default": 7, "slug": "a: b"},
+        "databases": ["shop"],
+        "logins": {"null": {"verifier": "SCRAM-SHA-256$…"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        (["7"], {"key": 7}), (["-7"], {"key": -7}), (["007"], {"key": "007"}), (["acme"], {"key": "acme"}),
+        (["a-b=c"], {"key": "a-b=c"}), (["default=x=y"], {"keys": {"default": "x=y"}}),
+        (["default=1", "uid=2"], {"keys": {"default": 1, "uid": 2}}),
+    ],
+)  # fmt: skip
+def test_a_key_is_a_number_where_it_is_written_as_one(given: list[str], keys: object) -> None:
+    assert keys_of(given) == keys
+
+
+@pytest.mark.parametrize("given", [[], ["1", "2"], ["default=1", "2"], ["default=1", "default=2"]])
+def test_keys_that_cannot_be_told_apart_are_refused(given: list[str]) -> None:
+    with pytest.raises(ValueError, match="key"):
+        keys_of(given)
+
+
+def test_a_tenant_is_disabled_by_one_line_and_enabled_by_one_word() -> None:
+    disabled = switched(COMMENTED, "acme", disabled=True)
+    first = 'tenant: acme     # the first; "quoted: {not}"\n'
+    assert disabled == COMMENTED.replace(first, first + "disabled: true\n")
+    assert switched(disabled, "acme", disabled=True) == disabled
+    assert switched(disabled, "acme", disabled=False) == disabled.replace("true", "false")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{tenant: acme, key: 1}", "{disabled: true, tenant: acme, key: 1}"),
+        ("tenant: acme", "tenant: acme\ndisabled: true"),
+        ("key: 1\ntenant: 'acme'\n", "key: 1\ntenant: 'acme'\ndisabled: true\n"),
+        ("  tenant: acme\n  key: 1\n", "  tenant: acme\n  disabled: true\n  key: 1\n"),
+        ("tenant:\n  acme\nkey: 1\n", "tenant:\n  acme\ndisabled: true\nkey: 1\n"),
+        ("# Ünïcödé ✓\ntenant: acme\nkey: ü\n", "# Ünïcödé ✓\ntenant: acme\ndisabled: true\nkey: ü\n"),
+        ("tenant: acme\r\nkey: 1\r\n", "tenant: acme\r\ndisabled: true\r\nkey: 1\r\n"),
+        ("tenant: b\n---\ntenant: acme\ndisabled: no\n", "tenant: b\n---\ntenant: acme\ndisabled: true\n"),
+        ("tenant: acme\ndisabled: &off false\n", "tenant: acme\ndisabled: true\n"),
+    ],
+)
+def test_whatever_the_form_only_that_is_changed(before: str, after: str) -> None:
+    assert switched(before, "acme", disabled=True).replace("\r", "") == after.replace("\r", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tenant: globex\n", "tenant: |\n  acme\nkey: 1\n", "[tenant, acme]\n", "a: {tenant: acme}\n",
+        "tenant: acme\ndisabled: &off false\nother: *off\n",
+    ],
+)  # fmt: skip
+def test_where_it_cannot_be_done_safely_nothing_is(text: str) -> None:
+    with pytest.raises(ValueError, match="by hand"):
+        switched(text, "acme", disabled=True)
