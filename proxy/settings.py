@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     )
     max_client_connections: int = Field(1000, ge=1, description="clients at a time")
     max_server_connections: int = Field(100, ge=1, description="connections to all servers together")
+    server_idle_timeout: float = Field(600.0, gt=0, description="seconds until an idle server connection is closed")
+    server_lifetime: float = Field(3600.0, gt=0, description="seconds that a server connection is used")
+    server_check_delay: float = Field(
+        30.0, ge=0, description="seconds idle after which a server connection is checked before it is lent"
+    )
+    pool_idle_timeout: float = Field(3600.0, gt=0, description="seconds until an unused pool keeps no connection")
     connection_rate: float = Field(1000.0, gt=0, description="new connections per second, of all clients together")
     address_connection_rate: float = Field(500.0, gt=0, description="new connections per second from one address")
     memory_limit: int | None = Field(None, ge=1, description="bytes of this process above which no client is let in")

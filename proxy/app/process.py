@@ -26,6 +26,7 @@ from proxy.observe.log import configure, get_logger
 from proxy.pool.hosts import Hosts
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
+from proxy.pool.upkeep import Lifetimes
 from proxy.server.lifecycle import Lifecycle
 from proxy.server.listener import Listener
 from proxy.settings import Settings
@@ -48,7 +49,11 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         processes,
         lambda problems: get_logger("databases").error("a tenant's database stays closed", problems=problems),
     )
-    pools = Pools(settings.max_server_connections, connector=Hosts(settings.peer_timeout).connect)
+    pools = Pools(
+        settings.max_server_connections,
+        lifetimes=lifetimes_of(settings),
+        connector=Hosts(settings.peer_timeout).connect,
+    )
     canaries = Canaries(settings.canary_interval, lambda grant: world_of(databases, grant), get_logger("canary"))
     book = canaries.admitted(await rules_of(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
@@ -102,6 +107,16 @@ def _doors(app: App, lifecycle: Lifecycle) -> Doors:
         return generate_latest(figures)
 
     return Doors(app.settings, Control(app, lifecycle), metrics, lambda: "draining" if app.listener.draining else None)
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """How long server connections may be."""
+    return Lifetimes(
+        settings.server_idle_timeout,
+        settings.server_lifetime,
+        settings.server_check_delay,
+        settings.pool_idle_timeout,
+    )
 
 
 def world_of(databases: Databases, grant: Grant) -> World | None:

@@ -1,13 +1,22 @@
-"""Circuit: how long to leave a server alone after it refused, and what it said."""
+"""Circuits: what is left alone after it failed, for how long, and what those hear who ask meanwhile.
+
+A server that cannot be reached, or that is not open yet, is left alone as a whole: by all tenants, databases and roles
+at its addresses. Whatever else fails while a connection is made (a password, a role, a database, a setting, a limit of
+connections) is left alone for the tenant that it happened to, and for nobody else.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Hashable
 
 from proxy.errors import ConnectionFailure, Refusal
+from proxy.wire.handshake import HandshakeRefused
 
 FIRST, LONGEST = 0.1, 5.0  # seconds
+FORGOTTEN = 60.0  # seconds
+CLOSED = ("57P01", "57P02", "57P03")  # the server is not open, to anybody
 
 
 class Circuit:
@@ -16,6 +25,7 @@ class Circuit:
     def __init__(self, retry: Callable[[], None]) -> None:
         self.failures = 0
         self.error: Refusal = ConnectionFailure("could not connect to the server")
+        self.tripped = 0.0  # when, by the loop's clock
         self._retry = retry
         self._timer: asyncio.TimerHandle | None = None
 
@@ -24,13 +34,20 @@ class Circuit:
         """Seconds until the next try after the last failure."""
         return min(LONGEST, FIRST * 2.0 ** min(self.failures - 1, 10)) if self.failures else 0.0
 
+    @property
+    def idle(self) -> bool:
+        """Is it past its retry, so that nothing is left alone on its account?"""
+        return self._timer is None
+
     def trip(self, error: Refusal) -> None:
         """A connection failed. Failures of openings that were under way together count as one."""
         self.error = error
         if self._timer is not None:
             return
         self.failures += 1
-        self._timer = asyncio.get_running_loop().call_later(self.delay, self._again)
+        loop = asyncio.get_running_loop()
+        self.tripped = loop.time()
+        self._timer = loop.call_later(self.delay, self._again)
 
     def refusal(self) -> ConnectionFailure:
         """What those hear who ask meanwhile: the server's SQLSTATE, or 08006."""
@@ -45,3 +62,56 @@ class Circuit:
     def _again(self) -> None:
         self._timer = None
         self._retry()
+
+
+class Circuits:
+    """Those that have tripped, by what is left alone: the key of a site, or of a share. `retry` is given the key."""
+
+    def __init__(self, retry: Callable[[Hashable], None]) -> None:
+        self._retry = retry
+        self._tripped: dict[Hashable, Circuit] = {}
+
+    def __len__(self) -> int:
+        return len(self._tripped)
+
+    def trip(self, key: Hashable, error: Refusal) -> None:
+        """It failed."""
+        circuit = self._tripped.get(key)
+        if circuit is None:
+            circuit = self._tripped[key] = Circuit(lambda: self._retry(key))
+        circuit.trip(error)
+
+    def mend(self, key: Hashable) -> bool:
+        """It went well. Was anything left alone?"""
+        circuit = self._tripped.pop(key, None)
+        if circuit is None:
+            return False
+        circuit.cancel()
+        return True
+
+    def refusal(self, *keys: Hashable) -> ConnectionFailure | None:
+        """What is heard of the first of these that is left alone now; None when none is."""
+        for key in keys:
+            circuit = self._tripped.get(key)
+            if circuit is not None and not circuit.idle:
+                return circuit.refusal()
+        return None
+
+    def forget(self) -> None:
+        """Drops those that have not failed for a minute: nobody tries any more."""
+        now = asyncio.get_running_loop().time()
+        for key in [key for key, one in self._tripped.items() if one.idle and now - one.tripped > FORGOTTEN]:
+            del self._tripped[key]
+
+    def cancel(self) -> None:
+        """Forget every retry."""
+        for circuit in self._tripped.values():
+            circuit.cancel()
+
+
+def is_everybodys(error: BaseException) -> bool:
+    """Is a failure to connect that of the server, and not of who logged in there, and how?"""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, HandshakeRefused):
+        return cause.response.fields.get("C", "") in CLOSED
+    return isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)  # a TimeoutError is an OSError

@@ -29,8 +29,16 @@ class Receiver(Protocol):
     def backend_writable(self, writable: bool) -> None: ...
 
 
+class Watch(Receiver, Protocol):
+    """Who reads it while it is idle (reset.IdleWatch)."""
+
+    pending: int  # bytes of a message that is not whole
+
+
 class Nobody:
     """The receiver of a connection that is being closed: late bytes are dropped."""
+
+    pending = 0
 
     def backend_data(self, data: bytes) -> None: ...
     def backend_lost(self, reason: str) -> None: ...
@@ -51,8 +59,10 @@ class ServerConnection(asyncio.Protocol):
         self.lost: str | None = None  # why, once it is gone
         self.lent: Grant | None = None  # for whom it was lent last
         self.closing = False
-        self.born = 0.0
+        self.usable = True  # until it is lost or being closed, or its time is over: then it is not lent again
+        self.retires = float("inf")  # when its time is over
         self.idle_since = 0.0
+        self.watch: Watch = NOBODY
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._receiver: Receiver = NOBODY
         self._transport: asyncio.Transport | None = None
@@ -89,11 +99,19 @@ class ServerConnection(asyncio.Protocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 
+    def rest(self, now: float) -> None:
+        """Nobody uses it from now on; its watch reads it."""
+        if self._paused:
+            self.resume_reading()
+        self.idle_since = now
+        self._receiver = self.watch
+
     def close(self) -> None:
         """Say Terminate and close. `on_lost` comes when the socket is closed, at the latest after a few seconds."""
         if self.closing or self._transport is None:
             return
         self.closing = True
+        self.usable = False
         self._receiver = NOBODY
         transport = self._transport
         transport.write(TERMINATE)
@@ -108,6 +126,7 @@ class ServerConnection(asyncio.Protocol):
         if self.closing or self._transport is None:
             return
         self.closing = True
+        self.usable = False
         self._receiver = NOBODY
         self._transport.write(TERMINATE)
         self.resume_reading()
@@ -116,6 +135,7 @@ class ServerConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the socket; nothing more is sent."""
         self.closing = True
+        self.usable = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -150,6 +170,8 @@ class ServerConnection(asyncio.Protocol):
         if self.lost is not None:
             return
         self.lost = "the connection to the server was closed" if exc is None else f"the server was lost: {exc}"
+        self.usable = False
+        self.watch = NOBODY
         self._transport = None
         if self._cut is not None:
             self._cut.cancel()

@@ -20,7 +20,7 @@ from proxy.wire.streams import BackendStream
 DISCARD = b"DISCARD ALL"
 RESET_TIMEOUT = 10.0  # seconds
 
-_UNDOING = kinds(relayed=b"", watched=b"ZCNSEA")
+_UNDOING = kinds(relayed=b"", watched=b"ZCINSEA")
 _IDLING = kinds(relayed=b"", watched=b"NSE")
 
 
@@ -43,7 +43,8 @@ async def undo(connection: ServerConnection, sql: bytes, timeout: float = RESET_
         connection.state.taint("half a message behind the answer")
     if sql == DISCARD:
         connection.state.forget()
-    connection.state.drawn = False
+    if sql:
+        connection.state.drawn = False
 
 
 async def discard(connection: ServerConnection, timeout: float = RESET_TIMEOUT) -> None:
@@ -56,6 +57,13 @@ async def discard(connection: ServerConnection, timeout: float = RESET_TIMEOUT) 
     if connection.state.tainted is not None:
         raise ConnectionFailure(f"the server connection is tainted: {connection.state.tainted}")
     require_pinned(connection.state.parameters, connection.server.role)
+
+
+async def check(connection: ServerConnection, timeout: float) -> None:
+    """See that the server answers, by an empty query; `timeout` in seconds. ConnectionFailure: it must be closed."""
+    await undo(connection, b"", timeout)
+    if connection.state.tainted is not None:
+        raise ConnectionFailure(f"the server connection is tainted: {connection.state.tainted}")
 
 
 class _Undoing:

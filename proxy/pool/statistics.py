@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from proxy.pool.ledger import Ledger
+from proxy.pool.turns import demands
+from proxy.quota.fairness import max_min
 from proxy.tenancy.policy import Server
 
 
@@ -20,6 +22,7 @@ class Counters:
     resets: int = 0  # changes of tenant by DISCARD ALL
     cancels: int = 0
     timeouts: int = 0  # of those who waited
+    unwell: int = 0  # connections that were idle for long and did not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,30 @@ class ShareStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantStatistics:
+    """One tenant, over all its shares. Times in seconds, since the start."""
+
+    tenant: str
+    ceiling: int  # its part of all connections, as of what everybody has in use and waits for
+    server_seconds: float  # connections lent, by how long
+    wait_seconds: float
+    waits: int  # leases for which somebody had to wait
+
+
+class Demand(NamedTuple):
+    """Of one tenant: connections that it holds, those that it has in use or waits for, and its weight."""
+
+    held: int
+    wanted: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoolsStatistics:
     """All of them. `connections` counts what the ceiling counts."""
 
     shares: tuple[ShareStatistics, ...]
+    tenants: tuple[TenantStatistics, ...]  # every one that ever had a connection
     connections: int
     ceiling: int
     counters: Counters
@@ -80,7 +103,26 @@ def snapshot(ledger: Ledger[Any, Any], counters: Counters) -> PoolsStatistics:
             for share in ledger.shares.values()
         ]
     )
-    return PoolsStatistics(shares, len(ledger.places), ledger.ceiling, replace(counters))
+    return PoolsStatistics(shares, _tenants(ledger), len(ledger.places), ledger.ceilings.total, replace(counters))
+
+
+def demand(ledger: Ledger[Any, Any]) -> dict[str, Demand]:
+    """Of every tenant that has or wants connections."""
+    wanted = demands(ledger.shares.values())
+    standings = {share.standing: None for share in ledger.shares.values()}
+    return {one.tenant: Demand(len(one.places), wanted.get(one, 0), one.weight) for one in standings}
+
+
+def _tenants(ledger: Ledger[Any, Any]) -> tuple[TenantStatistics, ...]:
+    wanted = demands(ledger.shares.values())
+    parts = max_min(ledger.ceilings.total, list(wanted.values()), [one.weight for one in wanted])
+    ceilings = dict(zip(wanted, parts, strict=True))
+    return tuple(
+        [
+            TenantStatistics(one.tenant, ceilings.get(one, 0), one.seconds, one.waited, one.waits)
+            for one in ledger.standings.values()
+        ]
+    )
 
 
 def _server(key: Hashable) -> Server:

@@ -15,6 +15,7 @@ from typing import assert_never, cast
 from proxy.auth.addresses import LOCAL
 from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
+from proxy.server.leasing import wait_lease
 from proxy.server.listens import ListeningClient
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
@@ -42,13 +43,11 @@ from proxy.session.actions import (
 )
 from proxy.session.conversation import Phase
 from proxy.session.events import (
-    BackendLeased,
     BackendLost,
     CancelRequested,
     Drain,
     Event,
     FrontendLost,
-    LeaseRefused,
     ProofWeighed,
     ResultOverdue,
     StatementPlanned,
@@ -173,7 +172,7 @@ class Client(ListeningClient, asyncio.Protocol):
             case PlanStatement():
                 self._plan(action)
             case LeaseBackend():
-                task = self.listener.tasks.start(self._wait_lease(action.ticket), "wait for a server connection")
+                task = self.listener.tasks.start(wait_lease(self, action.ticket), "wait for a server connection")
                 self.waiting[action.ticket] = task
             case WithdrawLease():
                 waiting = self.waiting.pop(action.ticket, None)
@@ -275,20 +274,6 @@ class Client(ListeningClient, asyncio.Protocol):
     def _unknown(planned: Planned) -> bool:
         rejection = planned.rejection
         return rejection is not None and rejection.sqlstate in UNKNOWN_NAME
-
-    async def _wait_lease(self, ticket: int) -> None:
-        grant = self.grant if self.grant is not None else self.session.grant
-        try:
-            if grant is None:
-                raise InvalidAuthorization("not logged in")
-            lease = await self.services.pools.wait_lease(grant)
-        except Refusal as refusal:
-            self.waiting.pop(ticket, None)
-            self.handle(LeaseRefused(ticket, refusal))
-            return
-        finally:
-            self.waiting.pop(ticket, None)
-        self.handle(BackendLeased(ticket, self.take(lease)))
 
     async def _start_tls(self, received: bytes) -> None:
         transport, tls = self.transport, self.services.tls()

@@ -133,6 +133,13 @@ class CancelFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseDelayed:
+    """The lease of this ticket is still waited for, after query_wait_notify."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResultOverdue:
     """A statement that was stopped for its result has not ended in time."""
 
@@ -163,6 +170,7 @@ Event = (
     | Notified
     | CancelRequested
     | CancelFinished
+    | LeaseDelayed
     | ResultOverdue
     | Drain
     | Terminate

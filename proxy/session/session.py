@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, greeting, holdings, lazy, notifications, results, short, stale, startup
+from proxy.session import copy, delay, greeting, holdings, lazy, notifications, results, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import unsettled
@@ -23,6 +23,7 @@ from proxy.session.events import (
     Event,
     FrontendLost,
     Heard,
+    LeaseDelayed,
     LeaseRefused,
     LoginFound,
     Notified,
@@ -227,6 +228,9 @@ class ClientSession(Conversation):
             case CancelFinished():
                 self.held = max(0, self.held - 1)
                 self.proceed()
+            case LeaseDelayed():
+                delay.tell(self, event.ticket)
+                self.finish()
             case ResultOverdue():
                 results.overdue(self)
                 self.finish()

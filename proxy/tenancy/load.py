@@ -21,6 +21,7 @@ from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Te
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import (
     Access,
+    Address,
     FunctionRule,
     Grant,
     Isolation,
@@ -134,6 +135,7 @@ class _Assembly:
     def book(self, generation: int) -> RuleBook:
         """The rule book, or less of it when there were problems."""
         places = {name: self._place(source, model) for name, (source, model) in self.databases.items()}
+        self.ceilings = self._ceilings(places)
         logins: dict[str, Login] = {}
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
@@ -171,6 +173,18 @@ class _Assembly:
             issuers,
             usual_iterations(logins.values()),
         )
+
+    def _ceilings(self, places: Mapping[str, Place | None]) -> dict[tuple[Address, ...], int]:
+        """How many connections a server may have, by its addresses: those of several documents must agree."""
+        found: dict[tuple[Address, ...], tuple[int, str]] = {}
+        for name, place in places.items():
+            source, model = self.databases[name]
+            if place is not None and model.max_server_connections is not None:
+                first = found.setdefault(place[0].addresses, (model.max_server_connections, name))
+                if first[0] != model.max_server_connections:
+                    where = source.at("max_server_connections")
+                    self.problems.append(f"{where}: database {first[1]} is at the same server, and says {first[0]}")
+        return {addresses: ceiling for addresses, (ceiling, _) in found.items()}
 
     def _check_tokens(self) -> None:
         """The end of a name says whether a token is asked for, so it must say so of every login, and one thing only."""
@@ -278,6 +292,7 @@ class _Assembly:
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
+            max_server_connections=self.ceilings.get(place[0].addresses, rules.max_server_connections),
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
             comments="drop" if whole else rules.comments,

@@ -106,6 +106,7 @@ class Database(Strict):
     second_wall: Literal["none", "rls"] = "none"
     auth_query: AuthQuery | None = None
     pool_sharing: Literal["reset", "never"] = "reset"
+    max_server_connections: Annotated[int, Field(ge=1)] | None = None
     pool_mode: PoolMode = "transaction"
     lazy_begin: bool = False
     comments: Literal["drop", "keep"] = "drop"

@@ -61,6 +61,10 @@ class Limits:
 
     connections: int | None = 100
     server_connections: int | None = 20
+    share: float = 1.0  # of what tenants share: its weight
+    min_pool_size: int = 0
+    reserve_pool_size: int = 0
+    reserve_pool_timeout: float = 5.0
     concurrent_statements: int | None = None
     statements_per_second: float | None = None
     statement_burst: int | None = None  # None: one second's worth
@@ -75,7 +79,7 @@ class Limits:
     transaction_timeout: float | None = None
     idle_in_transaction_timeout: float | None = None
     query_wait_timeout: float = 120.0
-    query_wait_notify: float | None = None
+    query_wait_notify: float | None = 5.0
     statement_size: int = 1_048_576
     statement_nesting: int | None = None
     session_memory: int = 67_108_864  # of prepared statements and portals
@@ -180,6 +184,7 @@ class Grant:
     limits: Limits
     settings: Mapping[str, str] = field(default_factory=dict)
     pool_sharing: str = "reset"
+    max_server_connections: int | None = None  # of this process to the server, all tenants together
     pool_mode: str = "transaction"  # or session: a connection for as long as the session
     lazy_begin: bool = False  # BEGIN goes to the server with the statement after it
     comments: str = "drop"  # or keep: the one at the end of a statement goes to the server

@@ -21,8 +21,7 @@ StatementClass = Literal["read", "write", "ddl", "copy"]
 # Keys that nothing enforces yet. Who builds one takes it out here and in docs/rules.md.
 LATER = (
     "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
-    "received_bytes_per_minute", "query_wait_notify", "server_time_per_hour",
-    "planning_time_per_minute", "storage", "classes", "warn",
+    "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "storage", "classes", "warn",
 )  # fmt: skip
 # Limits that can be told instead of enforced; those of a class with its name in front: write.statements_per_second.
 CAN_WARN = frozenset({
@@ -76,6 +75,10 @@ class Quotas(LoginQuotas):
 
     connections: Count | None = None
     server_connections: Count | None = None
+    share: Rate | None = None
+    min_pool_size: Annotated[int, Field(ge=0)] | None = None
+    reserve_pool_size: Annotated[int, Field(ge=0)] | None = None
+    reserve_pool_timeout: Duration | None = None
     query_wait_timeout: Duration | None = None
     query_wait_notify: Duration | None = None
     statement_size: Size | None = None

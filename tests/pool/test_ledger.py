@@ -1,72 +1,12 @@
-"""The ledger against a naive model: no connection in two lists, none lost, no waiter starves, ceilings never passed."""
+"""The ledger, by examples: which connection is lent, opened, cleaned or closed, and when."""
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from proxy.pool.ledger import Clean, Close, Ledger, Lend, Open, Opening, Share, Step
+from tests.pool.ledgers import World
 
-NONE: frozenset[tuple[str, str]] = frozenset()
 LARGE = frozenset({("work_mem", "32MB")})
-
-
-class World:
-    """Does what the ledger says, at the pace of a test."""
-
-    def __init__(self, ceiling: int) -> None:
-        self.ledger: Ledger[str, int] = Ledger(ceiling)
-        self.openings: list[Opening] = []
-        self.cleaning: list[str] = []
-        self.closing: list[str] = []
-        self.leased: dict[str, int] = {}
-        self.lent: list[int] = []
-        self._names = count(1)
-        self._waiters = count(1)
-
-    def do(self, steps: list[Step[str, int]]) -> None:
-        for step in steps:
-            match step:
-                case Lend(waiter=waiter, connection=connection):
-                    assert connection not in self.leased
-                    self.leased[connection] = waiter
-                    self.lent.append(waiter)
-                case Open(opening=opening):
-                    self.openings.append(opening)
-                case Clean(connection=connection):
-                    self.cleaning.append(connection)
-                case Close(connection=connection):
-                    self.closing.append(connection)
-
-    def share(self, tenant: str, server: str = "a", limit: int | None = None, sharing: bool = True) -> Share[str, int]:
-        share = self.ledger.share(server, tenant, NONE)
-        share.limit, share.sharing = limit, sharing
-        return share
-
-    def want(self, share: Share[str, int]) -> int:
-        """The waiter's number; it may have a connection at once."""
-        waiter = next(self._waiters)
-        connection = self.ledger.take(share)
-        if connection is not None:
-            self.do([Lend(waiter, connection)])
-        else:
-            self.do(self.ledger.wait(share, waiter))
-        return waiter
-
-    def open_all(self) -> None:
-        while self.openings:
-            self.do(self.ledger.opened(self.openings.pop(0), f"c{next(self._names)}"))
-
-    def end(self, connection: str) -> None:
-        del self.leased[connection]
-        self.do(self.ledger.release(connection))
-
-    def holder(self, waiter: int) -> str:
-        return next(connection for connection, who in self.leased.items() if who == waiter)
 
 
 def test_the_connection_used_last_is_lent_first() -> None:
@@ -77,7 +17,7 @@ def test_the_connection_used_last_is_lent_first() -> None:
     first, second = world.holder(one), world.holder(two)
     world.end(first)
     world.end(second)
-    assert world.ledger.take(share) == second
+    assert world.ledger.take(share, world.now) == second
 
 
 def test_a_tenants_limit_counts_all_its_servers_and_makes_room_among_its_own() -> None:
@@ -129,7 +69,7 @@ def test_a_connection_with_other_startup_settings_is_not_inherited() -> None:
     world.want(world.share("acme"))
     world.open_all()
     world.end("c1")
-    world.want(world.ledger.share("a", "acme", LARGE))
+    world.want(world.share("acme", settings=LARGE))
     assert (world.cleaning, world.closing) == ([], ["c1"])
 
 
@@ -141,12 +81,10 @@ def test_tenants_take_turns_at_the_ceiling() -> None:
     mine, theirs = [world.want(acme) for _ in range(3)], [world.want(globex) for _ in range(3)]
     order = []
     for _ in range(6):
-        world.end("c1")
-        for connection in world.cleaning:
-            world.do(world.ledger.cleaned(connection))
-        world.cleaning.clear()
+        world.end("c1", 1.0)
+        world.clean_all()
         order.append(world.leased["c1"])
-    assert order == [mine[0], theirs[0], mine[1], theirs[1], mine[2], theirs[2]]
+    assert order == [theirs[0], mine[0], theirs[1], mine[1], theirs[2], mine[2]]
 
 
 def test_a_blocked_server_opens_nothing_and_hopeless_waiters_are_told() -> None:
@@ -168,8 +106,10 @@ def test_a_lowered_limit_closes_what_is_released() -> None:
     world.want(share)
     world.want(share)
     world.open_all()
-    share.limit = 1
+    world.share("acme", limit=1)
     world.end("c1")
+    assert world.closing == ["c1"]
+    world.end("c2")  # the other may stay
     assert world.closing == ["c1"]
 
 
@@ -181,188 +121,201 @@ def test_nothing_is_kept_of_tenants_that_are_gone() -> None:
         world.open_all()
         (connection,) = world.leased
         del world.leased[connection]
-        world.ledger.doom(connection)
+        world.do(world.ledger.doom(connection))
         world.do(world.ledger.closed(connection))
     ledger = world.ledger
-    assert (ledger.shares, ledger.lines, ledger.places, ledger.tenants, ledger.idle) == ({}, {}, {}, {}, {})
+    assert (ledger.shares, len(ledger.lines), ledger.places, ledger.idle, ledger.going) == ({}, 0, {}, {}, {})
+    assert not any(one.places or one.shares for one in ledger.standings.values())
 
 
-TENANTS, SERVERS = ("acme", "globex", "initech"), ("a", "b")
-LIMITS = {"acme": 1, "globex": 2, "initech": None}
+def test_the_next_connection_goes_to_who_used_least_for_its_weight_and_its_oldest_waiter() -> None:
+    world = World(1)
+    acme, globex = world.share("acme"), world.share("globex", weight=4.0)
+    for share, seconds in ((acme, 1.0), (globex, 3.0)):
+        world.want(share)
+        world.settle()
+        world.end("c1", seconds)
+    holder = world.share("initech")
+    world.want(holder)
+    world.settle()
+    first, second, third = world.want(acme), world.want(globex), world.want(globex)
+    served = []
+    for _ in range(3):
+        world.end("c1", 0.3)
+        world.settle()
+        served.append(world.leased["c1"])
+    assert served == [second, third, first]
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Random events. The model: sets of names that this class moves about itself."""
-
-    @initialize(ceiling=st.integers(1, 4))
-    def begin(self, ceiling: int) -> None:
-        self.world = World(ceiling)
-        self.ceiling = ceiling
-        self.waiting: dict[int, tuple[str, str]] = {}
-        self.alive: set[str] = set()
-        self.passed: dict[int, int] = {}  # waiter -> how many of others were lent since it could have been served
-
-    def sync(self) -> None:
-        """Take from the model's line who got something."""
-        for waiter in self.world.lent:
-            tenant_server = self.waiting.pop(waiter, None)
-            earlier = [one for one, place in self.waiting.items() if place == tenant_server and one < waiter]
-            assert not earlier, "served out of turn"
-        self.world.lent.clear()
-        self.alive |= set(self.world.leased)
-
-    def share_of(self, tenant: str, server: str) -> Share[str, int]:
-        return self.world.share(tenant, server, LIMITS[tenant], sharing=tenant != "initech")
-
-    @rule(tenant=st.sampled_from(TENANTS), server=st.sampled_from(SERVERS))
-    def want(self, tenant: str, server: str) -> None:
-        world = self.world
-        waiter = world.want(self.share_of(tenant, server))
-        if waiter not in world.leased.values():
-            self.waiting[waiter] = (tenant, server)
-        self.sync()
-
-    @precondition(lambda self: self.waiting)
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
-        waiter = data.draw(st.sampled_from(sorted(self.waiting)))
-        tenant, server = self.waiting.pop(waiter)
-        assert self.world.ledger.withdraw(self.share_of(tenant, server), waiter)
-        self.sync()
-
-    @precondition(lambda self: self.world.openings)
-    @rule(data=st.data(), well=st.booleans())
-    def opening_ends(self, data: st.DataObject, well: bool) -> None:
-        world = self.world
-        opening = data.draw(st.sampled_from(world.openings))
-        world.openings.remove(opening)
-        if well:
-            name = f"c{next(world._names)}"
-            self.alive.add(name)
-            world.do(world.ledger.opened(opening, name))
-        else:
-            server = world.ledger.places[opening].server
-            world.ledger.block(server)
-            world.do(world.ledger.failed(opening))
-            for waiter in world.ledger.hopeless(server):
-                del self.waiting[waiter]
-        self.sync()
-
-    @rule(server=st.sampled_from(SERVERS))
-    def try_again(self, server: str) -> None:
-        self.world.do(self.world.ledger.unblock(server))
-        self.sync()
-
-    @precondition(lambda self: self.world.leased)
-    @rule(data=st.data(), how=st.sampled_from(["release", "release", "clean", "doom", "cancel"]))
-    def lease_ends(self, data: st.DataObject, how: str) -> None:
-        world = self.world
-        connection = data.draw(st.sampled_from(sorted(world.leased)))
-        if how == "release":
-            world.end(connection)
-        else:
-            del world.leased[connection]
-            if how == "clean":
-                world.ledger.clean(connection)
-                world.cleaning.append(connection)
-            else:
-                world.ledger.doom(connection, cancel=how == "cancel")
-                world.closing.append(connection)
-        self.sync()
-
-    @precondition(lambda self: self.world.cleaning)
-    @rule(data=st.data(), well=st.booleans())
-    def cleaning_ends(self, data: st.DataObject, well: bool) -> None:
-        world = self.world
-        connection = data.draw(st.sampled_from(world.cleaning))
-        world.cleaning.remove(connection)
-        if well:
-            world.do(world.ledger.cleaned(connection))
-        else:
-            world.ledger.doom(connection)
-            world.closing.append(connection)
-        self.sync()
-
-    @precondition(lambda self: self.alive)
-    @rule(data=st.data())
-    def is_gone(self, data: st.DataObject) -> None:
-        """Closed as asked, or lost from whatever list."""
-        world = self.world
-        connection = data.draw(st.sampled_from(sorted(self.alive)))
-        self.alive.remove(connection)
-        world.leased.pop(connection, None)
-        for names in (world.cleaning, world.closing):
-            if connection in names:
-                names.remove(connection)
-        world.do(world.ledger.closed(connection))
-        self.sync()
-
-    @invariant()
-    def every_connection_stands_in_one_list(self) -> None:
-        ledger = self.world.ledger
-        listed: list[object] = []
-        for share in ledger.shares.values():
-            for where in (share.idle, share.leased, share.cleaning, share.cancelling, share.closing, share.opening):
-                listed += where
-                assert all(ledger.places[one] is share for one in where)
-        assert len(listed) == len(set(listed))
-        assert set(listed) == set(ledger.places) == self.alive | set(self.world.openings)
-        assert {one for share in ledger.shares.values() for one in share.leased} == set(self.world.leased)
-        assert {one for share in ledger.shares.values() for one in share.idle} == set(ledger.idle)
-
-    @invariant()
-    def no_ceiling_is_passed(self) -> None:
-        ledger = self.world.ledger
-        assert len(ledger.places) <= self.ceiling
-        for tenant, limit in LIMITS.items():
-            owned = [one for one, share in ledger.places.items() if share.tenant == tenant]
-            assert len(owned) == len(ledger.tenants.get(tenant, ()))
-            assert limit is None or len(owned) <= limit
-
-    @invariant()
-    def who_waits_is_in_line_and_waits_for_a_reason(self) -> None:
-        ledger = self.world.ledger
-        assert {waiter for share in ledger.shares.values() for waiter in share.waiting} == set(self.waiting)
-        for tenant, server in set(self.waiting.values()):
-            share = ledger.shares[server, tenant, NONE]
-            assert not share.idle, "an idle connection while somebody waits for it"
-            if share.need <= 0 or server in ledger.blocked:
-                continue
-            limit = LIMITS[tenant]
-            owned = ledger.tenants.get(tenant, {})
-            if limit is not None and len(owned) >= limit:
-                assert not any(ledger.places[one].tenant == tenant for one in ledger.idle)
-            else:
-                assert len(ledger.places) >= self.ceiling
-                assert not ledger.idle
-
-    def teardown(self) -> None:
-        """When every lease ends and everything asked for happens, everybody is served: no waiter starves."""
-        if not hasattr(self, "world"):
-            return
-        world = self.world
-        for _ in range(200):
-            if not self.waiting:
-                break
-            for server in SERVERS:
-                world.do(world.ledger.unblock(server))
-            for connection in list(world.leased):
-                world.end(connection)
-            for opening in list(world.openings):
-                world.openings.remove(opening)
-                name = f"c{next(world._names)}"
-                self.alive.add(name)
-                world.do(world.ledger.opened(opening, name))
-            for connection in list(world.cleaning):
-                world.cleaning.remove(connection)
-                world.do(world.ledger.cleaned(connection))
-            for connection in list(world.closing):
-                world.closing.remove(connection)
-                self.alive.discard(connection)
-                world.do(world.ledger.closed(connection))
-            self.sync()
-        assert not self.waiting, "somebody starved"
+def test_a_flood_delays_anothers_first_waiter_by_no_more_than_the_lease_that_ends_next() -> None:
+    world = World(5)
+    noisy, steady = world.share("noisy"), world.share("steady")
+    world.want(steady)  # it has used more than anybody
+    world.settle()
+    world.end("c1", 100.0)
+    for _ in range(1000):
+        world.want(noisy)
+    world.settle()
+    mine = world.want(steady)
+    world.end(next(iter(world.leased)), 0.1)
+    world.settle()
+    assert mine in world.leased.values()
 
 
-TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(stateful_step_count=40)
+def test_who_holds_more_than_its_part_gives_back_as_connections_come_free() -> None:
+    world = World(6)
+    noisy, steady = world.share("noisy"), world.share("steady")
+    for _ in range(20):
+        world.want(noisy)
+    world.settle()
+    for _ in range(20):
+        world.want(steady)
+    for connection in sorted(world.leased)[:4]:
+        world.end(connection, 0.01)
+        world.settle()
+    assert (len(noisy.leased), len(steady.leased)) == (3, 3)
+
+
+def test_weights_are_what_parts_are_divided_by() -> None:
+    world = World(8)
+    heavy, light = world.share("heavy", weight=3.0), world.share("light")
+    for _ in range(100):
+        world.want(light)
+        world.want(heavy)
+    world.settle()
+    for _ in range(40):
+        world.end(next(iter(world.leased)), 0.01)  # the oldest lease
+        world.settle()
+    assert (len(heavy.leased), len(light.leased)) == (6, 2)
+
+
+def test_a_part_that_nobody_else_can_use_binds_nobody() -> None:
+    world = World(6)
+    narrow, wide = world.share("narrow", limit=1), world.share("wide")
+    for _ in range(5):
+        world.want(narrow)
+        world.want(wide)
+    world.settle()
+    assert (len(narrow.leased), len(wide.leased)) == (1, 5)
+    world.ledger.block("b")
+    there = world.share("elsewhere", "b")
+    world.want(there)
+    world.want(wide)
+    world.end(next(iter(wide.leased)), 1.0)
+    world.settle()
+    assert len(wide.leased) == 5
+
+
+def test_a_site_has_a_ceiling_of_its_own_and_makes_room_among_its_own() -> None:
+    world = World(9)
+    here, there = world.share("acme", "a1"), world.share("acme", "b1")
+    world.do(world.ledger.set_site_ceiling(here.site, 1))
+    world.want(here)
+    world.want(there)
+    world.settle()
+    mine = world.want(here)
+    assert not world.openings
+    other = world.share("globex", "a2")  # another database at the same site
+    theirs = world.want(other)
+    world.end(world.holder(1), 1.0)
+    world.settle()
+    assert theirs in world.leased.values()
+    assert mine not in world.leased.values()
+    world.end(world.holder(theirs), 1.0)
+    world.settle()
+    assert mine in world.leased.values()
+    assert len(here.site.places) == 1
+
+
+def test_a_lowered_ceiling_takes_idle_connections_at_once_and_leased_ones_as_they_come_back() -> None:
+    world = World(6)
+    share = world.share("acme")
+    for _ in range(4):
+        world.want(share)
+    world.settle()
+    world.end("c1")
+    world.do(world.ledger.set_ceiling(2))
+    assert world.closing == ["c1"]
+    world.want(world.share("globex"))
+    world.end("c2")
+    assert world.closing == ["c1", "c2"]
+    world.close_all()
+    assert not world.openings
+    world.end("c3")
+    assert world.cleaning == ["c3"]  # two are left, and one of them passes on
+    world.clean_all()
+    world.do(world.ledger.set_ceiling(9))
+    world.want(share)
+    assert len(world.openings) == 1
+
+
+def test_what_was_being_opened_when_the_ceiling_fell_is_closed() -> None:
+    world = World(2)
+    share = world.share("acme")
+    world.want(share)
+    world.open_all()
+    waiter = world.want(share)
+    world.do(world.ledger.set_ceiling(1))
+    world.open_all()
+    assert world.closing == ["c2"]
+    world.close_all()
+    world.end("c1")
+    assert world.leased == {"c1": waiter}
+
+
+def test_a_reserve_is_opened_for_who_waited_too_long_and_closed_when_nobody_does() -> None:
+    world = World(9)
+    share = world.share("acme", limit=1, reserve=1)
+    world.want(share)
+    world.open_all()
+    second, third = world.want(share), world.want(share)
+    assert not world.openings
+    world.do(world.ledger.hurry(share, second))
+    world.open_all()
+    assert second in world.leased.values()
+    world.do(world.ledger.hurry(share, third))
+    assert not world.openings  # there is no more of it
+    world.end("c2")
+    assert world.leased["c2"] == third
+    world.end("c2")
+    assert world.closing == ["c2"]
+
+
+def test_what_is_kept_goes_last_and_passes_to_nobody() -> None:
+    world = World(2)
+    kept, other = world.share("kept", keep=1), world.share("other")
+    world.do(world.ledger.fill(kept))
+    world.want(other)
+    world.open_all()
+    world.end("c2")
+    world.want(world.share("third"))
+    assert world.cleaning == ["c2"]  # though c1 is idle for longer
+    world.clean_all()
+    world.want(world.share("fourth"))
+    assert (world.cleaning, world.closing) == ([], ["c1"])
+    world.do(world.ledger.fill(kept))
+    assert len(world.openings) == 0  # while somebody waits for the room
+
+
+def test_a_share_that_was_blocked_alone_blocks_no_other_there() -> None:
+    world = World(9)
+    acme, globex = world.share("acme"), world.share("globex")
+    waiter = world.want(acme)
+    world.ledger.block(acme.key)
+    world.do(world.ledger.failed(world.openings.pop()))
+    assert world.ledger.hopeless(acme.key) == [waiter]
+    world.want(globex)
+    assert len(world.openings) == 1
+
+
+def test_who_waited_for_a_connection_that_could_not_be_cleaned_has_another_before_that_one_is_closed() -> None:
+    world = World(2)
+    share = world.share("acme")
+    world.want(share)
+    world.open_all()
+    del world.leased["c1"]
+    world.ledger.clean("c1")
+    world.want(share)
+    assert not world.openings
+    world.do(world.ledger.doom("c1"))
+    assert len(world.openings) == 1

@@ -11,6 +11,7 @@ import pytest
 from proxy.errors import AdminShutdown, ConnectionFailure, TooManyConnections
 from proxy.pool.lease import Lease
 from proxy.pool.pools import Pools
+from proxy.pool.upkeep import Lifetimes
 from proxy.tenancy.policy import Grant, Server
 from tests.kit.postgres import Cluster
 from tests.pool.conftest import DATABASE, Census, Talk, grant_of
@@ -353,7 +354,7 @@ async def test_a_superuser_is_never_lent(server15: Cluster, pools: Pools, census
 
 async def test_idle_connections_are_closed_when_their_time_has_come(server15: Cluster, census: Census) -> None:
     now = [0.0]
-    pools = Pools(10, lambda: now[0], idle_timeout=60.0, lifetime=3600.0)
+    pools = Pools(10, lambda: now[0], lifetimes=Lifetimes(server_idle_timeout=60.0))
     lease = await pools.wait_lease(grant_of(server15))
     pools.release(lease)
     now[0] = 59.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.pool.ledger import Ledger, Open
+from proxy.pool.ledger import Ledger
+from proxy.pool.share import Open
 from proxy.pool.statistics import Counters, snapshot
 from proxy.tenancy.policy import Server
 
@@ -19,7 +20,7 @@ def opened(ledger: Ledger[str, str], tenant: str, waiters: str) -> None:
 
 
 def test_every_share_tells_its_lists_and_the_sums_agree() -> None:
-    ledger: Ledger[str, str] = Ledger(3)
+    ledger: Ledger[str, str] = Ledger(3, lambda: 0.0)
     opened(ledger, "acme", "ab")
     opened(ledger, "globex", "abc")
     told = snapshot(ledger, Counters())
@@ -31,7 +32,7 @@ def test_every_share_tells_its_lists_and_the_sums_agree() -> None:
 
 
 def test_a_connection_is_counted_from_the_moment_it_is_opened_until_it_is_gone() -> None:
-    ledger: Ledger[str, str] = Ledger(3)
+    ledger: Ledger[str, str] = Ledger(3, lambda: 0.0)
     (step,) = ledger.wait(ledger.share(HERE, "acme", frozenset()), "a")
     assert isinstance(step, Open)
     told = snapshot(ledger, Counters())
@@ -45,7 +46,7 @@ def test_a_connection_is_counted_from_the_moment_it_is_opened_until_it_is_gone()
 
 
 def test_a_snapshot_does_not_move_with_what_it_shows() -> None:
-    ledger: Ledger[str, str] = Ledger(3)
+    ledger: Ledger[str, str] = Ledger(3, lambda: 0.0)
     counters = Counters(opened=1)
     before = snapshot(ledger, counters)
     counters.opened = 2

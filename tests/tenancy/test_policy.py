@@ -39,7 +39,8 @@ def test_what_runs_cannot_be_changed() -> None:
 def test_limits_hold_without_being_asked_for() -> None:
     limits = Limits()
     assert {one.name for one in fields(Limits) if getattr(limits, one.name) not in (None, {}, frozenset())} == {
-        "connections", "server_connections", "query_wait_timeout", "statement_size", "session_memory",
+        "connections", "server_connections", "query_wait_timeout", "query_wait_notify", "statement_size",
+        "session_memory", "share", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout",
     }  # fmt: skip
 
 
