@@ -19,7 +19,7 @@ from proxy.server.leasing import wait_lease
 from proxy.server.listens import ListeningClient
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
-from proxy.server.stopping import overdue, stop
+from proxy.server.stopping import out_of_time, overdue, stop
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
     Action,
@@ -326,6 +326,8 @@ class Client(ListeningClient, asyncio.Protocol):
             if self.expelled():
                 self.handle(Terminate(GONE))
             return
+        if self.overstay.late(session, now):
+            self.listener.tasks.start(out_of_time(self), "statement timeout")
         refusal = self.overstay.refusal(session, now)
         if refusal is not None:
             self.handle(Terminate(refusal))

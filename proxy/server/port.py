@@ -164,6 +164,7 @@ class ClientPort:
         grant, keys = self.grant, self.keys
         if grant is None or keys is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
+        fields = self.overstay.reworded(fields)
         return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
 
     def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:

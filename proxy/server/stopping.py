@@ -8,11 +8,11 @@ it is over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from proxy.errors import Refusal
 from proxy.server.services import Log
-from proxy.session.events import CancelFinished, Event
+from proxy.session.events import CancelFinished, Event, RowsOverdue
 from proxy.session.session import ClientSession
 
 LONGEST = 5.0  # seconds for a statement to end whose result is thrown away
@@ -26,6 +26,24 @@ async def stop(connection: Any, handle: Callable[[Event], None], log: Log) -> No
         log.warning("cancel failed", problem=str(problem))
     finally:
         handle(CancelFinished())
+
+
+class Stoppable(Protocol):
+    """A client connection."""
+
+    session: ClientSession
+
+    async def cancel(self) -> None: ...
+
+    def handle(self, event: Event) -> None: ...
+
+
+async def out_of_time(client: Stoppable) -> None:
+    """Stops a statement that has run too long, or whose rows the client does not send."""
+    if client.session.copying is not None:
+        client.handle(RowsOverdue())
+    else:
+        await client.cancel()
 
 
 def overdue(session: ClientSession) -> bool:

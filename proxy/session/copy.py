@@ -117,6 +117,14 @@ def copy_fail(s: Conversation, body: bytes) -> bool:
     return True
 
 
+def give_up(s: Conversation) -> None:
+    """The rows take too long. A server that waits for them minds neither its own timeouts nor cancel requests."""
+    copying = s.copying
+    if copying is not None:
+        s.up.append(message(102, b"too late\0"))
+        _ended(s, copying)
+
+
 def _ended(s: Conversation, copying: Copying) -> None:
     s.copying = None
     if copying.due.kind is QUERY:  # another statement of the same text may take rows

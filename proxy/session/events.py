@@ -140,6 +140,11 @@ class LeaseDelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsOverdue:
+    """The client has taken too long to send the rows of a COPY."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResultOverdue:
     """A statement that was stopped for its result has not ended in time."""
 
@@ -171,6 +176,7 @@ Event = (
     | CancelRequested
     | CancelFinished
     | LeaseDelayed
+    | RowsOverdue
     | ResultOverdue
     | Drain
     | Terminate

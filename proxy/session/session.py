@@ -29,6 +29,7 @@ from proxy.session.events import (
     Notified,
     ProofWeighed,
     ResultOverdue,
+    RowsOverdue,
     StatementPlanned,
     Subscribed,
     Terminate,
@@ -230,6 +231,9 @@ class ClientSession(Conversation):
                 self.proceed()
             case LeaseDelayed():
                 delay.tell(self, event.ticket)
+                self.finish()
+            case RowsOverdue():
+                copy.give_up(self)
                 self.finish()
             case ResultOverdue():
                 results.overdue(self)

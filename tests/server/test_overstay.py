@@ -58,3 +58,26 @@ def test_many_short_transactions_are_no_long_one() -> None:
 def test_without_limits_there_is_no_hurry() -> None:
     one, watch = session(Limits()), Overstay()
     assert [code(watch, one, now) for now in (0.0, 1e9)] == [None, None]
+
+
+def test_a_statement_that_the_server_does_not_stop_in_its_time_is_late_once() -> None:
+    head = SimpleNamespace(index=0)
+    one, watch = session(Limits(statement_timeout=5.0), due=[head]), Overstay()
+    assert [watch.late(one, now) for now in (0.0, 5.9, 6.0, 6.5, 99.0)] == [False, False, True, False, False]
+    head.index = 1  # the next of its text
+    assert [watch.late(one, now) for now in (100.0, 105.9, 106.0)] == [False, False, True]
+    one.turns = 2
+    assert [watch.late(one, now) for now in (110.0, 115.0)] == [False, False]
+    one.due.clear()
+    assert not watch.late(one, 200.0)
+    assert not watch.late(session(Limits(), due=[head]), 1e9)
+
+
+def test_the_error_of_a_late_statement_says_what_it_was_cancelled_for() -> None:
+    one, watch = session(Limits(statement_timeout=5.0), due=[SimpleNamespace(index=0)]), Overstay()
+    fields = {"C": "57014", "M": "canceling statement due to user request"}
+    assert watch.reworded(fields) == fields
+    assert [watch.late(one, now) for now in (0.0, 6.0)] == [False, True]
+    assert watch.reworded({"C": "22012", "M": "x"}) == {"C": "22012", "M": "x"}
+    assert watch.reworded(fields)["M"] == "canceling statement due to statement timeout"
+    assert watch.reworded(fields) == fields

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from proxy.errors import ConnectionFailure, Refusal
-from proxy.server.stopping import LONGEST, overdue, stop
+from proxy.server.stopping import LONGEST, out_of_time, overdue, stop
 from proxy.session.due import QUERY, Due
-from proxy.session.events import CancelFinished, Event
+from proxy.session.events import CancelFinished, Event, RowsOverdue
 from proxy.session.result import Cut
 from proxy.session.session import ClientSession
 from tests.kit.builders import Recorder
@@ -52,3 +53,21 @@ def test_a_statement_is_overdue_when_the_server_owes_its_end_for_long() -> None:
     assert overdue(session)
     session.due.clear()  # it is the client's Sync that is missing
     assert not overdue(session)
+
+
+def test_a_statement_out_of_time_is_cancelled_and_a_copy_that_waits_for_rows_is_failed() -> None:
+    class Waiting:
+        def __init__(self, copying: object) -> None:
+            self.session: Any = SimpleNamespace(copying=copying)
+            self.told: list[object] = []
+
+        async def cancel(self) -> None:
+            self.told.append("cancel")
+
+        def handle(self, event: Event) -> None:
+            self.told.append(event)
+
+    for copying, told in ((None, "cancel"), (object(), RowsOverdue())):
+        client = Waiting(copying)
+        asyncio.run(out_of_time(client))
+        assert client.told == [told]

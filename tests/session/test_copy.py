@@ -9,6 +9,7 @@ import pytest
 from proxy.session import copy
 from proxy.session.actions import CloseFrontend
 from proxy.session.conversation import Waiting
+from proxy.session.events import RowsOverdue
 from proxy.session.session import ClientSession
 from proxy.sql.plan import CopyIn, CopyOut, Forward, Planned, StatementKind, Template
 from proxy.wire.copyformat import CopyFormat
@@ -235,3 +236,18 @@ def test_a_key_that_has_no_form_is_refused_before_anything_is_sent(
 def test_a_copy_asks_for_nothing_but_a_key_that_it_supplies(session: ClientSession) -> None:
     assert copy.scanner(session, LISTED) is None
     assert copy.scanner(session, SUPPLIED) is not None
+
+
+def test_a_client_whose_rows_come_too_late_is_told_the_servers_error(session: ClientSession, door: Door) -> None:
+    session.handle(RowsOverdue())  # nobody takes rows
+    (one,) = door.free
+    session.data(query("COPY supplied"))
+    session.backend_data(IN3)
+    one.written = b""
+    session.handle(RowsOverdue())
+    assert one.written == message(102, b"too late\0")
+    session.data(data(b"1\n") + message(99, b""))
+    session.backend_data(failed("57014", "I"))
+    assert kinds(door.take()) == "GEZ"
+    session.data(query("SELECT 1"))
+    assert one.written.endswith(query("SELECT 1"))

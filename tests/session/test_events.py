@@ -29,6 +29,8 @@ MAKE: dict[type, Callable[[], events.Event]] = {
     events.Notified: lambda: events.Notified("channel", "payload", 1),
     events.CancelRequested: events.CancelRequested,
     events.CancelFinished: events.CancelFinished,
+    events.LeaseDelayed: lambda: events.LeaseDelayed(99),
+    events.RowsOverdue: events.RowsOverdue,
     events.ResultOverdue: events.ResultOverdue,
     events.Drain: events.Drain,
     events.Terminate: lambda: events.Terminate(Refusal("end", sqlstate="57P01")),
