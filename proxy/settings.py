@@ -140,6 +140,12 @@ class Settings(BaseSettings):
     usage_retention: int = Field(7_776_000, ge=3600, description="seconds that usage is kept in the journal")
     usage_export: Path | None = Field(None, description="folder of one file of usage for each whole hour")
     usage_export_format: Literal["csv", "json"] = Field("csv", description="of those files")
+    counter_store: SecretStr | None = Field(
+        None, description="redis:// or rediss:// URL of the store that shares limits with the proxies of other hosts"
+    )
+    permit_ttl: float = Field(
+        60.0, ge=2, description="seconds of silence until what a process held of shared limits is given to others"
+    )
     canary_interval: float = Field(60.0, gt=0, description="seconds between rounds of a canary tenant's attacks")
     catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
 
@@ -151,6 +157,9 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         if self.tls_client_crl is not None and self.tls_client_ca is None:
             raise ValueError("tls_client_crl needs tls_client_ca")
+        store = self.counter_store
+        if store is not None and not store.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("counter_store must be a redis:// or rediss:// URL")
         return self
 
     @classmethod

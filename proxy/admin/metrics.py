@@ -21,6 +21,7 @@ from proxy.catalog.tenants import TableStatistics
 from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
+from proxy.fleet.rationing import StoreStatistics
 from proxy.pool.statistics import PoolsStatistics
 from proxy.server.proofs import LoginStatistics
 from proxy.session.counters import BUCKETS, TrafficStatistics
@@ -41,6 +42,7 @@ class Sources:
     usage: Callable[[], UsageStatistics] = UsageStatistics
     tables: Callable[[], TableStatistics] = lambda: TableStatistics(0, 0)
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
+    store: Callable[[], StoreStatistics | None] = lambda: None  # where limits are shared
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
 
@@ -67,6 +69,7 @@ class PartywallCollector(Collector):
         yield from _verifiers(self._sources.verifiers())
         yield from _usage(self._sources.usage())
         yield from _tables(self._sources.tables())
+        yield from _store(self._sources.store())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
         )
@@ -168,6 +171,20 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
         ("timeouts", "Clients that waited in vain for a server connection"),
     ):
         yield CounterMetricFamily(f"partywall_server_{name}", what, value=getattr(pools.counters, name))
+
+
+def _store(store: StoreStatistics | None) -> Iterator[Metric]:
+    for name, what in (
+        ("up", "1 when the counter store answered the last time that it was asked"),
+        ("age_seconds", "Seconds since its last answer"),
+        ("fenced", "1 when this process may admit nothing that is shared"),
+        ("share", "This process's part of every shared rate, from 0 to 1"),
+    ):
+        value = None if store is None else float(getattr(store, name.removesuffix("_seconds")))
+        yield GaugeMetricFamily(f"partywall_counter_store_{name}", what, value=value)
+    for name, what in (("exchanges", "Answers of the counter store"), ("failures", "Times that it had none")):
+        count = None if store is None else getattr(store, name)
+        yield CounterMetricFamily(f"partywall_counter_store_{name}", what, value=count)
 
 
 def _canaries(canaries: Sequence[CanaryStatistics]) -> Iterator[Metric]:

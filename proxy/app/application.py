@@ -11,6 +11,7 @@ from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
 from proxy.fleet.databases import Databases
+from proxy.fleet.rationing import StoreRationing
 from proxy.fleet.reading import read_beside
 from proxy.fleet.tables import Tables
 from proxy.fleet.verifiers import Verifiers
@@ -37,6 +38,7 @@ class App:
     port: int = 0  # that clients connect to, once it is listening
     listener: Listener = field(init=False)
     listening: Listening = field(init=False)
+    sharing: StoreRationing | None = None  # limits, with other processes
     bookkeeper: Bookkeeper = field(init=False)
     counters: Traffic = field(default_factory=Traffic)
     reload_failed: bool = False

@@ -14,9 +14,10 @@ from prometheus_client import generate_latest
 from proxy.admin.metrics import registry
 from proxy.app.application import App
 from proxy.app.control import Control
+from proxy.app.counters import READY, rationing_of
 from proxy.app.door import Doors
 from proxy.app.inputs import certificate_of, rules_of
-from proxy.app.services import bookkeeper_of, services_of, sources_of
+from proxy.app.services import bookkeeper_of, services_of, sources_of, unready
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow
 from proxy.fleet.databases import Databases
@@ -58,12 +59,18 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     book = canaries.admitted(await rules_of(settings, environ, 1))
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
     app.bookkeeper = bookkeeper_of(app)
+    app.sharing = sharing = rationing_of(settings, None)
     doors: Doors | None = None
     try:
         await databases.reconcile(book.grants.values())
         await app.verifiers.reconcile(book.logins.values())
         app.listening = Listening(pools)
         app.listener = Listener(services_of(app))
+        if sharing is not None:
+            sharing.on_fence = app.listener.expel
+            sharing.start()
+            if not await sharing.wait_ready(READY):
+                log.error("counter store gives nothing yet")
         lifecycle = Lifecycle(app.listener, app.reload, log)
         rules_log = get_logger("rules")
         app.tables = Tables(lifecycle.reload, lambda why: rules_log.warning("no answer", table=why))
@@ -95,6 +102,8 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         await app.tables.close()
         await pools.close(1.0)
         await databases.close()
+        if sharing is not None:
+            await sharing.close()
         await app.bookkeeper.close()
         if doors is not None:
             await doors.close()
@@ -106,7 +115,7 @@ def _doors(app: App, lifecycle: Lifecycle) -> Doors:
     async def metrics() -> bytes:
         return generate_latest(figures)
 
-    return Doors(app.settings, Control(app, lifecycle), metrics, lambda: "draining" if app.listener.draining else None)
+    return Doors(app.settings, Control(app, lifecycle), metrics, lambda: unready(app))
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:

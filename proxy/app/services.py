@@ -68,6 +68,7 @@ def services_of(app: App) -> Services:
         clock=time.monotonic,
         now=time.time,
         tls=lambda: app.tls,
+        permits=app.sharing,
         options=Options(
             max_client_connections=settings.max_client_connections,
             login_timeout=settings.login_timeout,
@@ -115,4 +116,14 @@ def sources_of(app: App) -> Sources:
         tables=app.tables.statistics,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
+        store=lambda: None if app.sharing is None else app.sharing.statistics(),
     )
+
+
+def unready(app: App) -> str | None:
+    """Why a balancer should send clients elsewhere."""
+    if app.listener.draining:
+        return "draining"
+    if app.sharing is not None and app.sharing.statistics().fenced:
+        return "the counter store is away for too long, or was never there"
+    return None

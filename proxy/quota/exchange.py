@@ -33,7 +33,7 @@ class Terms:
 
     permit_ttl: float = 60.0
     quiet: float = 0.5
-    settle: float = 2.0
+    settle: float = 0.0
     timeout: float = 1.0  # for an answer
 
     @property
@@ -174,9 +174,13 @@ class Answer:
 class CounterStore(Protocol):
     """Where processes share their counters: in memory, at a local socket, or in Redis (fleet/stores)."""
 
+    async def connect(self) -> None:
+        """Returns when somebody answers there; at once while the connection is open. StoreRefused when nobody listens
+        where the store was; StoreAway for any other failure."""
+
     async def exchange(self, request: Request) -> Answer:
-        """One round trip. StoreRefused when nobody is there, which means for nobody; StoreAway for any other failure.
-        Then the request may or may not have been heard, and no answer to it will ever come."""
+        """One round trip, after connect(). StoreAway when there is no answer: then the request may or may not have been
+        heard, and no answer to it will ever come."""
 
     async def close(self) -> None:
         """Ends the connection, if there is one."""

@@ -14,6 +14,7 @@ from proxy.quota.exchange import Report, Take
 
 WORTH = 0.1  # seconds of the rate that a block is worth at most
 SOON = 0.01  # seconds that an answer of the store takes, more or less
+LITTLE = 1e-6  # what the store may have that was not asked yet: no debt
 NEVER = 3600.0  # seconds that are told where nobody knows
 
 
@@ -110,7 +111,10 @@ class LeasedBucket:
             self._holder.want(self)
 
     def left(self, now: float) -> float:
-        """In hand, and in the store as far as it is known."""
+        """In hand, and in the store as far as that is known; alone, only what is in hand."""
+        if now > self._holder.alone_at:
+            self._accrue(now)
+            return self.tokens
         return self.tokens + self._estimate(now)
 
     def until(self, amount: float, now: float) -> float:
@@ -123,7 +127,7 @@ class LeasedBucket:
 
     def _estimate(self, now: float) -> float:
         if self._level is None:
-            return 0.0
+            return 0.0 if now >= self._holder.fence_at else LITTLE
         return min(self.burst, self._level + self.rate * max(0.0, now - self._said))
 
     def _accrue(self, now: float) -> None:
@@ -175,7 +179,7 @@ class PermitGauge:
         if self.held < self.allotted and self._holder.clock() < self._holder.fence_at:
             self.held += 1
             if self.held == self.allotted < self.limit:
-                self._holder.want(self)
+                self._holder.want(self, False)
             return True
         self._short = True
         if self.held < self.limit:
@@ -187,8 +191,8 @@ class PermitGauge:
         if self.held <= 0:
             raise ValueError("nobody is in")
         self.held -= 1
-        if self.held >= self.allotted:
-            self._holder.want(self)
+        if self.waiting or self.held >= self.allotted:
+            self._holder.want(self, self.waiting > 0)
 
     def report(self) -> Report:
         """As the store is told."""

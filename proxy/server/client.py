@@ -24,6 +24,7 @@ from proxy.server.tls import upgrade
 from proxy.session.actions import (
     Action,
     Audit,
+    AwaitAdmission,
     CancelBackend,
     CloseFrontend,
     Established,
@@ -110,9 +111,7 @@ class Client(ListeningClient, asyncio.Protocol):
             for task in self.waiting.values():
                 task.cancel()
             self.listener.keys.forget(self.process_id)
-            if self.admitted:
-                self.admitted = False
-                self.session.counters.connections -= 1
+            self.count_out()
             self.listener.left(self)
 
     def pause_writing(self) -> None:
@@ -185,6 +184,8 @@ class Client(ListeningClient, asyncio.Protocol):
             case WeighProof():
                 weigh = self.listener.proofs.weigh
                 self.answer_waits = weigh(self.session.user, self.address, action.right, self._weighed)
+            case AwaitAdmission():
+                self.listener.tasks.start(self.wait_admission(), "wait for a place")
             case LearnParameters():
                 key = self.template(action.settings)
                 if key is not None:

@@ -180,6 +180,11 @@ class Listener:
             return False
         return True
 
+    def expel(self) -> None:
+        """Ends every session that holds permits, which other processes may have now."""
+        for client in [one for one in self.clients if one.entered]:
+            client.terminate(AdminShutdown("terminating connection because the counter store is away"))
+
     async def close(self) -> None:
         """Ends everything now."""
         self.draining = True

@@ -6,23 +6,20 @@ tells comes back as events. Process ids of the server are told to nobody. Decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from proxy.errors import AdminShutdown, ConnectionFailure, InvalidAuthorization, Refusal
-from proxy.server.port import ClientPort
+from proxy.server.permits import PermittedClient
 from proxy.session.actions import HearAll, Subscribe
-from proxy.session.events import Event, Heard, Notified, Subscribed, Terminate
+from proxy.session.events import Heard, Notified, Subscribed, Terminate
 from proxy.tenancy.derived import LISTENING, array_literal
 from proxy.wire.backend import NotificationResponse
 
 UNKNOWN_PROCESS = 2**31 - 1  # who notified is not a session of this process: no process id of the server is told
 
 
-class ListeningClient(ClientPort):
+class ListeningClient(PermittedClient):
     """The part of the session's Port that is about notifications, and the listening connection's subscriber."""
-
-    handle: Callable[[Event], None]  # gives the session an event; the client's
 
     def listening(self, names: tuple[str, ...]) -> None:
         """The channels that fill() puts into a text from now on."""

@@ -232,8 +232,8 @@ class ClientPort:
             altered = self.listener.altered
             altered[self.grant.server] = altered.get(self.grant.server, 0) + 1
 
-    def admit(self, grant: Grant) -> Refusal | None:
-        """Counts the session in, or says why not."""
+    def count_in(self, grant: Grant) -> Refusal | None:
+        """Counts the session in, or says why not, as far as this process knows."""
         session, traffic = self.session, self.services.counters
         if grant.tenant in self.listener.closed:
             return CannotConnectNow("the database system is shutting down")

@@ -14,6 +14,8 @@ from proxy.auth.scram import Verifier
 from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
 from proxy.catalog.sockets import PEER_TIMEOUT
+from proxy.quota.gauge import Gauge
+from proxy.quota.rationing import Rationing
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.ports import Lease
@@ -91,6 +93,17 @@ class PoolsPort(Protocol):
 
     def release(self, lease: Any, destroy: bool = False, cancel: bool = False) -> None:
         """The lease ends. destroy: its connection is closed; cancel: what runs on it is cancelled before."""
+
+
+class Permits(Protocol):
+    """fleet.rationing.StoreRationing, as far as clients use it."""
+
+    @property
+    def rationing(self) -> Rationing:
+        """Whose gauges they are."""
+
+    async def wait_enter(self, gauge: Gauge, timeout: float) -> bool:
+        """A permit, now or when one becomes free; False after `timeout` seconds without."""
 
 
 class ListeningPort(Protocol):
@@ -187,6 +200,7 @@ class Services:
     proof_weighed: Callable[[str, str, bool], object] = lambda _login, _address, _right: None  # for other workers
     cancel_elsewhere: Callable[[int, bytes], Awaitable[bool]] = nowhere  # a process id of another worker or host
     tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
+    permits: Permits | None = None  # of limits that other processes share
     options: Options = Options()
 
 

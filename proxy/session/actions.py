@@ -72,6 +72,11 @@ class WeighProof:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitAdmission:
+    """Wait, a second or so, for the permits of a connection; answered by ClientAdmitted."""
+
+
+@dataclass(frozen=True, slots=True)
 class LearnParameters:
     """The ParameterStatus values that a server reports once `settings` are applied; kept for later sessions."""
 
@@ -149,6 +154,7 @@ Action = (
     | HearAll
     | FindLogin
     | WeighProof
+    | AwaitAdmission
     | LearnParameters
     | StartTls
     | CancelBackend

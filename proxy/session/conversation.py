@@ -48,6 +48,7 @@ class Phase(Enum):
     BEARER = "bearer"  # and by OAUTHBEARER
     BEARER_REFUSED = "bearer refused"
     PROOF = "proof"  # it was given; WeighProof is under way
+    ADMISSION = "admission"  # the proof was right; AwaitAdmission is under way
     LEARN = "learn"  # authenticated; the server's parameters are being learnt
     READY = "ready"
     CLOSED = "closed"

@@ -87,6 +87,13 @@ class ProofWeighed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientAdmitted:
+    """The answer to AwaitAdmission. refusal: there is no place."""
+
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TlsStarted:
     """The TLS handshake is complete. binding: of the certificate that was shown, if one is defined (auth.binding);
     alpn: the protocol that was agreed on, if any was.
@@ -169,6 +176,7 @@ Event = (
     | FrontendLost
     | LoginFound
     | ProofWeighed
+    | ClientAdmitted
     | TlsStarted
     | Subscribed
     | Heard

@@ -8,14 +8,15 @@ documentation, "SASL Authentication".
 from __future__ import annotations
 
 from proxy.auth.scram import ScramServer
-from proxy.errors import InvalidPassword, RemoteProtocolError
+from proxy.errors import InternalError, InvalidPassword, Refusal, RemoteProtocolError
 from proxy.session import token
-from proxy.session.actions import WeighProof
+from proxy.session.actions import AwaitAdmission, WeighProof
 from proxy.session.conversation import Conversation, Phase
 from proxy.session.events import LoginFound, ProofWeighed
 from proxy.session.greeting import greet, with_ceilings
 from proxy.session.options import permitted
 from proxy.session.parameters import Settings, ceilings_of
+from proxy.session.ports import Later
 from proxy.tenancy.policy import held_to
 from proxy.wire.authentication import (
     AuthenticationOk,
@@ -86,9 +87,21 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     s.grant = login.grant
     if login.grant is None:
         raise InvalidPassword(f'password authentication failed for user "{s.user}"')
-    refusal = s.port.admit(login.grant)
+    answer = s.port.admit(login.grant)
+    if isinstance(answer, Later):
+        s.phase = Phase.ADMISSION
+        s.port.act(AwaitAdmission())
+        return
+    admitted(s, answer)
+
+
+def admitted(s: Conversation, refusal: Refusal | None) -> None:
+    """Counted in, unless there is a refusal: it is raised."""
     if refusal is not None:
         raise refusal
+    login = s.login
+    if login is None or login.grant is None:
+        raise InternalError("nobody was admitted")
     s.limits = held_to(login.grant.limits, login.limits)
     s.startup = permitted(s, s.requested)
     s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits), s.port.label)

@@ -15,6 +15,13 @@ from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
 
 
+class Later:
+    """Not decided yet."""
+
+
+LATER = Later()
+
+
 class Link(Protocol):
     """One server connection (pool.connection.ServerConnection)."""
 
@@ -69,8 +76,8 @@ class Port(Protocol):
     def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
         """What the server reports under these settings, if some session learnt it already."""
 
-    def admit(self, grant: Grant) -> Refusal | None:
-        """The proof was right: counts the session in, or says why not."""
+    def admit(self, grant: Grant) -> Refusal | Later | None:
+        """The proof was right: counts the session in, or says why not; or that AwaitAdmission must be asked for."""
 
     def listening(self, names: tuple[str, ...]) -> None:
         """The channels that fill() puts into a text from now on."""

@@ -19,6 +19,7 @@ from proxy.session.events import (
     BackendLost,
     CancelFinished,
     CancelRequested,
+    ClientAdmitted,
     Drain,
     Event,
     FrontendLost,
@@ -40,7 +41,7 @@ from proxy.session.replies import OutOfStep, receive
 from proxy.wire.streams import Oversize
 
 NOTHING = Waiting.NOTHING
-DEAF = frozenset({Phase.LOGIN, Phase.PROOF})  # what the client says next is not read before an answer came
+DEAF = frozenset({Phase.LOGIN, Phase.PROOF, Phase.ADMISSION})  # what the client says waits for an answer
 
 
 class ClientSession(Conversation):
@@ -218,7 +219,7 @@ class ClientSession(Conversation):
                 if self.phase is not Phase.CLOSED:
                     self.end()
                 self.out.clear()
-            case LoginFound() | ProofWeighed() | TlsStarted():
+            case LoginFound() | ProofWeighed() | ClientAdmitted() | TlsStarted():
                 if self.phase is not Phase.CLOSED:
                     startup.handle(self, event)
                     self.finish()

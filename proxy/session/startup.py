@@ -12,7 +12,7 @@ from proxy.errors import InvalidAuthorization, Refusal, RemoteProtocolError
 from proxy.session import login, token
 from proxy.session.actions import CancelBackend, CloseFrontend, FindLogin, LoginRefused, StartTls
 from proxy.session.conversation import Conversation, Phase
-from proxy.session.events import LoginFound, ProofWeighed, TlsStarted
+from proxy.session.events import ClientAdmitted, LoginFound, ProofWeighed, TlsStarted
 from proxy.session.options import startup_settings
 from proxy.wire.startup import (
     NEWEST,
@@ -136,8 +136,8 @@ def _startup(s: Conversation, packet: StartupMessage) -> None:
     s.port.act(FindLogin(s.user, s.database, s.application_name))
 
 
-def handle(s: Conversation, event: LoginFound | ProofWeighed | TlsStarted) -> None:
-    """The answers to StartTls, FindLogin and WeighProof."""
+def handle(s: Conversation, event: LoginFound | ProofWeighed | ClientAdmitted | TlsStarted) -> None:
+    """The answers to StartTls, FindLogin, WeighProof and AwaitAdmission."""
     match event:
         case TlsStarted():
             if s.phase is Phase.TLS:
@@ -155,4 +155,8 @@ def handle(s: Conversation, event: LoginFound | ProofWeighed | TlsStarted) -> No
         case ProofWeighed():
             if s.phase is Phase.PROOF:
                 _trying(s, lambda: login.weighed(s, event))
+                proceed(s)
+        case ClientAdmitted():
+            if s.phase is Phase.ADMISSION:
+                _trying(s, lambda: login.admitted(s, event.refusal))
                 proceed(s)

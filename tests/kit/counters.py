@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.quota.exchange import Answer, Request, Terms
+from proxy.quota.exchange import Answer, CounterStore, Request, Terms
 from proxy.quota.leased import LeasedBucket, PermitGauge
 from proxy.quota.shared import SharedRationing
 
@@ -20,6 +20,12 @@ RATE, BURST, LIMIT = 10.0, 4.0, 5
 PROCESSES = 4
 WINDOW = 20.0  # seconds that are looked back
 MOST = 1.0  # a block: 100 ms worth
+
+
+async def asked(store: CounterStore, request: Request) -> Answer:
+    """A round trip, over a connection that is made if need be."""
+    await store.connect()
+    return await store.exchange(request)
 
 
 class Driver(Protocol):

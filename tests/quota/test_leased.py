@@ -141,7 +141,7 @@ def test_a_gauge_lets_in_what_was_allotted_and_asks_at_the_last() -> None:
     assert gauge.enter()
     assert holder.wanted == []
     assert gauge.enter()
-    assert holder.wanted == [(gauge, True)]
+    assert holder.wanted == [(gauge, False)]
     assert not gauge.enter()
     assert gauge.report().wanted == 3
 

@@ -15,6 +15,7 @@ from proxy.errors import Refusal
 from proxy.session.actions import Action, CloseFrontend, FindLogin, LoginRefused, WeighProof
 from proxy.session.encode import fields_of
 from proxy.session.events import LoginFound, ProofWeighed
+from proxy.session.ports import Later
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Forward, Planned, Temporary
 from proxy.tenancy.policy import Grant
@@ -54,7 +55,7 @@ class Door:
     cached: bool = True
     planned: dict[bytes, Planned] = field(default_factory=dict)  # instead of what plan_text makes of a text
     reported: Mapping[str, str] | None = field(default_factory=lambda: dict(REPORTED))
-    refusal: Refusal | None = None
+    refusal: Refusal | Later | None = None
     known: tuple[Temporary, ...] = ()
     written: bytes = b""
     actions: list[Action] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Door:
     def parameters(self, settings: Mapping[str, str]) -> Mapping[str, str] | None:
         return self.reported
 
-    def admit(self, grant: Grant) -> Refusal | None:
+    def admit(self, grant: Grant) -> Refusal | Later | None:
         return self.refusal
 
     def listening(self, names: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ MAKE: dict[type, Callable[[], events.Event]] = {
     events.FrontendLost: events.FrontendLost,
     events.LoginFound: lambda: events.LoginFound(mock_verifier(b"s", "x"), b"nonce-of-the-tests-000001", None),
     events.ProofWeighed: events.ProofWeighed,
+    events.ClientAdmitted: events.ClientAdmitted,
     events.TlsStarted: events.TlsStarted,
     events.Subscribed: lambda: events.Subscribed(99, "channel", "name"),
     events.Heard: lambda: events.Heard(99),

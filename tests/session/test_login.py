@@ -8,9 +8,10 @@ import pytest
 
 from proxy.auth.scram import mock_verifier
 from proxy.errors import TooManyAttempts, TooManyConnections
-from proxy.session.actions import FindLogin, LoginRefused, WeighProof
+from proxy.session.actions import AwaitAdmission, FindLogin, LoginRefused, WeighProof
 from proxy.session.conversation import Phase
-from proxy.session.events import LoginFound, ProofWeighed
+from proxy.session.events import ClientAdmitted, FrontendLost, LoginFound, ProofWeighed
+from proxy.session.ports import LATER
 from proxy.session.session import ClientSession
 from proxy.wire.fields import message
 from tests.kit.builders import PARSED, PASSWORD, grant
@@ -81,3 +82,37 @@ def test_who_was_proved_by_its_certificate_is_asked_for_nothing(fresh: ClientSes
     assert door.take() == b""
     fresh.handle(ProofWeighed())
     assert kinds(door.take()).replace("S", "") == "RKZ"
+
+
+def waiting(fresh: ClientSession, door: Door) -> None:
+    """The proof was right, and there is no place yet."""
+    door.refusal = LATER
+    give_proof(fresh, door, LoginFound(PARSED, b"nonce-of-the-tests-000001", grant()), PASSWORD)
+    fresh.handle(ProofWeighed())
+    assert door.asked(AwaitAdmission) == [AwaitAdmission()]
+    assert fresh.phase is Phase.ADMISSION
+    assert kinds(door.take()) in {"RR", ""}
+
+
+def test_who_finds_no_place_waits_for_one_and_is_not_read_meanwhile(fresh: ClientSession, door: Door) -> None:
+    waiting(fresh, door)
+    fresh.data(b"Q\0\0\0\x0dSELECT 1\0")
+    assert fresh.stalled
+    assert door.take() == b""
+    fresh.handle(ClientAdmitted())
+    assert kinds(door.take()).replace("S", "").startswith("KZ")
+
+
+def test_who_waited_in_vain_is_refused(fresh: ClientSession, door: Door) -> None:
+    waiting(fresh, door)
+    fresh.handle(ClientAdmitted(TooManyConnections("too many connections for role")))
+    assert refused(door)["C"] == "53300"
+    assert fresh.phase is Phase.CLOSED
+
+
+def test_a_place_that_comes_when_the_client_is_gone_changes_nothing(fresh: ClientSession, door: Door) -> None:
+    waiting(fresh, door)
+    fresh.handle(FrontendLost())
+    fresh.handle(ClientAdmitted())
+    assert fresh.phase is Phase.CLOSED
+    assert door.take() == b""

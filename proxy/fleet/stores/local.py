@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
 
@@ -20,6 +21,7 @@ from proxy.quota.exchange import Answer, CounterStore, Request, StoreAway, Store
 
 LENGTH = Struct(">I")
 LONGEST = 16 << 20  # bytes of a frame
+PING = LENGTH.pack(0)  # answered alike
 CROWD = 128  # connections at a time
 NOBODY = frozenset({errno.ECONNREFUSED, errno.ENOENT})
 
@@ -83,9 +85,12 @@ class StoreServer:
         self._open[writer] = asyncio.current_task()
         try:
             while True:
-                request = Request.of(orjson.loads(await _read(reader)))
-                answer = await self._store.exchange(request)
-                writer.write(_framed(answer.plain()))
+                body = await _read(reader)
+                if body:
+                    answer = await self._store.exchange(Request.of(orjson.loads(body)))
+                    writer.write(_framed(answer.plain()))
+                else:
+                    writer.write(PING)
                 await writer.drain()
         except (OSError, EOFError, KeyError, TypeError, ValueError):
             writer.transport.abort()  # it went, or speaks something else
@@ -101,29 +106,41 @@ class LocalStore:
         self._timeout = timeout
         self._streams: Streams | None = None
 
+    async def connect(self) -> None:
+        """Makes the connection, and asks whether somebody answers, unless there is one."""
+        if self._streams is None:
+            with self._away():
+                async with asyncio.timeout(self._timeout):
+                    self._streams = await asyncio.open_unix_connection(self._path)
+                    await self._ask(PING)
+
     async def exchange(self, request: Request) -> Answer:
         """One round trip."""
-        try:
+        with self._away():
             async with asyncio.timeout(self._timeout):
-                if self._streams is None:
-                    self._streams = await asyncio.open_unix_connection(self._path)
-                reader, writer = self._streams
-                writer.write(_framed(request.plain()))
-                return Answer.of(orjson.loads(await _read(reader)))
-        except OSError as problem:
-            self._hang_up()
-            raise (StoreRefused if problem.errno in NOBODY else StoreAway)(str(problem)) from problem
-        except (EOFError, KeyError, TypeError, ValueError) as problem:
-            self._hang_up()
-            raise StoreAway("the counter store hung up, or speaks something else") from problem
-        except asyncio.CancelledError:
-            self._hang_up()
-            raise
+                return Answer.of(orjson.loads(await self._ask(_framed(request.plain()))))
 
-    def _hang_up(self) -> None:
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-            self._streams = None
+    async def _ask(self, frame: bytes) -> bytes:
+        if self._streams is None:
+            raise StoreAway("not connected")
+        reader, writer = self._streams
+        writer.write(frame)
+        return await _read(reader)
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        """Whatever fails ends the connection, at once: no answer is read that belongs to another request."""
+        try:
+            yield
+        except BaseException as problem:
+            streams, self._streams = self._streams, None
+            if streams is not None:
+                streams[1].transport.abort()
+            if isinstance(problem, OSError):
+                raise (StoreRefused if problem.errno in NOBODY else StoreAway)(str(problem)) from problem
+            if isinstance(problem, EOFError | KeyError | TypeError | ValueError):
+                raise StoreAway("the counter store hung up, or speaks something else") from problem
+            raise
 
     async def close(self) -> None:
         """Hangs up."""

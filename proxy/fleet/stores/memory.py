@@ -17,6 +17,9 @@ class MemoryStore:
         self._clock = clock
         self._table = CounterTable(secrets.token_hex(8), clock(), terms)
 
+    async def connect(self) -> None:
+        """It is here."""
+
     async def exchange(self, request: Request) -> Answer:
         """One exchange."""
         return self._table.exchange(request, self._clock())

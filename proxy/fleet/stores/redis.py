@@ -12,6 +12,8 @@ import asyncio
 import errno
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
@@ -40,33 +42,47 @@ class RedisStore:
         )
         self._connection: AbstractConnection | None = None
 
+    async def connect(self) -> None:
+        """Makes the connection, and asks whether somebody answers, unless there is one."""
+        if self._connection is None:
+            with self._away():
+                async with asyncio.timeout(self._terms.timeout):
+                    self._connection = self._connections.make_connection()  # type: ignore[no-untyped-call]  # theirs
+                    connection: Any = self._connection
+                    await connection.connect()
+                    await self._run("PING")
+
     async def exchange(self, request: Request) -> Answer:
         """One round trip."""
         arguments = self._arguments(request)
-        try:
+        with self._away():
             async with asyncio.timeout(self._terms.timeout):
-                if self._connection is None:
-                    connection: Any = self._connections.make_connection()  # type: ignore[no-untyped-call]  # theirs
-                    await connection.connect()
-                    self._connection = connection
                 try:
-                    answer = await self._run(self._connection, "EVALSHA", DIGEST, arguments)
+                    answer = await self._run("EVALSHA", DIGEST, *arguments)
                 except NoScriptError:
-                    answer = await self._run(self._connection, "EVAL", SCRIPT, arguments)
+                    answer = await self._run("EVAL", SCRIPT, *arguments)
             return Answer.of(orjson.loads(answer))
-        except (RedisError, OSError) as problem:
-            await self.close()
-            raise (StoreRefused if refused(problem) else StoreAway)(_named(problem)) from None
-        except (KeyError, TypeError, ValueError) as problem:
-            await self.close()
-            raise StoreAway("the counter store answers something else") from problem
-        except asyncio.CancelledError:
-            await self.close()
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        """Whatever fails ends the connection, at once: no answer is read that belongs to another request."""
+        try:
+            yield
+        except BaseException as problem:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                _cut(connection)
+            if isinstance(problem, RedisError | OSError):
+                raise (StoreRefused if refused(problem) else StoreAway)(_named(problem)) from None
+            if isinstance(problem, KeyError | TypeError | ValueError):
+                raise StoreAway("the counter store answers something else") from problem
             raise
 
-    @staticmethod
-    async def _run(connection: AbstractConnection, command: str, script: Any, arguments: list[Any]) -> Any:
-        await connection.send_command(command, script, *arguments)
+    async def _run(self, *command: Any) -> Any:
+        connection = self._connection
+        if connection is None:
+            raise StoreAway("not connected")
+        await connection.send_command(*command)
         return await connection.read_response()
 
     def _arguments(self, request: Request) -> list[Any]:
@@ -83,6 +99,14 @@ class RedisStore:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _cut(connection: Any) -> None:
+    """Ends it without a word."""
+    writer = connection._writer  # their disconnect() waits
+    if writer is not None:
+        writer.transport.abort()
+        connection._reader = connection._writer = None
 
 
 def refused(problem: BaseException) -> bool:

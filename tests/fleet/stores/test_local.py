@@ -16,7 +16,7 @@ from proxy.fleet.stores.local import LENGTH, LONGEST, LocalStore, StoreServer
 from proxy.fleet.stores.memory import MemoryStore
 from proxy.quota.exchange import Answer, Request, StoreAway, StoreRefused
 from tests.kit.countermachine import SharedLimits
-from tests.kit.counters import TERMS
+from tests.kit.counters import TERMS, asked
 
 EFFORT = int(os.environ.get("PARTYWALL_TEST_EFFORT", "1"))
 
@@ -40,6 +40,7 @@ class LocalDriver:
         if self.server is None:
             self.server = StoreServer(self.path, MemoryStore(TERMS, lambda: self.now))
             await self.server.start()
+        await self.client.connect()
         return await self.client.exchange(request)
 
     def forget(self) -> None:
@@ -82,22 +83,22 @@ def list_of(folder: Path) -> list[Path]:
 
 async def test_a_socket_without_a_server_refuses() -> None:
     with pytest.raises(StoreRefused):
-        await LocalStore(Path("/nowhere/counters"), 1.0).exchange(Request("a", 1))
+        await LocalStore(Path("/nowhere/counters"), 1.0).connect()
 
 
 async def test_a_server_that_went_has_no_answer_and_then_refuses_and_is_found_again(path: Path) -> None:
     first = server(path)
     await first.start()
     client = LocalStore(path, 5.0)
-    assert (await client.exchange(Request("a", 1))).heard
+    assert (await asked(client, Request("a", 1))).heard
     await first.close()
     with pytest.raises(StoreAway):
-        await client.exchange(Request("a", 2))
+        await asked(client, Request("a", 2))
     with pytest.raises(StoreRefused):
-        await client.exchange(Request("a", 3))
+        await asked(client, Request("a", 3))
     second = server(path)
     await second.start()
-    assert (await client.exchange(Request("a", 4))).heard
+    assert (await asked(client, Request("a", 4))).heard
     await client.close()
     await second.close()
 
@@ -145,6 +146,7 @@ async def test_an_answer_that_does_not_come_in_time_is_never_taken_for_another_s
     silent = await asyncio.get_running_loop().create_unix_server(asyncio.Protocol, path)
     client = LocalStore(path, 0.05)
     with pytest.raises(StoreAway):
-        await client.exchange(Request("a", 1))
-    assert client._streams is None
+        await asked(client, Request("a", 1))
+    with pytest.raises(StoreAway, match="not connected"):
+        await client.exchange(Request("a", 2))
     silent.close()

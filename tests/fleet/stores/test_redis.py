@@ -12,7 +12,7 @@ from hypothesis import settings
 from proxy.fleet.stores.redis import RedisStore, refused
 from proxy.quota.exchange import Answer, Report, Request, StoreAway, StoreRefused, Take, Terms
 from tests.kit.countermachine import SharedLimits
-from tests.kit.counters import TERMS
+from tests.kit.counters import TERMS, asked
 from tests.kit.redisserver import RedisServer, running_redis
 
 EFFORT = int(os.environ.get("PARTYWALL_TEST_EFFORT", "1"))
@@ -40,7 +40,7 @@ class RedisDriver:
         if self.store is None:
             RedisDriver.prefixes += 1
             self.store = RedisStore(self.url, TERMS, f"{RedisDriver.prefixes}:", lambda: self.now)
-        return self.runner.run(self.store.exchange(request))
+        return self.runner.run(asked(self.store, request))
 
     def forget(self) -> None:
         if self.store is not None:
@@ -66,7 +66,7 @@ async def test_it_counts_by_the_server_s_clock_and_names_keys_by_prefix_and_tena
     store = RedisStore(server.url, Terms(settle=0.0), "here:")
     take = Take("acme//statements_per_second/", 1.0, 10.0, 10.0, 0.0)
     report = Report("acme//connections/", 5, 0, 0, 1)
-    answer = await store.exchange(Request("a", 1, takes=[take], reports=[report]))
+    answer = await asked(store, Request("a", 1, takes=[take], reports=[report]))
     assert answer.granted[take.key] == (10.0, 0.0)
     assert answer.told == {report.key: 5}
     assert answer.time > 1_700_000_000
@@ -84,14 +84,14 @@ async def test_it_counts_by_the_server_s_clock_and_names_keys_by_prefix_and_tena
 async def test_a_restarted_server_begins_an_epoch_of_its_own() -> None:
     with running_redis() as server:
         store = RedisStore(server.url, Terms(settle=0.0))
-        first = await store.exchange(Request("a", 1))
+        first = await asked(store, Request("a", 1))
         server.kill()
         with pytest.raises(StoreAway):
-            await store.exchange(Request("a", 2, first.epoch))
+            await asked(store, Request("a", 2, first.epoch))
         with pytest.raises(StoreRefused):
-            await store.exchange(Request("a", 3, first.epoch))
+            await asked(store, Request("a", 3, first.epoch))
         server.start()
-        unheard = await store.exchange(Request("a", 4, first.epoch))
+        unheard = await asked(store, Request("a", 4, first.epoch))
         assert not unheard.heard
         assert unheard.epoch != first.epoch
         await store.close()
@@ -102,7 +102,7 @@ async def test_a_server_that_does_not_answer_is_away_and_not_down() -> None:
     port = silent.sockets[0].getsockname()[1]
     store = RedisStore(f"redis://127.0.0.1:{port}/0", Terms(timeout=0.05))
     with pytest.raises(StoreAway) as caught:
-        await store.exchange(Request("a", 1))
+        await asked(store, Request("a", 1))
     assert not isinstance(caught.value, StoreRefused)
     silent.close()
 
@@ -110,7 +110,7 @@ async def test_a_server_that_does_not_answer_is_away_and_not_down() -> None:
 async def test_what_is_said_of_a_failure_holds_no_secret(server: RedisServer) -> None:
     store = RedisStore(server.url.replace("redis://", "redis://user:the-secret@"), Terms())
     with pytest.raises(StoreAway) as caught:
-        await store.exchange(Request("a", 1))
+        await asked(store, Request("a", 1))
     assert "the-secret" not in str(caught.value)
     assert "the-secret" not in repr(caught.value)
 

@@ -1,0 +1,87 @@
+"""PermittedClient: a client's place among those of all processes that share limits: permits, given back at its end.
+
+Without a shared store only this process counts. With one, a client whose process has no permit to spare waits for one,
+a second at most, before it hears that there are too many. The order is that of all clients first, then the tenant's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.errors import Refusal, TooManyConnections
+from proxy.quota.gauge import Gauge
+from proxy.server.port import ClientPort
+from proxy.session.conversation import Phase
+from proxy.session.events import ClientAdmitted, Event
+from proxy.session.ports import LATER, Later
+from proxy.tenancy.policy import Grant
+
+PATIENCE = 1.0  # seconds for a permit
+CLIENTS = ("", "", "max_client_connections", "")
+
+
+class PermittedClient(ClientPort):
+    """The part of the session's Port that is about who may come in."""
+
+    handle: Callable[[Event], None]  # gives the session an event; the client's
+    entered: tuple[Gauge, ...] = ()
+
+    def admit(self, grant: Grant) -> Refusal | Later | None:
+        """Counts the session in, or says why not; LATER when it must wait."""
+        entered: list[Gauge] = []
+        for gauge, _ in self._places(grant):
+            if not gauge.enter():
+                leave(entered)
+                return LATER
+            entered.append(gauge)
+        self.entered = tuple(entered)
+        return self.count_in(grant)
+
+    def _places(self, grant: Grant) -> list[tuple[Gauge, str]]:
+        """Every gauge that it must enter, and what is said when there is no place."""
+        permits = self.services.permits
+        if permits is None:
+            return []
+        rationing, limit = permits.rationing, grant.limits.connections
+        most = self.services.options.max_client_connections
+        found = [(rationing.gauge(CLIENTS, most), "sorry, too many clients already")]
+        if limit is not None:
+            gauge = rationing.gauge((grant.tenant, "", "connections", ""), limit)
+            found.append((gauge, f'too many connections for role "{self.session.user}"'))
+        return found
+
+    async def wait_admission(self) -> None:
+        """Waits for every place, and tells the session."""
+        session, permits = self.session, self.services.permits
+        grant = session.grant
+        if permits is None or grant is None:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        entered: list[Gauge] = []
+        try:
+            for gauge, words in self._places(grant):
+                if not await permits.wait_enter(gauge, max(0.0, deadline - loop.time())):
+                    self.handle(ClientAdmitted(TooManyConnections(words)))
+                    return
+                entered.append(gauge)
+            if session.phase is Phase.ADMISSION:  # it did not go meanwhile
+                self.entered, entered = tuple(entered), []
+                self.handle(ClientAdmitted(self.count_in(grant)))
+        finally:
+            leave(entered)
+
+    def count_out(self) -> None:
+        """It is gone."""
+        if self.admitted:
+            self.admitted = False
+            self.session.counters.connections -= 1
+        entered, self.entered = self.entered, ()
+        leave(entered)
+
+
+def leave(entered: tuple[Gauge, ...] | list[Gauge]) -> None:
+    """What was entered is given back."""
+    for gauge in entered:
+        gauge.leave()

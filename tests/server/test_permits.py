@@ -1,0 +1,141 @@
+"""Clients of two listeners that share a store: together they are never more than the limit, and who waits is let in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from proxy.fleet.rationing import StoreRationing
+from proxy.fleet.stores.memory import MemoryStore
+from proxy.pool.pools import Pools
+from proxy.quota.exchange import Terms
+from proxy.server.listener import Listener
+from proxy.server.services import Options
+from proxy.tenancy.policy import Limits, Server
+from tests.kit.builders import PASSWORD, ForwardingPlanner, OneTenant, Recorder, grant, services
+from tests.kit.postgres import Cluster
+from tests.kit.rawclient import RawClient
+from tests.server.conftest import DATABASE, until
+
+TERMS = Terms(permit_ttl=30.0)
+
+
+@dataclass
+class Side:
+    """One process: its listener and its share of the limits."""
+
+    listener: Listener
+    port: int
+    sharing: StoreRationing
+    pools: Pools
+
+    async def connect(self) -> RawClient:
+        return await asyncio.to_thread(RawClient, "127.0.0.1", self.port, "alice", "test", PASSWORD)
+
+
+async def side(doors: Cluster, store: MemoryStore, name: str, connections: int | None, most: int) -> Side:
+    granted = grant(doors.port, Limits(connections=connections))
+    granted = replace(granted, server=Server(doors.host, doors.port, DATABASE, "app"))
+    log, pools = Recorder(), Pools(10)
+    sharing = StoreRationing(name, store, TERMS, log)
+    sharing.start()
+    assert await sharing.wait_ready(20.0)
+    options = Options(max_client_connections=most)
+    made = services(OneTenant(granted), pools, ForwardingPlanner(), log, options)
+    listener = Listener(replace(made, permits=sharing))
+    return Side(listener, await listener.start("127.0.0.1", 0), sharing, pools)
+
+
+class Sides:
+    """Two processes."""
+
+    def __init__(self, doors: Cluster) -> None:
+        self.doors = doors
+        self.all: list[Side] = []
+
+    async def start(self, connections: int | None, most: int = 100) -> list[Side]:
+        store = MemoryStore(TERMS)
+        for name in ("one", "other"):
+            self.all.append(await side(self.doors, store, name, connections, most))
+        return self.all
+
+
+@pytest.fixture
+async def sides(doors: Cluster) -> AsyncIterator[Sides]:
+    made = Sides(doors)
+    yield made
+    for one in made.all:
+        await one.listener.close()
+        await one.pools.close()
+        await one.sharing.close()
+
+
+async def refused(of: Side) -> str:
+    """What the client hears that finds no place."""
+    client = await of.connect()
+    await asyncio.to_thread(client.close)
+    (error,) = client.greeting.errors
+    assert error["C"] == "53300"
+    return error["M"]
+
+
+async def test_clients_of_all_processes_together_are_never_more_than_the_tenant_may_have(sides: Sides) -> None:
+    one, other = await sides.start(3)
+    clients = [await one.connect(), await other.connect(), await one.connect()]
+    for side in (one, other):
+        assert 'too many connections for role "alice"' in await refused(side)
+    await asyncio.to_thread(clients[0].close)
+    clients.append(await other.connect())
+    for client in clients:
+        await asyncio.to_thread(client.close)
+    await until(lambda: not one.listener.clients and not other.listener.clients)
+    assert [len(side.listener.clients) for side in (one, other)] == [0, 0]
+
+
+async def test_clients_of_all_tenants_and_processes_have_a_limit_together(sides: Sides) -> None:
+    one, other = await sides.start(None, most=2)
+    clients = [await one.connect(), await other.connect()]
+    assert "sorry, too many clients already" in await refused(other)
+    for client in clients:
+        await asyncio.to_thread(client.close)
+
+
+async def test_a_client_that_waits_is_let_in_when_another_process_has_a_place(sides: Sides) -> None:
+    one, other = await sides.start(1)
+    first = await one.connect()
+    second = asyncio.ensure_future(other.connect())
+    await until(lambda: bool(other.sharing._lines))
+    await asyncio.to_thread(first.close)
+    client = await second
+    await asyncio.to_thread(client.close)
+
+
+async def test_a_client_that_goes_while_it_waits_holds_nothing(sides: Sides) -> None:
+    one, other = await sides.start(1)
+    first = await one.connect()
+    second = asyncio.ensure_future(other.connect())
+    await until(lambda: bool(other.sharing._lines))
+    for one_of in tuple(other.listener.clients):
+        assert one_of.transport is not None
+        one_of.transport.abort()
+    gone = await second
+    assert gone.greeting.errors == []
+    for client in (gone, first):
+        await asyncio.to_thread(client.close)
+    third = await one.connect()
+    await until(lambda: not other.sharing._lines)
+    await asyncio.to_thread(third.close)
+
+
+async def test_at_the_fence_every_session_that_holds_a_permit_ends(sides: Sides) -> None:
+    one, _ = await sides.start(3)
+    client = await one.connect()
+    one.listener.expel()
+    said = await asyncio.to_thread(client.receive)
+    assert said is not None
+    assert b"57P01" in said.body
+    await until(lambda: not one.listener.clients)
+    await asyncio.to_thread(client.close)
