@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from proxy.catalog.connect import ServerAddress, ServerCredentials, connect
+from proxy.catalog.examination import Examination, examine
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import fingerprint, introspect
@@ -72,6 +73,7 @@ class CatalogWatch:
         self._checks = self._introspections = self._failures = 0
         self._error = ""
         self.findings: tuple[Finding, ...] = ()
+        self.examination: Examination | None = None  # of a shared database, as it was at the start
 
     @property
     def current(self) -> Catalog:
@@ -88,6 +90,7 @@ class CatalogWatch:
         try:
             connection = await self._connected()
             self.findings = await check_facts(connection, self._server, self._own)
+            self.examination = None if self._own else await examine(connection)
             await self._look(connection)
         except BaseException:
             await self._disconnect()

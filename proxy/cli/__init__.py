@@ -11,6 +11,7 @@ import typer
 
 from proxy.cli.check import check
 from proxy.cli.demo import demo
+from proxy.cli.doctor import doctor
 from proxy.cli.drain import drain
 from proxy.cli.explain import explain
 from proxy.cli.hash_password import hash_password
@@ -31,7 +32,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, check, explain, schema, usage, status, reload, pause, resume, kill, drain):
+for command in (demo, serve, check, explain, doctor, schema, usage, status, reload, pause, resume, kill, drain):
     application.command()(command)
 application.command("hash-password")(hash_password)
 application.add_typer(tenant, name="tenant")

@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from proxy.catalog.examination import Examination
+from proxy.catalog.finding import Finding
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES, CatalogWatch, WatchStatistics
 from proxy.errors import CannotConnectNow, ConfigurationError
@@ -108,12 +110,14 @@ class Databases:
         refresh_interval: float,
         processes: PlannerProcesses,
         report: Callable[[list[str]], None] = lambda problems: None,
+        judge: Callable[[Grant, Catalog, Examination], Sequence[Finding]] = lambda *examined: (),
     ) -> None:
-        """report: told why a tenant's own database stays closed."""
+        """report: told why a tenant's own database stays closed. judge: what is wrong with a shared one's schema."""
         self._cache_bytes = cache_bytes
         self._interval = refresh_interval
         self._processes = processes
         self._report = report
+        self._judge = judge
         self._open: dict[Place, Database] = {}
         self._closed: dict[Place, Grant] = {}  # tenants' own that could not be opened yet
         self._opening: asyncio.Task[None] | None = None
@@ -184,10 +188,13 @@ class Databases:
             catalog = await watch.start()
         except FAILURES as error:
             raise ConfigurationError([f"database {name}: {error}"]) from error
-        critical = [one for one in watch.findings if one.severity == "critical"]
-        if critical:
+        problems = [f"{one.text}. Remedy: {one.remedy}" for one in watch.findings if one.severity == "critical"]
+        if watch.examination is not None:
+            judged = self._judge(grant, catalog, watch.examination)
+            problems += [f"{one.text}. Remedy, or else accept {one.name}: {one.remedy}" for one in judged]
+        if problems:
             await watch.close()
-            raise ConfigurationError([f"database {name}: {one.text}. Remedy: {one.remedy}" for one in critical])
+            raise ConfigurationError([f"database {name}: {one}" for one in problems])
         planner = Planner(catalog, self._cache_bytes)
         watch.subscribe(planner.replace_catalog)
         return Database(f"{server.role}@{server.host}:{server.port}/{server.database}", watch, planner, self._processes)

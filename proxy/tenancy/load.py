@@ -296,6 +296,7 @@ class _Assembly:
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
             comments="drop" if whole else rules.comments,
+            accept=() if whole else tuple(rules.accept),
         )
 
 

@@ -188,6 +188,7 @@ class Grant:
     pool_mode: str = "transaction"  # or session: a connection for as long as the session
     lazy_begin: bool = False  # BEGIN goes to the server with the statement after it
     comments: str = "drop"  # or keep: the one at the end of a statement goes to the server
+    accept: tuple[str, ...] = ()  # names of the doctor's findings
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ ANSWERS = {
     'partywall explain --tenant acme --database shop "SELECT * FROM orders"': r" WHERE orders\.tenant_id .*'1'",
     "partywall usage": r"^period +tenant +login +statements",
     "partywall usage --by hour --since 2026-11-01 --until 2026-12-01 --tenant acme --format csv": r"^period,tenant",
+    "partywall doctor --database shop": r"score 100 of 100$",
     "partywall schema": r'"\$schema": "https://json-schema\.org/',
     'psql "postgresql://acme_app:acme-secret@127.0.0.1:6432/shop" -c "SELECT count(*) FROM orders"': r"^\s*800$",
     "partywall status": r"^worker 0: pid \d+, serving",
