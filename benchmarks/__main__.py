@@ -7,7 +7,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-from benchmarks import copy, framing, neighbour, pgbench, planning, relay, report
+from benchmarks import copy, framing, neighbour, pgbench, planning, quotas, relay, report
 from benchmarks.targets import Bench, open_bench
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
@@ -45,7 +45,7 @@ def main() -> None:
         flows = relay.measure(bench, arguments.relay_megabytes)
         delay = neighbour.measure(bench.partywall, "bench_other", arguments.seconds * 2)
         speeds = copy.scanners() + copy.measure(bench, arguments.megabytes)
-        costs = planning.costs(*asyncio.run(look(bench))) + framing.costs()
+        costs = planning.costs(*asyncio.run(look(bench))) + framing.costs() + quotas.costs()
     missing = "" if bench.bouncer is not None else " PgBouncer was not found: its rows are missing."
     setting = (
         f"{arguments.tenants} tenants with {arguments.accounts} accounts each, rows interleaved; {arguments.seconds:g} s a measurement,"

@@ -53,7 +53,7 @@ def render(
     if rewritten is not None:
         lines += ["", f"Share of planned statements that the metrics count as rewritten: {rewritten:.1%}."]
     lines += ["", "## Added latency at 1 client", "", *_added(rows), "", "## Relay", "", *relay.table(flows)]
-    lines += ["", "## Planning and framing", "", "| what | microseconds |", "|---|---|"]
+    lines += ["", "## Planning, framing and quotas", "", "| what | microseconds |", "|---|---|"]
     lines += [f"| {cost.what} | {cost.microseconds:.2f} |" for cost in costs]
     lines += ["", "## COPY", "", *copy.table(speeds)]
     if delay is not None:

@@ -23,6 +23,7 @@ from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.fleet.rationing import StoreStatistics
 from proxy.pool.statistics import PoolsStatistics
+from proxy.quota.budgets import QuotaStatistics
 from proxy.server.proofs import LoginStatistics
 from proxy.session.counters import BUCKETS, TrafficStatistics
 
@@ -45,6 +46,7 @@ class Sources:
     store: Callable[[], StoreStatistics | None] = lambda: None  # where limits are shared
     generation: Callable[[], int]
     reload_failed: Callable[[], bool]
+    quotas: Callable[[], Sequence[QuotaStatistics]] = tuple
 
 
 class PartywallCollector(Collector):
@@ -59,6 +61,7 @@ class PartywallCollector(Collector):
         yield from _pools(self._sources.pools())
         yield from _databases(self._sources.databases())
         yield from _canaries(self._sources.canaries())
+        yield from _quotas(self._sources.quotas())
         refused = CounterMetricFamily(
             "partywall_refused_connections", "Connections that were not even heard", labels=["reason"]
         )
@@ -198,6 +201,20 @@ def _canaries(canaries: Sequence[CanaryStatistics]) -> Iterator[Metric]:
         for outcome, count in one.outcomes.items():
             attacks.add_metric([one.tenant, one.database, outcome], count)
     yield from (ok, attacks)
+
+
+def _quotas(quotas: Sequence[QuotaStatistics]) -> Iterator[Metric]:
+    labels = ["tenant", "limit"]
+    refusals = CounterMetricFamily("partywall_quota_refusals", "Statements refused by a quota", labels=labels)
+    warnings = CounterMetricFamily(
+        "partywall_quota_warnings", "Statements beyond a quota that only warns", labels=labels
+    )
+    used = GaugeMetricFamily("partywall_quota_used_ratio", "Share that is used; above 1: owed", labels=labels)
+    for one in quotas:
+        refusals.add_metric([one.tenant, one.label], one.refusals)
+        warnings.add_metric([one.tenant, one.label], one.warnings)
+        used.add_metric([one.tenant, one.label], one.used)
+    yield from (refusals, warnings, used)
 
 
 def _logins(logins: LoginStatistics) -> Iterator[Metric]:

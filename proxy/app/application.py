@@ -18,6 +18,7 @@ from proxy.fleet.verifiers import Verifiers
 from proxy.observe.log import get_logger
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
+from proxy.quota.budgets import Budgets
 from proxy.server.listener import Listener
 from proxy.server.tls import ServerTls
 from proxy.session.traffic import Traffic
@@ -45,6 +46,7 @@ class App:
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
+    budgets: Budgets = field(default_factory=Budgets)
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
 
@@ -81,6 +83,7 @@ class App:
         self.book = book
         self.tls = tls
         await self.tables.follow(book.tables)
+        self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
         return []

@@ -69,6 +69,7 @@ def services_of(app: App) -> Services:
         now=time.time,
         tls=lambda: app.tls,
         permits=app.sharing,
+        budgets=app.budgets,
         options=Options(
             max_client_connections=settings.max_client_connections,
             login_timeout=settings.login_timeout,
@@ -117,6 +118,7 @@ def sources_of(app: App) -> Sources:
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         store=lambda: None if app.sharing is None else app.sharing.statistics(),
+        quotas=lambda: app.budgets.statistics(time.monotonic()),
     )
 
 

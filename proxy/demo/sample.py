@@ -11,7 +11,8 @@ from proxy.auth.scram import build_verifier
 DATABASE = "shop"
 SERVER_ROLE = "partywall_app"
 TENANTS = ("acme", "globex", "initech")
-CONNECTIONS = 5  # initech's quota, small enough to be hit by the tour
+CONNECTIONS = 5  # initech's quotas, small enough to be hit by the tour
+RATE, BURST = 2, 20  # statements a second, and at once
 
 TRY = (
     (
@@ -52,7 +53,9 @@ def write_rules(directory: Path, server_port: int, server_password: str, logins:
     ]
     for number, login in enumerate(logins, 1):
         verifier = build_verifier(login.password, secrets.token_bytes(16), 4096)
-        quota = f"quotas: {{connections: {CONNECTIONS}}}\n" if login.tenant == "initech" else ""
+        quota = ""
+        if login.tenant == "initech":
+            quota = f"quotas: {{connections: {CONNECTIONS}, statements_per_second: {RATE}, statement_burst: {BURST}}}\n"
         documents.append(
             f"tenant: {login.tenant}\nkey: {number}\ndatabases: [{DATABASE}]\n"
             f'logins:\n  {login.name}: {{verifier: "{verifier}"}}\n{quota}'

@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 
-from proxy.demo.sample import CONNECTIONS, TRY, Login, dsn
+from proxy.demo.sample import BURST, CONNECTIONS, RATE, TRY, Login, dsn
 
 Print = Callable[[str], None]
+MANY = 1000  # statements, which nobody sends in the time that the quota has them for
 
 ATTACKS = (
     (
@@ -35,6 +36,7 @@ async def walk(logins: tuple[Login, ...], port: int, say: Print) -> None:
         await _look_around(login, port, say)
     await _attack(first, second, port, say)
     await _hit_quota(third, port, say)
+    await ask_too_often(third, port, say)
 
 
 async def _look_around(login: Login, port: int, say: Print) -> None:
@@ -70,6 +72,22 @@ async def _attack(attacker: Login, victim: Login, port: int, say: Print) -> None
                 raise WallBroken(f"{statement} told {attacker.tenant} of {victim.tenant}")
     finally:
         await connection.close()
+
+
+async def ask_too_often(login: Login, port: int, say: Print) -> None:
+    """Asks until the quota of statements says no. WallBroken when it does not."""
+    say(f"\n{login.tenant} may send {RATE} statements a second, {BURST} at once:")
+    connection = await asyncpg.connect(dsn(login, port))
+    try:
+        for number in range(MANY):
+            try:
+                await connection.fetchval("SELECT count(*) FROM orders")
+            except asyncpg.ConfigurationLimitExceededError as error:
+                say(f"  number {number + 1}: {error.sqlstate} {error}")
+                return
+    finally:
+        await connection.close()
+    raise WallBroken("a quota of statements was not enforced")
 
 
 async def _hit_quota(login: Login, port: int, say: Print) -> None:

@@ -64,22 +64,36 @@ class Database:
         return self.planner.plan(text, context, parameter_types, extended)
 
     async def wait_plan(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
     ) -> Planned:
-        """Plans in a planner process. Refusal when it takes too long or the process fails."""
+        """Plans in a planner process. Refusal when it takes too long or the process fails. spent: told once how many
+        seconds it took; of those who wait for the same, the first is told, and the others that it took none.
+        """
         types = tuple(parameter_types)
         key = (text, context.identity, context.catalog_version, types, extended)
         flight = self.flights.get(key)
         if flight is None:
-            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended))
+            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended, spent))
             self.flights[key] = flight
             flight.add_done_callback(lambda _: self.flights.pop(key, None))
+        elif spent is not None:
+            spent(0.0)
         return await asyncio.shield(flight)  # who stops waiting does not stop the others' planning
 
     async def _plan_elsewhere(
-        self, text: bytes, context: PlanContext, types: tuple[int, ...], extended: bool
+        self,
+        text: bytes,
+        context: PlanContext,
+        types: tuple[int, ...],
+        extended: bool,
+        spent: Callable[[float], None] | None,
     ) -> Planned:
-        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended)
+        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended, spent)
         self.planner.remember(text, context, types, extended, planned)
         return planned
 

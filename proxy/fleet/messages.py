@@ -35,10 +35,13 @@ class PlanText:
 
 @dataclass(frozen=True, slots=True)
 class PlannedText:
-    """The answer; planned None: the planner failed, `problem` says how (for the log, never for a client)."""
+    """The answer; planned None: the planner failed, `problem` says how (for the log, never for a client). seconds: of
+    the process's own time that it took.
+    """
 
     planned: Planned | None
     problem: str = ""
+    seconds: float = 0.0
 
 
 def encode(message: TakeCatalog | PlanText | PlannedText) -> bytes:

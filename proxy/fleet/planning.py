@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from proxy.catalog.model import Catalog
@@ -47,8 +48,27 @@ class PlannerProcesses:
         context: PlanContext,
         parameter_types: tuple[int, ...],
         extended: bool,
+        spent: Callable[[float], None] | None = None,
     ) -> Planned:
-        """Plans elsewhere. StatementTooComplex after the timeout; InternalError when the child failed."""
+        """Plans elsewhere. StatementTooComplex after the timeout; InternalError when the child failed. spent: told
+        once, whatever happens, how many seconds the child had to do; one that was ended counts as long as it may take.
+        """
+        seconds = 0.0
+        try:
+            answer = await self._answer(database, catalog, PlanText(database, text, context, parameter_types, extended))
+            seconds = answer.seconds
+        except (StatementTooComplex, InternalError):
+            seconds = self._timeout
+            raise
+        finally:
+            if spent is not None:
+                spent(seconds)
+        if answer.planned is None:
+            raise InternalError(f"planner process failed: {answer.problem}")
+        self.planned += 1
+        return answer.planned
+
+    async def _answer(self, database: str, catalog: Catalog, asked: PlanText) -> PlannedText:
         async with self._slots:
             child = self._idle.pop() if self._idle else await self._start()
             try:
@@ -56,7 +76,7 @@ class PlannerProcesses:
                     if child.versions.get(database) != catalog.version:
                         await self._send(child, encode(TakeCatalog(database, catalog)))
                         child.versions[database] = catalog.version
-                    await self._send(child, encode(PlanText(database, text, context, parameter_types, extended)))
+                    await self._send(child, encode(asked))
                     answer = await self._receive(child)
             except TimeoutError:
                 self.killed += 1
@@ -69,10 +89,7 @@ class PlannerProcesses:
                 await self._end(child)  # cancelled in the middle of a frame: the pipe is out of step
                 raise
             self._idle.append(child)
-        if answer.planned is None:
-            raise InternalError(f"planner process failed: {answer.problem}")
-        self.planned += 1
-        return answer.planned
+        return answer
 
     async def close(self) -> None:
         """Ends every process."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import traceback
 from typing import BinaryIO
 
@@ -31,11 +32,13 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
+    began = time.process_time()
     try:
         planner = planners[message.database]
-        return PlannedText(planner.compute(message.text, message.context, message.parameter_types, message.extended))
+        planned = planner.compute(message.text, message.context, message.parameter_types, message.extended)
+        return PlannedText(planned, seconds=time.process_time() - began)
     except Exception:  # the parent logs it and refuses the statement; this process goes on
-        return PlannedText(None, traceback.format_exc())
+        return PlannedText(None, traceback.format_exc(), time.process_time() - began)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,11 @@ class AuditLog:
 
     def write(self, decision: Decided, text: bytes, **who: str) -> None:
         """One line."""
-        self.log.warning("refused", **audit_fields(decision, text, who))
+        fields = audit_fields(decision, text, who)
+        if decision.verdict == "warn":
+            self.log.warning("quota exceeded", **fields)
+        else:
+            self.log.warning("refused", **fields)
 
     def write_login(self, **fields: str) -> None:
         """One line of somebody who was not let in."""

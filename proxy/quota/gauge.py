@@ -32,13 +32,14 @@ class CountingGauge:
 
     def enter(self) -> bool:
         """As Gauge."""
-        if self.held >= self.limit:
-            return False
-        self.held += 1
-        return True
+        if self.held < self.limit:
+            self.held += 1
+            return True
+        return False
 
     def leave(self) -> None:
         """As Gauge. ValueError when nobody is in."""
-        if self.held <= 0:
+        held = self.held - 1
+        if held < 0:
             raise ValueError("nobody is in")
-        self.held -= 1
+        self.held = held

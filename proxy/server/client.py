@@ -17,6 +17,7 @@ from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
 from proxy.server.leasing import wait_lease
 from proxy.server.listens import ListeningClient
+from proxy.server.planned import plan, wait_plan
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
 from proxy.server.stopping import out_of_time, overdue, stop
@@ -247,7 +248,8 @@ class Client(ListeningClient, asyncio.Protocol):
         if len(action.text) > self.services.options.plan_inline_bytes:
             self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
             return
-        planned = planning.plan(action.text, context, action.parameter_types, action.extended)
+        budget, clock = self.session.budget, self.services.clock
+        planned = plan(planning, budget, clock, action.text, context, action.parameter_types, action.extended)
         if self._unknown(planned):
             self.listener.tasks.start(self._wait_plan(action, planning, context, planned), "look again")
             return
@@ -257,12 +259,13 @@ class Client(ListeningClient, asyncio.Protocol):
         self, action: PlanStatement, planning: Planning, context: PlanContext, planned: Planned | None
     ) -> None:
         text, types, extended = action.text, action.parameter_types, action.extended
+        budget, clock = self.session.budget, self.services.clock
         try:
             if planned is None:
-                planned = await planning.wait_plan(text, context, types, extended)
+                planned = await wait_plan(planning, budget, clock, text, context, types, extended)
             if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
                 context = self.named(self.context).about(text, self.temporary)
-                planned = await planning.wait_plan(text, context, types, extended)
+                planned = await wait_plan(planning, budget, clock, text, context, types, extended)
         except Refusal as refusal:
             reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
             planned = Planned((reject,))

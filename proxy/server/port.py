@@ -297,11 +297,14 @@ class ClientPort:
         self.catalog = self.planning.catalog
         self.rules = rules
         self.grant = session.grant = grant
-        own = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
-        self.keys = {**grant.keys, **own, APPLICATION: self.label}
+        mine = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
+        self.keys = {**grant.keys, **mine, APPLICATION: self.label}
         login = rules.login(session.user)
-        session.limits = held_to(grant.limits, None if login is None else login.limits)
+        own = None if login is None else login.limits
+        session.limits = held_to(grant.limits, own)
         session.result.limit(session.limits)
+        budgets, now = self.services.budgets, self.services.clock()
+        session.budget = budgets.of(grant.tenant, session.user, grant.limits, own, session.counters, now)
         self.comments = grant.comments == "keep"
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))

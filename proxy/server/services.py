@@ -14,6 +14,7 @@ from proxy.auth.scram import Verifier
 from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
 from proxy.catalog.sockets import PEER_TIMEOUT
+from proxy.quota.budgets import Budgets
 from proxy.quota.gauge import Gauge
 from proxy.quota.rationing import Rationing
 from proxy.server.tls import ServerTls
@@ -59,9 +60,14 @@ class Planning(Protocol):
         """Plans at once, on the loop; for short texts."""
 
     async def wait_plan(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
     ) -> Planned:
-        """Plans elsewhere; for long texts."""
+        """Plans elsewhere; for long texts. spent: told once, whatever happens, how many seconds this call cost."""
 
     async def refresh(self) -> bool:
         """Looks at the database again, rate limited; True when the catalog changed. Asked before an unknown name is
@@ -202,6 +208,7 @@ class Services:
     tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
     permits: Permits | None = None  # of limits that other processes share
     options: Options = Options()
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 __all__ = [

@@ -7,9 +7,11 @@ audit like that of a plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from proxy.errors import Refusal
 from proxy.session.conversation import Conversation
+from proxy.session.parameters import quote_value
 from proxy.session.statements import Statement
 from proxy.sql.admission import admitted, parameters_refused
 from proxy.sql.oids import INT2, INT4, INT8, UNTYPED
@@ -79,3 +81,24 @@ def unbound(name: bytes, values: bytes) -> Refusal | None:
         text = f"bind message supplies {len(parameters)} parameters, but prepared statement"
         return Refusal(f'{text} "{name.decode()}" requires 0', sqlstate="08P01")
     return None
+
+
+def with_values(s: Conversation, plan: Forward, values: bytes) -> tuple[Forward, Refusal | None]:
+    """set_config('name', $n, …): the plan with the values that Bind gives, or why they may not be set."""
+    if all(one.parameter is None for one in plan.effects.settings):
+        return plan, None
+    reader = Reader(values)
+    formats, parameters = reader.int16s(), reader.values()
+    settings = []
+    for one in plan.effects.settings:
+        if one.parameter is None:
+            settings.append(one)
+            continue
+        index = one.parameter - 1
+        value = parameters[index] if index < len(parameters) else None
+        form = formats[index] if index < len(formats) and len(formats) > 1 else formats[0] if formats else 0
+        text = None if value is None or form not in {0, 1} else value.decode("utf-8", "replace")
+        if text is None or not s.port.allowed_setting(one.name, text):
+            return plan, Refusal(f'permission denied to set parameter "{one.name}"', sqlstate="42501")
+        settings.append(replace(one, value=quote_value(text), parameter=None))
+    return replace(plan, effects=replace(plan.effects, settings=tuple(settings))), None

@@ -16,7 +16,8 @@ from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
 from proxy.errors import AdminShutdown, Refusal
 from proxy.session import encode
-from proxy.session.actions import Audit, CloseFrontend, Report, WithdrawLease
+from proxy.session.actions import CloseFrontend, Report, WithdrawLease
+from proxy.session.budgeting import Budgeting
 from proxy.session.counters import Counters
 from proxy.session.counting import Counting
 from proxy.session.due import BIND, QUERY, SUPPLY, Due, DueQueue
@@ -26,7 +27,7 @@ from proxy.session.parameters import Settings, difference
 from proxy.session.ports import Lease, Link, Port
 from proxy.session.result import Result
 from proxy.session.statements import Portal, Statement, read_by
-from proxy.sql.plan import NO_EFFECTS, Decision, Forward, Planned, Reject, StatementKind, Temporary
+from proxy.sql.plan import Forward, Planned, Reject, StatementKind, Temporary
 from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.framing import FULL
 from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
@@ -78,7 +79,7 @@ and in the extended protocol its statement, and what the unnamed one was before.
 NO_LIMITS = Limits(connections=None, server_connections=None)
 
 
-class Conversation(Keeping, Counting):
+class Conversation(Keeping, Counting, Budgeting):
     """State, and the moves shared by all phases. Not thread-safe, never re-entered: each event runs to its end."""
 
     def __init__(
@@ -183,6 +184,7 @@ class Conversation(Keeping, Counting):
 
     def end_portals(self) -> None:
         """The transaction is over, and its portals with it; those whose Bind is still due are a later pipeline's."""
+        self.passes = 0
         if self.due:
             still = set(map(id, self.due)) if self.portals else ()
             self.portals = {name: one for name, one in self.portals.items() if id(one.bound) in still}
@@ -284,6 +286,7 @@ class Conversation(Keeping, Counting):
         if self.under is not None:
             self.busy = self.started
         self.rest()
+        self.depart()
         self.unpin(*self.pins)
         self.lease = self.link = self.state = None
         self.settings.state = None
@@ -307,14 +310,6 @@ class Conversation(Keeping, Counting):
         return self.lease is None or self.idle()
 
     # -- refusals and the end
-
-    def audit(self, reject: Reject, text: bytes, shape: str) -> None:
-        """Notes a refusal for the audit line."""
-        rejected = self.counters.rejected
-        kind = reject.kind
-        rejected[kind] = rejected.get(kind, 0) + 1
-        decision = Decision("reject", reject.kind, reject.rules, shape, reject.sqlstate, NO_EFFECTS, self.generation)
-        self.port.act(Audit(decision, text, reject.message))
 
     def refuse_query(self, refusal: Refusal) -> None:
         """An own error as the whole reply to a simple query. On a leased connection the server is made to fail as
@@ -362,6 +357,7 @@ class Conversation(Keeping, Counting):
         if self.waiting is Waiting.LEASE:
             self.port.act(WithdrawLease(self.ticket))
         self.dequeue()
+        self.depart()
         self.waiting = Waiting.NOTHING
         self.message = self.begun = None
         self.phase = Phase.CLOSED
@@ -374,6 +370,8 @@ class Conversation(Keeping, Counting):
 
     def finish(self) -> None:
         """The end of every event: release what is free, end when draining, write."""
+        if self.entered and not self.due and self.message is None and not self.replay:
+            self.depart()
         if (
             self.lease is not None
             and not self.pins

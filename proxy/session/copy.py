@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import encode
+from proxy.session import encode, quotas
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
 from proxy.sql.plan import CopyIn, Forward, Plan
@@ -84,6 +84,12 @@ class Copying:
 def copy_data(s: Conversation, body: bytes) -> bool:
     """CopyData: on to the server."""
     copying = s.copying
+    if copying is not None and s.budget is not None and s.counters.bytes_in >= s.budget.received:
+        copying.due.refusal = quotas.flooded(s, copying.due.plan, copying.due.text)
+        if copying.due.refusal is not None:
+            s.up.append(message(102, b"refused by partywall\0"))
+            _ended(s, copying)
+            return True
     if copying is not None:
         sent = body if copying.rows is None else copying.rows.feed(body)
         if sent:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proxy.quota.budget import Budget
 from proxy.session.actions import LeaseBackend
 from proxy.session.counters import Counters
 from proxy.session.ports import Port
@@ -20,6 +21,7 @@ class Counting:
 
     port: Port
     clock: Callable[[], float]
+    budget: Budget | None
     ticket: int  # of the last question asked
     counters: Counters
     busy: float | None  # since when the server has something to do; None also on the short way
@@ -43,8 +45,11 @@ class Counting:
     def rest(self) -> None:
         """The server has nothing more to do."""
         if self.busy is not None:
-            self.counters.server += self.clock() - self.busy
+            now = self.clock()
+            self.counters.server += now - self.busy
             self.busy = None
+            if self.budget is not None:
+                self.budget.at = now
 
     def queue(self) -> None:
         """Asks for a lease."""

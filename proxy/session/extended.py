@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import copy, encode, prepared, stale
+from proxy.session import copy, encode, prepared, quotas, stale
 from proxy.session.actions import CloseFrontend
-from proxy.session.admission import bound, unbound
+from proxy.session.admission import bound, unbound, with_values
 from proxy.session.blocks import aborted, outside_block, undecided_yet
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided
 from proxy.session.holdings import PORTAL, room, size_of
 from proxy.session.notifications import committed, listens, told
-from proxy.session.parameters import quote_value
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import (
     announce,
@@ -55,6 +54,9 @@ def parse(s: Conversation, body: bytes) -> bool:
     if planned is None:
         return False
     plan = planned.plans[0]
+    refusal = quotas.admit(s, (plan,), text, planned.shape)
+    if refusal is not None:
+        return unparsed(s, name, refusal)
     if not isinstance(plan, Forward | Answer):
         s.audit(plan, text, planned.shape)
         return unparsed(s, name, encode.refusal_of(plan))
@@ -66,13 +68,13 @@ def parse(s: Conversation, body: bytes) -> bool:
             return False
         if aborted(s, plan):
             return unparsed(s, name, encode.ABORTED)
-        prepared.mean(s, name, defined(s, text, types, plan, planned.literals), encode.PARSE_COMPLETE)
+        prepared.mean(s, name, quotas.parsed(s, defined(s, text, types, plan, planned.literals)), encode.PARSE_COMPLETE)
         return True
     if not leased(s, planned, (text, types, True)):
         return s.waiting is Waiting.NOTHING
     if not s.due:
         s.started = s.clock()
-    statement = defined(s, text, types, plan, planned.literals)
+    statement = quotas.parsed(s, defined(s, text, types, plan, planned.literals))
     state = s.backend()
     key = statement.key
     due = Due(PARSE, plan=plan, text=text)
@@ -134,6 +136,10 @@ def bind(s: Conversation, body: bytes) -> bool:
         return True
     if isinstance(statement, bool):
         return False
+    refusal = quotas.bind(s, name, statement)
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
     plan = statement.plan
     if isinstance(plan, Answer) or prepared.own(plan):
         if undecided_yet(s):
@@ -143,7 +149,7 @@ def bind(s: Conversation, body: bytes) -> bool:
             s.refuse_extended(refusal or encode.ABORTED, early=refusal is not None)
             return True
         s.supply(encode.BIND_COMPLETE)
-        s.portals[portal] = Portal(statement, len(body), s.due[-1] if s.due else None)
+        s.portals[portal] = Portal(statement, len(body), s.due[-1] if s.due else None, paid=True)
         return True
     refusal = bound(s, statement, body[second + 1 :])
     if refusal is not None:
@@ -171,30 +177,10 @@ def bind(s: Conversation, body: bytes) -> bool:
         due.key = statement.key
         stale.begin(s, statement.key, (66, body))
     fence(s, portal.decode("utf-8", "replace"), plan)
-    s.portals[portal] = Portal(statement if plan is statement.plan else replace(statement, plan=plan), len(body), due)
+    run = statement if plan is statement.plan else replace(statement, plan=plan)
+    s.portals[portal] = Portal(run, len(body), due, quotas.counted_as(s, name, statement), True)
     s.open = True
     return True
-
-
-def with_values(s: Conversation, plan: Forward, values: bytes) -> tuple[Forward, Refusal | None]:
-    """set_config('name', $n, …): the plan with the values that Bind gives, or why they may not be set."""
-    if all(one.parameter is None for one in plan.effects.settings):
-        return plan, None
-    reader = Reader(values)
-    formats, parameters = reader.int16s(), reader.values()
-    settings = []
-    for one in plan.effects.settings:
-        if one.parameter is None:
-            settings.append(one)
-            continue
-        index = one.parameter - 1
-        value = parameters[index] if index < len(parameters) else None
-        form = formats[index] if index < len(formats) and len(formats) > 1 else formats[0] if formats else 0
-        text = None if value is None or form not in {0, 1} else value.decode("utf-8", "replace")
-        if text is None or not s.port.allowed_setting(one.name, text):
-            return plan, Refusal(f'permission denied to set parameter "{one.name}"', sqlstate="42501")
-        settings.append(replace(one, value=quote_value(text), parameter=None))
-    return replace(plan, effects=replace(plan.effects, settings=tuple(settings))), None
 
 
 def describe(s: Conversation, body: bytes) -> bool:
@@ -268,6 +254,10 @@ def execute(s: Conversation, body: bytes) -> bool:
     plan = portal.statement.plan
     if prepared.uncertain(s, Planned((plan,))):
         return False
+    refusal = quotas.execute(s, portal)
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
     if prepared.own(plan):
         refusal = own_objection(s, Planned((plan,), portal.statement.literals))
         if refusal is None and not listens(s, (plan,)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
-from proxy.session import copy, encode, lazy, prepared, stale
+from proxy.session import copy, encode, lazy, prepared, quotas, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.blocks import ENDS, aborted, in_block, outside_block
@@ -36,8 +36,10 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     if planned is None:
         return False
     planned = kept(s, planned)
-    rejection = planned.rejection
-    refusal = encode.refusal_of(rejection) if rejection is not None else None
+    refusal = limited = quotas.admit(s, planned.plans, text, planned.shape)
+    rejection = planned.rejection if limited is None else None
+    if rejection is not None:
+        refusal = encode.refusal_of(rejection)
     if refusal is None and prepared.uncertain(s, planned):
         s.plans[text, (), False] = planned
         return False
@@ -46,7 +48,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         if renewed is False:
             return False
         refusal = renewed if isinstance(renewed, Refusal) else own_objection(s, planned)
-    if rejection is None and refusal is not None:
+    if rejection is None and refusal is not None and refusal is not limited:
         rejection = s.own_refusal(planned.plans[0].kind, refusal)
     if refusal is None and s.refusal is not None:
         refusal, s.refusal = s.refusal, None  # no lease to be had, or nobody to listen
@@ -194,6 +196,9 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
         s.counters.plans["miss" if planned is None else planned.cache] += 1
     if planned is not None:
         return admitted_here(s, planned)
+    rejected = quotas.unplanned(s, text)
+    if rejected is not None:
+        return Planned((rejected,))
     s.waiting = Waiting.PLAN
     s.asked = key
     s.ticket += 1
@@ -220,6 +225,7 @@ def renew(s: Conversation, name: bytes, statement: Statement) -> Statement | Ref
         sql = s.text_of(plan, planned.literals, statement.text) if isinstance(plan, Forward) else b""
         types = statement.parameter_types
         fresh = Statement(statement.text, types, plan, sql, s.epoch, None, planned.literals, s.reading)
+    fresh.paid = statement.paid
     s.statements[name] = fresh
     return fresh
 

@@ -267,7 +267,7 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
             drop_until_sync(s, state)
         return SKIP
     outlasting(s, due)
-    if due.refusal is not None and fields.get("C") in {"42601", "26000"}:
+    if due.refusal is not None and fields.get("C") in {"42601", "26000", "57014"}:
         refusal = due.refusal
         if state.status == FAILED and not due.early and refusal.sqlstate not in {"42601", "22021", "54000", "54001"}:
             refusal = encode.ABORTED

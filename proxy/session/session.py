@@ -85,6 +85,7 @@ class ClientSession(Conversation):
                 message = self.message
                 if message is None:
                     self.repeated = bool(self.replay)
+                    self.charged = False
                     message = self.replay.popleft() if self.repeated else self.frontend.message()
                     if message is None:
                         break

@@ -59,7 +59,7 @@ def _query(s: Conversation, data: bytes) -> bool:
         return False
     if not plan.quiet and s.grant is not None and s.grant.lazy_begin:
         return False
-    link = _leased(s)
+    link = _leased(s, plan)
     if link is None:
         return False
     if s.statements:
@@ -103,7 +103,7 @@ def _parse(s: Conversation, data: bytes) -> bool:
         statement.sent = parse(b"", sql, types)
         if start <= _REMEMBERED:
             statement.asked, statement.settings = data[:start], current
-    link = _leased(s)
+    link = _leased(s, plan) if type(plan) is Forward else None
     if link is None or type(plan) is not Forward:
         return False
     s.statements[b""] = statement
@@ -125,9 +125,9 @@ def _bind(s: Conversation, data: bytes) -> bool:
     if statement is None or statement.epoch is not s.epoch:
         return False
     plan = statement.plan
-    if type(plan) is not Forward or not plan.plain:
+    if type(plan) is not Forward or not plan.plain or statement.paid:
         return False
-    link = _leased(s)
+    link = _leased(s, plan)
     if link is None:
         return False
     under = (BIND_COMPLETE, described, plan, statement.text, statement, None)
@@ -135,13 +135,13 @@ def _bind(s: Conversation, data: bytes) -> bool:
     if name:
         upstream = link.state.name_of(statement.key)
         if upstream is None:
-            return False
+            return _withdrawn(s, plan)
         head = _HEADER.pack(_BIND, length_at(data, 1) + len(upstream) - len(name))
         _send(s, link, b"%b\0%b%b" % (head, upstream, data[end:]), under)
     elif link.state.unnamed == statement.key:
         _send(s, link, data, under)
     else:
-        return False
+        return _withdrawn(s, plan)
     return True
 
 
@@ -160,21 +160,38 @@ def _described(data: bytes, start: int) -> bool | None:
     return True if stop + len(_DESCRIBE) == end and data.startswith(_DESCRIBE, stop) else None
 
 
-def _leased(s: Conversation) -> Link | None:
-    """The connection that the session has or gets at once; None also when it has to be brought in line first."""
+def _leased(s: Conversation, plan: Forward) -> Link | None:
+    """The connection that the session has or gets at once, if its budget admits the statement; None also when it has to
+    be brought in line first. Then nothing is taken of the budget.
+    """
+    s.started = now = s.clock()
+    budget = s.budget
+    if budget is not None:
+        if not budget.admit(plan.counted, now):
+            return None
+        s.entered = budget.gauges[plan.counted]
     link = s.link
     if link is None:
         lease = s.port.lease_nowait()
         if lease is None:
+            _withdrawn(s, plan)
             return None
         s.adopt(lease)
         link = lease.connection
     state, current = link.state, s.settings.current
     if state.settings is not current:
         if state.settings != current:
+            _withdrawn(s, plan)
             return None
         state.settings = current
     return link
+
+
+def _withdrawn(s: Conversation, plan: Forward) -> bool:
+    if s.budget is not None:
+        s.entered = ()
+        s.budget.withdraw(plan.counted, s.started)
+    return False
 
 
 def _send(s: Conversation, link: Link, data: bytes, under: Under) -> None:
@@ -184,7 +201,6 @@ def _send(s: Conversation, link: Link, data: bytes, under: Under) -> None:
     if plan.rewritten:
         counters.rewritten += 1
     s.turns += 1
-    s.started = s.clock()
     s.due.append(_SENT)
     s.under = under
     link.write(data)
@@ -205,13 +221,18 @@ def answered(s: Conversation, data: bytes) -> bool:
         if not (s.pins or s.held or s.portals or s.fenced or s.settings.savepoints or state.tainted is not None):
             s.under = s.lease = s.link = s.state = s.settings.state = None
             s.due.clear()
-            counters, elapsed = s.counters, s.clock() - s.started
+            counters, now = s.counters, s.clock()
+            elapsed = now - s.started
             s.rows += rows
             s.sent += len(data)
             counters.rows += rows
             counters.bytes_out += len(data)
             counters.server += elapsed
             counters.observe(elapsed)
+            if s.budget is not None:
+                s.budget.at = now
+                if s.entered:
+                    s.depart()
             s.port.write(data)
             s.port.release(lease, False, False)
             return True
@@ -285,4 +306,4 @@ def _bound(s: Conversation) -> None:
     statement = under[4]
     if statement is not None:
         fence(s, "", under[2])
-        s.portals[b""] = Portal(statement)
+        s.portals[b""] = Portal(statement, counted=under[2].counted)

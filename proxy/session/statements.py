@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from proxy.backend.state import StatementKey
 from proxy.sql.plan import Answer, Forward
+from proxy.tenancy.policy import UNCLASSED
 
 # What constants are read by when a statement is prepared: timestamptz '2026-01-01', for one.
 READ_BY = ("array_nulls", "datestyle", "intervalstyle", "lc_monetary", "timezone", "xmloption")
@@ -41,16 +42,21 @@ class Statement:
     asked: bytes = field(default=b"", compare=False)  # short.py: the client's Parse, and the one `sent` for it
     sent: bytes = field(default=b"", compare=False)
     settings: object = field(default=None, compare=False)  # the session's at that time
+    paid: bool = field(default=False, compare=False)  # its Parse was counted, and nothing was bound of it yet
     key: StatementKey = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = (self.sql, self.parameter_types, self.about)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Portal:
-    """What Bind defined: the statement it runs, how many bytes it said, and the reply that it waits for."""
+    """What Bind defined: the statement it runs, how many bytes it said, and the reply that it waits for. counted: as
+    which class of statements, and paid: its Bind was counted, and it was not executed yet.
+    """
 
     statement: Statement
     size: int = 0
     bound: object = None
+    counted: int = UNCLASSED
+    paid: bool = False

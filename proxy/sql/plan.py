@@ -1,10 +1,8 @@
 """Plan: what becomes of one statement, and PlanContext: everything the planner may read besides the text.
 
 A Forward exists only after verify accepted its text. Its text is a Template: bytes with holes for the tenant's key
-values and for
-lifted literals. render.fill is the only function that fills them. Plans hold no tenant's key value: a decision that
-looked at one
-would have to be keyed by it, and none does.
+values and for lifted literals. render.fill is the only function that fills them. Plans hold no tenant's key value: a
+decision that looked at one would have to be keyed by it, and none does.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from proxy.catalog.model import Column, Relation
-from proxy.tenancy.policy import Policy
+from proxy.tenancy.policy import COPY, DDL, READ, UNCLASSED, WRITE, Policy
 from proxy.wire.copyformat import CopyFormat
 
 STATEMENT_NAME = b"pw_00000000"
@@ -45,6 +43,13 @@ class StatementKind(enum.StrEnum):
     INVALID = "invalid"  # did not parse
 
 
+COUNTED = {
+    StatementKind.SELECT: READ, StatementKind.CURSOR: READ, StatementKind.EXPLAIN: READ, StatementKind.COPY: COPY,
+    StatementKind.DDL: DDL,
+}  # fmt: skip
+"""Classes of statements, where they do not write; a COPY and DDL are what they are."""
+
+
 class TransactionVerb(enum.Enum):
     """What a statement does to the transaction."""
 
@@ -58,10 +63,8 @@ class TransactionVerb(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SettingEffect:
-    """SET, SET LOCAL or RESET of one setting. value None: back to the session's default. value is the text after TO
-    as the server
-    would print it in SET name TO value (already quoted where needed). parameter: the value is Bind's $n, and known
-    only then."""
+    """SET, SET LOCAL or RESET of one setting. value None: back to the session's default; else the text after TO as the
+    server would print it (already quoted where needed). parameter: the value is Bind's $n, and known only then."""
 
     name: str
     value: str | None
@@ -91,9 +94,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Temporary:
-    """A temporary table of the session. columns None: not all of them are known; a column's type 0: it is not.
-    drops: it ends with its transaction.
-    """
+    """A temporary table. columns None: not all are known; a column's type 0: it is not. drops: with its transaction."""
 
     name: str
     columns: tuple[Column, ...] | None
@@ -175,9 +176,7 @@ class KeyHole:
 
 @dataclass(frozen=True, slots=True)
 class LiteralHole:
-    """A place for the client's literal number `index` of the lifted text; kind: "i" integer, "n" decimal, "s" string,
-    "0" NULL.
-    """
+    """A place for literal number `index` of the lifted text; kind: "i" integer, "n" decimal, "s" string, "0" NULL."""
 
     index: int
     kind: str
@@ -271,12 +270,15 @@ class Forward:
     reads: bool = False  # it certainly does nothing else (reading.py)
     plain: bool = field(init=False, repr=False, compare=False)  # the session has nothing to do before it is sent
     quiet: bool = field(init=False, repr=False, compare=False)  # nor while its reply is relayed, if it completes
+    counted: int = field(init=False, repr=False, compare=False)  # as which class of statements by quotas
 
     def __post_init__(self) -> None:
         effects = self.effects
         before = self.checks or self.names or self.copy or effects.asked or effects.announced or effects.fresh
         object.__setattr__(self, "plain", not (before or effects.block))
         object.__setattr__(self, "quiet", not (before or effects.block or effects.noted) and self.tag is None)
+        counted = COUNTED.get(self.kind, WRITE if effects.writes else UNCLASSED)
+        object.__setattr__(self, "counted", WRITE if effects.writes and counted == READ else counted)
 
 
 class AnswerKind(enum.Enum):
@@ -334,9 +336,7 @@ NOBODY = Owner("")
 
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans. Hash once,
-    keep it.
-    """
+    """Everything the planner reads besides text and Catalog. Two sessions with equal contexts share plans."""
 
     policy: Policy
     catalog_version: int
@@ -364,10 +364,9 @@ class PlanContext:
 
 class Planned(NamedTuple):
     """The plans of one text (several for a simple query of several statements; one EMPTY Answer for none), and the
-    literals that were
-    lifted from this text (client order, raw token text as bytes, quotes included). `shape` names the statement in
-    audit and metrics:
-    the text with literals replaced, at most 2 kB. If any plan is a Reject the text must not be run at all."""
+    literals that were lifted from it (client order, raw token text as bytes, quotes included). `shape` names the
+    statement in audit and metrics: the text with literals replaced, at most 2 kB. If any plan is a Reject the text must
+    not be run at all."""
 
     plans: tuple[Plan, ...]
     literals: tuple[bytes, ...] = ()

@@ -46,6 +46,11 @@ class FunctionRule:
     extension: str = ""
 
 
+CLASSES = ("read", "write", "ddl", "copy")
+"""Classes of statements that have limits of their own; a plan has the number of its class, or UNCLASSED."""
+READ, WRITE, DDL, COPY, UNCLASSED = range(5)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassLimits:
     """Of the statements of one class. None: no limit."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from proxy.tenancy.policy import ClassLimits, Limits
+from proxy.tenancy.policy import CLASSES, ClassLimits, Limits
 from proxy.tenancy.values import NOT_YET, Duration, Size, Strict
 
 Count = Annotated[int, Field(ge=1)]
@@ -19,10 +19,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 StatementClass = Literal["read", "write", "ddl", "copy"]
 
 # Keys that nothing enforces yet. Who builds one takes it out here and in docs/rules.md.
-LATER = (
-    "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
-    "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "storage", "classes", "warn",
-)  # fmt: skip
+LATER = ("storage",)
 # Limits that can be told instead of enforced; those of a class with its name in front: write.statements_per_second.
 CAN_WARN = frozenset({
     "concurrent_statements", "statements_per_second", "rows_per_minute", "bytes_per_minute",
@@ -86,9 +83,6 @@ class Quotas(LoginQuotas):
     session_memory: Size | None = None
     plan_cache_bytes: Size | None = None
     storage: Size | None = None
-
-
-CLASSES: tuple[StatementClass, ...] = ("read", "write", "ddl", "copy")
 
 
 def limits_of(own: LoginQuotas, defaults: Quotas | None = None) -> Limits:

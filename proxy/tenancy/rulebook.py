@@ -43,6 +43,11 @@ class RuleBook:
         """What a login may do on a database; None when its tenant has no such database."""
         return self.grants.get((login.tenant, database, login.read_only))
 
+    def tenant_of(self, login: str) -> str | None:
+        """The tenant of the login of that name; None when there is none."""
+        found = self.logins.get(login)
+        return None if found is None else found.tenant
+
 
 def usual_iterations(logins: Iterable[Login]) -> int:
     """How many most of their verifiers have; of as many, the fewer."""

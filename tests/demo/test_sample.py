@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from proxy.auth.scram import parse_verifier
-from proxy.demo.sample import CONNECTIONS, DATABASE, TENANTS, dsn, make_logins, write_rules
+from proxy.demo.sample import BURST, CONNECTIONS, DATABASE, RATE, TENANTS, dsn, make_logins, write_rules
 from proxy.tenancy.load import load
 
 
@@ -22,7 +22,8 @@ def test_every_tenant_has_its_login_key_and_verifier(tmp_path: Path) -> None:
         assert granted is not None
         assert granted.tenant == login.tenant
         assert granted.keys["default"] == str(number)
-        assert (granted.limits.connections == CONNECTIONS) == (login.tenant == "initech")
+        quotas = granted.limits.connections, granted.limits.statements_per_second, granted.limits.statement_burst
+        assert (quotas == (CONNECTIONS, RATE, BURST)) == (login.tenant == "initech")
 
 
 def test_passwords_are_fresh_and_never_written_down(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.demo.sample import DATABASE, TENANTS, Login
-from proxy.demo.tour import WallBroken, walk
+from proxy.demo.tour import WallBroken, ask_too_often, walk
 from tests.kit.postgres import Cluster
 
 LOGINS = [Login(tenant, f"{tenant}_app", "unused") for tenant in TENANTS]
@@ -56,3 +56,5 @@ async def test_another_tenants_value_in_an_error_breaks_the_tour(bare: Cluster) 
 async def test_a_quota_that_nobody_enforces_breaks_the_tour(bare: Cluster) -> None:
     with pytest.raises(WallBroken, match="quota was not enforced"):
         await tour(bare)
+    with pytest.raises(WallBroken, match="quota of statements was not enforced"):
+        await ask_too_often(LOGINS[2], bare.port, print)

@@ -28,7 +28,7 @@ from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.load import load
 from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
-from proxy.tenancy.quotas import LATER, LoginQuotas, Quotas
+from proxy.tenancy.quotas import LATER, ClassQuotas, LoginQuotas, Quotas
 from proxy.tenancy.servers import PATHS, TARGETS, VALUES
 from proxy.tenancy.values import NOT_YET
 from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
@@ -42,6 +42,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "logins": LoginModel,
     "quotas": Quotas,
     "quotas of a login": LoginQuotas,
+    "classes": ClassQuotas,
     "defaults": models.Defaults,
     "auth_query": AuthQuery,
     "certificates": CertificateModel,
@@ -304,11 +305,15 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
             (tmp_path / f"{number}.yaml").write_text(one.text, encoding="utf-8")
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {"RULES_PASSWORD": "for-the-rules"}, 1)
-    assert (book.databases, book.tenants) == (("crm", "orders", "shop"), ("acme", "globex", "initech", "umbrella"))
+    assert (book.databases, book.tenants) == (
+        ("crm", "orders", "shop"),
+        ("acme", "globex", "initech", "soylent", "umbrella"),
+    )
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
         "globex": "row",
         "initech": "database",
+        "soylent": "row",
         "umbrella": "row",
     }
 

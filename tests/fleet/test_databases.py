@@ -86,6 +86,18 @@ async def test_a_long_text_that_many_send_at_once_is_planned_once(
     assert database.lookup(text, context) is not None
 
 
+async def test_of_those_who_wait_for_one_plan_the_first_pays(databases: Databases, sample_port: int) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    database = databases.of(grant_at(sample_port))
+    context = PlanContext(sample_policy(), database.catalog.version, role="app")
+    spent: list[list[float]] = [[], [], []]
+    text = b"SELECT id FROM orders WHERE id IN (" + b",".join(b"%d" % one for one in range(500)) + b")"
+    await asyncio.gather(*(database.wait_plan(text, context, spent=one.append) for one in spent))
+    assert [len(one) for one in spent] == [1, 1, 1]
+    assert spent[0][0] > 0.0
+    assert spent[1:] == [[0.0], [0.0]]
+
+
 async def test_another_context_never_joins_the_flight(
     databases: Databases, processes: PlannerProcesses, sample_port: int
 ) -> None:

@@ -104,3 +104,24 @@ async def test_closing_leaves_no_process_behind(world: World) -> None:
     assert len(children()) == 2
     await processes.close()
     assert children() == set()
+
+
+async def test_what_it_took_is_told_once_whatever_happens(processes: PlannerProcesses, world: World) -> None:
+    spent: list[float] = []
+    text = b"SELECT " + b",".join(b"%d" % one for one in range(300))
+    await processes.plan("d", world.catalog, text, context_of(world), (), False, spent.append)
+    assert len(spent) == 1
+    assert 0.0 < spent.pop() < 30.0
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(InternalError):
+        await processes.plan("d", world.catalog, TEXT, context_of(world), (), False, spent.append)
+    assert spent == [30.0]  # nobody knows better
+    waiting = asyncio.ensure_future(
+        processes.plan("d", world.catalog, TEXT, context_of(world), (), False, spent.append)
+    )
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    assert spent == [30.0, 0.0]

@@ -158,7 +158,12 @@ class ForwardingPlanner:
         return planned
 
     async def wait_plan(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
     ) -> Planned:
         return self.plan(text, context, parameter_types, extended)
 

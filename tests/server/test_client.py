@@ -32,7 +32,12 @@ class Slow(ForwardingPlanner):
     """A planner that gives up on long texts."""
 
     async def wait_plan(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
     ) -> Planned:
         raise StatementTooComplex("statement is too complex to be planned in time", hint="smaller")
 

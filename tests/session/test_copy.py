@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.quota.budgets import Budgets
 from proxy.session import copy
 from proxy.session.actions import CloseFrontend
 from proxy.session.conversation import Waiting
 from proxy.session.events import RowsOverdue
 from proxy.session.session import ClientSession
 from proxy.sql.plan import CopyIn, CopyOut, Forward, Planned, StatementKind, Template
+from proxy.tenancy.policy import Limits
 from proxy.wire.copyformat import CopyFormat
 from proxy.wire.fields import message
 from tests.session.conftest import Door, complete, failed, kinds, link, query
@@ -251,3 +253,45 @@ def test_a_client_whose_rows_come_too_late_is_told_the_servers_error(session: Cl
     assert kinds(door.take()) == "GEZ"
     session.data(query("SELECT 1"))
     assert one.written.endswith(query("SELECT 1"))
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_copy_that_sends_more_than_is_allowed_is_ended_and_the_session_goes_on(
+    session: ClientSession, door: Door, extended: bool
+) -> None:
+    limits = Limits(received_bytes_per_minute=2000)
+    session.budget = Budgets().of("acme", "alice", limits, None, session.counters, 0.0)
+    (one,) = door.free
+    session.data(PARSE + BIND + EXECUTE if extended else query("COPY listed"))
+    session.backend_data(PARSED + BOUND + IN3 if extended else IN3)
+    session.data(data(b"1\t2\t3\n" * 100))
+    door.take()
+    one.written = b""
+    session.data(data(b"1\t2\t3\n" * 400))
+    assert kinds(one.written) == "f"
+    session.data(data(b"1\t2\t3\n") + DONE)  # sent before the client knew
+    session.backend_data(failed("57014")[:-6] if extended else failed("57014", "I"))
+    told = door.take()
+    assert b"C53400\0Mquota exceeded: received bytes per minute" in told
+    assert kinds(told) == ("E" if extended else "EZ")
+    if extended:
+        session.data(SYNC)
+        session.backend_data(complete("", "I")[-6:])
+        assert kinds(door.take()) == "Z"
+    assert session.lease is None
+    assert session.counters.refused == 1
+    session.budget = None
+    session.data(query("COPY out"))
+    session.backend_data(complete("COPY 0"))
+    assert kinds(door.take()) == "CZ"
+
+
+def test_a_copy_is_not_ended_by_what_only_warns(session: ClientSession, door: Door) -> None:
+    limits = Limits(received_bytes_per_minute=100, warn=frozenset({"received_bytes_per_minute"}))
+    session.budget = Budgets().of("acme", "alice", limits, None, session.counters, 0.0)
+    session.counters.bytes_in = 0
+    session.data(query("COPY listed"))
+    session.backend_data(IN3)
+    session.data(data(b"1\t2\t3\n" * 100) + DONE)
+    session.backend_data(complete("COPY 100"))
+    assert kinds(door.take()).endswith("CZ")

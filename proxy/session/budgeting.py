@@ -1,0 +1,62 @@
+"""Budgeting: the part of a session that its login's budget is asked for, and what it has of it while it is busy.
+
+A session is in its gauges from the first statement that is admitted until nothing is due, and leaves them exactly once,
+however that ends. Who is told what, and how often, is here as well; when the budget is asked stands in quotas.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.quota.budget import Budget
+from proxy.quota.gauge import Gauge
+from proxy.session.actions import Audit
+from proxy.session.counters import Counters
+from proxy.session.ports import Port
+from proxy.sql.plan import NO_EFFECTS, Decision, Reject
+
+QUOTA = "quota."  # how the names of such rules begin
+QUIET = 1.0  # seconds for which a session is not told again of a limit that only warns, nor the audit of any
+
+
+class Budgeting:
+    """The part of a Conversation that is about this."""
+
+    port: Port
+    clock: Callable[[], float]
+    counters: Counters
+    generation: int
+    budget: Budget | None = None  # None: there is no limit
+    entered: tuple[Gauge, ...] = ()  # whom the session has to leave
+    charged = False  # the message was counted already, and waits for something
+    passes = 0  # ends of this transaction that were let through although nothing was left
+    told: dict[str, float] | None = None  # limits by their rule, and when it was said
+
+    def depart(self) -> None:
+        """Nothing of the session's is under way any more."""
+        entered, self.entered = self.entered, ()
+        for gauge in entered:
+            gauge.leave()
+
+    def audit(self, reject: Reject, text: bytes, shape: str) -> None:
+        """Notes a refusal for the audit line. Those by one limit are noted once a second."""
+        kind, rules = reject.kind, reject.rules
+        if rules and rules[0].startswith(QUOTA):
+            self.counters.refused += 1
+            if not self.due_to_tell(rules[0]):
+                return
+        else:
+            rejected = self.counters.rejected
+            rejected[kind] = rejected.get(kind, 0) + 1
+        decision = Decision("reject", kind, rules, shape, reject.sqlstate, NO_EFFECTS, self.generation)
+        self.port.act(Audit(decision, text, reject.message))
+
+    def due_to_tell(self, rule: str) -> bool:
+        """Was it not said within the last second?"""
+        now = self.clock()
+        if self.told is None:
+            self.told = {}
+        if now - self.told.get(rule, float("-inf")) < QUIET:
+            return False
+        self.told[rule] = now
+        return True

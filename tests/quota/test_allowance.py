@@ -1,0 +1,70 @@
+"""What a tenant's or login's limits are measured by, and what of it survives other limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.quota.allowance import CONCURRENT, ROWS, STATEMENTS, Allowance, measures
+from proxy.quota.rationing import LocalRationing
+from proxy.tenancy.policy import ClassLimits, Limits
+
+
+def allowance(**limits: Any) -> Allowance:
+    found = Allowance("acme", "", LocalRationing())
+    found.apply(Limits(**limits))
+    return found
+
+
+def test_every_limit_that_a_meter_counts_has_one() -> None:
+    limits = Limits(
+        statements_per_second=0.5,
+        concurrent_statements=3,
+        rows_per_minute=60,
+        server_time_per_hour=36.0,
+        classes={"ddl": ClassLimits(1, 10.0, 2)},
+    )
+    assert dict(measures(limits)) == {
+        "statements_per_second": (0.5, 1.0, 1.0),
+        "concurrent_statements": (3, 0.0, 0.0),
+        "ddl.statements_per_second": (10.0, 2, 1.0),
+        "ddl.concurrent_statements": (1, 0.0, 0.0),
+        "rows_per_minute": (60, 60, 60.0),
+        "server_time_per_hour": (36.0, 36.0, 3600.0),
+    }
+    assert dict(measures(Limits())) == {}
+
+
+def test_a_burst_is_one_seconds_worth_unless_it_is_said_and_never_less_than_one() -> None:
+    for rate, burst, wanted in ((5.0, None, 5.0), (0.1, None, 1.0), (5.0, 2, 2)):
+        ((_, measure),) = measures(Limits(statements_per_second=rate, statement_burst=burst))
+        assert measure.burst == wanted
+
+
+def test_what_was_used_is_kept_when_a_limit_changes_and_what_was_counted_also_when_it_goes() -> None:
+    one = allowance(rows_per_minute=60, concurrent_statements=2)
+    rows, count = one.of(ROWS), one.of(CONCURRENT)
+    assert rows is not None
+    assert count is not None
+    assert count.gauge is not None
+    rows.spend(100, 0.0)
+    rows.refusals = 7
+    assert count.gauge.enter()
+    assert one.apply(Limits(rows_per_minute=600, concurrent_statements=1))
+    assert (rows.used(0.0), count.used(0.0)) == (640 / 600, 1.0)
+    assert not one.apply(Limits(rows_per_minute=600, concurrent_statements=1))
+    one.apply(Limits())
+    assert one.of(ROWS) is None
+    assert (rows.refusals, rows.used(0.0), count.used(0.0)) == (7, 0.0, 0.0)
+    one.apply(None)
+    assert one.of(STATEMENTS) is None
+
+
+def test_what_only_warns_is_owed_one_times_worth_and_no_more() -> None:
+    strict, lenient = allowance(rows_per_minute=60), allowance(rows_per_minute=60, warn=frozenset({ROWS}))
+    for one, owed in ((strict, -9940.0), (lenient, -60.0)):
+        meter = one.of(ROWS)
+        assert meter is not None
+        for _ in range(100):
+            meter.spend(100, 0.0)
+        assert meter.bucket is not None
+        assert meter.bucket.left(0.0) == owed

@@ -1,0 +1,115 @@
+"""What planning takes is spent of the login's budget: reckoned before, put right after, and lost by no way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from proxy.errors import StatementTooComplex
+from proxy.quota.budget import Budget
+from proxy.quota.budgets import Budgets
+from proxy.server.planned import BYTE, plan, wait_plan
+from proxy.session.counters import Counters
+from proxy.sql.plan import PlanContext, Planned
+from proxy.tenancy.policy import Limits
+from tests.kit.builders import POLICY, ForwardingPlanner
+
+CONTEXT = PlanContext(POLICY, 1)
+TEXT = b"SELECT 1" * 1000
+
+
+class Busy(ForwardingPlanner):
+    """One that has to do: a while, on this thread; and elsewhere so many seconds as `took` says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.took = 0.25
+        self.gate = asyncio.Event()
+        self.spent: Callable[[float], None] | None = None
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        sum(range(200_000))
+        return super().plan(text, context, parameter_types, extended)
+
+    async def wait_plan(
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
+    ) -> Planned:
+        self.spent = spent
+        await self.gate.wait()
+        if spent is not None:
+            spent(self.took)
+        return super().plan(text, context, parameter_types, extended)
+
+
+@pytest.fixture
+def budget() -> Budget:
+    found = Budgets().of("acme", "alice", Limits(planning_time_per_minute=10.0), None, Counters(), 0.0)
+    assert found is not None
+    return found
+
+
+def left(budget: Budget) -> float:
+    (meter,) = budget.planning
+    assert meter.bucket is not None
+    return meter.bucket.left(0.0)
+
+
+def clock() -> float:
+    return 0.0
+
+
+async def test_a_short_text_costs_what_this_thread_did(budget: Budget) -> None:
+    plan(Busy(), budget, clock, b"SELECT 1", CONTEXT, (), False)
+    assert 0.0001 < 10.0 - left(budget) < 10.0
+
+
+async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(budget: Budget) -> None:
+    planning = Busy()
+    waiting = asyncio.ensure_future(wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False))
+    await asyncio.sleep(0)
+    assert left(budget) == pytest.approx(10.0 - BYTE * len(TEXT))
+    planning.gate.set()
+    await waiting
+    assert left(budget) == pytest.approx(9.75)
+
+
+async def test_a_client_that_does_not_wait_pays_all_the_same(budget: Budget) -> None:
+    planning = Busy()
+    waiting = asyncio.ensure_future(wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert planning.spent is not None
+    planning.spent(2.0)
+    assert left(budget) == pytest.approx(8.0)
+
+
+async def test_who_has_no_such_limit_is_not_measured() -> None:
+    planning = Busy()
+    planning.gate.set()
+    free = Budgets().of("acme", "alice", Limits(rows_per_minute=5), None, Counters(), 0.0)
+    for budget in (None, free):
+        assert plan(planning, budget, clock, b"SELECT 1", CONTEXT, (), False).rejection is None
+        await wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False)
+        assert planning.spent is None
+
+
+async def test_planning_that_fails_is_spent_too(budget: Budget) -> None:
+    class Failing(Busy):
+        def plan(
+            self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+        ) -> Planned:
+            super().plan(text, context, parameter_types, extended)
+            raise StatementTooComplex("too complex")
+
+    with pytest.raises(StatementTooComplex):
+        plan(Failing(), budget, clock, b"SELECT 1", CONTEXT, (), False)
+    assert left(budget) < 9.9999
