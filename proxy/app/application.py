@@ -46,7 +46,7 @@ class App:
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
-    budgets: Budgets = field(default_factory=Budgets)
+    budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
 

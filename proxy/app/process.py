@@ -28,6 +28,7 @@ from proxy.pool.hosts import Hosts
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
 from proxy.pool.upkeep import Lifetimes
+from proxy.quota.budgets import Budgets
 from proxy.server.lifecycle import Lifecycle
 from proxy.server.listener import Listener
 from proxy.settings import Settings
@@ -60,6 +61,8 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
     app.bookkeeper = bookkeeper_of(app)
     app.sharing = sharing = rationing_of(settings, None)
+    if sharing is not None:
+        app.budgets = Budgets(sharing.rationing)
     doors: Doors | None = None
     try:
         await databases.reconcile(book.grants.values())

@@ -64,7 +64,7 @@ class StoreRationing:
         self._log = log
         self._clock = clock
         self._wanted = asyncio.Event()
-        self._answered = asyncio.Event()
+        self._turned: asyncio.Future[None] | None = None  # when the turn that is under way is over
         self._lines: dict[PermitGauge, deque[asyncio.Future[None]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._guard: asyncio.TimerHandle | None = None
@@ -84,11 +84,16 @@ class StoreRationing:
         try:
             async with asyncio.timeout(timeout):
                 while not self.rationing.alone:
-                    self._answered.clear()
-                    await self._answered.wait()
+                    await self.wait_turn()
         except TimeoutError:
             return False
         return True
+
+    async def wait_turn(self) -> None:
+        """Waits until the store has answered, or not, once more."""
+        if self._turned is None:
+            self._turned = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._turned)
 
     async def wait_enter(self, gauge: Gauge, timeout: float) -> bool:
         """A permit of this gauge, now or when one becomes free; False after `timeout` seconds without."""
@@ -142,7 +147,9 @@ class StoreRationing:
         while True:
             pause = await self._turn()
             self._let_in()
-            self._answered.set()
+            turned, self._turned = self._turned, None
+            if turned is not None:
+                turned.set_result(None)
             await asyncio.sleep(min(GAP, pause))
             if pause > BEAT:  # the store is away: what is wanted makes it come no sooner
                 await asyncio.sleep(pause)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from proxy.quota.bucket import Bucket
 from proxy.quota.exceeded import Exceeded, gauge_exceeded, rate_exceeded, too_many_together
 from proxy.quota.gauge import Gauge
+from proxy.quota.leased import SOON, LeasedBucket, PermitGauge
 from proxy.quota.rationing import Key, Rationing
 from proxy.tenancy.policy import CLASSES, Limits
 
@@ -80,6 +81,12 @@ class Meter:
         wait = ((amount if self.measure.per == 1.0 else 0.0) - left) / self.bucket.rate
         limit = (self.measure.amount, self.measure.burst)
         return rate_exceeded(self.name, self.login, self.measure.per, limit, self.measure.burst - left, wait)
+
+    def soon(self, now: float, amount: int = 1) -> bool:
+        """May it be there in a moment, when the counter store has answered? Never where nobody shares it."""
+        if isinstance(self.gauge, PermitGauge):
+            return self.gauge.hopeful
+        return isinstance(self.bucket, LeasedBucket) and self.bucket.until(amount, now) <= SOON
 
     def used(self, now: float) -> float:
         """The share that is used: 1.0 is all, more is owed; 0.0 where there is no limit now."""

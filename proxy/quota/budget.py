@@ -31,11 +31,14 @@ class Used(Protocol):
 
 
 class Judgement(NamedTuple):
-    """exceeded: refused, and nothing was taken. warned: admitted although these are used up. entered: gauges."""
+    """exceeded: refused, and nothing was taken. warned: admitted although these are used up. entered: gauges. soon:
+    what was exceeded, where other processes share it and may have some to spare; it has not counted the refusal.
+    """
 
     exceeded: Exceeded | None
     warned: tuple[Exceeded, ...] = ()
     entered: tuple[Gauge, ...] = ()
+    soon: Meter | None = None
 
 
 class Budget:
@@ -212,6 +215,8 @@ def _gauge(meter: Meter) -> Gauge:
 
 
 def _refused(meter: Meter, now: float, amount: int = 1) -> Judgement:
+    if meter.soon(now, amount):
+        return Judgement(meter.exceeded(now, amount), soon=meter)
     meter.refusals += 1
     return Judgement(meter.exceeded(now, amount))
 

@@ -174,6 +174,11 @@ class PermitGauge:
         self.waiting = 0  # for one
         self._short = True  # somebody found none; a new one wants one
 
+    @property
+    def hopeful(self) -> bool:
+        """May other processes have permits to spare, or the store?"""
+        return self.allotted < self.limit and self._holder.clock() < self._holder.fence_at
+
     def enter(self) -> bool:
         """False: nothing is allotted to this process beyond what it holds."""
         if self.held < self.allotted and self._holder.clock() < self._holder.fence_at:

@@ -26,6 +26,7 @@ from proxy.session.actions import (
     Action,
     Audit,
     AwaitAdmission,
+    AwaitQuota,
     CancelBackend,
     CloseFrontend,
     Established,
@@ -187,6 +188,8 @@ class Client(ListeningClient, asyncio.Protocol):
                 self.answer_waits = weigh(self.session.user, self.address, action.right, self._weighed)
             case AwaitAdmission():
                 self.listener.tasks.start(self.wait_admission(), "wait for a place")
+            case AwaitQuota():
+                self.listener.tasks.start(self.wait_quota(action.ticket), "wait for a quota")
             case LearnParameters():
                 key = self.template(action.settings)
                 if key is not None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from proxy.errors import Refusal, TooManyConnections
 from proxy.quota.gauge import Gauge
 from proxy.server.port import ClientPort
 from proxy.session.conversation import Phase
-from proxy.session.events import ClientAdmitted, Event
+from proxy.session.events import ClientAdmitted, Event, QuotaHeard
 from proxy.session.ports import LATER, Later
 from proxy.tenancy.policy import Grant
 
+MOMENT = 0.1  # seconds for an answer of the store
 PATIENCE = 1.0  # seconds for a permit
 CLIENTS = ("", "", "max_client_connections", "")
 
@@ -71,6 +73,15 @@ class PermittedClient(ClientPort):
                 self.handle(ClientAdmitted(self.count_in(grant)))
         finally:
             leave(entered)
+
+    async def wait_quota(self, ticket: int) -> None:
+        """Waits for the counter store's next answer, and tells the session."""
+        permits = self.services.permits
+        if permits is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MOMENT):
+                    await permits.wait_turn()
+        self.handle(QuotaHeard(ticket))
 
     def count_out(self) -> None:
         """It is gone."""

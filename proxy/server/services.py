@@ -108,6 +108,9 @@ class Permits(Protocol):
     def rationing(self) -> Rationing:
         """Whose gauges they are."""
 
+    async def wait_turn(self) -> None:
+        """Waits until the store has answered, or not, once more."""
+
     async def wait_enter(self, gauge: Gauge, timeout: float) -> bool:
         """A permit, now or when one becomes free; False after `timeout` seconds without."""
 

@@ -77,6 +77,13 @@ class AwaitAdmission:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitQuota:
+    """Wait, a moment, for what the counter store answers; answered by QuotaHeard with the same ticket."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class LearnParameters:
     """The ParameterStatus values that a server reports once `settings` are applied; kept for later sessions."""
 
@@ -155,6 +162,7 @@ Action = (
     | FindLogin
     | WeighProof
     | AwaitAdmission
+    | AwaitQuota
     | LearnParameters
     | StartTls
     | CancelBackend

@@ -29,6 +29,7 @@ class Budgeting:
     budget: Budget | None = None  # None: there is no limit
     entered: tuple[Gauge, ...] = ()  # whom the session has to leave
     charged = False  # the message was counted already, and waits for something
+    patience = 0.0  # until when the message waits for more of what other processes share; 0.0: it did not wait
     passes = 0  # ends of this transaction that were let through although nothing was left
     told: dict[str, float] | None = None  # limits by their rule, and when it was said
 

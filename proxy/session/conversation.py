@@ -66,6 +66,7 @@ class Waiting(Enum):
     TOLD = "told"  # what another session notified over the connection is being told
     HEARD = "heard"  # no message waits; ReadyForQuery does, until everything before it was notified
     REPLIES = "replies"  # what a name stands for is certain only when errors can no longer come before it
+    QUOTA = "quota"  # other processes share the limit, and may have something of it to spare
     COPY = "copy"  # no message waits yet; the next does until the server takes rows, or will not
 
 

@@ -94,6 +94,13 @@ class ClientAdmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaHeard:
+    """The answer to AwaitQuota: it may be asked again."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class TlsStarted:
     """The TLS handshake is complete. binding: of the certificate that was shown, if one is defined (auth.binding);
     alpn: the protocol that was agreed on, if any was.
@@ -177,6 +184,7 @@ Event = (
     | LoginFound
     | ProofWeighed
     | ClientAdmitted
+    | QuotaHeard
     | TlsStarted
     | Subscribed
     | Heard

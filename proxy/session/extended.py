@@ -55,6 +55,9 @@ def parse(s: Conversation, body: bytes) -> bool:
         return False
     plan = planned.plans[0]
     refusal = quotas.admit(s, (plan,), text, planned.shape)
+    if refusal is quotas.WAITS:
+        s.plans[text, types, True] = planned
+        return False
     if refusal is not None:
         return unparsed(s, name, refusal)
     if not isinstance(plan, Forward | Answer):
@@ -137,6 +140,8 @@ def bind(s: Conversation, body: bytes) -> bool:
     if isinstance(statement, bool):
         return False
     refusal = quotas.bind(s, name, statement)
+    if refusal is quotas.WAITS:
+        return False
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
@@ -255,6 +260,8 @@ def execute(s: Conversation, body: bytes) -> bool:
     if prepared.uncertain(s, Planned((plan,))):
         return False
     refusal = quotas.execute(s, portal)
+    if refusal is quotas.WAITS:
+        return False
     if refusal is not None:
         s.refuse_extended(refusal)
         return True

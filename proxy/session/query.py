@@ -37,6 +37,9 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         return False
     planned = kept(s, planned)
     refusal = limited = quotas.admit(s, planned.plans, text, planned.shape)
+    if refusal is quotas.WAITS:
+        s.plans[text, (), False] = planned
+        return False
     rejection = planned.rejection if limited is None else None
     if rejection is not None:
         refusal = encode.refusal_of(rejection)

@@ -13,22 +13,27 @@ import re
 from proxy.errors import Refusal
 from proxy.quota.exceeded import NOT_ENFORCED, Exceeded
 from proxy.session import encode
-from proxy.session.actions import Audit
+from proxy.session.actions import Audit, AwaitQuota
 from proxy.session.blocks import ENDS, in_block
-from proxy.session.conversation import Conversation
+from proxy.session.conversation import Conversation, Waiting
 from proxy.session.statements import Portal, Statement
 from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Plan, Reject, StatementKind
 from proxy.tenancy.policy import UNCLASSED
 
 SQLSTATE = "53400"
 WARNING = "01000"
+PATIENCE = 0.25  # seconds for which a message waits for what other processes may have to spare
+WAITS = Refusal("nobody knows yet", sqlstate=SQLSTATE)
+"""No refusal: the message waits, and is to be asked about again."""
 ENOUGH = 8  # times that one transaction's end is let through: a Parse, a Bind and more, and no flood
 END = re.compile(rb"\s*(?:commit|rollback|end|abort)(?:\s+(?:work|transaction))?\s*;?\s*", re.IGNORECASE)
 HIDDEN = frozenset({"error", "log", "fatal", "panic"})  # values of client_min_messages that hide a warning
 
 
 def admit(s: Conversation, plans: tuple[Plan, ...], text: bytes, shape: str = "") -> Refusal | None:
-    """May these statements of one message run? Asked once for a message; the refusal was noted for the audit."""
+    """May these statements of one message run? Asked once for a message; the refusal was noted for the audit. WAITS:
+    it is to be asked again.
+    """
     if s.budget is None or s.charged or s.repeated:
         return None
     return _asked(s, plans, [class_of(s, one) for one in plans], text, shape, False)
@@ -40,7 +45,7 @@ def bind(s: Conversation, name: bytes, statement: Statement) -> Refusal | None:
         return None
     kept = s.statements.get(name, statement)
     refusal = _asked(s, (kept.plan,), [class_of(s, kept.plan)], statement.text, "", kept.paid)
-    kept.paid = False
+    kept.paid = kept.paid and refusal is WAITS
     return refusal
 
 
@@ -61,7 +66,7 @@ def execute(s: Conversation, portal: Portal) -> Refusal | None:
         return None
     statement = portal.statement
     refusal = _asked(s, (statement.plan,), [portal.counted], statement.text, "", portal.paid)
-    portal.paid = False
+    portal.paid = portal.paid and refusal is WAITS
     return refusal
 
 
@@ -89,6 +94,10 @@ def _asked(
     judged = budget.judge(kinds, now, s.entered, paid=paid, ends=ends)
     s.passes += ends
     if judged.exceeded is not None:
+        if judged.soon is not None:
+            if _waits(s, now):
+                return WAITS
+            judged.soon.refusals += 1
         reject = rejected(judged.exceeded, plans[0].kind)
         s.audit(reject, text, shape)
         return encode.refusal_of(reject)
@@ -96,6 +105,18 @@ def _asked(
     for one in judged.warned:
         warn(s, one, plans[0].kind, text, shape)
     return None
+
+
+def _waits(s: Conversation, now: float) -> bool:
+    """Waits for the counter store, unless the message did so for long enough."""
+    if s.patience and now >= s.patience:
+        return False
+    s.patience = s.patience or now + PATIENCE
+    s.charged = False
+    s.waiting = Waiting.QUOTA
+    s.ticket += 1
+    s.port.act(AwaitQuota(s.ticket))
+    return True
 
 
 def _ends(s: Conversation, plan: Plan) -> bool:

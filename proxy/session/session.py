@@ -29,6 +29,7 @@ from proxy.session.events import (
     LoginFound,
     Notified,
     ProofWeighed,
+    QuotaHeard,
     ResultOverdue,
     RowsOverdue,
     StatementPlanned,
@@ -86,6 +87,7 @@ class ClientSession(Conversation):
                 if message is None:
                     self.repeated = bool(self.replay)
                     self.charged = False
+                    self.patience = 0.0
                     message = self.replay.popleft() if self.repeated else self.frontend.message()
                     if message is None:
                         break
@@ -226,6 +228,10 @@ class ClientSession(Conversation):
                     self.finish()
                     if self.phase is Phase.READY:
                         self.proceed()
+            case QuotaHeard():
+                if event.ticket == self.ticket and self.waiting is Waiting.QUOTA:
+                    self.waiting = Waiting.NOTHING
+                    self.proceed()
             case CancelRequested():
                 self._cancel()
             case CancelFinished():

@@ -167,3 +167,14 @@ def test_a_gauge_lets_nobody_in_behind_the_fence() -> None:
 def test_nobody_leaves_who_is_not_in() -> None:
     with pytest.raises(ValueError, match="nobody is in"):
         PermitGauge(Alone(), "acme//connections/", 5).leave()
+
+
+@pytest.mark.parametrize(("allotted", "fence", "hopeful"), [(0, 9.0, True), (0, 3.0, False), (2, 9.0, False)])
+def test_a_gauge_is_hopeful_while_others_may_have_something_to_spare(
+    allotted: int, fence: float, hopeful: bool
+) -> None:
+    holder = Alone()
+    holder.now, holder.fence_at = 3.0, fence
+    gauge = PermitGauge(holder, "acme//connections/", 2)
+    gauge.told(allotted, True)
+    assert gauge.hopeful == hopeful

@@ -24,6 +24,7 @@ MAKE: dict[type, Callable[[], events.Event]] = {
     events.LoginFound: lambda: events.LoginFound(mock_verifier(b"s", "x"), b"nonce-of-the-tests-000001", None),
     events.ProofWeighed: events.ProofWeighed,
     events.ClientAdmitted: events.ClientAdmitted,
+    events.QuotaHeard: lambda: events.QuotaHeard(99),
     events.TlsStarted: events.TlsStarted,
     events.Subscribed: lambda: events.Subscribed(99, "channel", "name"),
     events.Heard: lambda: events.Heard(99),
