@@ -20,6 +20,7 @@ from proxy.app.inputs import certificate_of, rules_of
 from proxy.app.services import bookkeeper_of, services_of, sources_of, unready
 from proxy.doctor.canaries import Canaries
 from proxy.errors import CannotConnectNow
+from proxy.fleet.ceilings import Ceilings
 from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
 from proxy.fleet.tables import Tables
@@ -63,6 +64,9 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
     app.sharing = sharing = rationing_of(settings, None)
     if sharing is not None:
         app.budgets = Budgets(sharing.rationing)
+        ceilings = Ceilings(pools, sharing.rationing, settings.max_server_connections)
+        pools.limit_of = ceilings.limit_of
+        sharing.on_answer = ceilings.follow
     doors: Doors | None = None
     try:
         await databases.reconcile(book.grants.values())

@@ -59,7 +59,7 @@ class StoreRationing:
     ) -> None:
         self.rationing = SharedRationing(member, terms, clock, self._wake)
         self.on_fence: Callable[[], None] = lambda: None  # whoever holds a permit must go
-        self.on_answer: Callable[[], None] = lambda: None
+        self.on_answer: Callable[[], None] = lambda: None  # and at the fence: what is allotted may be another
         self._store = store
         self._log = log
         self._clock = clock
@@ -199,6 +199,7 @@ class StoreRationing:
         if self.rationing.fence(self._clock()):
             self._log.error("counter store away too long")
             self.on_fence()
+            self.on_answer()
         self._guard = asyncio.get_running_loop().call_later(GUARD, self._watch)
 
     # -- the rest

@@ -53,6 +53,7 @@ class Pools:
         self._closing = False
         self.holds = Holds()
         self._held = self.holds.held
+        self.limit_of: Callable[[str, int | None], int | None] = lambda tenant, limit: limit  # where others share it
 
     # -- leases
 
@@ -153,6 +154,12 @@ class Pools:
         """
         self._works.perform(self._ledger.set_ceiling(ceiling))
 
+    def set_limit(self, tenant: str, limit: int) -> None:
+        """So many connections of this tenant at most from now on, as set_ceiling."""
+        standing = self._ledger.standings.get(tenant)
+        if standing is not None:
+            self._works.perform(self._ledger.set_limit(standing, limit, standing.reserve))
+
     def demand(self) -> Mapping[str, Demand]:
         """What each tenant that has or wants connections has, and could use."""
         return demand(self._ledger)
@@ -225,7 +232,8 @@ class Pools:
         ceiling = NO_LIMIT if grant.max_server_connections is None else grant.max_server_connections
         if share.site.ceiling != ceiling:
             self._works.perform(self._ledger.set_site_ceiling(share.site, ceiling))
-        limit = NO_LIMIT if limits.server_connections is None else limits.server_connections
+        allowed = self.limit_of(grant.tenant, limits.server_connections)
+        limit = NO_LIMIT if allowed is None else allowed
         if standing.limit != limit or standing.reserve != limits.reserve_pool_size:
             self._works.perform(self._ledger.set_limit(standing, limit, limits.reserve_pool_size))
 

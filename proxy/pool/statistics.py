@@ -107,8 +107,8 @@ def snapshot(ledger: Ledger[Any, Any], counters: Counters) -> PoolsStatistics:
 
 
 def demand(ledger: Ledger[Any, Any]) -> dict[str, Demand]:
-    """Of every tenant that has or wants connections."""
-    wanted = demands(ledger.shares.values())
+    """Of every tenant that has or wants connections, whatever its limit is."""
+    wanted = demands(ledger.shares.values(), capped=False)
     standings = {share.standing: None for share in ledger.shares.values()}
     return {one.tenant: Demand(len(one.places), wanted.get(one, 0), one.weight) for one in standings}
 

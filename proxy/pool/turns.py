@@ -139,9 +139,9 @@ def height(
 
 
 def demands(
-    shares: Collection[Share[C, T]], blocked: Callable[[Share[C, T]], bool] | None = None
+    shares: Collection[Share[C, T]], blocked: Callable[[Share[C, T]], bool] | None = None, *, capped: bool = True
 ) -> dict[Standing[C, T], int]:
-    """How many connections each tenant has in use and could use more of."""
+    """How many connections each tenant has in use and could use more of; capped: as far as its limit allows."""
     wanted: dict[Standing[C, T], int] = {}
     for share in shares:
         want = share.busy
@@ -149,4 +149,6 @@ def demands(
             want += max(0, share.need)
         if want:
             wanted[share.standing] = wanted.get(share.standing, 0) + want
+    if not capped:
+        return wanted
     return {standing: int(min(want, standing.most)) for standing, want in wanted.items()}

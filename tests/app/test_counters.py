@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from proxy.fleet.stores.redis import RedisStore
 from proxy.settings import Settings, SettingsRefused, load_settings
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
-from tests.kit.proxy import running_proxy
+from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.redisserver import running_redis
 from tests.kit.sample import load_sample
 
@@ -82,3 +85,31 @@ def test_a_proxy_is_not_ready_before_its_store_answers_and_is_when_it_does(postg
         lines = [json.loads(line) for line in proxy.log.splitlines()]
         events = [line["event"] for line in lines if line.get("part") == "counters"]
         assert events == ["counter store away", "counter store back"]
+
+
+def ready(proxy: Proxy) -> int:
+    """What /readyz says."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/readyz", timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_process_whose_store_hangs_gives_up_what_it_holds_and_comes_back(postgres15: Cluster) -> None:
+    port = load_sample(postgres15).port
+    with running_redis() as redis, running_proxy(port, COUNTER_STORE=redis.url, PERMIT_TTL="3") as proxy:
+        assert redis.process is not None
+        with proxy.connect("acme_app") as client:
+            assert client.simple("SELECT 1").rows == [(b"1",)]
+            redis.process.send_signal(signal.SIGSTOP)
+            said = client.receive()
+            assert said is not None
+            assert b"57P01" in said.body
+        assert ready(proxy) == 503
+        with proxy.connect("acme_app") as client:
+            assert [one["C"] for one in client.greeting.errors] == ["53300"]
+        redis.process.send_signal(signal.SIGCONT)
+        assert eventually(lambda: ready(proxy) == 200, 60)
+        with proxy.connect("acme_app") as client:
+            assert client.simple("SELECT 1").rows == [(b"1",)]
