@@ -130,7 +130,10 @@ def bind(s: Conversation, body: bytes) -> bool:
     portal, name = body[:first], body[first + 1 : second]
     if not name.isascii():
         Reader(name + b"\0").name()
-    refusal = room(s, PORTAL + len(body)) if portal else None
+    refusal = quotas.bind(s, name)
+    if refusal is quotas.WAITS:
+        return False
+    refusal = refusal or (room(s, PORTAL + len(body)) if portal else None)
     if refusal is not None:
         s.refuse_extended(refusal)
         return True
@@ -139,12 +142,6 @@ def bind(s: Conversation, body: bytes) -> bool:
         return True
     if isinstance(statement, bool):
         return False
-    refusal = quotas.bind(s, name, statement)
-    if refusal is quotas.WAITS:
-        return False
-    if refusal is not None:
-        s.refuse_extended(refusal)
-        return True
     plan = statement.plan
     if isinstance(plan, Answer) or prepared.own(plan):
         if undecided_yet(s):
@@ -252,19 +249,16 @@ def execute(s: Conversation, body: bytes) -> bool:
     if end < 0 or len(body) != end + 5:
         raise RemoteProtocolError("invalid message format")
     portal = s.portals.get(body[:end])
+    refusal = quotas.execute(s, portal)
+    if refusal is quotas.WAITS:
+        return False
     s.turns += 1
-    if portal is None:
-        s.refuse_extended(no_portal(body[:end]), early=True)
+    if portal is None or refusal is not None:
+        s.refuse_extended(refusal or no_portal(body[:end]), early=refusal is None)
         return True
     plan = portal.statement.plan
     if prepared.uncertain(s, Planned((plan,))):
         return False
-    refusal = quotas.execute(s, portal)
-    if refusal is quotas.WAITS:
-        return False
-    if refusal is not None:
-        s.refuse_extended(refusal)
-        return True
     if prepared.own(plan):
         refusal = own_objection(s, Planned((plan,), portal.statement.literals))
         if refusal is None and not listens(s, (plan,)):

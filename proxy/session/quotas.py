@@ -17,7 +17,7 @@ from proxy.session.actions import Audit, AwaitQuota
 from proxy.session.blocks import ENDS, in_block
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.statements import Portal, Statement
-from proxy.sql.plan import NO_EFFECTS, Answer, Decision, Forward, Plan, Reject, StatementKind
+from proxy.sql.plan import NO_EFFECTS, Answer, AnswerKind, Decision, Forward, Plan, Reject, StatementKind
 from proxy.tenancy.policy import UNCLASSED
 
 SQLSTATE = "53400"
@@ -27,6 +27,7 @@ WAITS = Refusal("nobody knows yet", sqlstate=SQLSTATE)
 """No refusal: the message waits, and is to be asked about again."""
 ENOUGH = 8  # times that one transaction's end is let through: a Parse, a Bind and more, and no flood
 END = re.compile(rb"\s*(?:commit|rollback|end|abort)(?:\s+(?:work|transaction))?\s*;?\s*", re.IGNORECASE)
+NOTHING = Answer(StatementKind.OTHER, AnswerKind.EMPTY)  # what a name stands for that is none
 HIDDEN = frozenset({"error", "log", "fatal", "panic"})  # values of client_min_messages that hide a warning
 
 
@@ -39,13 +40,16 @@ def admit(s: Conversation, plans: tuple[Plan, ...], text: bytes, shape: str = ""
     return _asked(s, plans, [class_of(s, one) for one in plans], text, shape, False)
 
 
-def bind(s: Conversation, name: bytes, statement: Statement) -> Refusal | None:
-    """May the statement of this name be bound?"""
+def bind(s: Conversation, name: bytes) -> Refusal | None:
+    """May the statement of this name be bound, if there is one? Under the rules in force, which may be new ones."""
+    s.port.follow()
     if s.budget is None or s.charged or s.repeated:
         return None
-    kept = s.statements.get(name, statement)
-    refusal = _asked(s, (kept.plan,), [class_of(s, kept.plan)], statement.text, "", kept.paid)
-    kept.paid = kept.paid and refusal is WAITS
+    statement = s.statements.get(name)
+    if statement is None:
+        return _asked(s, (NOTHING,), [UNCLASSED], b"", "", False)
+    refusal = _asked(s, (statement.plan,), [class_of(s, statement.plan)], statement.text, "", statement.paid)
+    statement.paid = statement.paid and refusal is WAITS
     return refusal
 
 
@@ -60,10 +64,12 @@ def parsed(s: Conversation, statement: Statement) -> Statement:
     return statement
 
 
-def execute(s: Conversation, portal: Portal) -> Refusal | None:
-    """May the portal be executed?"""
+def execute(s: Conversation, portal: Portal | None) -> Refusal | None:
+    """May the portal be executed, if there is one?"""
     if s.budget is None or s.charged or s.repeated:
         return None
+    if portal is None:
+        return _asked(s, (NOTHING,), [UNCLASSED], b"", "", False)
     statement = portal.statement
     refusal = _asked(s, (statement.plan,), [portal.counted], statement.text, "", portal.paid)
     portal.paid = portal.paid and refusal is WAITS

@@ -86,6 +86,7 @@ def told(door: Door) -> dict[str, str]:
         ([(BATCH[:-5] * 4 + SYNC, (PARSED + BOUND + DONE) * 4 + IDLE)], 4),
         ([(parse("SELECT 1", "a") + describe("S", "a") + SYNC, PARSED + b"t\0\0\0\6\0\0n\0\0\0\4" + IDLE)], 1),
         ([(close("S", "a") + SYNC, b""), (SYNC, b"")], 0),
+        ([(bind("nobody") + SYNC, b""), (execute("nobody") + SYNC, b"")], 2),
     ],
 )  # fmt: skip
 def test_what_is_counted(limited: Limited, door: Door, story: list[tuple[bytes, bytes]], count: int) -> None:
