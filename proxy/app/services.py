@@ -75,6 +75,7 @@ def services_of(app: App) -> Services:
             login_timeout=settings.login_timeout,
             drain_timeout=settings.drain_timeout,
             plan_inline_bytes=settings.plan_inline_bytes,
+            planner_processes=settings.planner_processes,
             proxy_protocol_from=parse_networks(settings.proxy_protocol_from),
             write_timeout=settings.write_timeout,
             peer_timeout=settings.peer_timeout,

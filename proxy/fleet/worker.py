@@ -1,12 +1,13 @@
 """A planner process: reads frames on standard input, answers on standard output, ends at end of file.
 
 It runs the same pure planner as the proxy, without a cache worth naming: what it plans is remembered by the proxy. It
-holds no
-secret: neither keys nor verifiers nor passwords reach it.
+holds no secret: neither keys nor verifiers nor passwords reach it. It gives way to the proxy: a text that takes long to
+plan is one client's, and the loop is everybody's.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -17,6 +18,8 @@ from proxy.fleet.frames import HEADER
 from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
 from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
+
+NICE = 5
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -44,4 +47,5 @@ def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's business; it closes our pipe
     sys.setrecursionlimit(RECURSION_LIMIT)
+    os.nice(NICE)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -47,7 +47,6 @@ from proxy.session.actions import (
 from proxy.session.conversation import Phase
 from proxy.session.events import (
     BackendLost,
-    CancelRequested,
     Drain,
     Event,
     FrontendLost,
@@ -248,11 +247,12 @@ class Client(ListeningClient, asyncio.Protocol):
             raise InvalidAuthorization("not logged in")
         action = replace(action, text=self.planned(action.text))
         context = self.named(context).about(action.text, self.temporary)
-        if len(action.text) > self.services.options.plan_inline_bytes:
+        now = self.services.clock
+        if len(action.text) > self.services.options.plan_inline_bytes or not self.share.may_inline(now()):
             self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
             return
-        budget, clock = self.session.budget, self.services.clock
-        planned = plan(planning, budget, clock, action.text, context, action.parameter_types, action.extended)
+        budget, share = self.session.budget, self.share
+        planned = plan(planning, budget, share, now, action.text, context, action.parameter_types, action.extended)
         if self._unknown(planned):
             self.listener.tasks.start(self._wait_plan(action, planning, context, planned), "look again")
             return
@@ -262,13 +262,13 @@ class Client(ListeningClient, asyncio.Protocol):
         self, action: PlanStatement, planning: Planning, context: PlanContext, planned: Planned | None
     ) -> None:
         text, types, extended = action.text, action.parameter_types, action.extended
-        budget, clock = self.session.budget, self.services.clock
+        budget, share, clock = self.session.budget, self.share, self.services.clock
         try:
             if planned is None:
-                planned = await wait_plan(planning, budget, clock, text, context, types, extended)
+                planned = await wait_plan(planning, budget, share, clock, text, context, types, extended)
             if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
                 context = self.named(self.context).about(text, self.temporary)
-                planned = await wait_plan(planning, budget, clock, text, context, types, extended)
+                planned = await wait_plan(planning, budget, share, clock, text, context, types, extended)
         except Refusal as refusal:
             reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
             planned = Planned((reject,))
@@ -309,13 +309,7 @@ class Client(ListeningClient, asyncio.Protocol):
 
     async def cancel(self) -> None:
         """A cancel request with this session's key arrived."""
-        session = self.session
-        lease = session.lease
-        if lease is not None and not session.due:
-            return  # nothing runs
-        self.handle(CancelRequested())
-        if lease is not None:
-            await stop(lease.connection, self.handle, self.services.log)
+        await self.cancels.request(self.session, self.handle, self.services.log)
 
     def sweep(self, now: float) -> None:
         """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every

@@ -19,6 +19,7 @@ from proxy.server.door import Door
 from proxy.server.gate import Gate
 from proxy.server.proofs import Proofs
 from proxy.server.services import Services
+from proxy.server.sharing import Shares
 from proxy.server.sockets import accept, bound
 from proxy.server.tasks import Tasks
 from proxy.server.unixsocket import UnixSocket, clients_path
@@ -50,6 +51,7 @@ class Listener:
             services.clock,
             memory.resident,
         )
+        self.shares = Shares(options.planner_processes)
         self.proofs = Proofs(services.clock, services.proof_failed, services.proof_weighed, options.workers)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter

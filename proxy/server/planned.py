@@ -11,6 +11,7 @@ from time import thread_time
 
 from proxy.quota.budget import Budget
 from proxy.server.services import Planning
+from proxy.server.sharing import Share
 from proxy.sql.plan import PlanContext, Planned
 
 BYTE = 2.7e-6  # seconds that planning takes for one of a long text, until it is known
@@ -19,6 +20,7 @@ BYTE = 2.7e-6  # seconds that planning takes for one of a long text, until it is
 def plan(
     planning: Planning,
     budget: Budget | None,
+    share: Share,
     clock: Callable[[], float],
     text: bytes,
     context: PlanContext,
@@ -26,29 +28,33 @@ def plan(
     extended: bool,
 ) -> Planned:
     """Plans at once. What it takes is this thread's processor time: nobody else's load is in it."""
-    if budget is None or not budget.planning:
-        return planning.plan(text, context, types, extended)
     began = thread_time()
     try:
         return planning.plan(text, context, types, extended)
     finally:
-        budget.planned(thread_time() - began, clock())
+        took, now = thread_time() - began, clock()
+        share.spend(took, now)
+        if budget is not None and budget.planning:
+            budget.planned(took, now)
 
 
 async def wait_plan(
     planning: Planning,
     budget: Budget | None,
+    share: Share,
     clock: Callable[[], float],
     text: bytes,
     context: PlanContext,
     types: Sequence[int],
     extended: bool,
 ) -> Planned:
-    """Plans elsewhere."""
+    """Plans elsewhere, when it is the tenant's turn."""
     if budget is None or not budget.planning:
-        return await planning.wait_plan(text, context, types, extended)
+        async with share.turn:
+            return await planning.wait_plan(text, context, types, extended)
     account, reckoned = budget, BYTE * len(text)
     account.planned(reckoned, clock())
-    return await planning.wait_plan(
-        text, context, types, extended, lambda seconds: account.planned(seconds - reckoned, clock())
-    )
+    async with share.turn:
+        return await planning.wait_plan(
+            text, context, types, extended, lambda seconds: account.planned(seconds - reckoned, clock())
+        )

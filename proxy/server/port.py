@@ -17,6 +17,7 @@ from proxy.server.logins import Came, find_login
 from proxy.server.overstay import Overstay
 from proxy.server.proofs import Waiting
 from proxy.server.services import Planning, Rules, Services
+from proxy.server.stopping import Cancels
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.comments import split
 from proxy.session.encode import refusal_of
@@ -76,6 +77,8 @@ class ClientPort:
         self.comments = False  # are kept, by the rules
         self.gone = False  # the rules in force have no place for this session
         self.overstay = Overstay()
+        self.cancels = Cancels()
+        self.share = listener.shares.of("")  # of planning; the tenant's once it is known
 
     @property
     def secret_key(self) -> bytes:
@@ -246,6 +249,7 @@ class ClientPort:
         counters.bytes_in += before.bytes_in  # the log-in is the login's
         counters.bytes_out += before.bytes_out
         self.admitted = True
+        self.share = self.listener.shares.of(grant.tenant)
         session.counters = counters
         try:
             return None if self.bind() else GONE

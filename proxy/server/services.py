@@ -149,6 +149,7 @@ class Options:
     login_timeout: float = 60.0
     drain_timeout: float = 30.0
     plan_inline_bytes: int = 4096
+    planner_processes: int = 1
     peer_timeout: float = PEER_TIMEOUT
     write_buffer: int = 262_144  # towards a client, before the server connection is not read any more
     read_buffer: int = 262_144  # of a client's messages that wait, before the client is not read any more

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from proxy.errors import Refusal
 from proxy.server.services import Log
-from proxy.session.events import CancelFinished, Event, RowsOverdue
+from proxy.session.events import CancelFinished, CancelRequested, Event, RowsOverdue
 from proxy.session.session import ClientSession
 
 LONGEST = 5.0  # seconds for a statement to end whose result is thrown away
@@ -44,6 +44,35 @@ async def out_of_time(client: Stoppable) -> None:
         client.handle(RowsOverdue())
     else:
         await client.cancel()
+
+
+class Cancels:
+    """Cancel requests of clients for one session. One is under way at a time, and one more follows for all that came
+    meanwhile: each costs the server a connection, and a storm of them must not cost it more.
+    """
+
+    __slots__ = ("_again", "_under_way")
+
+    def __init__(self) -> None:
+        self._under_way = self._again = False
+
+    async def request(self, session: ClientSession, handle: Callable[[Event], None], log: Log) -> None:
+        """One with the session's key arrived; returns when the server's cancel connection is closed, or at once."""
+        self._again = True
+        if self._under_way:
+            return
+        self._under_way = True
+        try:
+            while self._again:
+                self._again = False
+                lease = session.lease
+                if lease is not None and not session.due:
+                    return  # nothing runs
+                handle(CancelRequested())
+                if lease is not None:
+                    await stop(lease.connection, handle, log)
+        finally:
+            self._under_way = False
 
 
 def overdue(session: ClientSession) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from proxy.errors import InternalError, StatementTooComplex
 from proxy.fleet.planning import PlannerProcesses
+from proxy.fleet.worker import NICE
 from proxy.sql.plan import Planned
 from proxy.sql.world import World
 from tests.sql.test_planner import context_of
@@ -51,6 +52,12 @@ async def test_one_process_serves_one_text_after_the_other(processes: PlannerPro
     assert len(started) == 1
     assert children() == started
     assert processes.planned == 2
+
+
+async def test_a_process_gives_way_to_the_one_that_started_it(processes: PlannerProcesses, world: World) -> None:
+    await planned(processes, world)
+    (child,) = children()
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
 
 
 async def test_texts_wait_for_a_process_rather_than_start_more_than_allowed(

@@ -11,6 +11,7 @@ from proxy.errors import StatementTooComplex
 from proxy.quota.budget import Budget
 from proxy.quota.budgets import Budgets
 from proxy.server.planned import BYTE, plan, wait_plan
+from proxy.server.sharing import BURST, INLINE, Share
 from proxy.session.counters import Counters
 from proxy.sql.plan import PlanContext, Planned
 from proxy.tenancy.policy import Limits
@@ -68,13 +69,23 @@ def clock() -> float:
 
 
 async def test_a_short_text_costs_what_this_thread_did(budget: Budget) -> None:
-    plan(Busy(), budget, clock, b"SELECT 1", CONTEXT, (), False)
+    plan(Busy(), budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False)
     assert 0.0001 < 10.0 - left(budget) < 10.0
+
+
+async def test_a_short_text_is_spent_of_the_tenants_share_of_the_loop_as_well() -> None:
+    share = Share(1)
+    for _ in range(1000):
+        if not share.may_inline(0.0):
+            break
+        plan(Busy(), None, share, clock, b"SELECT 1", CONTEXT, (), False)
+    assert not share.may_inline(0.0)
+    assert share.may_inline(2 * BURST / INLINE)
 
 
 async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False))
+    waiting = asyncio.ensure_future(wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False))
     await asyncio.sleep(0)
     assert left(budget) == pytest.approx(10.0 - BYTE * len(TEXT))
     planning.gate.set()
@@ -84,7 +95,7 @@ async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(bu
 
 async def test_a_client_that_does_not_wait_pays_all_the_same(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False))
+    waiting = asyncio.ensure_future(wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False))
     await asyncio.sleep(0)
     waiting.cancel()
     assert planning.spent is not None
@@ -97,8 +108,8 @@ async def test_who_has_no_such_limit_is_not_measured() -> None:
     planning.gate.set()
     free = Budgets().of("acme", "alice", Limits(rows_per_minute=5), None, Counters(), 0.0)
     for budget in (None, free):
-        assert plan(planning, budget, clock, b"SELECT 1", CONTEXT, (), False).rejection is None
-        await wait_plan(planning, budget, clock, TEXT, CONTEXT, (), False)
+        assert plan(planning, budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False).rejection is None
+        await wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False)
         assert planning.spent is None
 
 
@@ -111,5 +122,5 @@ async def test_planning_that_fails_is_spent_too(budget: Budget) -> None:
             raise StatementTooComplex("too complex")
 
     with pytest.raises(StatementTooComplex):
-        plan(Failing(), budget, clock, b"SELECT 1", CONTEXT, (), False)
+        plan(Failing(), budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False)
     assert left(budget) < 9.9999

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from proxy.errors import ConnectionFailure, Refusal
-from proxy.server.stopping import LONGEST, out_of_time, overdue, stop
+from proxy.server.stopping import LONGEST, Cancels, out_of_time, overdue, stop
 from proxy.session.due import QUERY, Due
-from proxy.session.events import CancelFinished, Event, RowsOverdue
+from proxy.session.events import CancelFinished, CancelRequested, Event, RowsOverdue
 from proxy.session.result import Cut
 from proxy.session.session import ClientSession
 from tests.kit.builders import Recorder
-from tests.session.conftest import Door
+from tests.session.conftest import Door, Lease
 
 
 class Connection:
@@ -71,3 +71,62 @@ def test_a_statement_out_of_time_is_cancelled_and_a_copy_that_waits_for_rows_is_
         client = Waiting(copying)
         asyncio.run(out_of_time(client))
         assert client.told == [told]
+
+
+class Slow(Connection):
+    """One whose cancel requests end when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates: list[asyncio.Event] = []
+
+    async def cancel(self) -> None:
+        self.gates.append(asyncio.Event())
+        await self.gates[-1].wait()
+
+
+async def _storm(session: ClientSession, connection: Slow, ends: bool) -> list[Event]:
+    cancels, events, log = Cancels(), list[Event](), Recorder()
+
+    def ask() -> asyncio.Task[None]:
+        return asyncio.ensure_future(cancels.request(session, events.append, log))
+
+    asked = [ask() for _ in range(100)]
+    await asyncio.sleep(0)
+    assert len(connection.gates) == 1
+    if ends:
+        session.due.clear()
+    connection.gates[0].set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for gate in connection.gates:
+        gate.set()
+    await asyncio.gather(*asked)
+    return events
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_of_a_storm_of_requests_one_is_under_way_and_one_follows_where_something_still_runs(ends: bool) -> None:
+    connection: Any = Slow()
+    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
+    session.lease = Lease(connection)
+    session.due.append(Due(QUERY))
+    events = await _storm(session, connection, ends)
+    assert events == [CancelRequested(), CancelFinished()] * (1 if ends else 2)
+    assert len(connection.gates) == (1 if ends else 2)
+
+
+async def test_who_waits_for_a_connection_is_told_and_the_server_is_not() -> None:
+    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
+    events: list[Event] = []
+    await Cancels().request(session, events.append, Recorder())
+    assert events == [CancelRequested()]
+
+
+async def test_a_session_on_whose_connection_nothing_runs_is_left_alone() -> None:
+    connection: Any = Slow()
+    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
+    session.lease = Lease(connection)
+    events: list[Event] = []
+    await Cancels().request(session, events.append, Recorder())
+    assert (events, connection.gates) == ([], [])

@@ -1,0 +1,48 @@
+"""Sharing: what one tenant may take of the proxy's own time for planning, so that its flood of new texts stops nobody.
+
+Short texts are planned on the loop, which everybody waits for meanwhile: a tenant may do so for INLINE of the time, and
+BURST seconds at once; beyond, its texts go to the planner processes like long ones. There each tenant has as many at a
+time as there are processes, and those processes take turns: who comes with one text waits for one of each other tenant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.quota.bucket import TokenBucket
+
+INLINE = 0.05  # of the loop's time
+BURST = 0.5  # seconds: an application that starts brings all its statements at once
+
+
+class Share:
+    """One tenant's."""
+
+    __slots__ = ("_inline", "turn")
+
+    def __init__(self, processes: int) -> None:
+        self._inline = TokenBucket(INLINE, BURST)
+        self.turn = asyncio.Semaphore(processes)  # to be held while a process is waited for or plans
+
+    def may_inline(self, now: float) -> bool:
+        """May a short text be planned on the loop?"""
+        return self._inline.left(now) > 0.0
+
+    def spend(self, seconds: float, now: float) -> None:
+        """So much of the loop's time was used for planning."""
+        self._inline.spend(seconds, now)
+
+
+class Shares:
+    """Of every tenant that ever planned anything."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._shares: dict[str, Share] = {}
+
+    def of(self, tenant: str) -> Share:
+        """The tenant's."""
+        found = self._shares.get(tenant)
+        if found is None:
+            found = self._shares[tenant] = Share(self._processes)
+        return found

@@ -1,0 +1,87 @@
+"""A tenant's flood of new texts goes to the planner processes, and there it waits for its own turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from proxy.server.sharing import BURST, INLINE, Share, Shares
+from proxy.sql.plan import PlanContext, Planned
+from tests.kit.builders import ForwardingPlanner, plan_text
+from tests.server.conftest import House
+
+
+def test_each_tenant_has_its_own_share() -> None:
+    shares = Shares(1)
+    assert shares.of("acme") is shares.of("acme")
+    shares.of("acme").spend(2 * BURST, 0.0)
+    assert not shares.of("acme").may_inline(0.0)
+    assert shares.of("globex").may_inline(0.0)
+
+
+def test_in_the_long_run_a_tenant_plans_on_the_loop_for_its_share_of_the_time() -> None:
+    share, now, used = Share(1), 0.0, 0.0
+    for _ in range(200_000):
+        now += 0.001
+        if share.may_inline(now):
+            share.spend(0.004, now)
+            used += 0.004
+    assert used <= BURST + INLINE * now + 0.004
+    assert used >= INLINE * now
+
+
+async def test_in_a_line_of_texts_one_tenant_has_no_more_than_the_processes() -> None:
+    shares, process = Shares(1), asyncio.Semaphore(1)  # which is fair: who comes first is first
+    order: list[str] = []
+
+    async def plan(tenant: str) -> None:
+        async with shares.of(tenant).turn, process:
+            order.append(tenant)
+            await asyncio.sleep(0)
+
+    flood = [asyncio.ensure_future(plan("noisy")) for _ in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.gather(*flood, *(plan("steady") for _ in range(3)))
+    assert sorted(order) == ["noisy"] * 50 + ["steady"] * 3
+    assert max(place for place, tenant in enumerate(order) if tenant == "steady") <= 6
+
+
+class Planner(ForwardingPlanner):
+    """Plans nothing twice, and knows which texts it was given to plan elsewhere, and how many at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(cached=False)
+        self.elsewhere: list[bytes] = []
+        self.now = self.most = 0
+
+    async def wait_plan(
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
+    ) -> Planned:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        self.elsewhere.append(text)
+        return plan_text(text)
+
+
+async def test_a_short_text_is_planned_elsewhere_once_its_tenant_has_used_its_share_of_the_loop(house: House) -> None:
+    planner = Planner()
+    house.listener.services = replace(house.listener.services, planning=lambda _: planner)
+    clients = [await house.connect() for _ in range(4)]
+    assert (await house.ask(clients[0], "SELECT 1")).errors == []
+    assert planner.elsewhere == []
+    house.listener.shares.of("acme").spend(1000.0, time.perf_counter())
+    answers = await asyncio.gather(*(house.ask(one, f"SELECT {at}") for at, one in enumerate(clients)))
+    assert [one.errors for one in answers] == [[]] * 4
+    assert sorted(planner.elsewhere) == [b"SELECT %d" % at for at in range(4)]
+    assert planner.most == 1
+    for one in clients:
+        await asyncio.to_thread(one.close)
