@@ -7,7 +7,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-from benchmarks import copy, framing, neighbour, pgbench, planning, quotas, relay, report
+from benchmarks import copy, framing, pgbench, planning, quotas, relay, report
 from benchmarks.targets import Bench, open_bench
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
@@ -43,7 +43,6 @@ def main() -> None:
         )
         rewritten = share_rewritten(bench)
         flows = relay.measure(bench, arguments.relay_megabytes)
-        delay = neighbour.measure(bench.partywall, "bench_other", arguments.seconds * 2)
         speeds = copy.scanners() + copy.measure(bench, arguments.megabytes)
         costs = planning.costs(*asyncio.run(look(bench))) + framing.costs() + quotas.costs()
     missing = "" if bench.bouncer is not None else " PgBouncer was not found: its rows are missing."
@@ -51,7 +50,7 @@ def main() -> None:
         f"{arguments.tenants} tenants with {arguments.accounts} accounts each, rows interleaved; {arguments.seconds:g} s a measurement,"
         f" medians of {arguments.rounds} rounds.{missing}"
     )
-    page = report.render(rows, costs, flows, speeds, delay, rewritten, setting)
+    page = report.render(rows, costs, flows, speeds, rewritten, setting)
     arguments.output.write_text(page, encoding="utf-8")
     print(page)
 

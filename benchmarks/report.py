@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from benchmarks import copy, relay
 from benchmarks.copy import Speed
-from benchmarks.neighbour import Delay
 from benchmarks.pgbench import Row
 from benchmarks.planning import Cost
 from benchmarks.relay import Flow
@@ -18,7 +17,6 @@ def render(
     costs: list[Cost],
     flows: list[Flow],
     speeds: list[Speed],
-    delay: Delay | None,
     rewritten: float | None,
     setting: str,
 ) -> str:
@@ -56,12 +54,6 @@ def render(
     lines += ["", "## Planning, framing and quotas", "", "| what | microseconds |", "|---|---|"]
     lines += [f"| {cost.what} | {cost.microseconds:.2f} |" for cost in costs]
     lines += ["", "## COPY", "", *copy.table(speeds)]
-    if delay is not None:
-        lines += ["", "## A neighbour's 100 KB INSERTs", ""]
-        lines += [
-            f"Point selects of one tenant: p99 {delay.p99_alone:.2f} ms alone, {delay.p99_beside:.2f} ms beside {delay.inserts} INSERTs of 100 KB"
-            f" by another tenant (each a text never seen before): {delay.difference:+.2f} ms."
-        ]
     return "\n".join(lines) + "\n"
 
 

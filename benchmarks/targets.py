@@ -99,22 +99,29 @@ def open_bench(tenants: int, accounts: int) -> Iterator[Bench]:
         cluster.psql("bench", schema.sql(tenants, accounts))
         cluster.psql("bench", "VACUUM ANALYZE")
         direct = Target("direct", cluster.port, "bench_app", "bench", None)
-        partywall, admin_port = _start_partywall(stack, work, cluster)
+        partywall, admin_port = start_partywall(stack, work / "partywall", schema.rules(cluster.port, PASSWORD, TENANT))
         bouncers: list[Target | None] = [None, None]
-        binary = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+        binary = bouncer_binary()
         if binary is not None:
-            bouncers = [_start_bouncer(stack, work, cluster, binary, mode) for mode in ("transaction", "session")]
+            databases = f"bench = host=127.0.0.1 port={cluster.port} dbname=bench user=bench_app"
+            for at, (mode, name) in enumerate((("transaction", "PgBouncer"), ("session", "PgBouncer (session)"))):
+                bouncers[at] = start_bouncer(stack, work / f"pgbouncer-{mode}", binary, name, mode, databases)
         yield Bench(cluster, direct, bouncers[0], bouncers[1], partywall, admin_port)
 
 
-def _start_bouncer(stack: ExitStack, work: Path, cluster: Cluster, binary: str, mode: str) -> Target:
+def bouncer_binary() -> str | None:
+    """PgBouncer, where it is installed."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+
+def start_bouncer(stack: ExitStack, folder: Path, binary: str, name: str, mode: str, databases: str) -> Target:
+    """PgBouncer with these databases, in a folder of its own."""
     port = free_port()
-    folder = work / f"pgbouncer-{mode}"
     folder.mkdir()
-    (folder / "users.txt").write_text('"bench_app" ""\n', encoding="utf-8")
+    (folder / "users.txt").write_text('"bench_app" ""\n"bench_other" ""\n', encoding="utf-8")
     (folder / "pgbouncer.ini").write_text(
         f"""[databases]
-bench = host=127.0.0.1 port={cluster.port} dbname=bench user=bench_app
+{databases}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -132,28 +139,26 @@ stats_period = 3600
         encoding="utf-8",
     )
     user = 65534 if os.getuid() == 0 else None
-    command = [binary, str(folder / "pgbouncer.ini")]
-    process = stack.enter_context(running(command, log=work / f"pgbouncer-{mode}.log", user=user))
+    process = stack.enter_context(running([binary, str(folder / "pgbouncer.ini")], log=folder / "log", user=user))
     wait_for_port(port, process)
-    return Target(
-        "PgBouncer" if mode == "transaction" else "PgBouncer (session)", port, "bench_app", "bench", process.pid
-    )
+    return Target(name, port, "bench_app", "bench", process.pid)
 
 
-def _start_partywall(stack: ExitStack, work: Path, cluster: Cluster) -> tuple[Target, int]:
+def start_partywall(
+    stack: ExitStack, folder: Path, rules: str, name: str = "Partywall", **settings: str
+) -> tuple[Target, int]:
+    """Partywall with these rules, in a folder of its own, and its admin port; `settings` are PARTYWALL_* values."""
     port, admin_port = free_port(), free_port()
-    rules = work / "rules"
-    rules.mkdir()
-    (rules / "bench.yaml").write_text(schema.rules(cluster.port, PASSWORD, TENANT), encoding="utf-8")
-    state = work / "state"
-    state.mkdir()
-    command = [sys.executable, "-m", "proxy", "serve", "--rules", str(rules)]
+    (folder / "rules").mkdir(parents=True)
+    (folder / "rules" / "bench.yaml").write_text(rules, encoding="utf-8")
+    command = [sys.executable, "-m", "proxy", "serve", "--rules", str(folder / "rules")]
     command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
-    env = {**os.environ, "PARTYWALL_STATE_DIRECTORY": str(state), "PARTYWALL_LOG__LEVEL": "warning"}
-    process = stack.enter_context(running(command, log=work / "partywall.log", env=env))
+    env = {**os.environ, "PARTYWALL_STATE_DIRECTORY": str(folder / "state"), "PARTYWALL_LOG__LEVEL": "error"}
+    env |= {f"PARTYWALL_{key.upper()}": value for key, value in settings.items()}
+    process = stack.enter_context(running(command, log=folder / "log", env=env))
     try:
         wait_for_port(port, process)
     except RuntimeError:
-        sys.stderr.write((work / "partywall.log").read_text(encoding="utf-8"))
+        sys.stderr.write((folder / "log").read_text(encoding="utf-8"))
         raise
-    return Target("Partywall", port, "bench_app", "bench", process.pid), admin_port
+    return Target(name, port, "bench_app", "bench", process.pid), admin_port

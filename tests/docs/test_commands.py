@@ -36,6 +36,7 @@ ELSEWHERE = {
     "make bench": "measures for minutes; benchmarks/ is its own check",
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
     "python -m benchmarks.tenants --output benchmarks/TENANTS.md": "tests/fleet/test_reading.py loads fewer",
+    "python -m benchmarks.noisy_neighbour": "tests/chaos/test_noisy_neighbour.py has a few seconds",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
     "partywall usage host1/usage.sqlite host2/usage.sqlite": "tests/cli/test_usage.py has two journals",
     "make venv": "whoever runs this test has done it",

@@ -1,0 +1,42 @@
+"""The measure of the noisy neighbour measures: both tenants are there at once, and its page says what it found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from xml.etree import ElementTree as ET
+
+from benchmarks.noise import CLIENTS
+from benchmarks.noisy_neighbour import ALONE, BOTH, FREE, NOISE, Results, Sample, measure, open_ways, plot, table
+
+KINDS = ("flood", "large", "logins")
+
+
+def test_the_steady_tenant_is_timed_while_the_noisy_one_works() -> None:
+    with ExitStack() as stack:
+        cluster, ways = open_ways(stack, 20, 1000, 1)
+        (way,) = ways
+        assert way.name == "Partywall"
+        alone = measure(cluster, way, ALONE, 1, 1, KINDS)
+        both = measure(cluster, way, BOTH, 1, 2, KINDS)
+    assert alone.noise is None
+    assert both.noise is not None
+    assert all(both.noise[kind] for kind in KINDS), both.noise
+    for one in (alone, both):
+        assert 0 < one.p50 <= one.p99
+
+
+def test_the_page_has_medians_and_ratios() -> None:
+    noise = Counter(dict.fromkeys(CLIENTS, 10.0))
+    results: Results = {}
+    for name, slower in (("Partywall", 2.0), (FREE, 20.0)):
+        results[name, ALONE] = [Sample(0.5, p99) for p99 in (1.0, 100.0, 0.5)]
+        results[name, NOISE] = [Sample(noise=noise)] * 3
+        results[name, BOTH] = [Sample(0.5, slower, Counter(dict.fromkeys(CLIENTS, 5.0)))] * 3
+    lines = table(list(dict.fromkeys(name for name, _ in results)), results)
+    assert lines[2] == "| Partywall | 0.50 | 1.00 | 0.50 | 2.00 | 2.00 | 50%; 50% without quotas |"
+    assert lines[3] == f"| {FREE} | 0.50 | 1.00 | 0.50 | 20.00 | 20.00 | 50% |"
+    assert lines[-1] == f"| {FREE} " + "| 10 / 5 " * len(CLIENTS) + "|"
+    drawn = ET.fromstring(plot(["Partywall", FREE], results))
+    words = "".join(drawn.itertext())
+    assert all(word in words for word in ("Partywall", FREE, "20.00"))
