@@ -145,8 +145,9 @@ class LeasedBucket:
         fast = now - self._pace <= WORTH
         self._pace = now
         least = min(self.most, self._need)
-        self._block = min(self.most, self._block * 2) if fast else max(least, self._block / 2)
+        self._block = min(self.most, self._block * 2 if fast else max(least, self._block / 2))
         self._low = self._block / 2
+        self._need = 1.0  # it is asked for now
         self.tokens += spent
         return Take(self.key, self.rate, self.burst, max(0.0, self._block - self.tokens), spent)
 

@@ -1,7 +1,8 @@
 """PermittedClient: a client's place among those of all processes that share limits: permits, given back at its end.
 
 Without a shared store only this process counts. With one, a client whose process has no permit to spare waits for one,
-a second at most, before it hears that there are too many. The order is that of all clients first, then the tenant's.
+a second at most, before it hears that there are too many; at once where all permits are this process's. The order is
+that of all clients first, then the tenant's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import suppress
 
 from proxy.errors import Refusal, TooManyConnections
 from proxy.quota.gauge import Gauge
+from proxy.quota.leased import PermitGauge
 from proxy.server.port import ClientPort
 from proxy.session.conversation import Phase
 from proxy.session.events import ClientAdmitted, Event, QuotaHeard
@@ -64,7 +66,8 @@ class PermittedClient(ClientPort):
         entered: list[Gauge] = []
         try:
             for gauge, words in self._places(grant):
-                if not await permits.wait_enter(gauge, max(0.0, deadline - loop.time())):
+                patience = deadline - loop.time() if isinstance(gauge, PermitGauge) and gauge.hopeful else 0.0
+                if not gauge.enter() and not (patience > 0.0 and await permits.wait_enter(gauge, patience)):
                     self.handle(ClientAdmitted(TooManyConnections(words)))
                     return
                 entered.append(gauge)

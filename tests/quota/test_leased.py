@@ -104,6 +104,16 @@ def test_a_piece_larger_than_a_block_is_asked_for_whole() -> None:
     assert bucket.take(20.0, 0.0) == 0.0
 
 
+def test_a_large_piece_does_not_make_later_blocks_large() -> None:
+    _, bucket = leased(1.0, 30.0, 1.0, 29.0)
+    bucket.take(20.0, 0.0)
+    for beat, want in ((0.0, 20.0), (60.0, 1.0)):
+        bucket.tokens = 0.0
+        take = bucket.ask(beat)
+        assert take is not None
+        assert take.want == want
+
+
 def test_alone_the_share_of_the_rate_comes_in_a_block_at_most() -> None:
     holder, bucket = leased(100.0, 100.0)
     holder.alone_at = 10.0

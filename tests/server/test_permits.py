@@ -139,3 +139,13 @@ async def test_at_the_fence_every_session_that_holds_a_permit_ends(sides: Sides)
     assert b"57P01" in said.body
     await until(lambda: not one.listener.clients)
     await asyncio.to_thread(client.close)
+
+
+async def test_who_finds_all_permits_in_its_own_process_is_refused_without_waiting(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.permits.PATIENCE", 3600.0)
+    one, _ = await sides.start(1)
+    client = await one.connect()
+    assert "too many connections" in await refused(one)
+    await asyncio.to_thread(client.close)
