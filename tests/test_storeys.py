@@ -50,6 +50,7 @@ FORBIDDEN = [
     ("catalog/model", "pglast", "Only sql knows pglast"),
     ("pool/ledger", "asyncpg", "Only catalog knows asyncpg"),
     ("tenancy/policy", "pydantic", "pydantic stands only"),
+    ("fleet/planning", "redis", "Only the counter store"),
     ("app", "pydantic", "pydantic stands only"),
     ("server/client", "proxy.settings", "Only app and cli read"),
     ("sql/verify", "proxy.sql.scope", "The verifier shares no code"),
