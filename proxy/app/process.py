@@ -19,6 +19,7 @@ from proxy.app.door import Doors
 from proxy.app.inputs import certificate_of, rules_of
 from proxy.app.services import bookkeeper_of, services_of, sources_of, unready
 from proxy.doctor.canaries import Canaries
+from proxy.doctor.report import refusing
 from proxy.errors import CannotConnectNow
 from proxy.fleet.ceilings import Ceilings
 from proxy.fleet.databases import Databases
@@ -51,6 +52,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         settings.catalog_refresh_interval,
         processes,
         lambda problems: get_logger("databases").error("a tenant's database stays closed", problems=problems),
+        refusing,
     )
     pools = Pools(
         settings.max_server_connections,

@@ -20,6 +20,7 @@ import typer
 from proxy.auth.scram import build_verifier
 from proxy.catalog.tenants import INSERT, SWITCH, TenantRows, change_tenants
 from proxy.catalog.watch import FAILURES
+from proxy.cli.asking import StateDirectory
 from proxy.cli.report import reported
 from proxy.errors import ConfigurationError
 from proxy.fleet.rulefiles import one_writer, write_new, write_over
@@ -56,6 +57,7 @@ def add(
     address: Annotated[
         str | None, typer.Option(help="HOST:PORT of the printed DSN; default: where it listens.")
     ] = None,
+    state_directory: StateDirectory = None,
 ) -> None:
     """Make a tenant with one login and a password of its own; print its DSN, this once."""
     login = f"{name}_app" if login is None else login
@@ -76,8 +78,10 @@ def add(
         if address is None:
             listen = load_settings(None, {}).listen
             address = f"{listen.host}:{listen.port}"
-    for one in database:
+    for one in database:  # whatever comes now: the password stands nowhere else
         typer.echo(f"postgresql://{quote(login, safe='')}:{password}@{address}/{quote(one, safe='')}")
+    if table is None:
+        _reload(state_directory)
 
 
 def _add_file(rules: Path, name: str, text: str) -> None:
@@ -89,19 +93,26 @@ def _add_file(rules: Path, name: str, text: str) -> None:
             raise ConfigurationError([f"{path} is already there"])
         _validated(rules, {path: text})
         write_new(path, text)
-    typer.echo(f"{path}: the proxy has to reload", err=True)
 
 
 @tenant.command()
-def disable(name: Name, rules: Rules = Path("rules"), table: Table = None) -> None:
+def disable(
+    name: Name, rules: Rules = Path("rules"), table: Table = None, state_directory: StateDirectory = None
+) -> None:
     """Nobody can log in as the tenant any more, and its sessions end; everything else stays."""
     _switch(name, rules, table, disabled=True)
+    if table is None:
+        _reload(state_directory)
 
 
 @tenant.command()
-def enable(name: Name, rules: Rules = Path("rules"), table: Table = None) -> None:
+def enable(
+    name: Name, rules: Rules = Path("rules"), table: Table = None, state_directory: StateDirectory = None
+) -> None:
     """Undo `disable`."""
     _switch(name, rules, table, disabled=False)
+    if table is None:
+        _reload(state_directory)
 
 
 def _switch(name: str, rules: Path, table: str | None, *, disabled: bool) -> None:
@@ -119,7 +130,23 @@ def _switch(name: str, rules: Path, table: str | None, *, disabled: bool) -> Non
                 raise ConfigurationError([f"{file}: {error}"]) from None
             _validated(rules, {file: text})
             write_over(file, text)
-        typer.echo(f"{file}: the proxy has to reload", err=True)
+
+
+def _reload(state: Path | None) -> None:
+    """Has the running proxy take the rules, if one is there. Ends the command with what it says against them."""
+    from proxy.app.door import CONTROL
+    from proxy.fleet.channel import Unanswered, ask
+    from proxy.fleet.control import Reload
+
+    with reported():
+        path = load_settings(None, {} if state is None else {"state_directory": state}).state_directory / CONTROL
+        try:
+            answer = asyncio.run(ask(str(path), Reload()))
+        except Unanswered as problem:
+            typer.echo(f"{path}: {problem}; a proxy elsewhere has to reload", err=True)
+            return
+        if answer.problems:
+            raise ConfigurationError(list(answer.problems))
 
 
 def _file_of(name: str, rules: Path) -> Path:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rules import sample_rules
 from tests.kit.sample import load_sample
 
 
@@ -63,3 +64,12 @@ def test_deep_nesting_is_an_error_and_never_a_crash(proxy: Proxy) -> None:
                 assert error["C"] in {"54001", "42601"}
         assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
     assert proxy.process.poll() is None
+
+
+def test_a_schema_with_critical_findings_is_served_only_when_they_are_accepted_by_name(postgres15: Cluster) -> None:
+    text = sample_rules(load_sample(postgres15).port, "shared").replace("keys.coupons, ", "")
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)ended with status 1.*or else accept keys\.coupons: ALTER TABLE"),
+        running_proxy(postgres15.port, rules=text),
+    ):
+        pass

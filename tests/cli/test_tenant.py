@@ -167,24 +167,28 @@ def test_tenants_are_listed_for_people_and_for_programs(run: Run, rules: Path) -
     }
 
 
-def test_an_added_tenant_logs_in_after_the_reload_and_a_disabled_one_is_sent_away(
+def test_an_added_tenant_logs_in_at_once_and_a_disabled_one_is_sent_away(
     run: Run, postgres15: Cluster, tmp_path: Path
 ) -> None:
     (tmp_path / "rules").mkdir()
     passwords = write_sample_rules(tmp_path / "rules", load_sample(postgres15).port, "shared")
     keys = ["--key", "default=9", "--key", "slug=u", "--key", "uid=00000000-0000-4000-8000-000000000009"]
     with serving(tmp_path, "shared", passwords) as proxy:
-        done = run("tenant", "add", "umbrella", "--database", "shared", *keys, "--rules", str(tmp_path / "rules"))
+        here = ["--rules", str(tmp_path / "rules"), "--state-directory", str(tmp_path / "state")]
+        done = run("tenant", "add", "umbrella", "--database", "shared", *keys, *here)
         assert done.exit_code == 0, done.output
         proxy.passwords["umbrella_app"] = done.stdout.split(":")[2].split("@")[0]
-        proxy.reload_whole()
         with proxy.connect("umbrella_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"0",)]
-            assert run("tenant", "disable", "umbrella", "--rules", str(tmp_path / "rules")).exit_code == 0
-            proxy.reload_whole()
+            assert run("tenant", "disable", "umbrella", *here).exit_code == 0
             said = client.receive()
             assert said is not None
             assert b"57P01" in said.body
+        sample = tmp_path / "rules" / "sample.yaml"
+        text = sample.read_text(encoding="utf-8").replace("/shared?", "/nowhere?")
+        sample.write_text(text, encoding="utf-8")
+        refused = run("tenant", "enable", "umbrella", *here)
+        assert (refused.exit_code, "nowhere" in refused.output) == (1, True)
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from proxy.doctor.report import refusing
 from proxy.errors import CannotConnectNow, ConfigurationError
 from proxy.fleet.databases import Databases
 from proxy.fleet.planning import PlannerProcesses
@@ -161,5 +163,28 @@ async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerP
         assert databases._opening is not None
         await databases._opening
         assert databases.of(unreachable).catalog.database == "shared"
+    finally:
+        await databases.close()
+
+
+async def test_a_shared_database_is_opened_only_without_unaccepted_findings(
+    processes: PlannerProcesses, sample_port: int
+) -> None:
+    databases = Databases(1 << 20, 3600.0, processes, judge=refusing)
+    found = grant_at(sample_port)
+    try:
+        with pytest.raises(ConfigurationError) as caught:
+            await databases.reconcile([found])
+        names = ["keys.accounts", "keys.audit_log", "keys.bookings", "keys.coupons", "fk.transfers"]
+        told = [
+            re.search(r"Remedy, or else accept (\S+): ALTER |accept (\S+): CREATE ", one)
+            for one in caught.value.problems
+        ]
+        assert [one and (one[1] or one[2]) for one in told] == names
+        with pytest.raises(CannotConnectNow):
+            databases.of(found)
+        accepting = replace(found, accept=tuple(names))
+        await databases.reconcile([accepting])
+        assert databases.of(accepting).catalog.database == "shared"
     finally:
         await databases.close()
