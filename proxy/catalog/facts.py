@@ -8,12 +8,13 @@ Attributes", "Predefined Roles", "Privileges"; pg_db_role_setting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from proxy.catalog.connect import NEWEST, OLDEST
 from proxy.catalog.finding import Finding, identifier
 from proxy.catalog.own import ALLOWED, own_findings
+from proxy.catalog.own_schema import schema_findings
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -118,16 +119,24 @@ SELECT EXISTS (
 """
 
 
-async def check_facts(connection: CatalogConnection, server: ServerAddress, own: bool = False) -> tuple[Finding, ...]:
+async def check_facts(
+    connection: CatalogConnection, server: ServerAddress, own: bool = False, schemas: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """What is wrong with the role and the database of `connection`, the critical first. own: the database is one
-    tenant's, whose role may own what is in it. Errors: asyncpg.PostgresError.
+    tenant's, whose role may own what is in it. schemas: the first is one tenant's, whose role may own what is in it and
+    read the others. Errors: asyncpg.PostgresError.
     """
     row = await connection.fetchrow(ROLE)
     if row is None:
         return (Finding("role.unknown", "critical", "the login role is not in pg_roles", "log in as an ordinary role"),)
     found = [*_of_role(row, server), *_of_database(row)]
     found += _of_memberships(await connection.fetch(MEMBERSHIPS), row["name"], own)
-    if own:
+    if schemas:
+        found = [one for one in found if one.name != "database.temporary"]
+        found += [] if row["rolsuper"] else await own_findings(connection, row["name"])
+        found += await schema_findings(connection, row["name"], schemas)
+        found += _of_settings(await connection.fetch(SETTINGS), row)
+    elif own:
         found = [one for one in found if one.name not in ALLOWED]
         found += [] if row["rolsuper"] else await own_findings(connection, row["name"])
     else:

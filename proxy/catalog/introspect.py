@@ -8,7 +8,7 @@ whose search_path is pg_catalog; decides nothing. Sources: PostgreSQL documentat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from proxy.catalog import queries
@@ -32,9 +32,15 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 
-async def introspect(connection: CatalogConnection, version: int, own: bool = False) -> Catalog:
+SYSTEM = ("pg_catalog", "information_schema")
+
+
+async def introspect(
+    connection: CatalogConnection, version: int, own: bool = False, schemas: Sequence[str] = ()
+) -> Catalog:
     """The database's Catalog, numbered `version`. own: without relations, of which a tenant may make as many as it
-    likes in a database of its own, and which nobody asks for there.
+    likes in a database of its own, and which nobody asks for there. schemas: only what is in these and in the server's
+    own, where each tenant has a schema.
 
     Errors: asyncpg.PostgresError, OSError; ConfigurationError for PostgreSQL before 14 or after 18.
     """
@@ -44,16 +50,17 @@ async def introspect(connection: CatalogConnection, version: int, own: bool = Fa
             raise AssertionError("the server returned no row")
         require_supported(facts["version"], facts["database"])
         members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
-        relations = [] if own else await _relations(connection)
-        types = _types(await connection.fetch(queries.TYPES), members)
-        functions = _functions(await connection.fetch(queries.FUNCTIONS), members)
+        read = _Reader(connection, (*SYSTEM, *schemas) if schemas else ())
+        relations = [] if own else await _relations(read)
+        types = _types(await read.within(queries.TYPES), members)
+        functions = _functions(await read.within(queries.FUNCTIONS), members)
         operators: dict[str, list[Operator]] = defaultdict(list)
-        for row in await connection.fetch(queries.OPERATORS):
+        for row in await read.within(queries.OPERATORS):
             operators[row["name"]].append(Operator(*row))
         casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)]
-        collations = [Collation(*row) for row in await connection.fetch(queries.COLLATIONS)]
+        collations = [Collation(*row) for row in await read.within(queries.COLLATIONS, "nspname")]
         ordering = await connection.fetch(queries.ORDERING_OPERATORS)
-        schemas = await connection.fetch(queries.SCHEMAS)
+        names = await read.within(queries.SCHEMAS, "name")
         extensions = await connection.fetch(queries.EXTENSIONS)
     return Catalog(
         version=version,
@@ -63,29 +70,55 @@ async def introspect(connection: CatalogConnection, version: int, own: bool = Fa
         types=types,
         functions=functions,
         operators={name: tuple(many) for name, many in operators.items()},
-        casts={(one.source, one.target): one for one in casts},
+        casts={(one.source, one.target): one for one in casts if {one.source, one.target} <= types.keys()},
         collations={one.oid: one for one in collations},
         ordering_operators=frozenset(row["operator"] for row in ordering),
-        schemas=frozenset(row["name"] for row in schemas),
+        schemas=frozenset(row["name"] for row in names),
         extensions={row["name"]: row["version"] for row in extensions},
     )
 
 
-async def fingerprint(connection: CatalogConnection) -> str:
-    """A text that changes whenever a row of a catalog that introspect reads is inserted, updated or deleted; cheap."""
+async def fingerprint(connection: CatalogConnection, schemas: Sequence[str] = ()) -> str:
+    """A text that changes whenever a row of a catalog that introspect reads is inserted, updated or deleted; cheap.
+    schemas: as for introspect.
+    """
+    if schemas:
+        return str(await connection.fetchval(queries.SCOPED_FINGERPRINT, list(schemas)))
     return str(await connection.fetchval(queries.FINGERPRINT))
 
 
-async def _relations(connection: CatalogConnection) -> list[Relation]:
+class _Reader:
+    """Queries of one snapshot, of all schemas or of some."""
+
+    def __init__(self, connection: CatalogConnection, schemas: Sequence[str]) -> None:
+        self._connection = connection
+        self._schemas = list(schemas)
+
+    async def within(self, query: str, column: str = "schema") -> list[Record]:
+        """The rows whose column names one of the schemas."""
+        if not self._schemas:
+            return await self._connection.fetch(query)
+        return await self._connection.fetch(queries.scoped(query, column), self._schemas)
+
+    async def of(self, query: str, relations: list[int], column: str = "relation") -> list[Record]:
+        """The rows of these relations."""
+        if not self._schemas:
+            return await self._connection.fetch(query)
+        return await self._connection.fetch(queries.scoped(query, column), relations)
+
+
+async def _relations(read: _Reader) -> list[Relation]:
+    rows = await read.within(queries.RELATIONS)
+    oids = [row["oid"] for row in rows]
     columns: dict[int, list[Column]] = defaultdict(list)
-    for row in await connection.fetch(queries.COLUMNS):
+    for row in await read.of(queries.COLUMNS, oids, "attrelid"):
         relation, *rest = row
         columns[relation].append(Column(*rest))
     keys: dict[int, list[Key]] = defaultdict(list)
-    for row in await connection.fetch(queries.KEYS):
+    for row in await read.of(queries.KEYS, oids):
         keys[row["relation"]].append(_key(row))
     foreign: dict[int, list[ForeignKey]] = defaultdict(list)
-    for row in await connection.fetch(queries.FOREIGN_KEYS):
+    for row in await read.of(queries.FOREIGN_KEYS, oids):
         foreign[row["relation"]].append(
             ForeignKey(
                 row["name"],
@@ -97,10 +130,10 @@ async def _relations(connection: CatalogConnection) -> list[Relation]:
             )
         )
     parents: dict[int, list[int]] = defaultdict(list)
-    for row in await connection.fetch(queries.PARENTS):
+    for row in await read.of(queries.PARENTS, oids):
         parents[row["relation"]].append(row["parent"])
     triggers: dict[int, list[str]] = defaultdict(list)
-    for row in await connection.fetch(queries.TRIGGERS):
+    for row in await read.of(queries.TRIGGERS, oids):
         triggers[row["relation"]].append(row["name"])
     return [
         Relation(
@@ -121,7 +154,7 @@ async def _relations(connection: CatalogConnection) -> list[Relation]:
             rules=row["rules"],
             row_security=row["row_security"],
         )
-        for row in await connection.fetch(queries.RELATIONS)
+        for row in rows
     ]
 
 

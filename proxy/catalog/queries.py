@@ -172,13 +172,48 @@ _FINGERPRINTED = {
     "pg_depend": "classid || '.' || objid || '.' || refobjid",
 }
 
-FINGERPRINT = (
-    "SELECT pg_catalog.string_agg(pg_catalog.concat(q.rows, ':', q.hash), ',' ORDER BY q.place) FROM ("  # noqa: S608 - names from above
-    + " UNION ALL ".join(
-        f"SELECT {place} AS place, pg_catalog.count(*) AS rows, "  # noqa: S608 - as above
-        f"pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat({identity}, ' ', xmin), 0)) AS hash "
-        f"FROM pg_catalog.{catalog}" + (" WHERE deptype = 'e'" if catalog == "pg_depend" else "")
-        for place, (catalog, identity) in enumerate(_FINGERPRINTED.items())
+
+def _fingerprint(catalogs: dict[str, str], where: dict[str, str]) -> str:
+    return (
+        "SELECT pg_catalog.string_agg(pg_catalog.concat(q.rows, ':', q.hash), ',' ORDER BY q.place) FROM ("  # noqa: S608 - names from above
+        + " UNION ALL ".join(
+            f"SELECT {place} AS place, pg_catalog.count(*) AS rows, "  # noqa: S608 - as above
+            f"pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat({identity}, ' ', xmin), 0)) AS hash "
+            f"FROM pg_catalog.{catalog}" + (f" WHERE {where[catalog]}" if catalog in where else "")
+            for place, (catalog, identity) in enumerate(catalogs.items())
+        )
+        + ") q"
     )
-    + ") q"
+
+
+FINGERPRINT = _fingerprint(_FINGERPRINTED, {"pg_depend": "deptype = 'e'"})
+
+# ---- of some schemas, $1: what many tenants have beside each other must not be read by each of them
+
+_homes = "ARRAY(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::pg_catalog.name[]))"
+_here = "ANY (ARRAY(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = ANY (" + _homes + ")))"  # noqa: S608 - names from above
+SCOPED_FINGERPRINT = _fingerprint(
+    _FINGERPRINTED,
+    {
+        "pg_depend": "deptype = 'e'",
+        "pg_namespace": "nspname = ANY ($1::pg_catalog.name[])",
+        "pg_class": f"relnamespace = ANY ({_homes})",
+        "pg_attribute": f"attrelid = {_here}",
+        "pg_attrdef": f"adrelid = {_here}",
+        "pg_constraint": f"connamespace = ANY ({_homes})",
+        "pg_index": f"indrelid = {_here}",
+        "pg_inherits": f"inhrelid = {_here}",
+        "pg_trigger": f"tgrelid = {_here}",
+        "pg_rewrite": f"ev_class = {_here}",
+        "pg_type": f"typnamespace = ANY ({_homes})",
+        "pg_proc": f"pronamespace = ANY ({_homes})",
+        "pg_operator": f"oprnamespace = ANY ({_homes})",
+        "pg_collation": f"collnamespace = ANY ({_homes})",
+    },
 )
+
+
+def scoped(query: str, column: str) -> str:
+    """The rows of one of the queries above whose `column`, an OID or a schema's name, is in the array $1."""
+    kind = "oid" if column in ("relation", "attrelid") else "name"
+    return f"SELECT q.* FROM ({query}) q WHERE q.{column} = ANY ($1::pg_catalog.{kind}[])"  # noqa: S608 - names from here

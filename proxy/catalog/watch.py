@@ -43,8 +43,8 @@ class WatchStatistics:
 
 
 class CatalogWatch:
-    """The Catalog of one server; own: its database is one tenant's. `interval` and `spacing` are seconds; `clock` is
-    monotonic.
+    """The Catalog of one server; own: its database is one tenant's; schemas: only these are read, the first of which is
+    one tenant's. `interval` and `spacing` are seconds; `clock` is monotonic.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class CatalogWatch:
         credentials: ServerCredentials,
         *,
         own: bool = False,
+        schemas: tuple[str, ...] = (),
         interval: float = 30.0,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
@@ -60,6 +61,7 @@ class CatalogWatch:
         self._server = server
         self._credentials = credentials
         self._own = own
+        self._schemas = schemas
         self._interval = interval
         self._spacing = spacing
         self._clock = clock
@@ -89,8 +91,8 @@ class CatalogWatch:
         """
         try:
             connection = await self._connected()
-            self.findings = await check_facts(connection, self._server, self._own)
-            self.examination = None if self._own else await examine(connection)
+            self.findings = await check_facts(connection, self._server, self._own, self._schemas)
+            self.examination = None if self._own or self._schemas else await examine(connection)
             await self._look(connection)
         except BaseException:
             await self._disconnect()
@@ -148,12 +150,14 @@ class CatalogWatch:
 
     async def _look(self, connection: CatalogConnection) -> None:
         self._checks += 1
-        mark = await fingerprint(connection)  # before the reading: what changes between the two is read again next time
+        mark = await fingerprint(
+            connection, self._schemas
+        )  # before the reading: what changes between the two is read again next time
         if mark == self._fingerprint:
             return
         self._introspections += 1
         old = self._catalog
-        new = await introspect(connection, 1 if old is None else old.version + 1, self._own)
+        new = await introspect(connection, 1 if old is None else old.version + 1, self._own, self._schemas)
         self._fingerprint = mark
         if old is not None and replace(new, version=old.version) == old:
             return

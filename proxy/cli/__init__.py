@@ -17,6 +17,7 @@ from proxy.cli.explain import explain
 from proxy.cli.hash_password import hash_password
 from proxy.cli.kill import kill
 from proxy.cli.pause import pause
+from proxy.cli.provision import provision
 from proxy.cli.reload import reload
 from proxy.cli.resume import resume
 from proxy.cli.schema import schema
@@ -32,7 +33,9 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, check, explain, doctor, schema, usage, status, reload, pause, resume, kill, drain):
+for command in (
+    demo, serve, check, explain, doctor, provision, schema, usage, status, reload, pause, resume, kill, drain,
+):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)
 application.add_typer(tenant, name="tenant")

@@ -80,8 +80,9 @@ async def _check_servers(grants: list[Grant]) -> bool:
             continue
         try:
             own = grant.policy.isolation == "database"
-            findings = await check_facts(connection, grant.server, own)
-            catalog = await introspect(connection, 1, own)
+            schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
+            findings = await check_facts(connection, grant.server, own, schemas)
+            catalog = await introspect(connection, 1, own, schemas)
         finally:
             await connection.close()
         for finding in findings:

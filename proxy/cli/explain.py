@@ -50,7 +50,7 @@ def explain(
 def explained(catalog: Catalog, grant: Grant, generation: int, sql: str) -> list[tuple[Decision, Plan]]:
     """The decisions of a text, with their plans."""
     planner = Planner(catalog, 0)
-    context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
+    context = PlanContext(grant.policy, catalog.version, grant.policy.path, grant.server.role)
     planned = admitted(planner.plan(sql.encode(), context), grant.keys)
     keys = {**grant.keys, APPLICATION: "", PROCESS: "0", LISTENING: "{}", QUERY: sql}  # there is no session
     found = []
@@ -121,7 +121,8 @@ async def _catalog(grant: Grant) -> Catalog:
     try:
         connection = await connect(grant.server, grant.credentials)
         try:
-            return await introspect(connection, 1)
+            schemas = grant.policy.path if grant.policy.schema else ()
+            return await introspect(connection, 1, schemas=schemas)
         finally:
             await connection.close()
     except FAILURES as error:

@@ -160,7 +160,7 @@ class Databases:
         trouble = {
             place: one.problems
             for place, one in results.items()
-            if isinstance(one, ConfigurationError) and wanted[place].policy.isolation == "database"
+            if isinstance(one, ConfigurationError) and wanted[place].policy.isolation in ("database", "schema")
         }
         failed = [one for place, one in results.items() if isinstance(one, BaseException) and place not in trouble]
         if failed:
@@ -197,7 +197,8 @@ class Databases:
     async def _start(self, grant: Grant) -> Database:
         server, name = grant.server, grant.database
         own = grant.policy.isolation == "database"
-        watch = CatalogWatch(server, grant.credentials, own=own, interval=self._interval)
+        schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
+        watch = CatalogWatch(server, grant.credentials, own=own, schemas=schemas, interval=self._interval)
         try:
             catalog = await watch.start()
         except FAILURES as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -17,7 +18,7 @@ from proxy.catalog.sockets import PEER_TIMEOUT
 from proxy.errors import ConnectionFailure, RemoteProtocolError
 from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.dial import binding_of, dial
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, Policy
 from proxy.wire.framing import LOGIN
 from proxy.wire.handshake import HandshakeRefused, ServerHandshake
 from proxy.wire.startup import PROTOCOL_3_0
@@ -31,6 +32,7 @@ PINNED = {
 }
 # On a tenant's own database the search path is what the database's owner made of it.
 OWN_PINNED = {name: value for name, value in PINNED.items() if name != "search_path"}
+PLAIN = re.compile(r"[a-z_][a-z0-9_]*")  # a name that needs no quotes
 REQUIRED = {
     "client_encoding": "UTF8",
     "server_encoding": "UTF8",
@@ -87,11 +89,21 @@ def require_pinned(parameters: Mapping[str, str], role: str) -> None:
             )
 
 
+def pinned_of(policy: Policy) -> Mapping[str, str]:
+    """The start-up parameters that no tenant's setting changes."""
+    if policy.isolation == "database":
+        return OWN_PINNED
+    if policy.isolation == "schema":
+        names = [one if PLAIN.fullmatch(one) else '"' + one.replace('"', '""') + '"' for one in policy.path]
+        return {**PINNED, "search_path": ", ".join(names)}
+    return PINNED
+
+
 async def _log_in(
     connection: ServerConnection, grant: Grant, cache: SaltedPasswords | None, binding: bytes | None
 ) -> None:
     server, credentials = grant.server, grant.credentials
-    pinned = PINNED if grant.policy.isolation != "database" else OWN_PINNED
+    pinned = pinned_of(grant.policy)
     handshake = ServerHandshake(
         server.role,
         server.database,

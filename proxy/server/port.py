@@ -29,7 +29,9 @@ from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease, Port
 from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
+from proxy.sql.paths import path_of
 from proxy.sql.plan import Forward, Owner, PlanContext, Planned, Reject, StatementKind, Temporary
+from proxy.sql.search_path import BARE
 from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY, array_literal
 from proxy.tenancy.policy import Grant, held_to
 
@@ -69,6 +71,7 @@ class ClientPort:
         self.planning: Planning | None = None
         self.context: PlanContext | None = None
         self.bare: PlanContext | None = None  # the same for an emptied search path
+        self.paths: tuple[str, PlanContext] | None = None  # and for another, where a tenant may have one
         self.rules: object = None  # the rule book and catalog that context was made of
         self.looked: object = None  # the rule book that expelled() has seen
         self.catalog: object = None
@@ -124,9 +127,15 @@ class ClientPort:
         return split(text)[0] if self.comments else text
 
     def named(self, context: PlanContext) -> PlanContext:
-        """The context for a session that may have emptied its search path."""
-        if "search_path" not in self.session.settings.current:
+        """The context for a session that may have another search path than it began with."""
+        path = self.session.settings.current.get("search_path")
+        if path is None:
             return context
+        if context.policy.schema:
+            if self.paths is None or self.paths[0] != path:
+                there = path_of(context.policy, path, context.role)
+                self.paths = (path, replace(context, search_path=there, bare=path == BARE))
+            return self.paths[1]
         if self.bare is None:
             self.bare = replace(context, bare=True)
         return self.bare
@@ -314,8 +323,9 @@ class ClientPort:
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
         session.generation = rules.generation
         owner = Owner(grant.tenant, grant.limits.plan_cache_bytes)
-        self.context = PlanContext(grant.policy, self.planning.catalog.version, role=grant.server.role, owner=owner)
-        self.bare = None
+        version = self.planning.catalog.version
+        self.context = PlanContext(grant.policy, version, grant.policy.path, grant.server.role, owner=owner)
+        self.bare = self.paths = None
         session.epoch = self.context
         return True
 

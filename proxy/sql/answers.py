@@ -41,6 +41,8 @@ def answer(
     """
     if policy.isolation == "database":
         return of_own_database(fields, plan)
+    if policy.isolation == "schema":
+        return of_own_schema(fields, plan, keys, text)
     if plan is not None and isinstance(plan.copy, CopyIn):
         fields = in_clients_terms(fields, plan.copy, keys)
     shown = {name: value for name, value in fields.items() if name not in HIDDEN}
@@ -61,6 +63,22 @@ def answer(
         position = client_position(fields["P"], plan, keys, lift(text), text)
         if position is not None:
             shown["P"] = position
+    return shown
+
+
+def of_own_schema(
+    fields: Mapping[str, str], plan: Forward | None, keys: Mapping[str, str], text: bytes
+) -> dict[str, str]:
+    """All of it but what numbers the server's processes: rows and code that it tells of are the tenant's own."""
+    if plan is None or plan.begins is not None:
+        shown = of_own_database(fields, plan)
+    else:
+        shown = {name: value for name, value in fields.items() if name != "P"}
+        position = client_position(fields["P"], plan, keys, lift(text), text) if "P" in fields else None
+        if position is not None:
+            shown["P"] = position
+    if fields.get("C") == DEADLOCK:
+        shown.pop("D", None)
     return shown
 
 

@@ -8,7 +8,7 @@ code of its own. Nothing here looks at a session: its key and its text are holes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,6 +24,16 @@ from proxy.sql.world import SYSTEM_SCHEMAS, World
 from proxy.tenancy.derived import APPLICATION, PROCESS, QUERY
 
 Node = dict[str, Any]
+RELATIONS_OF = (
+    "ARRAY(SELECT r.oid FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=)"
+    " r.relnamespace WHERE s.nspname OPERATOR(pg_catalog.=) ANY ({schemas})"
+    " AND r.relkind OPERATOR(pg_catalog.<>) ALL ('{{i,I,t}}'::pg_catalog.\"char\"[]))"
+)
+FUNCTIONS_OF = (
+    "ARRAY(SELECT f.oid FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=)"
+    " f.pronamespace WHERE s.nspname OPERATOR(pg_catalog.=) ANY ({schemas})"
+    " OR f.oid OPERATOR(pg_catalog.=) ANY ('{{{listed}}}'::pg_catalog.oid[]))"
+)
 FACTS = {name: KeyHole(name) for name in (APPLICATION, PROCESS, QUERY)}
 
 
@@ -188,6 +198,8 @@ def _filled(text: str, world: World) -> str:
 
 
 def _placeholders(world: World) -> dict[str, str]:
+    if world.policy.schema:
+        return _of_schemas(world)
     shown = []
     schemas = set(world.search_path)
     for (schema, name), relation in world.catalog.relations.items():
@@ -207,14 +219,46 @@ def _placeholders(world: World) -> dict[str, str]:
         if one.schema != "pg_catalog"
         and any((rule.schema, rule.name) == (one.schema, one.name) for rule in world.policy.functions)
     ]
-    names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
     return {
         "relations": f"'{{{','.join(map(str, sorted(shown)))}}}'::pg_catalog.oid[]",
-        "unshown": f"'{{{','.join(unshown())}}}'::pg_catalog.name[]",
         "functions": f"'{{{','.join(map(str, sorted(functions)))}}}'::pg_catalog.oid[]",
-        "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
+        "schemas": _name_array(schemas),
+        **_same(world),
+    }
+
+
+def _of_schemas(world: World) -> dict[str, str]:
+    """What is in the tenant's own schema and in the shared ones as of the moment when the statement runs: the tenant
+    may have made it just now. Of functions in shared schemas only what the rules list.
+    """
+    policy = world.policy
+    listed = {(one.schema, one.name) for one in policy.functions}
+    functions = [
+        one.oid
+        for some in world.catalog.functions.values()
+        for one in some
+        if one.schema in policy.shared_schemas and (one.schema, one.name) in listed
+    ]
+    return {
+        "relations": RELATIONS_OF.format(schemas=_name_array(policy.path)),
+        "functions": FUNCTIONS_OF.format(
+            schemas=_name_array([policy.schema]), listed=",".join(map(str, sorted(functions)))
+        ),
+        "schemas": _name_array(policy.path),
+        **_same(world),
+    }
+
+
+def _same(world: World) -> dict[str, str]:
+    return {
+        "unshown": f"'{{{','.join(unshown())}}}'::pg_catalog.name[]",
         "database": "'" + world.catalog.database.replace("'", "''") + "'",
     }
+
+
+def _name_array(names: Iterable[str]) -> str:
+    text = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(names))
+    return "'{" + text.replace("'", "''") + "}'::pg_catalog.name[]"
 
 
 def _quoted(name: str) -> str:

@@ -56,9 +56,25 @@ def settle(tree: Node, world: World) -> tuple[Node, CopyIn | CopyOut]:
         body["options"] = kept
     if relation is None:
         return {"CopyStmt": body}, CopyOut()
+    if world.policy.schema and relation.access != "catalog":
+        return _own_table(body, relation, world)
     if not body.get("is_from"):
         return {"CopyStmt": {"query": _table_query(body, relation, world), **_kept(body, "options")}}, CopyOut()
     return _incoming(body, relation, options, world)
+
+
+def _own_table(body: Node, visible: Visible, world: World) -> tuple[Node, CopyIn | CopyOut]:
+    """A table of a schema of the tenant's own, or a shared one, is copied as it is; what cannot be, the server says."""
+    incoming = bool(body.get("is_from"))
+    if incoming and world.policy.read_only and visible.relation.schema != "pg_temp":
+        raise Refusal("cannot execute COPY FROM in a read-only transaction", sqlstate="25006")
+    if body.get("whereClause") is not None:
+        _check_condition(body["whereClause"], body["relation"], world)
+    table = {name: value for name, value in body["relation"].items() if name != "catalogname"}
+    if visible.relation.schema:
+        table["schemaname"] = visible.relation.schema
+    copied = CopyIn(visible.relation.name, 0, CopyFormat()) if incoming else CopyOut()
+    return {"CopyStmt": {**body, "relation": table}}, copied
 
 
 def _kept(body: Node, *names: str) -> Node:

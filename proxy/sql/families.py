@@ -27,9 +27,11 @@ from proxy.sql.objects import bound_names
 from proxy.sql.permit import permit
 from proxy.sql.plan import CopyIn, CopyOut, Effects, KeyCheck, NameCheck
 from proxy.sql.prepared import arguments
+from proxy.sql.regs import check_made, check_reg
 from proxy.sql.rewrite import rewrite
 from proxy.sql.scope import Named
 from proxy.sql.stand_ins import stand_in
+from proxy.sql.tableoids import guard_tableoids
 from proxy.sql.temporary import defined, filled
 from proxy.sql.truncate import TAG as EMPTIED
 from proxy.sql.truncate import emptied
@@ -91,12 +93,19 @@ def confine(draft: Draft, scene: Scene) -> Draft:
     asked = _nodes(stand_in(nodes, world), nodes)
     permit(asked, world, scene.parameter_types)
     names = bound_names(asked)
+    looked_at = False
+    if world.policy.schema:
+        more, looked_at = check_reg(asked, world)
+        names = (*names, *more)
     mapped = map_calls(asked, world)
     effects = with_calls(draft.effects, mapped.effects) if mapped.acted else draft.effects
-    query, confined = confine_catalogs(_nodes(mapped.tree, asked), world)
+    named = _nodes(mapped.tree, asked)
+    if world.policy.schema:
+        named = _nodes(guard_tableoids(named), named)
+    query, confined = confine_catalogs(named, world)
     confined = confined or asked is not nodes
     outcome = rewrite(query, world, scene.parameter_types)
-    query = without_holes(outcome.tree, outcome.sensitive & marked)
+    query = without_holes(outcome.tree, marked if looked_at else outcome.sensitive & marked)
     if effects.executes is not None:
         effects = replace(effects, executes=replace(effects.executes, arguments=arguments(query)))
     noted = (("catalog.confine", confined), ("shared.map", mapped.acted))
@@ -124,11 +133,17 @@ def confine_within(draft: Draft, scene: Scene) -> Draft:
 
 def explain(draft: Draft, scene: Scene) -> Draft:
     """EXPLAIN, as the rule allows it."""
-    return confine_within(replace(draft, tree=explained(draft.tree, scene.world.policy)), scene)
+    policy = scene.world.policy
+    done = confine_within(replace(draft, tree=explained(draft.tree, policy)), scene)
+    if policy.schema and "catalog.confine" in done.rules:
+        raise FeatureNotSupported("EXPLAIN of a catalog is not supported", hint="It would count everybody's objects.")
+    return done
 
 
 def create_as(draft: Draft, scene: Scene) -> Draft:
     """CREATE TABLE AS and SELECT INTO: the table is the session's own."""
+    if scene.world.policy.schema:
+        check_made(Nodes(draft.tree), scene.world)
     done = confine_within(draft, scene)
     known = None if done.effects.executes is not None else done.outputs
     tree, made = filled(done.tree["CreateTableAsStmt"], known, scene.world)

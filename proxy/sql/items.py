@@ -87,7 +87,7 @@ class Items:
             full = name if schema is None else f"{schema}.{name}"
             raise UndefinedTable(f'relation "{full}" does not exist', location=body.get("location", 0))
         relation = visible.relation
-        is_view = relation.kind == "v" or visible.access == "view"
+        is_view = (relation.kind == "v" and visible.access != "own") or visible.access == "view"
         item, source = self.plain("view" if is_view else "table", wrapped, body, level, place, ())
         source.visible = visible
         if is_view:

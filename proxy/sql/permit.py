@@ -78,7 +78,8 @@ def _refuse_declared(tree: Any, world: World) -> None:
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            names = strings(one.get("typeName", {}).get("names", ())) if "typeName" in one else []
+            declared = one.get("typeName")
+            names = strings(declared.get("names", ())) if isinstance(declared, dict) else []
             for schema in world.path if len(names) == 1 else names[-2:-1]:
                 found = world.catalog.types_by_name.get((schema, names[-1]))
                 if found is not None and world.hides_type(found.oid):
@@ -116,6 +117,16 @@ class _Permit:
             "IndexElem": self._index_element,
         }
 
+    @property
+    def _home(self) -> tuple[str, ...]:
+        """Schemas that the tenant may name, besides the server's."""
+        policy = self._world.policy
+        return policy.path if policy.schema else self._world.search_path
+
+    def _may_be_made(self, schema: str | None) -> bool:
+        """May what is not in the picture have been made since, in a schema of the tenant's own? The server says."""
+        return bool(self._world.policy.schema) and schema in (None, self._world.policy.schema)
+
     @cached_property
     def _certain(self) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
         return certain_columns(self._nodes, self._world)
@@ -140,10 +151,12 @@ class _Permit:
         location = call.get("location")
         if schema == "information_schema" and name in INFORMATION:
             return
-        if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path) and not self._foreign(schema, name):
+        if schema not in (None, *SYSTEM_SCHEMAS, *self._home) and not self._foreign(schema, name):
             self._require_schema(schema, location)
             self._absent(schema, name, args, location)
         found = self._world.function_candidates(schema, name)
+        if not found and self._may_be_made(schema):
+            return
         for one in found:
             if one.schema != "pg_catalog" and not self._listed(one):
                 self._absent(schema, name, args, location)
@@ -196,7 +209,7 @@ class _Permit:
         type_name = cast.get("typeName", {})
         names = strings(type_name.get("names", ()))
         self._type(type_name)
-        if names and names[-1] in REG_TYPES:
+        if names and names[-1] in REG_TYPES:  # of privileges regs.py tells
             self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:
@@ -228,6 +241,8 @@ class _Permit:
         elif kind in {"regproc", "regprocedure"}:
             schema, name = split_name(text.partition("(")[0])
             found = self._world.function_candidates(schema, name)
+            if not found and self._may_be_made(schema):
+                return
             if not found or any(one.schema != "pg_catalog" and not self._listed(one) for one in found):
                 raise UndefinedFunction(f'function "{text}" does not exist', location=location)
         elif kind not in {"regtype", "regnamespace", "regconfig", "regdictionary", "regcollation"}:
@@ -248,7 +263,9 @@ class _Permit:
         types = self._world.catalog.types_by_name
         path = self._world.path if schema is None else (schema,)
         found = next((types[one, name] for one in path if (one, name) in types), None)
-        visible = found is not None and (found.schema == "pg_catalog" or found.schema in self._world.search_path)
+        if found is None and self._may_be_made(schema):
+            return
+        visible = found is not None and (found.schema == "pg_catalog" or found.schema in self._home)
         if found is not None and found.relation:
             row = self._world.catalog.relations_by_oid.get(found.relation)
             visible = visible and (
@@ -274,7 +291,7 @@ class _Permit:
         if not names:
             return
         schema = names[-2] if len(names) > 1 else None
-        if schema not in (None, *SYSTEM_SCHEMAS, *self._world.search_path):
+        if schema not in (None, *SYSTEM_SCHEMAS, *self._home):
             self._require_schema(schema, location)
             raise UndefinedFunction(f"operator does not exist: {'.'.join(names)}")
         for one in self._world.catalog.own_operators.get(names[-1], ()):
@@ -294,7 +311,7 @@ class _Permit:
         self._qualified('operator class "{}" for access method "btree"', strings(body.get("opclass", ())), None)
 
     def _qualified(self, what: str, names: list[str], location: int | None) -> None:
-        if len(names) > 1 and names[-2] not in (*SYSTEM_SCHEMAS, *self._world.search_path):
+        if len(names) > 1 and names[-2] not in (*SYSTEM_SCHEMAS, *self._home):
             self._require_schema(names[-2], location)
             raise UndefinedObject(f"{what.format('.'.join(names))} does not exist", location=location)
 

@@ -340,7 +340,7 @@ class PlanContext:
 
     policy: Policy
     catalog_version: int
-    search_path: tuple[str, ...] = ("public",)
+    search_path: tuple[str, ...] = ("public",)  # without what is not there to the tenant
     role: str = ""  # the server role that will run it
     temporary: tuple[Temporary, ...] = ()  # the session's own tables, as far as the text can name them
     bare: bool = False  # the session has emptied its search path, as pg_dump does

@@ -21,6 +21,7 @@ from proxy.sql.families import Scene, drafted
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import remaining_literals
 from proxy.sql.parse import Statement, masked, parse
+from proxy.sql.paths import check_settings, classify_path, with_path
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
@@ -41,6 +42,8 @@ from proxy.sql.prepared import declared_types, refuse_names, require_one_name
 from proxy.sql.reading import Reading
 from proxy.sql.rejection import rejected
 from proxy.sql.render import fill, render
+from proxy.sql.schema.effects import beside_others
+from proxy.sql.schema.planning import plan_definition
 from proxy.sql.sequences import draws
 from proxy.sql.unroll import Collapsed, baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
@@ -148,8 +151,9 @@ class Planner:
         except Refusal as refusal:
             return Planned((rejected(StatementKind.INVALID, refusal, text),))
         plans: list[Plan] = []
+        whole = len(statements) == 1
         for one in statements:
-            plans.append(self._plan_statement(one, text, lifted, context, parameter_types))
+            plans.append(self._plan_statement(one, text, whole, lifted, context, parameter_types))
             context = _after(context, plans[-1])
         refused = any(isinstance(one, Reject) for one in plans)
         return Planned(tuple(plans) or (EMPTY,), lifted.literals if lifted else (), _shape(text, lifted, refused))
@@ -186,13 +190,19 @@ class Planner:
         self,
         statement: Statement,
         text: bytes,
+        whole: bool,
         lifted: Lifted | None,
         context: PlanContext,
         parameter_types: Sequence[int],
     ) -> Plan:
         kind = kind_of(statement)
         try:
-            classified = classify(statement, context.bare)
+            if context.policy.schema:
+                made = plan_definition(statement, text, whole, context, self._world(context))
+                if made is not None:
+                    return made
+            classified = classify_path(statement, context) or classify(statement, context.bare)
+            check_settings(classified.effects, context.policy)
             answer = classified.answer
             if classified.kind is StatementKind.NOTIFY:
                 return plan_channel(classified.tree)
@@ -231,6 +241,8 @@ class Planner:
     ) -> Forward:
         """What any family's statement goes through: a Forward is made here, of what was proved."""
         draft = drafted(classified, Scene(self._world(context), lifted, parameter_types))
+        if context.policy.schema:
+            draft = beside_others(draft, self._world(context), self._known)
         rendered = render(draft.tree)
         template = rendered.template
         effects = replace(draft.effects, draws=True) if draws(template) else draft.effects
@@ -285,7 +297,10 @@ class Planner:
 
 def _after(context: PlanContext, plan: Plan) -> PlanContext:
     """The context of the next statement of a text."""
-    if not isinstance(plan, Forward) or (plan.effects.creates is None and not plan.effects.drops):
+    if not isinstance(plan, Forward):
+        return context
+    context = with_path(context, plan.effects)
+    if plan.effects.creates is None and not plan.effects.drops:
         return context
     gone = plan.effects.drops
     kept = tuple(one for one in context.temporary if one.name not in gone and "" not in gone)

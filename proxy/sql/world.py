@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -51,6 +51,30 @@ class Visible:
         return self.access in ("tenant", "view")
 
 
+def made_since(schema: str, name: str) -> Visible:
+    """A relation of a schema of the tenant's own that the picture does not have: made by this session, in this
+    transaction perhaps, or absent, which the server will say. schema "": wherever on the path it is.
+    """
+    return Visible(Relation(0, schema, name, "r"), "own", open=True)
+
+
+def in_own_world(policy: Policy, relation: Relation | None, schema: str, name: str) -> Visible | None:
+    """What a tenant with a schema of its own sees under this name: all that is in it, and what is shared."""
+    if schema == policy.schema:
+        return made_since(schema, name) if relation is None else Visible(relation, "own", open=True)
+    if relation is None or schema not in policy.shared_schemas or relation.kind not in "rpvm":
+        return None
+    return Visible(relation, "shared")
+
+
+def with_own_functions(policy: Policy, catalog: Catalog) -> Policy:
+    """A tenant may call what is in a schema of its own."""
+    if not policy.schema:
+        return policy
+    names = sorted(name for name, some in catalog.functions.items() if any(one.schema == policy.schema for one in some))
+    return replace(policy, functions=(*policy.functions, *(FunctionRule(policy.schema, name) for name in names)))
+
+
 class Scenery(Protocol):
     """What name resolution asks of a world."""
 
@@ -66,10 +90,11 @@ class Scenery(Protocol):
 class World:
     """The tenant's view under `policy` of the database that `catalog` pictures."""
 
-    def __init__(self, policy: Policy, catalog: Catalog, search_path: Sequence[str] = ("public",)) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, catalog: Catalog, search_path: Sequence[str] | None = None) -> None:
+        """search_path: None for the one that a session begins with."""
+        self._policy = with_own_functions(policy, catalog)
         self._catalog = catalog
-        self._search_path = tuple(search_path)
+        self._search_path = tuple(policy.path if search_path is None else search_path)
         self._seen: dict[tuple[str, str], Visible | None] = {}
         self._own: dict[str, Visible] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -119,13 +144,13 @@ class World:
             return self._look(schema, name)
         for one in self.path:
             found = self._look(one, name)
-            if found is not None:
+            if found is not None and (found.relation.oid or found.access == "catalog"):
                 return found
-        return None
+        return made_since("", name) if self._policy.schema else None
 
     def shows_schema(self, schema: str) -> bool:
         """Whether the tenant sees the schema: the system's, those of the path, and any with a relation that it sees."""
-        return schema in (*SYSTEM_SCHEMAS, *self._search_path) or any(
+        return schema in (*SYSTEM_SCHEMAS, *self._search_path, *self._policy.path) or any(
             self._look(schema, name) is not None for one, name in self._catalog.relations if one == schema
         )
 
@@ -152,6 +177,15 @@ class World:
         """Types of extensions that are not listed."""
         listed = {"", *self._policy.extensions}
         return frozenset(one.oid for one in self._catalog.types.values() if one.extension not in listed)
+
+    @cached_property
+    def named_types(self) -> frozenset[int]:
+        """Types whose input looks a name up, and their arrays."""
+        return frozenset(
+            one.oid
+            for one in self._catalog.types.values()
+            if one.schema == "pg_catalog" and one.name.lstrip("_").startswith("reg")
+        )
 
     @cached_property
     def types_out_of_reach(self) -> frozenset[int]:
@@ -214,7 +248,10 @@ class World:
         at = (schema, name)
         if at not in self._seen:
             relation = self._catalog.relations.get(at)
-            self._seen[at] = None if relation is None else self._judge(relation)
+            if self._policy.schema and schema not in SYSTEM_SCHEMAS:
+                self._seen[at] = in_own_world(self._policy, relation, schema, name)
+            else:
+                self._seen[at] = None if relation is None else self._judge(relation)
         return self._seen[at]
 
     def _hide(self, relation: Relation, why: str) -> None:

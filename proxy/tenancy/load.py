@@ -18,6 +18,7 @@ from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
+from proxy.tenancy.modes import mode_problems
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import (
     Access,
@@ -40,6 +41,7 @@ from proxy.tenancy.values import Strict, function_name, qualified_name
 
 NOTHING: Mapping[Path, str] = MappingProxyType({})
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
+SCHEMA: Isolation = "schema"
 
 
 def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
@@ -91,7 +93,7 @@ class _Assembly:
 
     def __init__(self, sources: list[Source], problems: list[str]) -> None:
         self.problems = problems
-        self.policies: dict[tuple[str, bool, bool, int, int | None], Policy] = {}  # all that tenants differ in
+        self.policies: dict[tuple[object, ...], Policy] = {}  # by all that tenants differ in
         self.databases = dict(self._named(sources, Database, "database"))
         self.tenants = dict(self._named(sources, Tenant, "tenant"))
         self.issuers = dict(self._named(sources, IssuerModel, "issuer"))
@@ -150,14 +152,17 @@ class _Assembly:
             for database in model.databases:
                 if database not in self.databases:
                     continue
-                whole = self._isolation(model, database) == OWN
+                mode = self._isolation(model, database)
                 place = own or places[database]
-                if not self._check_mode(source, model, database, whole) or place is None:
+                if not self._check_mode(source, model, database, mode) or place is None:
                     continue
-                for read_only in (False,) if whole else sorted(kinds):
+                if mode == SCHEMA:
+                    place = _of_login(model, place)
+                for read_only in (False,) if mode == OWN else sorted(kinds):
                     grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
         for owner, other, what in shared_places(grants.values()):
-            where = self.tenants[owner.tenant][0].at("server")
+            key = "server" if owner.policy.isolation == OWN else "schema" if what == "schema" else "server_login"
+            where = self.tenants[owner.tenant][0].at(key)
             self.problems.append(f"{where}: tenant {other.tenant} has the same {what} at {owner.server.host}")
         self._check_keys()
         issuers = tuple(model.run() for _, model in self.issuers.values())
@@ -209,7 +214,7 @@ class _Assembly:
         for name, (source, model) in self.tenants.items():
             keys = _keys(model)
             for database in dict.fromkeys(model.databases):
-                if database in self.databases and self._isolation(model, database) == OWN:
+                if database in self.databases and self._isolation(model, database) != "row":
                     continue
                 for key, value in keys.items():
                     owner = owners.setdefault((database, key, _canonical(value)), name)
@@ -240,43 +245,32 @@ class _Assembly:
                 return VerifierSource(server, credentials, asked.query)
         return None
 
-    def _isolation(self, model: Tenant, database: str) -> str:
+    def _isolation(self, model: Tenant, database: str) -> Isolation:
         rules: Database = self.databases[database][1]
         return model.isolation or rules.isolation
 
-    def _check_mode(self, source: Source, model: Tenant, database: str, whole: bool) -> bool:
+    def _check_mode(self, source: Source, model: Tenant, database: str, mode: Isolation) -> bool:
         """Does the tenant say what the mode needs, and nothing that the mode has not?"""
-        rules: Database = self.databases[database][1]
         before = len(self.problems)
-        if not whole and rules.isolation == OWN:
-            self.problems.append(f"{source.at('isolation')}: isolation: database {database} has no tenant_column")
-        elif not whole and model.key is None and model.keys is None:
-            self.problems.append(f"{source.at()}: must say exactly one of key and keys: database {database} is shared")
-        elif not whole and model.server is not None:
-            self.problems.append(f"{source.at('server')}: server: database {database} is shared, and has a server")
-        elif whole and model.server is None and rules.server is None:
-            self.problems.append(f"{source.at('databases')}: neither the tenant nor database {database} has a server")
-        elif whole and model.canary:
-            self.problems.append(f"{source.at('canary')}: canary: on database {database} there is nobody to hide from")
-        if whole:
-            for login, one in model.logins.items():
-                if one.read_only:
-                    where = source.at("logins", login)
-                    self.problems.append(f"{where}: read_only is for shared databases; {database} is the tenant's own")
+        self.problems += mode_problems(source, model, self.databases[database][1], mode)
         return len(self.problems) == before
 
-    def _policy(self, rules: Database, limits: Limits, whole: bool, read_only: bool) -> Policy:
-        key = (rules.database, whole, read_only, limits.statement_size, limits.statement_nesting)
+    def _policy(self, rules: Database, model: Tenant, limits: Limits, mode: Isolation, read_only: bool) -> Policy:
+        own = model.schema_name if mode == SCHEMA else None
+        key = (rules.database, mode, own, read_only, limits.statement_size, limits.statement_nesting)
         if key not in self.policies:
-            self.policies[key] = _own_policy(rules, limits) if whole else _policy(rules, limits, read_only)
+            self.policies[key] = (
+                _own_policy(rules, limits) if mode == OWN else _policy(rules, limits, mode, own or "", read_only)
+            )
         return self.policies[key]
 
     def _grant(self, source: Source, model: Tenant, database: str, place: Place, read_only: bool) -> Grant:
         rules: Database = self.databases[database][1]
-        whole = self._isolation(model, database) == OWN
-        keys = {} if whole else _keys(model)
+        mode = self._isolation(model, database)
+        row = mode == "row"
+        keys = _keys(model) if row else {}
         for name, relation in rules.relations.items():
-            if relation.key not in keys and not read_only and not whole:
+            if relation.key not in keys and not read_only and row:
                 self.problems.append(
                     f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
                 )
@@ -286,17 +280,17 @@ class _Assembly:
             database=database,
             server=place[0],
             credentials=place[1],
-            policy=self._policy(rules, limits, whole, read_only),
+            policy=self._policy(rules, model, limits, mode, read_only),
             keys={name: str(value) for name, value in keys.items()}
-            | derived_keys(model.tenant, place[0].database, [] if whole else _own_sequences(rules)),
+            | derived_keys(model.tenant, place[0].database, _own_sequences(rules) if row else []),
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
             max_server_connections=self.ceilings.get(place[0].addresses, rules.max_server_connections),
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
-            comments="drop" if whole else rules.comments,
-            accept=() if whole else tuple(rules.accept),
+            comments="drop" if mode == OWN else rules.comments,
+            accept=tuple(rules.accept) if row else (),
         )
 
 
@@ -334,25 +328,35 @@ def _canonical(value: str | int) -> str:
     return digits if re.fullmatch(r"[0-9a-f]{32}", digits) else str(value)
 
 
-def _policy(rules: Database, limits: Limits, read_only: bool) -> Policy:
+def _of_login(model: Tenant, place: Place) -> Place:
+    """The same server and database, as the tenant's own role."""
+    server, credentials = place
+    password = None if model.password is None else model.password.get_secret_value()
+    return replace(server, role=model.server_login or ""), replace(credentials, password=password)
+
+
+def _policy(rules: Database, limits: Limits, mode: Isolation, own: str, read_only: bool) -> Policy:
     extensions = sorted(set(rules.extensions))
+    row = mode == "row"
     relations = {qualified_name(name): _relation(qualified_name(name), one) for name, one in rules.relations.items()}
     return classified(
         Policy(
             database=rules.database,
-            isolation=rules.isolation,
-            tenant_column=rules.tenant_column or "",
-            relations=relations,
+            isolation=mode,
+            tenant_column=(rules.tenant_column or "") if row else "",
+            relations=relations if row else {},
             functions=(
                 *(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
                 *(rule for name in extensions for rule in rules_of(name)),
             ),
-            sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())},
+            sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())} if row else {},
             extensions=tuple(extensions),
-            explain=rules.explain,
+            explain=rules.explain if row or "explain" in rules.model_fields_set else "allowed",
             read_only=read_only,
             statement_size=limits.statement_size,
             statement_nesting=limits.statement_nesting,
+            schema=own,
+            shared_schemas=() if row else tuple(dict.fromkeys(rules.shared_schemas)),
         )
     )
 

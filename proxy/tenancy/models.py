@@ -19,11 +19,15 @@ from proxy.tenancy.policy import PROXY_SCHEMA
 from proxy.tenancy.quotas import Quotas
 from proxy.tenancy.values import NOT_YET, KeyName, Name, Strict, Value, function_name, qualified_name
 
+BUILT = ("row", "schema", "database")  # isolation modes
 # Keys of a `database:` document that mean nothing where every tenant has a database of its own.
 SHARED_ONLY = (
     "tenant_column", "relations", "functions", "sequences", "extensions", "accept", "explain", "second_wall",
-    "pool_sharing", "comments",
+    "pool_sharing", "comments", "shared_schemas",
 )  # fmt: skip
+# Keys of a `database:` document that mean nothing where every tenant has a schema of its own.
+COLUMN_ONLY = ("tenant_column", "relations", "sequences", "accept", "second_wall")
+SYSTEM = frozenset({"information_schema", PROXY_SCHEMA})
 # Settings that may be given to a tenant's server connections: they change speed, formats and limits, never what is
 # seen.
 TENANT_SETTINGS = frozenset({
@@ -103,6 +107,7 @@ class Database(Strict):
     extensions: list[Name] = []
     accept: list[str] = []
     explain: Literal["refused", "costs_off", "allowed"] = "refused"
+    shared_schemas: list[Name] = []
     second_wall: Literal["none", "rls"] = "none"
     auth_query: AuthQuery | None = None
     pool_sharing: Literal["reset", "never"] = "reset"
@@ -113,7 +118,7 @@ class Database(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        for name, built in {"isolation": ("row", "database"), "second_wall": ("none",)}.items():
+        for name, built in {"isolation": BUILT, "second_wall": ("none",)}.items():
             if getattr(self, name) not in built:
                 raise ValueError(f"{name}: {getattr(self, name)} is {NOT_YET}")
         if self.auth_query is not None and self.server is None:
@@ -123,9 +128,16 @@ class Database(Strict):
             if surplus:
                 raise ValueError(f"{surplus[0]} is for shared databases, and isolation is database")
             return self
-        for name in ("server", "tenant_column"):
+        if self.isolation == "schema":
+            surplus = [name for name in COLUMN_ONLY if name in self.model_fields_set]
+            if surplus:
+                raise ValueError(f"{surplus[0]} is for tables that tenants share, and isolation is schema")
+        for name in ("server",) if self.isolation == "schema" else ("server", "tenant_column"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name} is required")
+        for name in self.shared_schemas:
+            if name.startswith("pg_") or name in SYSTEM:
+                raise ValueError(f"shared_schemas: {name} is the server's own")
         for name in self.extensions:
             if name not in reviewed():
                 raise ValueError(f"extensions: {name} was not reviewed; known are {', '.join(sorted(reviewed()))}")
@@ -169,14 +181,15 @@ class Tenant(Strict):
             raise ValueError("must say exactly one of key and keys")
         if self.keys is not None and "default" not in self.keys:
             raise ValueError("keys must have a default")
-        if self.isolation not in (None, "row", "database"):
+        if self.isolation not in (None, *BUILT):
             raise ValueError(f"isolation: {self.isolation} is {NOT_YET}")
-        for name in ("schema_name", "server_login"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"{name.removesuffix('_name')} is {NOT_YET}")
+        if (self.schema_name is None) != (self.server_login is None):
+            raise ValueError("schema and server_login belong together")
+        if self.schema_name is not None and (self.schema_name.startswith("pg_") or self.schema_name in SYSTEM):
+            raise ValueError(f"schema: {self.schema_name} is the server's own")
         if self.server is not None and len(self.databases) != 1:
             raise ValueError("server is where one database is: databases must name one")
-        if self.password is not None and self.server is None:
+        if self.password is not None and self.server is None and self.server_login is None:
             raise ValueError("password is the role's at server, which is missing")
         return self
 

@@ -1,7 +1,8 @@
 """Which places two tenants may share.
 
-A tenant with a database of its own shares neither that database nor the role it is served by with anybody: what one
-role may do to its own sessions at a server (see them, cancel them) it may do in every database there.
+A tenant with a database of its own shares neither that database nor the role it is served by with anybody, and a
+tenant with a schema of its own neither that nor its role: what one role may do to its own sessions at a server (see
+them, cancel them) it may do in every database there.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from proxy.tenancy.policy import Grant
 
 
 def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
-    """Every tenant with a database of its own that shares what with whom: (its grant, the other's, what)."""
+    """Every tenant with a database or schema of its own that shares what with whom: (its grant, the other's, what)."""
     found: dict[tuple[str, int, str, str], list[Grant]] = {}
     for grant in grants:
         server = grant.server
-        for what, name in (("database", server.database), ("role", server.role)):
+        schema = f"{server.database} {grant.policy.schema}" if grant.policy.schema else ""
+        for what, name in (("database", server.database), ("role", server.role), ("schema", schema)):
+            if not name:
+                continue
             for host, port in server.addresses:
                 found.setdefault((host.lower(), port, what, name), []).append(grant)
     told: set[tuple[str, str, str]] = set()
     for (_, _, what, _), together in found.items():
-        own = next((one for one in together if one.policy.isolation == "database"), None)
+        modes = ("database",) if what == "database" else ("database", "schema")
+        own = next((one for one in together if one.policy.isolation in modes), None)
         other = next((one for one in together if own is not None and one.tenant != own.tenant), None)
         if own is not None and other is not None and (own.tenant, other.tenant, what) not in told:
             told.add((own.tenant, other.tenant, what))

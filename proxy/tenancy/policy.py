@@ -109,7 +109,14 @@ class Policy:
     read_only: bool = False
     statement_size: int = 1_048_576
     statement_nesting: int | None = None  # operators in one another
+    schema: str = ""  # of mode schema: the tenant's own
+    shared_schemas: tuple[str, ...] = ()  # of mode schema: those that all tenants read, in the order of the path
     policy_class: str = ""  # hash over every field above; equal classes share plans
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The search path that a session begins with."""
+        return (self.schema, *self.shared_schemas) if self.isolation == "schema" else ("public",)
 
 
 Address = tuple[str, int]

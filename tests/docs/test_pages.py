@@ -58,8 +58,6 @@ WHOLE: dict[str, dict[str, object]] = {
 }
 # What is marked as later in a table of the rules page, and a value for it.
 LATER_VALUES: dict[tuple[str, str], object] = {
-    ("tenant", "schema"): "acme",
-    ("tenant", "server_login"): "acme_rw",
     ("admin", "admin"): {},
     **{
         (heading, key): {"classes": {}, "warn": []}.get(key, 1)

@@ -40,6 +40,7 @@ DOORS = {
 BESIDE = {
     "kind_of", "masked", "setting_calls", "cursor_of", "_prepare", "declared_types", "require_one_name",
     "arguments", "refuse_names", "is_whole", "plan_text", "rejected", "collapse", "unroll", "baked",
+    "classify_path", "check_settings", "with_path", "plan_definition",
 }  # fmt: skip
 MESSAGES = {
     "Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute", "C": "Close", "S": "Sync", "H": "Flush",

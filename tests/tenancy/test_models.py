@@ -28,7 +28,7 @@ def mistakes(kind: str, value: dict[str, Any]) -> list[tuple[tuple[int | str, ..
 @pytest.mark.parametrize(
     "more",
     [
-        {"isolation": "schema"}, {"isolation": "rls"}, {"second_wall": "rls"},
+        {"isolation": "rls"}, {"second_wall": "rls"},
     ],
 )  # fmt: skip
 def test_what_is_not_built_yet_is_refused_and_never_ignored(more: dict[str, Any]) -> None:

@@ -24,6 +24,8 @@ OTHERS: dict[str, object] = {
     "read_only": True,
     "statement_size": 5,
     "statement_nesting": 5,
+    "schema": "acme",
+    "shared_schemas": ("reference",),
     "second_wall": "rls",
 }
 

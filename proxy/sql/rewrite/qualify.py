@@ -25,5 +25,6 @@ def qualify_names(edit: Edit) -> None:
         for source in level.sources:
             if source.visible is not None:
                 body = range_var(source)
-                body["schemaname"] = source.visible.relation.schema
+                if source.visible.relation.schema:  # else it was made since, wherever on the path
+                    body["schemaname"] = source.visible.relation.schema
                 body.pop("catalogname", None)

@@ -19,5 +19,5 @@ def check_targets(edit: Edit) -> None:
             raise InsufficientPrivilege(f"permission denied for {kind} {relation.name}")
         if visible.access == "view":
             raise FeatureNotSupported(f'view "{relation.name}" cannot be changed', hint="Change its table.")
-        if relation.rules:
+        if relation.rules and visible.access != "own":
             raise FeatureNotSupported(f'table "{relation.name}" has rules, which cannot be confined')

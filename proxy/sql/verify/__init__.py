@@ -24,6 +24,7 @@ from proxy.sql.verify.incoming import stand_in
 from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.locks import check_lock, is_lock
 from proxy.sql.verify.merge import WholeProof
+from proxy.sql.verify.names import check_values
 from proxy.sql.verify.relations import Relations
 from proxy.sql.verify.sequences import check_numbers
 from proxy.sql.verify.tables import defines, prove
@@ -65,6 +66,8 @@ def _prove(tree: dict[str, Any], context: PlanContext, catalog: Catalog, keys: M
             check_lock(query, relations)
         else:
             WholeProof(relations, Expected(context, catalog, keys), keys).statement(query)
+            if context.policy.schema:
+                check_values(query, relations)
             if "per_tenant" in context.policy.sequences.values() and "relation" not in copied:
                 check_numbers(query, relations)
     except Unproven as reason:

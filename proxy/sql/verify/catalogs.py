@@ -82,6 +82,8 @@ class Expected:
     @cached_property
     def _values(self) -> dict[str, str]:
         policy, catalog = self._context.policy, self._catalog
+        if policy.isolation == "schema":
+            return self._of_schemas()
         relations = Relations(policy, catalog)
         oids, schemas = [], set(self._context.search_path)
         for (schema, name), one in catalog.relations.items():
@@ -96,14 +98,40 @@ class Expected:
             one.oid for some in catalog.functions.values() for one in some
             if one.schema != "pg_catalog" and (one.schema, one.name) in listed
         ]  # fmt: skip
-        names = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(schemas))
         return {
             "relations": _oids(oids),
             "functions": _oids(functions),
+            "schemas": _names(schemas),
             "unshown": "'{" + ",".join(_data("functions.json")["unshown"]) + "}'::pg_catalog.name[]",
-            "schemas": "'{" + names.replace("'", "''") + "}'::pg_catalog.name[]",
             "database": "'" + catalog.database.replace("'", "''") + "'",
         }
+
+    def _of_schemas(self) -> dict[str, str]:
+        """Of a tenant with a schema of its own: what is there when the statement runs, by the schema's name."""
+        policy, catalog = self._context.policy, self._catalog
+        shared = [
+            one.oid for some in catalog.functions.values() for one in some
+            if one.schema in policy.shared_schemas
+            and any((one.schema, one.name) == (rule.schema, rule.name) for rule in policy.functions)
+        ]  # fmt: skip
+        both, own = _names({policy.schema, *policy.shared_schemas}), _names({policy.schema})
+        of = "JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=)"
+        within = "WHERE s.nspname OPERATOR(pg_catalog.=) ANY"
+        kinds = "r.relkind OPERATOR(pg_catalog.<>) ALL ('{i,I,t}'::pg_catalog.\"char\"[])"
+        listed = f"f.oid OPERATOR(pg_catalog.=) ANY ({_oids(shared)})"
+        classes, routines = "SELECT r.oid FROM pg_catalog.pg_class r", "SELECT f.oid FROM pg_catalog.pg_proc f"
+        return {
+            "relations": f"ARRAY({classes} {of} r.relnamespace {within} ({both}) AND {kinds})",
+            "functions": f"ARRAY({routines} {of} f.pronamespace {within} ({own}) OR {listed})",
+            "schemas": both,
+            "unshown": "'{" + ",".join(_data("functions.json")["unshown"]) + "}'::pg_catalog.name[]",
+            "database": "'" + catalog.database.replace("'", "''") + "'",
+        }
+
+
+def _names(names: set[str]) -> str:
+    listed = ",".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in sorted(names))
+    return "'{" + listed.replace("'", "''") + "}'::pg_catalog.name[]"
 
 
 def _oids(numbers: list[int]) -> str:

@@ -24,13 +24,18 @@ OPTIONS = {
 
 def stand_in(body: Node, relations: Relations, keys: Mapping[str, str]) -> Node:
     """A SELECT that is confined exactly when the rest of this COPY is; Unproven where the COPY itself is not."""
-    if set(body) - FIELDS or not body.get("is_from"):
+    own_schema = relations.policy.isolation == "schema"
+    if set(body) - FIELDS or not (body.get("is_from") or own_schema):
         raise Unproven(f"fields {set(body) - FIELDS} of COPY")
     if {one["DefElem"]["defname"] for one in body.get("options", ())} - OPTIONS:
         raise Unproven("an option of COPY")
     table = body["relation"]
     schema, name = table.get("schemaname"), table["relname"]
+    if own_schema and schema is None and "catalogname" not in table and relations.elsewhere(name):
+        return _select([{"RangeVar": table}], conjuncts(body.get("whereClause")))
     shown = None if schema is None or "catalogname" in table else relations.shown(schema, name)
+    if shown is not None and not body.get("is_from") and shown.access == "shared":
+        return _select([{"RangeVar": table}], [])
     if shown is not None and shown.access == "own":  # whatever the rows are
         return _select([{"RangeVar": table}], conjuncts(body.get("whereClause")))
     if shown is None or shown.access != "tenant" or shown.column is None:

@@ -46,7 +46,7 @@ class WholeProof(Proof):
         if visible is None:
             raise Unproven("WHEN of an unknown kind")
         parts = conjuncts(action.get("condition"))
-        if action["matchKind"] == BY_SOURCE:
+        if action["matchKind"] == BY_SOURCE and target.shown is not None and target.shown.column is not None:
             if not parts or not self._keys.is_predicate(parts[0], target, visible):
                 raise Unproven("WHEN NOT MATCHED BY SOURCE without the predicate")
             condition = Condition(parts, visible, visible)
@@ -66,7 +66,8 @@ class WholeProof(Proof):
     def _new_row(self, action: Node, target: Item) -> None:
         shown = target.shown
         assert shown is not None
-        assert shown.column is not None
+        if shown.column is None:  # the session's own table, or the tenant's whole
+            return
         columns = [one["ResTarget"].get("name") for one in action.get("targetList", ())]
         values = action.get("values", ())
         if columns.count(shown.column.name) != 1 or len(values) != len(columns):

@@ -182,7 +182,8 @@ class Proof:
         """Adds a FROM item to the level; what of it the rest of the level can name."""
         ((name, body),) = node.items()
         if name == "RangeVar":
-            if "schemaname" not in body:
+            name = body["relname"]
+            if "schemaname" not in body and (name in level.ctes or not self._relations.elsewhere(name)):
                 return [self._cte(body, level)]
             item = self._range(body)
             level.items.append(item)
@@ -197,14 +198,16 @@ class Proof:
             level.items.append(item)
             return [item]
         if name == "RangeTableSample":
-            argument = [one.get("A_Const", {}) for one in body.get("args", ())]
-            if len(argument) != 1 or "repeatable" in body or argument[0].get("ival", {}).get("ival") != 100:
+            argument = [one.get("A_Const", {}).get("ival", {}).get("ival") for one in body.get("args", ())]
+            if not self._relations.policy.schema and ("repeatable" in body or argument != [100]):
                 raise Unproven("TABLESAMPLE")
             return self._from(body["relation"], level)
         raise Unproven(f"{name} in FROM")
 
     def _range(self, body: Node) -> Item:
         schema, name = body.get("schemaname"), body.get("relname", "")
+        if schema is None and "catalogname" not in body and self._relations.elsewhere(name):
+            schema = self._relations.policy.schema
         if schema is None or "catalogname" in body:
             raise Unproven(f"a relation that is not qualified: {name}")
         shown = self._relations.shown(schema, name)
@@ -394,5 +397,3 @@ class Proof:
                 ):
                     raise Unproven("an ordering operator that is not guarded")
                 waiting.append((body, is_guarded))
-
-    # -- keys

@@ -50,6 +50,8 @@ class Relations:
             own = self._own.get(name)
             return None if own is None else Shown(own.relation, "own", is_open=own.columns is None)
         relation = self.catalog.relations.get((schema, name))
+        if self.policy.isolation == "schema":
+            return self._beside(schema, relation or Relation(0, schema, name, "r"), relation is not None)
         if relation is None or schema.startswith("pg_") or schema in (*SYSTEM, PROXY_SCHEMA):
             return None
         rule = self._rule(relation)
@@ -68,6 +70,23 @@ class Relations:
             return Shown(relation, "tenant", column, rule.key)
         return Shown(relation, "view", column, rule.key) if relation.kind in "vm" else None
 
+    def _beside(self, schema: str, relation: Relation, known: bool) -> Shown | None:
+        """Of a tenant with a schema of its own, beside those of others: what it makes there, and what is shared."""
+        if schema == self.policy.schema:
+            return Shown(relation, "own", is_open=True)
+        return Shown(relation, "shared") if known and schema in self.policy.shared_schemas else None
+
+    def is_seen(self, schema: object) -> bool:
+        """Of a tenant with a schema of its own: is it that, or shared, or the server's?"""
+        return schema in (self.policy.schema, *self.policy.shared_schemas, *SYSTEM)
+
+    def elsewhere(self, name: str) -> bool:
+        """Is it a name that, without its schema, can mean nothing but what a role of a schema's tenant reaches? That is
+        no relation of the server's, which the path has first.
+        """
+        known = any((schema, name) in self.catalog.relations for schema in SYSTEM)
+        return self.policy.isolation == "schema" and not known
+
     def _rule(self, relation: Relation) -> RelationRule | None:
         rule = self.policy.relations.get((relation.schema, relation.name))
         if rule is not None or relation.column(self.policy.tenant_column) is not None:
@@ -84,12 +103,25 @@ class Relations:
         if name.startswith(NEVER) and name != "pg_advisory_unlock_all":  # the session's own
             return False
         found = self.catalog.functions.get(name, ())
+        if self.policy.isolation == "schema":
+            return self._called_beside(schema, name)
         listed = {(one.schema, one.extension) for one in self.policy.functions if one.name == name}
         considered = [one for one in found if schema is None or one.schema == schema]
         return bool(considered) and all(
             one.schema in SYSTEM or not listed.isdisjoint({(one.schema, ""), (one.schema, one.extension)})
             for one in considered
             if schema is not None or one.schema in (*SYSTEM, "public")
+        )
+
+    def _called_beside(self, schema: str | None, name: str) -> bool:
+        """The server's; any of the tenant's own schema, known or not; of the shared ones what policy lists."""
+        own, shared = self.policy.schema, self.policy.shared_schemas
+        if schema not in (None, own, *shared, *SYSTEM):
+            return False
+        listed = {(one.schema, one.name) for one in self.policy.functions}
+        found = [one for one in self.catalog.functions.get(name, ()) if schema in (None, one.schema)]
+        return all(one.schema in (own, *SYSTEM) or (one.schema, name) in listed for one in found) and bool(
+            found or schema in (None, own)
         )
 
     def confined_in(self, tree: dict[str, Any]) -> bool:

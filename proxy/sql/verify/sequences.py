@@ -23,6 +23,8 @@ def draws(name: str) -> bool:
 def is_drawn(name: str, body: Node, policy: Policy, keys: Mapping[str, str]) -> bool:
     """Is the first argument a constant that names a sequence which the tenant may use so?"""
     args = body.get("args", [])
+    if policy.isolation == "schema" and name == "lastval":
+        return not args
     constant = args[0] if args and name in FUNCTIONS else {}
     if "TypeCast" in constant:
         kind = constant["TypeCast"]["typeName"].get("names", [{}])[-1].get("String", {}).get("sval")
@@ -33,6 +35,9 @@ def is_drawn(name: str, body: Node, policy: Policy, keys: Mapping[str, str]) -> 
     own = {f"$sequence {one}.{two}" for (one, two), kind in policy.sequences.items() if kind == "per_tenant"}
     if any(keys.get(key) == text for key in own):
         return True
+    if policy.isolation == "schema":
+        found = _relation(text)
+        return "relname" in found and found.get("schemaname", policy.schema) == policy.schema
     return name == "nextval" and _named(text, policy)
 
 

@@ -15,6 +15,7 @@ from proxy.sql.functions import allowed, by_number, relation_text
 from proxy.sql.mapped import SESSION_LOCKS, kept
 from proxy.sql.parse import walk
 from proxy.sql.plan import NO_EFFECTS, UNTRACKED, Effects
+from proxy.sql.sequences import FUNCTIONS as SEQUENCES
 from proxy.tenancy.extensions import reviewed
 
 Node = dict[str, Any]
@@ -54,6 +55,12 @@ class Known:
         if self.acting or not all(self._leaves_nothing(schema, name) for schema, name in others):
             pins = UNTRACKED
         return Effects(pins=pins, notifies="pg_notify" in called)
+
+    def leaves_nothing(self, calls: list[Node]) -> bool:
+        """Do these calls leave nothing in a session but what is tracked by name: numbers of sequences, for one?"""
+        names = [_name(body) for body in calls]
+        noted = NOTED | SEQUENCES
+        return not self.acting and all(self._leaves_nothing(*one) for one in names if one[1] not in noted)
 
     def _leaves_nothing(self, schema: str, name: str) -> bool:
         if schema not in ("", "pg_catalog") or (not schema and name in self.own):

@@ -13,6 +13,7 @@ from proxy.errors import InsufficientPrivilege, Refusal
 from proxy.sql import settings as shared
 from proxy.sql.classified import Classified
 from proxy.sql.classify import HANDLERS as ROW
+from proxy.sql.paths import CONFIGURATION, may_be_configuration, may_be_path
 from proxy.sql.plan import UNTRACKED, Effects, SettingEffect, StatementKind
 from proxy.tenancy.policy import Policy
 
@@ -36,6 +37,10 @@ def allowed(name: str, value: str) -> bool:
 
 def allowed_setting(policy: Policy, name: str, value: str) -> bool:
     """May a session under this policy have this setting with this value? In whatever isolation mode."""
+    if policy.schema and name.lower() == "search_path":
+        return may_be_path(value)
+    if policy.schema and name.lower() == CONFIGURATION and not may_be_configuration(policy, value):
+        return False
     if policy.isolation != "database":
         return shared.allowed_setting(name, value)
     return allowed(name, value) and name.lower() != SEED

@@ -1,0 +1,66 @@
+"""The role of a tenant with a schema of its own may own what is there and reads what is shared; on real roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.catalog.connect import connect
+from proxy.catalog.facts import check_facts
+from proxy.catalog.finding import Finding
+from proxy.tenancy.policy import Credentials, Server
+from tests.kit.postgres import Cluster
+from tests.kit.schemas import REFERENCE, provisioned
+
+DATABASE = "schema_facts_db"
+
+
+@pytest.fixture
+def role(server: Cluster) -> Iterator[Server]:
+    server.create_database(DATABASE)
+    server.psql(DATABASE, REFERENCE)
+    provisioned(server, DATABASE, ("acme", "globex"))
+    yield Server("127.0.0.1", server.port, DATABASE, "acme_rw")
+    server.psql(DATABASE, "ALTER ROLE acme_rw NOCREATEDB NOBYPASSRLS; REVOKE pg_read_all_data FROM acme_rw")
+    server.drop_database(DATABASE)
+
+
+async def found(server: Server) -> tuple[Finding, ...]:
+    connection = await connect(server, Credentials(tls="disable"))
+    try:
+        return await check_facts(connection, server, schemas=("acme", "reference"))
+    finally:
+        await connection.close()
+
+
+async def test_what_provision_makes_may_serve_whatever_the_role_makes_there(server: Cluster, role: Server) -> None:
+    assert await found(role) == ()
+    server.psql(DATABASE, "SET ROLE acme_rw; CREATE TABLE acme.t (); CREATE FUNCTION acme.f() RETURNS int RETURN 1")
+    assert await found(role) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("DROP SCHEMA acme", "schema.own"),
+        ("REVOKE USAGE ON SCHEMA acme FROM acme_rw", "schema.own"),
+        ("GRANT USAGE ON SCHEMA globex TO acme_rw", "schema.reach"),
+        ("GRANT USAGE ON SCHEMA public TO PUBLIC", "schema.reach"),
+        ("GRANT CREATE ON SCHEMA reference TO acme_rw", "schema.reach"),
+        ("ALTER SCHEMA globex OWNER TO acme_rw", "schema.reach"),
+        ("CREATE TABLE globex.t (); ALTER TABLE globex.t OWNER TO acme_rw", "role.owner"),
+        ("GRANT INSERT ON reference.countries TO acme_rw", "schema.write"),
+        ("GRANT UPDATE (name) ON reference.countries TO acme_rw", "schema.write"),
+        ("GRANT REFERENCES ON reference.countries TO acme_rw", "schema.write"),
+        ("CREATE FUNCTION reference.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'", "function.definer"),
+        ("GRANT CREATE ON DATABASE schema_facts_db TO acme_rw", "database.create"),
+        ("ALTER ROLE acme_rw CREATEDB", "role.createdb"),
+        ("ALTER ROLE acme_rw BYPASSRLS", "role.bypassrls"),
+        ("GRANT pg_read_all_data TO acme_rw", "role.member"),
+        ("GRANT EXECUTE ON FUNCTION pg_read_file(text) TO acme_rw", "role.function"),
+    ],
+)
+async def test_each_way_out_of_the_schema_is_found(server: Cluster, role: Server, change: str, name: str) -> None:
+    server.psql(DATABASE, change)
+    assert name in {one.name for one in await found(role) if one.severity == "critical"}

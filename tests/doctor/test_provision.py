@@ -1,0 +1,58 @@
+"""The SQL that makes a tenant's schema and role: it may be run again, and leaves a role that may serve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from proxy.doctor.provision import provision
+from proxy.tenancy.policy import Credentials, Grant, Limits, Server
+from tests.kit.postgres import Cluster
+from tests.kit.schemas import schema_policy
+
+SALT = b"0123456789abcdef"
+NAME = "pro\"vi'sion"
+
+
+def grant(database: str, schema: str, password: str | None = None) -> Grant:
+    policy = replace(schema_policy(schema), shared_schemas=())
+    server = Server("127.0.0.1", 5432, database, f"{schema}_role")
+    return Grant("acme", "shared", server, Credentials(password), policy, {}, Limits())
+
+
+def test_it_may_be_run_again_and_takes_over_what_is_there(server: Cluster) -> None:
+    text = provision(grant("provisioned", NAME), SALT)
+    server.create_database("provisioned")
+    try:
+        server.psql("provisioned", text)
+        quoted = '"' + NAME.replace('"', '""') + '"'
+        server.psql(
+            "provisioned",
+            f"SET search_path = {quoted}; CREATE TABLE t (id serial, n int GENERATED ALWAYS AS IDENTITY);"
+            " CREATE VIEW v AS SELECT 1; CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE TYPE c AS (a int);"
+            " CREATE SEQUENCE s; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+            " CREATE MATERIALIZED VIEW m AS SELECT 1; CREATE PROCEDURE p() LANGUAGE sql AS ''",
+        )
+        server.psql("provisioned", text)
+        server.psql("provisioned", text)
+        left = "SELECT count(*) FROM pg_{} WHERE {}namespace = (SELECT oid FROM pg_namespace WHERE nspname LIKE 'pro%')"
+        left += " AND {}owner <> (SELECT oid FROM pg_roles WHERE rolname LIKE 'pro%')"
+        for catalog, prefix in (("class", "rel"), ("type", "typ"), ("proc", "pro")):
+            assert server.psql("provisioned", left.format(catalog, prefix, prefix)).strip() == "0", catalog
+    finally:
+        server.drop_database("provisioned")
+        server.psql(sql='DROP ROLE "pro""vi\'sion_role"')
+
+
+def test_a_password_is_in_it_as_a_verifier_only() -> None:
+    text = provision(grant("shop", "acme", "top secret"), SALT)
+    assert "SCRAM-SHA-256$" in text
+    assert "top secret" not in text
+    assert "PASSWORD" not in provision(grant("shop", "acme"), SALT)
+
+
+def test_public_is_left_to_be_read_where_it_is_shared() -> None:
+    shared = grant("shop", "acme")
+    text = provision(replace(shared, policy=replace(shared.policy, shared_schemas=("public",))), SALT)
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC;" in text
+    assert 'GRANT SELECT ON ALL TABLES IN SCHEMA "public"' in text
+    assert "REVOKE ALL ON SCHEMA public FROM PUBLIC;" in provision(shared, SALT)

@@ -1,0 +1,69 @@
+"""What each isolation mode asks of a tenant's document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import ConfigurationError
+from proxy.tenancy.load import load
+from proxy.tenancy.modes import mode_problems
+from proxy.tenancy.rulebook import RuleBook
+from tests.kit.builders import VERIFIER
+
+SHOP = "database: shop\nserver: postgresql://operator@db/shop\nisolation: schema\nshared_schemas: [reference]\n"
+ACME = "---\ntenant: acme\ndatabases: [shop]\nschema: acme\nserver_login: acme_rw\npassword: secret\n"
+
+
+def book(text: str, folder: Path) -> RuleBook:
+    (folder / "rules.yaml").write_text(text)
+    return load(folder, {}, 1)
+
+
+def test_a_tenant_with_a_schema_is_served_by_its_own_role(tmp_path: Path) -> None:
+    grants = book(SHOP + ACME + f'logins:\n  ann: {{verifier: "{VERIFIER}"}}\n', tmp_path).grants
+    grant = grants["acme", "shop", False]
+    assert (grant.server.role, grant.credentials.password, grant.policy.schema) == ("acme_rw", "secret", "acme")
+    assert grant.policy.path == ("acme", "reference")
+    assert grant.policy.explain == "allowed"
+    assert grants["acme", "shop", True].policy.read_only
+
+
+def test_explain_may_be_refused_there_too(tmp_path: Path) -> None:
+    grants = book(SHOP + "explain: refused\n" + ACME, tmp_path).grants
+    assert grants["acme", "shop", False].policy.explain == "refused"
+
+
+def test_a_tenant_of_a_shared_database_may_have_a_schema_of_its_own(tmp_path: Path) -> None:
+    row = "database: shop\nserver: postgresql://app@db/shop\ntenant_column: tenant_id\nrelations: {x: {shared: read}}\n"
+    text = row + "---\ntenant: other\ndatabases: [shop]\nkey: 1\n" + ACME + "isolation: schema\n"
+    grants = book(text, tmp_path).grants
+    assert grants["other", "shop", False].policy.schema == ""
+    assert grants["acme", "shop", False].policy.relations == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (SHOP + "---\ntenant: acme\ndatabases: [shop]\n", "must say schema and server_login"),
+        (SHOP + ACME.replace("server_login: acme_rw\n", ""), "schema and server_login belong together"),
+        (SHOP + ACME.replace("schema: acme", "schema: reference"), "schema: reference is shared on database shop"),
+        (SHOP + ACME.replace("schema: acme", "schema: pg_catalog"), "pg_catalog is the server's own"),
+        (SHOP + ACME + "server: postgresql://x@y/z\n", "server: database shop is shared, and has a server"),
+        (SHOP + ACME + "canary: true\n", "there is nobody to hide from"),
+        (SHOP + "tenant_column: a\n" + ACME, "tenant_column is for tables that tenants share"),
+        (SHOP.replace("[reference]", "[pg_catalog]") + ACME, "shared_schemas: pg_catalog is the server's own"),
+        (SHOP + ACME + ACME.replace("tenant: acme", "tenant: b").replace("acme_rw", "b_rw"), "has the same schema at"),
+        (SHOP + ACME + ACME.replace("acme\n", "b\n"), "has the same role at db"),
+    ],
+)
+def test_what_the_mode_needs_and_has_no_place_for_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        book(text, tmp_path)
+    assert any(problem in one for one in caught.value.problems), caught.value.problems
+
+
+def test_every_mode_that_is_built_has_its_questions() -> None:
+    with pytest.raises(KeyError):
+        mode_problems(None, None, None, "rls")  # type: ignore[arg-type]  # not built
