@@ -87,8 +87,9 @@ async def _examine(grant: Grant) -> Report:
     try:
         connection = await connect(grant.server, grant.credentials)
         try:
-            facts = await check_facts(connection, grant.server, own)
-            if own:
+            schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
+            facts = await check_facts(connection, grant.server, own, schemas)
+            if own or schemas:
                 return report_of(facts, (), ())
             world = World(grant.policy, await introspect(connection, 1))
             return report_of(facts, schema_findings(Patient(world, await examine(connection))), grant.accept)

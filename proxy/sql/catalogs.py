@@ -165,6 +165,8 @@ def confined_text(world: World, schema: str, name: str, tableoid: bool = False) 
     if rule is None or relation is None:
         return None
     known = rule["columns"]
+    if world.policy.schema:
+        known = {**known, **rules()["beside"].get(f"{schema}.{name}", {})}
     if any(column.name not in known for column in relation.columns):
         return None
     columns = [

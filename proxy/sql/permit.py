@@ -51,6 +51,7 @@ REG_TYPES = frozenset({
     "regconfig", "regdictionary", "regcollation",
 })  # fmt: skip
 SYSTEM_SCHEMAS = ("pg_catalog",)
+COUNTER = "pg_get_sequence_data"
 # Functions of information_schema that only compute: what JDBC makes a key's columns with.
 INFORMATION = frozenset({"_pg_expandarray"})
 
@@ -120,12 +121,11 @@ class _Permit:
     @property
     def _home(self) -> tuple[str, ...]:
         """Schemas that the tenant may name, besides the server's."""
-        policy = self._world.policy
-        return policy.path if policy.schema else self._world.search_path
+        return self._world.policy.path if self._world.policy.schema else self._world.search_path
 
     def _may_be_made(self, schema: str | None) -> bool:
         """May what is not in the picture have been made since, in a schema of the tenant's own? The server says."""
-        return bool(self._world.policy.schema) and schema in (None, self._world.policy.schema)
+        return schema in (None, self._world.policy.schema) and self._world.policy.schema != ""
 
     @cached_property
     def _certain(self) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
@@ -178,6 +178,8 @@ class _Permit:
             later = bool(args) and {"ParamRef", "ColumnRef"} & set(uncast(args[0]))  # of a column, objects tells
             if not later and (setting is None or not showable(setting)):
                 _denied(name, location, "Name one of the settings that a session may change, as a constant.")
+        elif self._world.policy.schema and name == COUNTER:
+            return  # the server shows it of sequences that the role may read, and NULL of everything else
         elif name not in allowed() or len(args) not in by_number().get(name, (len(args),)):
             _denied(name, location, None)
 
@@ -199,8 +201,7 @@ class _Permit:
         return schema is not None and (schema, name) in self._world.function_rules
 
     def _absent(self, schema: str | None, name: str, args: list[Node], location: int | None) -> NoReturn:
-        full = name if schema is None else f"{schema}.{name}"
-        types = ", ".join(_argument_type(one) for one in args)
+        full, types = name if schema is None else f"{schema}.{name}", ", ".join(_argument_type(one) for one in args)
         raise UndefinedFunction(f"function {full}({types}) does not exist", hint=NO_MATCH, location=location)
 
     # -- types
@@ -209,7 +210,7 @@ class _Permit:
         type_name = cast.get("typeName", {})
         names = strings(type_name.get("names", ()))
         self._type(type_name)
-        if names and names[-1] in REG_TYPES:  # of privileges regs.py tells
+        if names and names[-1] in REG_TYPES:
             self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:

@@ -17,6 +17,8 @@ from proxy.sql.scope import UNKNOWN, Env, Named, Tree, Value, strings
 from proxy.sql.types import Types, node
 from proxy.sql.world import Scenery, Visible
 
+# Functions of records whose columns are known.
+OUT = {"pg_get_sequence_data": ("last_value", "is_called")}
 _DEFINITION_LIMIT = 1_048_576
 
 
@@ -39,6 +41,9 @@ def function_columns(body: Tree, env: Env, types: Types, world: Scenery) -> tupl
         arguments = call.get("args", []) if name == "FuncCall" else []
         if function == "unnest" and len(arguments) > 1:
             found += [Named("unnest", types.called(["unnest"], [types.value(one, env)])) for one in arguments]
+            continue
+        if function in OUT:
+            found += [Named(one, UNKNOWN) for one in OUT[function]]
             continue
         value = types.value(items[0], env)
         composite = world.catalog.types.get(value.type or 0)

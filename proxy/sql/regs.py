@@ -24,7 +24,7 @@ TEXT_SEARCH = frozenset({"regconfig", "regdictionary", "regcollation"})
 TEXT = "Convert it to text."
 HINT = "Write a constant that names what you see."
 PRIVILEGES = frozenset({1033, 1034})  # aclitem and its array
-GRANTED = re.compile(r"=[a-zA-Z*]*(?:/|$|[,}])")  # grantee=privileges/grantor
+GRANTED = re.compile(r"=[arwdDxtXUCTcsAm*]*(?:/|$|[,}\"])")  # grantee=privileges/grantor
 PARSERS = frozenset({"ts_parse", "ts_token_type"})  # take the name of a text search parser as text
 
 

@@ -39,6 +39,8 @@ ELSEWHERE = {
     "python -m benchmarks.noisy_neighbour": "tests/chaos/test_noisy_neighbour.py has a few seconds",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
     "partywall usage host1/usage.sqlite host2/usage.sqlite": "tests/cli/test_usage.py has two journals",
+    "partywall provision --tenant hooli --rules rules": "tests/cli/test_provision.py has such rules",
+    "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/erp": "the same, as a superuser",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }

@@ -304,12 +304,13 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {"RULES_PASSWORD": "for-the-rules"}, 1)
     assert (book.databases, book.tenants) == (
-        ("crm", "orders", "shop"),
-        ("acme", "globex", "initech", "soylent", "umbrella"),
+        ("crm", "erp", "orders", "shop"),
+        ("acme", "globex", "hooli", "initech", "soylent", "umbrella"),
     )
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
         "globex": "row",
+        "hooli": "schema",
         "initech": "database",
         "soylent": "row",
         "umbrella": "row",

@@ -255,6 +255,19 @@ ASKING = (
     "SET SCHEMA '{}'",
     "SELECT set_config('search_path', '{}', false)",
 )
+# OIDs of what stands in the schemas of others, and of their roles.
+FOREIGN_NUMBERS = """
+WITH n AS (SELECT oid FROM pg_namespace WHERE nspname IN ('globex', 'initech'))
+SELECT oid FROM n UNION SELECT oid FROM pg_class WHERE relnamespace IN (SELECT oid FROM n)
+UNION SELECT oid FROM pg_type WHERE typnamespace IN (SELECT oid FROM n)
+UNION SELECT oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM n)
+UNION SELECT oid FROM pg_constraint WHERE connamespace IN (SELECT oid FROM n)
+UNION SELECT oid FROM pg_roles WHERE rolname IN ('globex_rw', 'initech_rw')
+"""
+# Their columns hold sizes and settings, which may be any number.
+NUMBERS_OF_ANYTHING = frozenset(
+    {"pg_catalog.pg_settings", "information_schema.sql_sizing", "information_schema.columns"}
+)
 BOUND = (
     ("SELECT $1::regclass", "{}.orders"),
     ("SELECT $1::text::regclass", "{}.orders"),
@@ -324,6 +337,28 @@ def test_the_schema_of_another_is_told_from_an_absent_one_by_nothing(proxy: Prox
         if there != absent or bug or any(b"globex" in repr(one).encode() for one in there):
             wrong[text] = (there, absent)
     assert wrong == {}
+
+
+def test_no_row_of_a_catalog_tells_of_another_tenant(beside: Cluster, proxy: Proxy) -> None:
+    """By name, and by the number of anything that is in another's schema or is another's role."""
+    every = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    every += " WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v')"
+    numbers = set(beside.psql("beside", FOREIGN_NUMBERS).split())
+    assert len(numbers) > 100
+    shown = 0
+    wrong = {}
+    with proxy.connect("acme_app") as client:
+        for relation in beside.psql("beside", every).split():
+            rows = client.simple(f"SELECT * FROM {relation}").rows
+            shown += bool(rows)
+            fields = {field for row in rows for field in row if field is not None}
+            told = [field for field in fields if b"globex" in field or b"initech" in field]
+            if relation not in NUMBERS_OF_ANYTHING:
+                told += [field for field in fields if field.decode() in numbers]
+            if told:
+                wrong[relation] = sorted(told)[:5]
+    assert wrong == {}
+    assert shown > 60
 
 
 def test_nor_where_another_constant_was_planned_before(proxy: Proxy) -> None:

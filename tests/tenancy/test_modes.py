@@ -22,7 +22,8 @@ def book(text: str, folder: Path) -> RuleBook:
 
 
 def test_a_tenant_with_a_schema_is_served_by_its_own_role(tmp_path: Path) -> None:
-    grants = book(SHOP + ACME + f'logins:\n  ann: {{verifier: "{VERIFIER}"}}\n', tmp_path).grants
+    logins = f'logins:\n  ann: {{verifier: "{VERIFIER}"}}\n  bob: {{verifier: "{VERIFIER}", read_only: true}}\n'
+    grants = book(SHOP + ACME + logins, tmp_path).grants
     grant = grants["acme", "shop", False]
     assert (grant.server.role, grant.credentials.password, grant.policy.schema) == ("acme_rw", "secret", "acme")
     assert grant.policy.path == ("acme", "reference")

@@ -292,6 +292,26 @@ MASK = {
         "transactionid": "NULL::pg_catalog.xid", "virtualtransaction": "NULL::pg_catalog.text",
     },
 }  # fmt: skip
+# Of a tenant with a schema of its own: privileges name the roles of others, but on what is its own; and of what is its
+# own nothing else need be hidden that others share in row mode. "" shows the column as it is.
+ME = "(SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)"
+GRANTED = "CASE WHEN {} = " + ME + " THEN {} END"
+BESIDE = {
+    "pg_catalog.pg_class": {
+        "relacl": GRANTED.format("relowner", "relacl"), "relrowsecurity": "", "relforcerowsecurity": "",
+        "relpartbound": "",
+    },
+    "pg_catalog.pg_attribute": {
+        "attacl": f"CASE WHEN attrelid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relowner = {ME})"
+        " THEN attacl END"
+    },
+    "pg_catalog.pg_namespace": {"nspacl": GRANTED.format("nspowner", "nspacl")},
+    "pg_catalog.pg_proc": {"proacl": GRANTED.format("proowner", "proacl")},
+    "pg_catalog.pg_type": {"typacl": GRANTED.format("typowner", "typacl")},
+    "pg_catalog.pg_language": {"lanacl": "NULL::pg_catalog.aclitem[]"},
+    "pg_catalog.pg_tablespace": {"spcacl": "NULL::pg_catalog.aclitem[]"},
+    "pg_catalog.pg_sequences": {"last_value": ""},
+}  # fmt: skip
 # Functions that tell the same: what stands in a call's place.
 FUNCTIONS = {
     "pg_tablespace_location": "''::pg_catalog.text",
@@ -344,6 +364,7 @@ def main(lines: Iterable[str]) -> None:
         "functions": FUNCTIONS,
         "of_columns": OF_COLUMNS,
         "in_from": IN_FROM,
+        "beside": BESIDE,
     }
     json.dump(data, sys.stdout, indent=0)
     print()

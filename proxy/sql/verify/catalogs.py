@@ -57,7 +57,9 @@ class Expected:
         relation = self._catalog.relations.get((schema, name))
         if rule is None or relation is None or (tableoid and relation.kind != "r"):
             return None
-        masks = rule["columns"]
+        masks = dict(rule["columns"])
+        if self._context.policy.isolation == "schema":
+            masks.update(_data()["beside"].get(f"{schema}.{name}", {}))
         targets = []
         for column in relation.columns:
             if column.name not in masks:
