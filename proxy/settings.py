@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     proxy_protocol_from: Networks = Field(
         default=(), description="addresses and networks of balancers that tell the client's by PROXY protocol 2"
     )
+    workers: int = Field(1, ge=1, le=32, description="processes that serve clients")
+    reuse_port: bool = Field(default=True, description="each worker has a queue of new connections of its own")
+    worker_timeout: float = Field(
+        30.0, ge=1, description="seconds until a worker that does not answer is killed and replaced"
+    )
+    host_id: int = Field(0, ge=0, le=63, description="this host's number among those of a service")
+    peers: dict[int, str] = Field(default={}, description="admin addresses of the other hosts by their host_id")
     max_client_connections: int = Field(1000, ge=1, description="clients at a time")
     max_server_connections: int = Field(100, ge=1, description="connections to all servers together")
     server_idle_timeout: float = Field(600.0, gt=0, description="seconds until an idle server connection is closed")

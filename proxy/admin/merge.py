@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 GREATEST = frozenset(
@@ -87,3 +87,17 @@ class _Sum:
         made = _Sum([self.name, self.documentation, self.kind])
         made.samples = dict(self.samples)
         return made
+
+
+class Workers(Collector):
+    """How many workers serve, and how many were started again."""
+
+    def __init__(self, serving: Callable[[], int], restarts: Callable[[], int]) -> None:
+        self._serving = serving
+        self._restarts = restarts
+
+    def collect(self) -> Iterator[Metric]:
+        """Both."""
+        yield GaugeMetricFamily("partywall_workers", "Workers that serve", value=self._serving())
+        died = "Workers started again after they died"
+        yield CounterMetricFamily("partywall_worker_restarts", died, value=self._restarts())

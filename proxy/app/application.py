@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxy.accounting.bookkeeper import Bookkeeper
+from proxy.app.elsewhere import Elsewhere
 from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
 from proxy.fleet.databases import Databases
+from proxy.fleet.leash import Post
 from proxy.fleet.rationing import StoreRationing
 from proxy.fleet.reading import read_beside
 from proxy.fleet.tables import Tables
@@ -45,10 +47,22 @@ class App:
     reload_failed: bool = False
     tls: ServerTls | None = None
     verifiers: Verifiers = field(default_factory=Verifiers)
+    post: Post | None = None  # its place among workers; None: it is alone
+    elsewhere: Elsewhere = field(init=False)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
+
+    @property
+    def number(self) -> int:
+        """Among the workers; 0 is the first."""
+        return 0 if self.post is None else self.post.number
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return 1 if self.post is None else self.post.workers
 
     async def reload(self) -> list[str]:
         """Takes the rules and the certificate for clients anew, whole or not at all; what is wrong with them. One after

@@ -71,7 +71,8 @@ class Control:
                     app.listener.services.log.warning("wrong key in cancel request", process_id=request.process_id)
                 return Answer()
             case Ping():
-                return Answer({"state": "draining" if app.listener.draining else "serving"})
+                state = "serving" if app.port else "starting"
+                return Answer({"state": "draining" if app.listener.draining else state})
             case Metrics():
                 self._registry = self._registry or registry(sources_of(app))
                 return Answer(families(self._registry))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class Doors:
     handler: Handler
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], str | None]
+    inherited: socket.socket | None = None  # a worker's control door; it has no pages
     admin_port: int = 0
     _control: ControlDoor | None = None
     _socket: UnixSocket | None = field(default=None)
@@ -31,9 +33,12 @@ class Doors:
     async def start(self) -> None:
         """Opens both."""
         settings = self.settings
+        self._control = ControlDoor(self.handler, get_logger("control"))
+        if self.inherited is not None:
+            await self._control.start(self.inherited)
+            return
         settings.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket = UnixSocket(settings.state_directory / CONTROL, OWNER, ceded=True)
-        self._control = ControlDoor(self.handler, get_logger("control").warning)
         await self._control.start(self._socket.listening)
         token = settings.admin_token
         pages = Pages(

@@ -6,6 +6,7 @@ Nothing listens before the rules are whole and every database's role and catalog
 from __future__ import annotations
 
 import gc
+import hmac
 import sys
 from collections.abc import Mapping
 
@@ -14,8 +15,9 @@ from prometheus_client import generate_latest
 from proxy.admin.metrics import registry
 from proxy.app.application import App
 from proxy.app.control import Control
-from proxy.app.counters import READY, rationing_of
+from proxy.app.counters import READY, SOCKET, rationing_of
 from proxy.app.door import Doors
+from proxy.app.elsewhere import Elsewhere
 from proxy.app.inputs import certificate_of, rules_of
 from proxy.app.services import bookkeeper_of, services_of, sources_of, unready
 from proxy.doctor.canaries import Canaries
@@ -23,9 +25,11 @@ from proxy.doctor.report import refusing
 from proxy.errors import CannotConnectNow
 from proxy.fleet.ceilings import Ceilings
 from proxy.fleet.databases import Databases
+from proxy.fleet.leash import Post
 from proxy.fleet.planning import PlannerProcesses
 from proxy.fleet.tables import Tables
 from proxy.observe.log import configure, get_logger
+from proxy.pool.holds import Selection
 from proxy.pool.hosts import Hosts
 from proxy.pool.listening import Listening
 from proxy.pool.pools import Pools
@@ -33,17 +37,19 @@ from proxy.pool.upkeep import Lifetimes
 from proxy.quota.budgets import Budgets
 from proxy.server.lifecycle import Lifecycle
 from proxy.server.listener import Listener
+from proxy.server.sockets import adopted
 from proxy.settings import Settings
 from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.world import World
 from proxy.tenancy.policy import Grant
 
 
-async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
+async def serve(settings: Settings, environ: Mapping[str, str], post: Post | None = None) -> bool:
     """Serves until a signal ends it. True when every session ended by itself. ConfigurationError, OSError before it
     listens.
     """
-    configure(settings.log.format, settings.log.level)
+    if post is None:
+        configure(settings.log.format, settings.log.level)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     log = get_logger("proxy")
     processes = PlannerProcesses(settings.planner_processes, settings.plan_timeout)
@@ -59,11 +65,12 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         lifetimes=lifetimes_of(settings),
         connector=Hosts(settings.peer_timeout).connect,
     )
-    canaries = Canaries(settings.canary_interval, lambda grant: world_of(databases, grant), get_logger("canary"))
+    canaries = _canaries(settings, databases, post)
     book = canaries.admitted(await rules_of(settings, environ, 1))
-    app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings))
+    app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings), post=post)
+    app.elsewhere = _elsewhere(app)
     app.bookkeeper = bookkeeper_of(app)
-    app.sharing = sharing = rationing_of(settings, None)
+    app.sharing = sharing = rationing_of(settings, None if post is None else settings.state_directory / SOCKET)
     if sharing is not None:
         app.budgets = Budgets(sharing.rationing)
         ceilings = Ceilings(pools, sharing.rationing, settings.max_server_connections)
@@ -86,7 +93,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         doors = _doors(app, lifecycle)
         await doors.start()
         lifecycle.on_drain = doors.cede
-        app.port = await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
+        app.port = await _listen(app)
         await canaries.start(book, settings.listen.host, app.port)
         app.bookkeeper.start()
         await app.tables.follow(book.tables)
@@ -96,7 +103,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
         log.info(
             "serving",
             listen=f"{settings.listen.host}:{app.port}",
-            admin=f"{settings.admin_listen.host}:{doors.admin_port}",
+            admin=f"{settings.admin_listen.host}:{doors.admin_port}" if post is None else "",
             unix_socket=str(app.listener.unix_path or ""),
             databases=sorted(book.databases),
             tenants=len(book.tenants),
@@ -107,6 +114,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> bool:
             lifecycle.uninstall()
     finally:
         await canaries.close()
+        await app.elsewhere.close()
         await app.verifiers.close()
         await app.tables.close()
         await pools.close(1.0)
@@ -124,7 +132,13 @@ def _doors(app: App, lifecycle: Lifecycle) -> Doors:
     async def metrics() -> bytes:
         return generate_latest(figures)
 
-    return Doors(app.settings, Control(app, lifecycle), metrics, lambda: unready(app))
+    return Doors(
+        app.settings,
+        Control(app, lifecycle),
+        metrics,
+        lambda: unready(app),
+        None if app.post is None else adopted(app.post.door),
+    )
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:
@@ -134,6 +148,48 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
         settings.server_lifetime,
         settings.server_check_delay,
         settings.pool_idle_timeout,
+    )
+
+
+async def _listen(app: App) -> int:
+    """Binds, or takes over what a supervisor bound, with what is paused; the port."""
+    settings, post = app.settings, app.post
+    if post is None:
+        return await app.listener.start(settings.listen.host, settings.listen.port, settings.unix_socket_directory)
+    for tenant, database, seconds in post.paused:
+        app.pools.hold(Selection(tenant, database), seconds)
+    app.listener.closed.update(post.drained)
+    sockets = [adopted(one) for one in post.listening]
+    await app.listener.accept(sockets, shared=not settings.reuse_port)
+    port: int = sockets[0].getsockname()[1]
+    return port
+
+
+def _canaries(settings: Settings, databases: Databases, post: Post | None) -> Canaries:
+    def world(grant: Grant) -> World | None:
+        return world_of(databases, grant)
+
+    log = get_logger("canary")
+    if post is None:
+        return Canaries(settings.canary_interval, world, log)
+    key = post.canary
+    return Canaries(
+        settings.canary_interval,
+        world,
+        log,
+        lambda tenant: hmac.new(key, tenant.encode(), "sha256").hexdigest(),
+        watches=post.number == 0,
+    )
+
+
+def _elsewhere(app: App) -> Elsewhere:
+    settings, token = app.settings, app.settings.admin_token
+    return Elsewhere(
+        settings.host_id,
+        app.number,
+        () if app.post is None else app.post.doors,
+        settings.peers,
+        None if token is None else token.get_secret_value(),
     )
 
 

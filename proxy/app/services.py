@@ -67,6 +67,8 @@ def services_of(app: App) -> Services:
         secret_key=lambda: secrets.token_bytes(LONG_KEY),
         clock=time.monotonic,
         now=time.time,
+        proof_weighed=app.elsewhere.weighed,
+        cancel_elsewhere=app.elsewhere.cancel,
         tls=lambda: app.tls,
         permits=app.sharing,
         budgets=app.budgets,
@@ -82,6 +84,9 @@ def services_of(app: App) -> Services:
             connection_rate=settings.connection_rate,
             address_connection_rate=settings.address_connection_rate,
             memory_limit=settings.memory_limit or memory.ceiling(),
+            host=settings.host_id,
+            worker=app.number,
+            workers=app.workers,
         ),
     )
 

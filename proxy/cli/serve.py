@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from proxy.app.loop import run
 from proxy.app.process import serve as serve_proxy
+from proxy.app.supervision import supervise
 from proxy.cli.report import reported
+from proxy.fleet.supervisor import WorkerFailed
 from proxy.settings import load_settings
 
 
@@ -26,11 +26,9 @@ def serve(
     given: dict[str, Any] = {"rules": rules, "listen": listen, "admin_listen": admin_listen}
     with reported():
         settings = load_settings(config, {name: value for name, value in given.items() if value is not None})
-        run(serve_proxy(settings, os.environ))
-
-
-def run(main: Any) -> Any:
-    """asyncio.run, on uvloop where it is installed."""
-    factory = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main)
+        serve_all = serve_proxy if settings.workers == 1 else supervise
+        try:
+            run(serve_all(settings, os.environ))
+        except WorkerFailed as problem:
+            typer.echo(str(problem), err=True)
+            raise typer.Exit(1) from None

@@ -20,10 +20,22 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what is listen
 
 
 class Canaries:
-    """Every canary of this process. interval: seconds between rounds."""
+    """Every canary of this process. interval: seconds between rounds. password: of a tenant's; all workers must have
+    the same, for a canary may meet any. watches: does this process run them?
+    """
 
-    def __init__(self, interval: float, world: Callable[[Grant], World | None], log: Log) -> None:
+    def __init__(
+        self,
+        interval: float,
+        world: Callable[[Grant], World | None],
+        log: Log,
+        password: Callable[[str], str] = lambda _: secrets.token_urlsafe(24),
+        *,
+        watches: bool = True,
+    ) -> None:
         self._interval = interval
+        self._password = password
+        self._watches = watches
         self._world = world
         self._log = log
         self._passwords: dict[tuple[int, str], str] = {}  # by generation and tenant
@@ -36,7 +48,7 @@ class Canaries:
         for tenant in book.canaries:
             name = LOGIN.format(tenant)
             if name not in book.logins:
-                password = secrets.token_urlsafe(24)
+                password = self._password(tenant)
                 self._passwords[book.generation, tenant] = password
                 verifier = parse_verifier(build_verifier(password, secrets.token_bytes(16)))
                 logins.append(Login(name, tenant, verifier))
@@ -46,7 +58,7 @@ class Canaries:
         """Ends the canaries of the book before, and begins those of this one at the proxy's own address."""
         await self.close()
         self._passwords = {key: value for key, value in self._passwords.items() if key[0] == book.generation}
-        for grant in book.grants.values():
+        for grant in book.grants.values() if self._watches else ():
             password = self._passwords.get((book.generation, grant.tenant))
             if password is None or grant.policy.read_only:
                 continue

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from proxy.fleet.control import (
     MAX_REQUEST,
@@ -32,7 +32,12 @@ ARRIVAL = 5.0  # seconds for a request to come, and for an answer to be taken
 CROWD = 64  # who are asking at a time; further ones are cut off
 
 Handler = Callable[[Request], Awaitable[Answer]]
-Tell = Callable[..., Any]
+
+
+class Log(Protocol):
+    """structlog's bound logger, as far as it is used here."""
+
+    def warning(self, event: str, **fields: Any) -> Any: ...
 
 
 class Unanswered(ConnectionError):
@@ -40,11 +45,11 @@ class Unanswered(ConnectionError):
 
 
 class ControlDoor:
-    """Answers on a listening socket. `tell` writes a line of the log about who was turned away."""
+    """Answers on a listening socket."""
 
-    def __init__(self, handler: Handler, tell: Tell) -> None:
+    def __init__(self, handler: Handler, log: Log) -> None:
         self._handler = handler
-        self._tell = tell
+        self._log = log
         self._server: asyncio.Server | None = None
         self._asking: set[asyncio.Task[Any]] = set()
 
@@ -62,7 +67,7 @@ class ControlDoor:
             if allowed(writer.get_extra_info("socket")):
                 await self._answer(reader, writer)
             else:
-                self._tell("a stranger at the control door")
+                self._log.warning("a stranger at the control door")
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # who asked is gone, or too slow
         finally:
@@ -98,7 +103,7 @@ class ControlDoor:
         except TimeoutError:
             return Answer(None, ("it took too long",))
         except Exception as problem:  # the last line: a bug ends this request and nothing else
-            self._tell("control request failed", exc_info=problem)
+            self._log.warning("control request failed", exc_info=problem)
             return Answer(None, ("internal error; the log says more",))
         finally:
             for one in (gone, work):
@@ -130,11 +135,23 @@ def _uid(peer: socket.socket) -> int | None:
     return found
 
 
+async def _connected(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """By a socket of our own, for an address without a file is not known to every event loop."""
+    made = socket.socket(socket.AF_UNIX)
+    made.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, address)
+        return await asyncio.open_unix_connection(sock=made)
+    except BaseException:
+        made.close()
+        raise
+
+
 async def ask(address: str, request: Request, timeout: float | None = None) -> Answer:
     """Asks at the door of that path. Unanswered when nobody is there, or none came in `timeout` seconds."""
     try:
         async with asyncio.timeout(patience(request) if timeout is None else timeout):
-            reader, writer = await asyncio.open_unix_connection(address)
+            reader, writer = await _connected(address)
             try:
                 if os.geteuid() and not allowed(writer.get_extra_info("socket")):
                     raise Unanswered("another user's process answers there")
@@ -150,5 +167,5 @@ async def ask(address: str, request: Request, timeout: float | None = None) -> A
         raise Unanswered("no answer in time") from None
     except asyncio.IncompleteReadError:
         raise Unanswered("the door was closed before the answer") from None
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
         raise Unanswered("nobody serves there") from None

@@ -16,8 +16,10 @@ import structlog
 Format = Literal["json", "console"]
 
 
-def configure(form: Format = "json", level: str = "info", stream: TextIO | None = None) -> None:
-    """Sets up structlog for this process. `level` is one of debug, info, warning, error."""
+def configure(
+    form: Format = "json", level: str = "info", stream: TextIO | None = None, worker: int | None = None
+) -> None:
+    """Sets up structlog for this process. `level` is one of debug, info, warning, error; `worker` is in each line."""
     out = sys.stderr if stream is None else stream
     ends: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
@@ -26,6 +28,7 @@ def configure(form: Format = "json", level: str = "info", stream: TextIO | None 
     )
     structlog.configure(
         processors=[
+            *([] if worker is None else [lambda _logger, _method, event: {**event, "worker": worker}]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *ends,

@@ -81,7 +81,8 @@ class Listener:
     async def accept(self, sockets: Iterable[socket.socket], *, shared: bool = False) -> None:
         """Listens on bound sockets. shared: other workers accept on them as well."""
         for one in sockets:
-            self._servers.append(await accept(one, lambda: Door(self), shared=shared))
+            each = shared or (one.family == socket.AF_UNIX and self.services.options.workers > 1)
+            self._servers.append(await accept(one, lambda: Door(self), shared=each))
         self._sweeper = asyncio.get_running_loop().call_later(self.services.options.sweep_interval, self._sweep)
 
     @property

@@ -7,8 +7,11 @@ so that none takes a whole burst; with `reuse_port` every worker has a queue of 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sys
 from collections.abc import Callable
+from typing import Any
 
 BACKLOG = 1024
 
@@ -42,7 +45,11 @@ async def accept(
     loop = asyncio.get_running_loop()
     backlog = 1 if shared else BACKLOG  # so many are accepted in one turn of the loop
     if listening.family == socket.AF_UNIX:
-        server = await loop.create_unix_server(protocol, sock=listening, backlog=backlog)
+        # From Python 3.13 on asyncio takes the name away with the server; it is whoever made it who does.
+        own: dict[str, Any] = {}
+        if sys.version_info >= (3, 13) and isinstance(loop, asyncio.BaseEventLoop):
+            own["cleanup_socket"] = False
+        server = await loop.create_unix_server(protocol, sock=listening, backlog=backlog, **own)
     else:
         server = await loop.create_server(protocol, sock=listening, backlog=backlog)
     listening.listen(BACKLOG)
@@ -51,4 +58,5 @@ async def accept(
 
 def adopted(number: int) -> socket.socket:
     """The socket that is inherited as this file."""
+    os.set_inheritable(number, False)  # not by this process's own children
     return socket.socket(fileno=number)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from proxy.admin.merge import Family, Merged, families
+from proxy.admin.merge import Family, Merged, Workers, families
 
 
 def process(statements: dict[str, int], clients: int = 0, generation: int = 1, seconds: float = 0.01) -> list[Family]:
@@ -76,3 +76,8 @@ def test_no_counter_ever_falls(steps: list[tuple[int, int, bool]]) -> None:
         now = page(merged)['partywall_statements_total{tenant="acme"}']
         assert now >= before
         before = now
+
+
+def test_workers_are_counted_as_they_are_now() -> None:
+    found = {one.name: [sample.value for sample in one.samples] for one in Workers(lambda: 3, lambda: 7).collect()}
+    assert found == {"partywall_workers": [3], "partywall_worker_restarts": [7]}

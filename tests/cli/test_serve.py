@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from proxy.cli.serve import run
 from tests.kit.postgres import Cluster, free_port
 from tests.kit.proxy import running_proxy
 from tests.kit.rules import write_sample_rules
@@ -56,10 +54,3 @@ def test_a_setting_that_does_not_exist_is_named(tmp_path: Path) -> None:
     done = serve("--config", str(file))
     assert done.returncode != 0
     assert "PARTYWALL_LISTN" in done.stdout + done.stderr
-
-
-def test_uvloop_runs_the_proxy_where_it_is_installed() -> None:
-    async def kind() -> str:
-        return type(asyncio.get_running_loop()).__module__
-
-    assert run(kind()).partition(".")[0] == "uvloop"

@@ -51,6 +51,7 @@ def test_the_doors_are_those_of_listener_pool_catalog_fleet_and_canary() -> None
     served = {module for module, _ in diagrams.doors() if not module.startswith("demo/")}
     assert served == {
         "admin/http",
+        "app/supervision",
         "catalog/connect",
         "doctor/canary",
         "fleet/channel",

@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 from pydantic import BaseModel
 from typer.main import get_command
 
+from proxy.admin.merge import Workers
 from proxy.admin.metrics import PartywallCollector, Sources
 from proxy.cli import application
 from proxy.doctor.canary import Outcome
@@ -178,9 +179,8 @@ def metrics() -> dict[str, str]:
     def name(family: Metric) -> str:
         return f"{family.name}_total" if family.type == "counter" else family.name
 
-    return {
-        name(family): ", ".join(getattr(family, "_labelnames", ())) for family in PartywallCollector(sources).collect()
-    }
+    families = [*PartywallCollector(sources).collect(), *Workers(int, int).collect()]
+    return {name(family): ", ".join(getattr(family, "_labelnames", ())) for family in families}
 
 
 def test_every_metric_stands_in_the_operators_page_and_no_other() -> None:

@@ -38,7 +38,7 @@ class Asked:
                 self.cancelled.set()
         return Answer({"asked": len(self.requests)})
 
-    def tell(self, event: str, **_: object) -> None:
+    def warning(self, event: str, **_: object) -> None:
         self.lines.append(event)
 
 
@@ -47,7 +47,7 @@ async def door(path: Path) -> AsyncIterator[Asked]:
     asked = Asked()
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
-    made = ControlDoor(asked, asked.tell)
+    made = ControlDoor(asked, asked)
     await made.start(listening)
     yield asked
     async with asyncio.timeout(20):

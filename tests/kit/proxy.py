@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.fleet.channel import ask
-from proxy.fleet.control import Answer, Request
+from proxy.fleet.control import Answer, Request, Statistics
 from tests.kit.postgres import free_port
 from tests.kit.rawclient import RawClient
 from tests.kit.rules import SEQUENCES, write_sample_rules
@@ -66,6 +66,10 @@ class Proxy:
         return subprocess.run(
             command, env=clean | environment, capture_output=True, text=True, timeout=120, check=False
         )
+
+    def worker(self, number: int) -> int:
+        """The process id of a worker; 0 when it does not serve."""
+        return int(self.ask(Statistics()).result["processes"][number]["pid"])
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
