@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from proxy.quota.allowance import Allowance, Meter
+from proxy.quota.allowance import Allowance, Meter, measures
 from proxy.quota.budget import Budget, Used
 from proxy.quota.rationing import LocalRationing, Rationing
 from proxy.tenancy.policy import Limits
@@ -36,6 +36,8 @@ class Budgets:
     def of(self, tenant: str, login: str, limits: Limits, own: Limits | None, used: Used, now: float) -> Budget | None:
         """The budget of a login under these limits; None where it has no limit that a budget holds."""
         allowance = self._tenants.get(tenant)
+        if allowance is None and not any(measures(limits)) and (own is None or not any(measures(own))):
+            return None  # and nothing is kept
         if allowance is None:
             allowance = self._tenants[tenant] = Allowance(tenant, "", self.rationing)
             self._logins[tenant] = {}
@@ -67,7 +69,8 @@ class Budgets:
         found: dict[tuple[str, str], QuotaStatistics] = {}
         for budgets in self._logins.values():
             for budget in budgets.values():
-                budget.settle(now)
+                if budget.watches:
+                    budget.settle(now)
         for meter in self._meters():
             tenant, label = meter.key[0], meter.label
             before = found.get((tenant, label), QuotaStatistics(tenant, label, 0.0, 0, 0))

@@ -274,7 +274,8 @@ class _Assembly:
                 self.problems.append(
                     f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
                 )
-        limits = limits_of(model.quotas, self.defaults.quotas)
+        defaults = self.defaults.quotas
+        limits = limits_of(model.quotas, defaults.uncounted() if model.canary else defaults)
         return Grant(
             tenant=model.tenant,
             database=database,

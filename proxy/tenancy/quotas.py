@@ -25,6 +25,10 @@ CAN_WARN = frozenset({
     "concurrent_statements", "statements_per_second", "rows_per_minute", "bytes_per_minute",
     "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "result_rows", "result_bytes",
 })  # fmt: skip
+COUNTED = (
+    "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
+    "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "classes",
+)  # fmt: skip
 CLASSES_CAN_WARN = frozenset({"concurrent_statements", "statements_per_second"})
 
 
@@ -83,6 +87,10 @@ class Quotas(LoginQuotas):
     session_memory: Size | None = None
     plan_cache_bytes: Size | None = None
     storage: Size | None = None
+
+    def uncounted(self) -> Self:
+        """Without what is counted over time and at one time: for who must not be refused for how often it asks."""
+        return self.model_copy(update=dict.fromkeys(COUNTED))
 
 
 def limits_of(own: LoginQuotas, defaults: Quotas | None = None) -> Limits:

@@ -49,6 +49,14 @@ def test_a_limit_that_a_tenant_gets_later_counts_from_then_on() -> None:
     assert of(budgets, used=used, rows_per_minute=60).admit(READ, 0.0)
 
 
+def test_nothing_is_kept_of_who_has_no_limits() -> None:
+    budgets = Budgets()
+    assert budgets.of("acme", "app", Limits(), None, Used(), 0.0) is None
+    assert budgets.of("acme", "app", Limits(), none(statement_timeout=1.0), Used(), 0.0) is None
+    assert budgets._tenants == {}
+    assert of(budgets, "app", none(rows_per_minute=5)).own.of("rows_per_minute") is not None
+
+
 def test_who_is_gone_from_the_rules_is_forgotten() -> None:
     ration = LocalRationing()
     budgets = Budgets(ration)

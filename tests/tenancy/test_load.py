@@ -145,6 +145,19 @@ def test_a_tenant_says_less_than_the_defaults_or_more(loaded: Load) -> None:
     assert limits == {"acme_app": (3, 5.0), "globex_app": (7, 5.0)}
 
 
+def test_defaults_of_what_is_counted_do_not_bind_a_canary(loaded: Load) -> None:
+    defaults = (
+        "defaults: {quotas: {statements_per_second: 1, statement_size: 2kB, classes: {ddl: {statement_burst: 1}}}}"
+    )
+    canary = "tenant: canary\nkey: 9\ndatabases: [shop]\ncanary: true\nquotas: {concurrent_statements: 3}\n"
+    book = loaded(DATABASE, defaults + "\n", TENANT, canary)
+    limits = {grant.tenant: grant.limits for grant in book.grants.values()}
+    assert (limits["acme"].statements_per_second, list(limits["acme"].classes)) == (1.0, ["ddl"])
+    mine = limits["canary"]
+    assert (mine.statements_per_second, mine.classes, mine.concurrent_statements) == (None, {}, 3)
+    assert mine.statement_size == limits["acme"].statement_size == 2048
+
+
 def test_a_reader_is_of_another_class_than_a_writer(loaded: Load) -> None:
     reader = TENANT.rstrip("\n") + f'\n  acme_ro: {{verifier: "{VERIFIER}", read_only: true}}\n'
     book = loaded(DATABASE, reader)
