@@ -1,17 +1,17 @@
 """Bookkeeper: brings what sessions counted into the journal, over and over, and whole hours into files.
 
-Totals are read on the event loop; everything that touches the disk runs in one thread, so that a slow disk holds up
-nobody. Twice in `interval` a batch goes out: a process that is killed loses what it counted in that time, no more.
-When the journal cannot be written the service goes on: it is said in the log, counted, and tried again with the next
-batch; what was counted waits in memory. A batch under way when the process is told to end is tried again: the journal
-takes it once.
+Totals are read on the event loop, some at a time; everything that touches the disk runs in one thread, so that a slow
+disk holds up nobody. Twice in `interval` a batch goes out: a process that is killed loses what it counted in that time,
+no more. When the journal cannot be written the service goes on: it is said in the log, counted, and tried again with
+the next batch; what was counted waits in memory. A batch under way when the process is told to end is tried again: the
+journal takes it once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from proxy.quota.usage import Usage
 
 GRACE = 10.0  # seconds after an hour's end in which other processes bring theirs
 LOOK = 60.0  # seconds between looks whether an hour is whole or too old
+SLICE = 250  # logins that are read before others have their turn
 LAST_TRIES = 2
 TOLD = 1000  # rows that the log is given at the end, when the journal cannot have them
 FAILURES = (sqlite3.Error, OSError)
@@ -74,7 +75,7 @@ class Bookkeeper:
     def __init__(
         self,
         journal: Journal,
-        counters: Callable[[], Iterable[tuple[str, str, Counted]]],
+        counters: Callable[[], Sequence[tuple[str, str, Counted]]],
         keeping: Keeping,
         log: Log,
         clock: Callable[[], float],
@@ -87,7 +88,7 @@ class Bookkeeper:
         self._clock = clock
         self._steady = steady
         self._pending = Pending()
-        self._marks: dict[tuple[str, str], object] = {}
+        self._marks: dict[Counted, object] = {}
         self._thread = ThreadPoolExecutor(1, "usage")
         self._task: asyncio.Task[None] | None = None
         self._told: dict[str, str] = {}  # what went wrong last, by what it kept from being done
@@ -122,7 +123,11 @@ class Bookkeeper:
     async def flush(self) -> bool:
         """All that was counted until now into the journal; False when that failed."""
         now, steady = self._clock(), self._steady()
-        self._pending.take(self._totals(), hour_of(now), now)
+        every = self._counters()
+        for begin in range(0, len(every), SLICE):
+            self._pending.take(self._totals(every[begin : begin + SLICE]), hour_of(now), now)
+            if begin + SLICE < len(every):
+                await asyncio.sleep(0)
         while (batch := self._pending.batch()) is not None:
             try:
                 await self._in_thread(self._journal.write, batch)
@@ -166,12 +171,12 @@ class Bookkeeper:
                 looked = self._steady()
                 await self.look()
 
-    def _totals(self) -> Iterator[tuple[str, str, Usage]]:
+    def _totals(self, those: Sequence[tuple[str, str, Counted]]) -> Iterator[tuple[str, str, Usage]]:
         marks = self._marks
-        for tenant, login, counters in self._counters():
+        for tenant, login, counters in those:
             mark = counters.mark()
-            if marks.get((tenant, login)) != mark:
-                marks[tenant, login] = mark
+            if marks.get(counters) != mark:
+                marks[counters] = mark
                 yield tenant, login, counters.usage()
 
     def _judge_clock(self) -> None:

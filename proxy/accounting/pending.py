@@ -37,12 +37,12 @@ class Pending:
         self._batch: Batch | None = None
 
     def take(self, totals: Iterable[tuple[str, str, Usage]], hour: int, now: float) -> None:
-        """The totals of logins as they are now; what is new in them belongs to this hour."""
+        """The totals of logins as they are now, or later than `now`; what is new in them belongs to this hour."""
         for tenant, login, total in totals:
-            before = self._seen.get((tenant, login), NOTHING)
+            before = self._seen.get((tenant, login))
             if total != before:
                 self._seen[tenant, login] = total
-                self._add((hour, tenant, login), total.minus(before))
+                self._add((hour, tenant, login), total if before is None else total.minus(before))
         self._taken = now
         if len(self._waiting) > self._limit:
             self._fold(hour)
@@ -67,7 +67,8 @@ class Pending:
         return found
 
     def _add(self, row: Row, usage: Usage) -> None:
-        self._waiting[row] = self._waiting.get(row, NOTHING).plus(usage)
+        before = self._waiting.get(row)
+        self._waiting[row] = usage if before is None else before.plus(usage)
 
     def _fold(self, hour: int) -> None:
         rows, self._waiting = self._waiting, {}

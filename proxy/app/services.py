@@ -96,7 +96,7 @@ def bookkeeper_of(app: App) -> Bookkeeper:
     settings = app.settings
     return Bookkeeper(
         Journal(settings.state_directory / NAME, secrets.randbits(63)),
-        app.counters.each,
+        app.counters.every,
         Keeping(
             interval=settings.flush_interval,
             retention=settings.usage_retention,

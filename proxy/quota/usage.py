@@ -6,6 +6,7 @@ totals add up to the last total exactly.
 
 from __future__ import annotations
 
+from operator import add, sub
 from typing import NamedTuple
 
 
@@ -22,11 +23,11 @@ class Usage(NamedTuple):
 
     def plus(self, other: Usage) -> Usage:
         """Both together."""
-        return Usage(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Usage._make(map(add, self, other))
 
     def minus(self, earlier: Usage) -> Usage:
         """What came since."""
-        return Usage(*(mine - theirs for mine, theirs in zip(self, earlier, strict=True)))
+        return Usage._make(map(sub, self, earlier))
 
 
 NOTHING = Usage()

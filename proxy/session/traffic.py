@@ -5,7 +5,7 @@ A login is asked for together with its tenant, for the rules may give its name t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from proxy.session.counters import Counters, TrafficStatistics
 
@@ -15,6 +15,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._tenants: dict[str, dict[str, Counters]] = {}
+        self._every: list[tuple[str, str, Counters]] = []
 
     def of(self, tenant: str, login: str) -> Counters:
         """The login's."""
@@ -24,17 +25,16 @@ class Traffic:
         found = logins.get(login)
         if found is None:
             found = logins[login] = Counters()
+            self._every.append((tenant, login, found))
         return found
 
     def connections(self, tenant: str) -> int:
         """Open now, of all its logins."""
         return sum(one.connections for one in self._tenants.get(tenant, {}).values())
 
-    def each(self) -> Iterator[tuple[str, str, Counters]]:
-        """Tenant, login and counters, as they are now."""
-        for tenant, logins in self._tenants.items():
-            for login, counters in logins.items():
-                yield tenant, login, counters
+    def every(self) -> Sequence[tuple[str, str, Counters]]:
+        """Tenant, login and counters; new ones come at the end."""
+        return self._every
 
     def statistics(self) -> dict[str, TrafficStatistics]:
         """By tenant: what its logins did together."""

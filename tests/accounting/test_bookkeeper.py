@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.accounting.bookkeeper import Bookkeeper, Keeping
+from proxy.accounting.bookkeeper import SLICE, Bookkeeper, Keeping
 from proxy.accounting.hours import SECONDS
 from proxy.accounting.journal import Journal
 from proxy.accounting.pending import Batch
@@ -42,7 +42,7 @@ class Desk:
         self.wall, self.steady = Clock(HOUR * SECONDS + 1.0), Clock(50.0)
         self.journal = Journal(path, 1, failing.connect)
         kept = Keeping(**{"interval": 0.01, "retention": 10.0 * SECONDS, **keeping})
-        self.keeper = Bookkeeper(self.journal, self.traffic.each, kept, self.log, self.wall, self.steady)
+        self.keeper = Bookkeeper(self.journal, self.traffic.every, kept, self.log, self.wall, self.steady)
 
     def use(self, statements: int = 1, login: str = "app") -> None:
         counters = self.traffic.of("acme", login)
@@ -118,6 +118,20 @@ async def test_the_last_of_it_is_written_at_the_end(make: Make, path: Path) -> N
     desk.use(3)
     await desk.close()
     assert statements(path) == 3
+
+
+async def test_many_logins_are_read_in_turns_and_none_is_left_out(make: Make, path: Path) -> None:
+    desk = make()
+    for number in range(2 * SLICE + 1):
+        desk.use(1, f"login{number}")
+    turns = 0
+    flush = asyncio.ensure_future(desk.keeper.flush())
+    while not flush.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await flush
+    assert turns > 2
+    assert statements(path) == 2 * SLICE + 1
 
 
 async def test_nothing_is_written_while_nothing_is_used(make: Make, path: Path) -> None:

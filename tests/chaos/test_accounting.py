@@ -192,6 +192,27 @@ def test_after_sigterm_the_bill_is_what_the_clients_counted(house: House) -> Non
         assert billed[login].wait_ms < 2 * elapsed
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_a_quota_refuses_is_one_refusal_and_no_statement(house: House, extended: bool) -> None:
+    with (house.directory / "rules" / "sample.yaml").open("a", encoding="utf-8") as rules:
+        rules.write("---\ndefaults:\n  quotas: {statements_per_second: 1, statement_burst: 3}\n")
+    statements = refusals = 0
+    with house.serving() as proxy:
+        client = Client(proxy, "acme_app")
+        ask = client.extended if extended else client.simple
+        for _ in range(20):
+            errors = ask("SELECT 1").errors
+            assert [one["C"] for one in errors] in ([], ["53400"])
+            statements, refusals = statements + (not errors), refusals + bool(errors)
+        proxy.process.terminate()
+        client.read_to_the_end()
+        assert proxy.process.wait(30) == 0
+    assert refusals
+    billed = house.billed()["acme_app"]
+    assert (billed.statements, billed.rows, billed.refusals) == (statements, statements, refusals)
+    assert (billed.bytes_in, billed.bytes_out) == (client.used.bytes_in, client.used.bytes_out)
+
+
 def in_parallel(works: list[Callable[[], None]]) -> None:
     """Runs them to their end; whatever one raises is raised."""
     with ThreadPoolExecutor(len(works)) as pool:

@@ -12,7 +12,7 @@ def test_a_login_keeps_its_counters_and_shares_them_with_nobody() -> None:
     assert traffic.of("acme", "app") is one
     assert traffic.of("acme", "report") is not one
     assert traffic.of("globex", "app") is not one
-    assert [(tenant, login) for tenant, login, _ in traffic.each()] == [
+    assert [(tenant, login) for tenant, login, _ in traffic.every()] == [
         ("acme", "app"),
         ("acme", "report"),
         ("globex", "app"),
