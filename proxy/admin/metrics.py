@@ -172,8 +172,21 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
         ("resets", "Changes of tenant by DISCARD ALL"),
         ("cancels", "Cancel requests sent to servers"),
         ("timeouts", "Clients that waited in vain for a server connection"),
+        ("unwell", "Server connections that were idle for long and did not answer"),
     ):
         yield CounterMetricFamily(f"partywall_server_{name}", what, value=getattr(pools.counters, name))
+    ceilings = GaugeMetricFamily(
+        "partywall_pool_ceiling", "A tenant's part of all server connections at present", labels=["tenant"]
+    )
+    lent = CounterMetricFamily("partywall_pool_server_seconds", "Server connections lent, by time", labels=["tenant"])
+    waited = CounterMetricFamily("partywall_pool_wait_seconds", "Time until waiting leases came", labels=["tenant"])
+    waits = CounterMetricFamily("partywall_pool_waits", "Leases that were waited for", labels=["tenant"])
+    for tenant in pools.tenants:
+        ceilings.add_metric([tenant.tenant], tenant.ceiling)
+        lent.add_metric([tenant.tenant], tenant.server_seconds)
+        waited.add_metric([tenant.tenant], tenant.wait_seconds)
+        waits.add_metric([tenant.tenant], tenant.waits)
+    yield from (ceilings, lent, waited, waits)
 
 
 def _store(store: StoreStatistics | None) -> Iterator[Metric]:

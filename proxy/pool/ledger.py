@@ -345,7 +345,8 @@ class Ledger(Generic[C, T]):
 
     def _list(self, share: Share[C, T]) -> None:
         self.shares[share.key] = share
-        share.standing.shares[share] = None
+        if share not in share.standing.shares:
+            share.standing.shares = (*share.standing.shares, share)
 
     def _place(self, item: C | Opening, share: Share[C, T], where: dict[C, None] | dict[Opening, None]) -> None:
         self.places[item] = share
@@ -385,5 +386,5 @@ class Ledger(Generic[C, T]):
             share.reserved.clear()
             if not (share.hopeful or share.cancelling or share.closing):
                 self.shares.pop(share.key, None)
-                share.standing.shares.pop(share, None)
+                share.standing.shares = tuple([one for one in share.standing.shares if one is not share])
                 self.lines.mark(share.standing)  # the next tick does not see it

@@ -224,7 +224,7 @@ class Pools:
         """What the rules in force say of the share."""
         limits = grant.limits
         self._near[id(grant)] = (grant, share)
-        self._works.grants[share.key] = grant
+        share.grant = grant
         share.sharing = grant.pool_sharing == "reset"
         standing = share.standing
         standing.weight = limits.share

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 C = TypeVar("C", bound=Hashable)  # a connection
 T = TypeVar("T", bound=Hashable)  # who waits
@@ -42,7 +42,7 @@ class Standing(Generic[C, T]):
     reserve: int = 0  # as many more while somebody is hurried
     weight: float = 1.0
     places: dict[C | Opening, None] = field(default_factory=dict)
-    shares: dict[Share[C, T], None] = field(default_factory=dict)
+    shares: tuple[Share[C, T], ...] = ()
     hurried: dict[T, None] = field(default_factory=dict)  # of those waiting, who waited too long for the limit alone
     lines: int = 0  # its shares with somebody waiting
     seconds: float = 0.0  # connection-seconds that it used, all
@@ -67,6 +67,7 @@ class Share(Generic[C, T]):
     site: Site[C]
     standing: Standing[C, T]
     sharing: bool = True  # may connections pass from and to other tenants?
+    grant: Any = None  # how to open one; for the pools, nothing here looks at it
     keep: int = 0  # connections that others get last, and no connection of which passes to them
     idle: dict[C, None] = field(default_factory=dict)  # used last stands last
     leased: dict[C, float] = field(default_factory=dict)  # since when
@@ -77,6 +78,7 @@ class Share(Generic[C, T]):
     reserved: dict[C, None] = field(default_factory=dict)  # being closed, of any share, to make room for this one
     waiting: dict[T, float] = field(default_factory=dict)  # since when; first come stands first
     entry: tuple[float, float, int] | None = None  # where it stands in line
+    slimmed: float = 0.0  # of its tenant's seconds, when slim() was called
 
     @property
     def key(self) -> Key:
@@ -97,6 +99,14 @@ class Share(Generic[C, T]):
     def size(self) -> int:
         """Connections that it has or will have."""
         return len(self.idle) + len(self.leased) + len(self.cleaning) + len(self.opening)
+
+    def slim(self) -> None:
+        """Give back what the lists grew to: a dict keeps its table when it is emptied, and there are many of them."""
+        if self.slimmed != self.standing.seconds:
+            self.slimmed = self.standing.seconds
+            self.leased, self.cleaning, self.cancelling = dict(self.leased), dict(self.cleaning), dict(self.cancelling)
+            self.closing, self.opening, self.reserved = dict(self.closing), dict(self.opening), dict(self.reserved)
+            self.idle, self.waiting = dict(self.idle), dict(self.waiting)
 
     @property
     def hopeful(self) -> bool:

@@ -71,10 +71,10 @@ class Upkeep:
             share = ledger.places[connection]
             if share.size > share.keep:
                 works.destroy(connection, cancel=False)
+        for connection in ledger.idle:
+            ledger.places[connection].slim()
         self._look_after_kept(now)
         closed = len(ledger.going) - before
-        for key in [key for key in works.grants if key not in ledger.shares and key not in self._kept]:
-            del works.grants[key]
         works.circuits.forget()
         return closed
 
@@ -84,7 +84,7 @@ class Upkeep:
             share = kept.share
             found = ledger.shares.get(key)
             if found is not None and found is not share:  # it was forgotten, and made anew
-                found.keep, kept.share = share.keep, found
+                found.keep, found.grant, kept.share = share.keep, share.grant, found
                 share = found
             if share.leased or share.waiting or share.standing.seconds != kept.seconds:
                 kept.seconds, kept.used = share.standing.seconds, now

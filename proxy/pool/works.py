@@ -18,7 +18,7 @@ from proxy.pool.circuit import Circuits, is_everybodys
 from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.ledger import Ledger
 from proxy.pool.reset import IdleWatch, discard, undo
-from proxy.pool.share import Clean, Close, Key, Lend, Open, Step
+from proxy.pool.share import Clean, Close, Lend, Open, Step
 from proxy.pool.statistics import Counters
 from proxy.tenancy.policy import Grant
 
@@ -40,7 +40,6 @@ class Works:
         dice: Callable[[], float] | None = None,
     ) -> None:
         self.ledger = ledger
-        self.grants: dict[Key, Grant] = {}  # how to open one for a share: the latest grant
         self.counters = Counters()
         self.closing = False
         self.changed = asyncio.Event()  # something was released or closed; for close
@@ -109,7 +108,7 @@ class Works:
 
     async def _open(self, step: Open[ServerConnection, Waiter]) -> None:
         share = step.share
-        grant = self.grants[share.key]
+        grant: Grant = share.grant
         try:
             connection = await self._connector(grant, self._passwords)
         except asyncio.CancelledError:

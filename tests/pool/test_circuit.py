@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+
+import pytest
 
 from proxy.errors import ConnectionFailure, Refusal
-from proxy.pool.circuit import Circuit
+from proxy.pool.circuit import FORGOTTEN, Circuit, Circuits, is_everybodys
+from proxy.wire.handshake import HandshakeRefused
+from proxy.wire.report import ErrorResponse
 
 REFUSED = ConnectionFailure("could not connect to the server")
 
@@ -75,3 +80,63 @@ async def test_those_who_ask_meanwhile_hear_the_last_sqlstate_or_08006() -> None
     refusal = circuit.refusal()
     assert (refusal.sqlstate, refusal.message) == ("57P03", "the database system is starting up")
     circuit.cancel()
+
+
+async def test_circuits_are_of_their_keys_and_mended_alone() -> None:
+    tried: list[object] = []
+    circuits = Circuits(tried.append)
+    circuits.trip("site", REFUSED)
+    circuits.trip("share", Refusal("no", sqlstate="53300"))
+    found = circuits.refusal("other", "share", "site")
+    assert found is not None
+    assert found.sqlstate == "53300"
+    assert circuits.mend("share")
+    assert not circuits.mend("share")
+    assert circuits.refusal("share") is None
+    async with asyncio.timeout(20):
+        while not tried:  # noqa: ASYNC110 - a timer of its own is waited for
+            await asyncio.sleep(0.01)
+    assert tried == ["site"]
+    assert circuits.refusal("site") is None  # it may be tried again, and its pauses go on growing
+    assert len(circuits) == 1
+    circuits.cancel()
+
+
+async def test_a_circuit_that_nobody_trips_for_a_minute_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuits = Circuits(lambda _: None)
+    circuits.trip("site", REFUSED)
+    monkeypatch.setattr("proxy.pool.circuit.FORGOTTEN", -1.0)
+    circuits.forget()
+    assert len(circuits) == 1  # it has not been tried again yet
+    async with asyncio.timeout(20):
+        while circuits.refusal("site") is not None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr("proxy.pool.circuit.FORGOTTEN", FORGOTTEN)
+    circuits.forget()
+    assert len(circuits) == 1
+    monkeypatch.setattr("proxy.pool.circuit.FORGOTTEN", -1.0)
+    circuits.forget()
+    assert len(circuits) == 0
+
+
+def caused(cause: BaseException | None) -> ConnectionFailure:
+    error = ConnectionFailure("could not connect to the server")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "everybodys"),
+    [
+        (caused(ConnectionRefusedError()), True),
+        (caused(TimeoutError()), True),
+        (OSError(), True),
+        (caused(ssl.SSLError()), False),  # whose certificate is believed is for each to say
+        (caused(None), False),
+        (caused(HandshakeRefused(ErrorResponse({"C": "57P03"}))), True),
+        (caused(HandshakeRefused(ErrorResponse({"C": "28P01"}))), False),
+        (caused(HandshakeRefused(ErrorResponse({"C": "53300"}))), False),
+    ],
+)
+def test_what_is_the_servers_own_is_everybodys_and_nothing_else_is(error: BaseException, everybodys: bool) -> None:
+    assert is_everybodys(error) is everybodys

@@ -39,7 +39,7 @@ class TurnsMachine(RuleBasedStateMachine):
         for name in TENANTS:
             standing: Standing[str, int] = Standing(name, weight=WEIGHTS[name])
             share = Share("server", name, frozenset(), Site[str]("site"), standing)
-            standing.shares[share] = None
+            standing.shares = (share,)
             self.tenants[name] = Tenant(share)
         self.tick(0.0)
 

@@ -352,3 +352,20 @@ def test_comments_are_dropped_unless_the_rules_of_a_shared_database_keep_them(lo
     assert problems(DATABASE + "comments: some\n", TENANT) != []
     (problem,) = problems("database: shop\nisolation: database\ncomments: keep\n")
     assert problem.endswith("comments is for shared databases, and isolation is database")
+
+
+def test_a_servers_ceiling_is_that_of_every_database_there_and_of_no_other_server(loaded: Load) -> None:
+    here = DATABASE + "max_server_connections: 30\n"
+    beside = DATABASE.replace("shop", "crm", 2)
+    away = DATABASE.replace("shop", "blog", 2).replace("5433", "5434")
+    book = loaded("---\n".join([here, beside, away, TENANT.replace("[shop]", "[shop, crm, blog]")]))
+    assert {grant.database: grant.max_server_connections for grant in book.grants.values()} == {
+        "shop": 30, "crm": 30, "blog": None,
+    }  # fmt: skip
+
+
+def test_two_documents_that_say_different_ceilings_of_one_server_are_a_mistake(problems: Problems) -> None:
+    beside = DATABASE.replace("shop", "crm", 2)
+    texts = (DATABASE + "max_server_connections: 30\n", beside + "max_server_connections: 20\n", TENANT)
+    (problem,) = problems(*texts)
+    assert problem == "1.yaml:4: database shop is at the same server, and says 30"
