@@ -197,7 +197,11 @@ class Ledger(Generic[C, T]):
         return self.dispatch()
 
     def tick(self, now: float) -> None:
-        """Time goes on: about once a second."""
+        """Time goes on: about once a second. What is leased counts as used from now on, not only when it comes back."""
+        for share in self.shares.values():
+            for connection, since in share.leased.items():
+                share.standing.seconds += now - since
+                share.leased[connection] = now
         self.lines.tick(now, [share.standing for share in self.shares.values()], self.standings.values())
 
     def fill(self, share: Share[C, T]) -> list[Step[C, T]]:

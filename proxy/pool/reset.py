@@ -41,6 +41,7 @@ async def undo(connection: ServerConnection, sql: bytes, timeout: float = RESET_
         connection.receiver = NOBODY
     if work.pending:  # whoever reads next would begin in the middle of it
         connection.state.taint("half a message behind the answer")
+    connection.state.unnamed = None  # any Query ends the server's unnamed statement
     if sql == DISCARD:
         connection.state.forget()
     if sql:

@@ -135,8 +135,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_goes_on(self, seconds: float, ticks: bool) -> None:
         self.world.now += seconds
         if ticks:
+            for connection in list(self.began):
+                self.ended(connection)
             self.ledger.ticked = self.world.now
             self.ledger.tick(self.world.now)
+            self.sync()
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), hurried=st.booleans())

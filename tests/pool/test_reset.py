@@ -8,8 +8,15 @@ import pytest
 
 from proxy.errors import ConnectionFailure
 from proxy.pool.connection import NOBODY, ServerConnection
-from proxy.pool.reset import DISCARD, IdleWatch, discard, undo
-from proxy.wire.backend import CommandComplete, DataRow, NotificationResponse, ParameterStatus, ReadyForQuery
+from proxy.pool.reset import DISCARD, IdleWatch, check, discard, undo
+from proxy.wire.backend import (
+    CommandComplete,
+    DataRow,
+    EmptyQueryResponse,
+    NotificationResponse,
+    ParameterStatus,
+    ReadyForQuery,
+)
 from proxy.wire.frontend import Query
 from proxy.wire.report import ErrorResponse, NoticeResponse
 from tests.pool.scripted import wired
@@ -41,6 +48,41 @@ async def test_discard_all_takes_everything_off_and_leaves_nobody_listening() ->
     assert (state.pins, dict(state.settings), dict(state.prepared), state.tainted) == (set(), {}, {}, None)
     assert state.parameters["search_path"] == "public"
     assert connection.receiver is NOBODY
+
+
+@pytest.mark.parametrize("sql", [DISCARD, b"DISCARD SEQUENCES", b""])
+async def test_whatever_is_run_ends_the_servers_unnamed_statement_and_the_next_session_knows(sql: bytes) -> None:
+    """It would bind to it else, and be told that it does not exist."""
+    connection, _ = wired()
+    connection.state.unnamed = (b"SELECT 1", (), 0)
+    connection.state.drawn = True
+    await answered(connection, (DONE if sql else EmptyQueryResponse().encode()) + READY, sql)
+    assert connection.state.unnamed is None
+    assert connection.state.drawn is not bool(sql)  # asking whether it is well undoes nothing
+
+
+async def test_a_check_is_an_empty_query_with_a_limit_of_time_and_changes_nothing() -> None:
+    connection, wire = wired()
+    state = connection.state
+    state.settings = {"work_mem": "1MB"}
+    asked = asyncio.ensure_future(check(connection, 5.0))
+    await asyncio.sleep(0)
+    assert wire.written == Query(b"").encode()
+    connection.data_received(EmptyQueryResponse().encode() + READY)
+    await asked
+    assert (dict(state.settings), state.tainted) == ({"work_mem": "1MB"}, None)
+    with pytest.raises(ConnectionFailure):
+        await check(connection, 0.01)
+
+
+async def test_a_check_that_is_answered_by_a_goodbye_or_by_more_than_was_asked_fails() -> None:
+    for answer in (ERROR, EmptyQueryResponse().encode() + READY + b"Z"):
+        connection, _ = wired()
+        asked = asyncio.ensure_future(check(connection, 5.0))
+        await asyncio.sleep(0)
+        connection.data_received(answer)
+        with pytest.raises(ConnectionFailure):
+            await asked
 
 
 async def test_another_statement_does_not_forget_what_discard_all_would() -> None:
