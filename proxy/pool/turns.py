@@ -112,18 +112,21 @@ class Turns(Generic[C, T]):
             yield from line
             return
         crowded = blocked is None and 0 < ceiling < len(self._tenants)  # one for each is all that there is
-        heights: dict[Site[C] | None, float] = {None: 0.0 if crowded else height(ceiling, shares, blocked)}
+        heights: dict[Site[C] | None, float] = {None: 0.0} if crowded else {}
+
+        def below(share: Share[C, T], site: Site[C] | None, total: float) -> bool:
+            busy = sum([one.busy for one in share.standing.shares if site is None or one.site is site])
+            if not busy and total > 0:
+                return True
+            if site not in heights:
+                there = shares if site is None else [one for one in shares if one.site is site]
+                heights[site] = height(int(total), there, blocked)
+            return busy / share.standing.weight <= heights[site]
+
         above = []
         for share in line:
-            site, standing = share.site, share.standing
-            below = sum(one.busy for one in standing.shares) / standing.weight <= heights[None]
-            if below and site.ceiling != NO_LIMIT:
-                if site not in heights:
-                    there = [one for one in shares if one.site is site]
-                    heights[site] = height(int(site.ceiling), there, blocked)
-                busy = sum(one.busy for one in standing.shares if one.site is site)
-                below = busy / standing.weight <= heights[site]
-            if below:
+            site = share.site
+            if below(share, None, ceiling) and (site.ceiling == NO_LIMIT or below(share, site, site.ceiling)):
                 yield share
             else:
                 above.append(share)
@@ -144,11 +147,14 @@ def demands(
     """How many connections each tenant has in use and could use more of; capped: as far as its limit allows."""
     wanted: dict[Standing[C, T], int] = {}
     for share in shares:
-        want = share.busy
-        if share.waiting and (blocked is None or not blocked(share)):
-            want += max(0, share.need)
+        coming = len(share.opening) + len(share.cleaning) + len(share.reserved)
+        want = len(share.leased) + coming
+        more = len(share.waiting) - coming
+        if more > 0 and (blocked is None or not blocked(share)):
+            want += more
         if want:
-            wanted[share.standing] = wanted.get(share.standing, 0) + want
+            standing = share.standing
+            wanted[standing] = wanted.get(standing, 0) + want
     if not capped:
         return wanted
-    return {standing: int(min(want, standing.most)) for standing, want in wanted.items()}
+    return {standing: want if want <= (most := standing.most) else int(most) for standing, want in wanted.items()}

@@ -44,8 +44,21 @@ def level(total: int, demands: Sequence[int], weights: Sequence[float]) -> float
     """
     if sum(demands) <= total:
         return float("inf")
+    weight = weights[0]
+    if all(one == weight for one in weights):
+        return _even(total, demands) / weight
     parts = max_min(total, demands, weights)
     return max((part - 1) / weight for part, weight in zip(parts, weights, strict=True))
+
+
+def _even(total: int, demands: Sequence[int]) -> int:
+    """The height where all weights are 1."""
+    left = total
+    for count, want in zip(range(len(demands), 0, -1), sorted(demands), strict=True):
+        if want * count > left:
+            return -(-left // count) - 1
+        left -= want
+    raise AssertionError("there is enough for all")
 
 
 def _sure(total: int, demands: Sequence[int], weights: Sequence[float]) -> list[int]:

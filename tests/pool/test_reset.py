@@ -57,8 +57,9 @@ async def test_whatever_is_run_ends_the_servers_unnamed_statement_and_the_next_s
     connection.state.unnamed = (b"SELECT 1", (), 0)
     connection.state.drawn = True
     await answered(connection, (DONE if sql else EmptyQueryResponse().encode()) + READY, sql)
-    assert connection.state.unnamed is None
-    assert connection.state.drawn is not bool(sql)  # asking whether it is well undoes nothing
+    state = connection.state
+    assert state.unnamed is None
+    assert state.drawn is not bool(sql)  # asking whether it is well undoes nothing
 
 
 async def test_a_check_is_an_empty_query_with_a_limit_of_time_and_changes_nothing() -> None:
