@@ -153,6 +153,7 @@ class Settings(BaseSettings):
     permit_ttl: float = Field(
         60.0, ge=2, description="seconds of silence until what a process held of shared limits is given to others"
     )
+    storage_interval: float = Field(300.0, gt=0, description="seconds between counts of what tenants have stored")
     canary_interval: float = Field(60.0, gt=0, description="seconds between rounds of a canary tenant's attacks")
     catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
 

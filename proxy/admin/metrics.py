@@ -22,6 +22,7 @@ from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.fleet.rationing import StoreStatistics
+from proxy.fleet.storage import StorageStatistics
 from proxy.pool.statistics import PoolsStatistics
 from proxy.quota.budgets import QuotaStatistics
 from proxy.server.proofs import LoginStatistics
@@ -42,6 +43,7 @@ class Sources:
     verifiers: Callable[[], VerifierStatistics] = lambda: VerifierStatistics(0, 0, 0)
     usage: Callable[[], UsageStatistics] = UsageStatistics
     tables: Callable[[], TableStatistics] = lambda: TableStatistics(0, 0)
+    storages: Callable[[], StorageStatistics] = lambda: StorageStatistics({})
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     store: Callable[[], StoreStatistics | None] = lambda: None  # where limits are shared
     generation: Callable[[], int]
@@ -72,6 +74,7 @@ class PartywallCollector(Collector):
         yield from _verifiers(self._sources.verifiers())
         yield from _usage(self._sources.usage())
         yield from _tables(self._sources.tables())
+        yield from _storages(self._sources.storages())
         yield from _store(self._sources.store())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
@@ -260,6 +263,15 @@ def _usage(usage: UsageStatistics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "partywall_usage_export_failures", "Times that they could not be written", value=usage.export_failures
     )
+
+
+def _storages(storages: StorageStatistics) -> Iterator[Metric]:
+    used = GaugeMetricFamily("partywall_storage_bytes", "Bytes of a tenant's rows, counted last", labels=["tenant"])
+    for tenant, size in storages.used.items():
+        used.add_metric([tenant], size)
+    yield used
+    yield CounterMetricFamily("partywall_storage_counts", "Counts of a database", value=storages.counts)
+    yield CounterMetricFamily("partywall_storage_failures", "Counts that failed", value=storages.failures)
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -15,6 +15,7 @@ from proxy.fleet.databases import Databases
 from proxy.fleet.leash import Post
 from proxy.fleet.rationing import StoreRationing
 from proxy.fleet.reading import read_beside
+from proxy.fleet.storage import Storages
 from proxy.fleet.tables import Tables
 from proxy.fleet.verifiers import Verifiers
 from proxy.observe.log import get_logger
@@ -49,6 +50,7 @@ class App:
     verifiers: Verifiers = field(default_factory=Verifiers)
     post: Post | None = None  # its place among workers; None: it is alone
     elsewhere: Elsewhere = field(init=False)
+    storages: Storages = field(init=False)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -98,6 +100,7 @@ class App:
         self.tls = tls
         await self.tables.follow(book.tables)
         self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
+        self.storages.follow(book.grants.values())
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
         return []

@@ -27,6 +27,7 @@ from proxy.fleet.ceilings import Ceilings
 from proxy.fleet.databases import Databases
 from proxy.fleet.leash import Post
 from proxy.fleet.planning import PlannerProcesses
+from proxy.fleet.storage import Storages
 from proxy.fleet.tables import Tables
 from proxy.observe.log import configure, get_logger
 from proxy.pool.holds import Selection
@@ -70,6 +71,12 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
     app = App(settings, environ, book, databases, pools, canaries, tls=certificate_of(settings), post=post)
     app.elsewhere = _elsewhere(app)
     app.bookkeeper = bookkeeper_of(app)
+    storage_log = get_logger("storage")
+    app.storages = Storages(
+        settings.storage_interval,
+        lambda grant: databases.of(grant).catalog,
+        lambda database, why: storage_log.warning("count failed", database=database, problem=why),
+    )
     app.sharing = sharing = rationing_of(settings, None if post is None else settings.state_directory / SOCKET)
     if sharing is not None:
         app.budgets = Budgets(sharing.rationing)
@@ -97,6 +104,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         await canaries.start(book, settings.listen.host, app.port)
         app.bookkeeper.start()
         await app.tables.follow(book.tables)
+        app.storages.follow(book.grants.values())
         lifecycle.install()
         gc.collect()
         gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
@@ -117,6 +125,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         await app.elsewhere.close()
         await app.verifiers.close()
         await app.tables.close()
+        await app.storages.close()
         await pools.close(1.0)
         await databases.close()
         if sharing is not None:

@@ -318,6 +318,7 @@ class ClientPort:
         session.result.limit(session.limits)
         budgets, now = self.services.budgets, self.services.clock()
         session.budget = budgets.of(grant.tenant, session.user, grant.limits, own, session.counters, now)
+        session.storage = self.services.storage(grant)
         self.comments = grant.comments == "keep"
         session.frontend.texts = grant.limits.statement_size + SLACK
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))

@@ -17,6 +17,7 @@ from proxy.catalog.sockets import PEER_TIMEOUT
 from proxy.quota.budgets import Budgets
 from proxy.quota.gauge import Gauge
 from proxy.quota.rationing import Rationing
+from proxy.quota.storage import UNLIMITED, Storage
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.ports import Lease
@@ -209,6 +210,7 @@ class Services:
     now: Callable[[], float]  # seconds since the epoch
     proof_weighed: Callable[[str, str, bool], object] = lambda _login, _address, _right: None  # for other workers
     cancel_elsewhere: Callable[[int, bytes], Awaitable[bool]] = nowhere  # a process id of another worker or host
+    storage: Callable[[Grant], Storage] = lambda grant: UNLIMITED  # what the grant's tenant has stored
     tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
     permits: Permits | None = None  # of limits that other processes share
     options: Options = Options()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from proxy.auth.scram import ScramServer
 from proxy.backend.state import FAILED, IDLE, BackendState
 from proxy.errors import AdminShutdown, Refusal
+from proxy.quota.storage import UNLIMITED
 from proxy.session import encode
 from proxy.session.actions import CloseFrontend, Report, WithdrawLease
 from proxy.session.budgeting import Budgeting
@@ -167,6 +168,7 @@ class Conversation(Keeping, Counting, Budgeting):
         self.busy = self.queued = None
         self.repeated = False
         self.result = Result()
+        self.storage = UNLIMITED  # what the tenant has stored
         self.turns = 0  # statements begun: tells a watcher whether anything happened
 
     @property

@@ -65,14 +65,6 @@ def report(tag: int, fields: Mapping[str, str]) -> bytes:
     return writer.byte(0).message(tag)
 
 
-def warning(refusal: Refusal) -> bytes:
-    """What would be refused, as a NoticeResponse."""
-    fields = {"S": "WARNING", "V": "WARNING", "C": "01000", "M": refusal.message}
-    if refusal.detail is not None:
-        fields["D"] = refusal.detail
-    return report(78, fields)
-
-
 def error(refusal: Refusal, severity: str | None = None) -> bytes:
     """A refusal as ErrorResponse. `severity` overrides its own."""
     level = severity or refusal.severity

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from proxy.errors import Refusal, RemoteProtocolError
-from proxy.session import copy, encode, prepared, quotas, stale
+from proxy.session import copy, encode, growth, prepared, quotas, stale
 from proxy.session.actions import CloseFrontend
 from proxy.session.admission import bound, unbound, with_values
 from proxy.session.blocks import aborted, outside_block, undecided_yet
@@ -270,7 +270,8 @@ def execute(s: Conversation, body: bytes) -> bool:
         if refusal is not None or not isinstance(plan, Answer):
             s.refuse_extended(refusal or Refusal("the prepared statement came too late", sqlstate="26000"))
             return True
-    refusal = copy.objection(s, plan) or outside_block(s, (plan,))
+    refusal = growth.refused(s, plan, portal.statement.text)
+    refusal = refusal or copy.objection(s, plan) or outside_block(s, (plan,))
     if refusal is not None:
         s.refuse_extended(refusal)
         return True

@@ -122,6 +122,7 @@ def merged(outer: Forward, inner: Forward) -> Forward:
         one,
         executes=None,
         writes=one.writes or other.writes,
+        grows=one.grows or other.grows,
         pins=other.pins if one.pins is None or other.pins in FINAL else one.pins,
         taints=one.taints or other.taints,
         unpins=(*one.unpins, *other.unpins),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
-from proxy.session import copy, encode, lazy, prepared, quotas, stale
+from proxy.session import copy, encode, growth, lazy, prepared, quotas, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.blocks import ENDS, aborted, in_block, outside_block
@@ -261,7 +261,7 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
             if one.answer is AnswerKind.DISCARD_ALL and (block or len(plans) > 1):
                 return NO_DISCARD
         else:
-            refusal = copy.objection(s, one)
+            refusal = growth.objection(s, one) or copy.objection(s, one)
             failed = failed and not (isinstance(one, Forward) and one.effects.transaction in ENDS)
             if refusal is None and isinstance(one, Forward):
                 refusal = over_ceiling(s, one)

@@ -160,10 +160,18 @@ def rejected(exceeded: Exceeded, kind: StatementKind) -> Reject:
 
 def warn(s: Conversation, exceeded: Exceeded, kind: StatementKind, text: bytes, shape: str) -> None:
     """Tells client and audit of a limit that only warns; of each once a second."""
+    told = warning(s, exceeded, kind, text, shape)
+    if told:
+        s.supply(told)
+
+
+def warning(s: Conversation, exceeded: Exceeded, kind: StatementKind, text: bytes, shape: str) -> bytes:
+    """Tells the audit, and what the client is to be told; nothing when it was told within a second, or hides it."""
     if not s.due_to_tell(exceeded.rule):
-        return
+        return b""
     decision = Decision("warn", kind, (exceeded.rule,), shape, WARNING, NO_EFFECTS, s.generation)
     s.port.act(Audit(decision, text, exceeded.message))
-    if s.settings.current.get("client_min_messages", "").strip("'").lower() not in HIDDEN:
-        fields = {"S": "WARNING", "V": "WARNING", "C": WARNING, "M": exceeded.message, "D": exceeded.detail}
-        s.supply(encode.report(78, fields | {"H": NOT_ENFORCED}))
+    if s.settings.current.get("client_min_messages", "").strip("'").lower() in HIDDEN:
+        return b""
+    fields = {"S": "WARNING", "V": "WARNING", "C": WARNING, "M": exceeded.message, "D": exceeded.detail}
+    return encode.report(78, fields | {"H": NOT_ENFORCED})

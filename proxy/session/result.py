@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from proxy.backend.state import IN_TRANSACTION
 from proxy.errors import Refusal
+from proxy.quota.exceeded import Exceeded
 from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, StatementKind, TransactionVerb
 from proxy.tenancy.policy import Limits
 
@@ -34,12 +35,6 @@ def left_by(plan: Plan) -> int:
     noted = effects.noted and (effects.declares is None or effects.declares.hold)
     asked = effects.prepares or effects.executes or effects.notifies or effects.block
     return STAYS if noted or asked or plan.kind not in ROLLED_BACK else UNDONE
-
-
-class ResultTooLarge(Refusal):
-    """One result has more rows or bytes than the tenant may fetch at once."""
-
-    sqlstate = "53400"
 
 
 class Cut:
@@ -112,11 +107,10 @@ class Result:
             return False
         return self.traces == READS or (self.traces == UNDONE and (self.block or status == IN_TRANSACTION))
 
-    def exceeded(self) -> tuple[str, Refusal]:
-        """The name of the limit that one row more would pass, and what is said of it."""
+    def exceeded(self) -> Exceeded:
+        """The limit that one row more would pass, and what is said of it."""
         if self.rows >= self.most_rows:
             name, what, limit, used = ROWS, "rows", self.most_rows, self.rows
         else:
             name, what, limit, used = BYTES, "bytes", self.most_bytes, self.bytes
-        detail = f"The limit is {limit} {what}; {used} were sent, and there are more."
-        return name, ResultTooLarge(f"quota exceeded: {what} of one result", detail=detail, hint=HINT)
+        return Exceeded(name, name, f"The limit is {limit} {what}; {used} were sent, and there are more.", HINT)

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 from proxy.backend.state import IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import ConnectionFailure
-from proxy.session import encode
+from proxy.session import encode, quotas
 from proxy.session.actions import ResultStopped, StopResult
 from proxy.session.conversation import Conversation
 from proxy.session.due import EXECUTE, PARSE, QUERY, SUPPLY, SYNC, UNDER, Due
 from proxy.session.prepared import take_back, undo
 from proxy.session.replies import REPLIES, OutOfStep, current, receive
 from proxy.session.result import Cut
+from proxy.sql.plan import StatementKind
 from proxy.wire.framing import FULL, Mark, length_at, scan
 
 ENDS = b"CIsEZ"  # after which another result begins
@@ -117,14 +118,18 @@ def _exceed(s: Conversation) -> bool:
     if due is None or not due.forward or due.kind not in (QUERY, EXECUTE):
         return False
     plan = current(due)
-    name, refusal = result.exceeded()
-    if name in result.warned:
-        s.out.append(encode.warning(refusal))
+    exceeded = result.exceeded()
+    kind = StatementKind.OTHER if plan is None else plan.kind
+    if exceeded.name in result.warned:
+        told = quotas.warning(s, exceeded, kind, due.text, "")
+        if told:
+            s.out.append(told)
         return False
     if not result.may_be_cut(plan, state.status) or not _only_replies(s):
         return False
-    if plan is not None:
-        s.audit(s.own_refusal(plan.kind, refusal), due.text, "")
+    reject = quotas.rejected(exceeded, kind)
+    s.audit(reject, due.text, "")
+    refusal = encode.refusal_of(reject)
     result.cut = Cut(refusal, s.clock())
     s.batch = None
     s.out.append(encode.error(refusal, "ERROR"))

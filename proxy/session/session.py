@@ -56,6 +56,7 @@ class ClientSession(Conversation):
         if self.phase is Phase.READY:
             idle = (
                 not (self.due or self.skipping or self.held or self.open or self.subscribed or self.begun)
+                and not self.storage.full
                 and self.message is None
                 and self.waiting is NOTHING
             )

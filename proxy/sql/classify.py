@@ -20,7 +20,7 @@ from proxy.sql.fields import check_fields
 from proxy.sql.forbidden import FORBIDDEN
 from proxy.sql.locks import BLOCK
 from proxy.sql.nodes import Nodes
-from proxy.sql.parse import Statement
+from proxy.sql.parse import GROWING, Statement
 from proxy.sql.plan import (
     ADVISORY_LOCK,
     NO_EFFECTS,
@@ -78,7 +78,9 @@ def _select(nodes: Nodes, body: Node) -> Classified:
     if call is not None and _function(call) == "pg_advisory_unlock_all" and not call.get("args"):
         answer = Answer(StatementKind.SELECT, AnswerKind.ADVISORY_UNLOCK_ALL, _label(body, "pg_advisory_unlock_all"))
         return Classified(StatementKind.SELECT, tree, Effects(unpins=(ADVISORY_LOCK,)), answer)
-    effects = NO_EFFECTS if WRITING.isdisjoint(nodes.by_kind) else Effects(writes=True)
+    effects = NO_EFFECTS
+    if not WRITING.isdisjoint(nodes.by_kind):
+        effects = Effects(writes=True, grows=not GROWING.isdisjoint(nodes.by_kind))
     settings = tuple(setting_calls(tree).values())
     if settings:
         effects = Effects(settings=settings, taints=any(own(one.name) for one in settings))
@@ -86,9 +88,11 @@ def _select(nodes: Nodes, body: Node) -> Classified:
 
 
 def _dml(kind: StatementKind) -> Callable[[Nodes, Node], Classified]:
-    return lambda nodes, body: Classified(
-        kind, nodes.tree, Effects(writes=True, positioned=cursor_of(body)), nodes=nodes
-    )
+    def classified(nodes: Nodes, body: Node) -> Classified:
+        grows = not GROWING.isdisjoint(nodes.by_kind)
+        return Classified(kind, nodes.tree, Effects(writes=True, grows=grows, positioned=cursor_of(body)), nodes=nodes)
+
+    return classified
 
 
 def cursor_of(body: Node) -> str | None:
@@ -101,7 +105,8 @@ def _copy(tree: Node, body: Node) -> Classified:
     """Its form is settled with the catalog at hand (copy.py); here only what its query does to the session."""
     query = body.get("query")
     if query is None:
-        return Classified(StatementKind.COPY, tree, Effects(writes=bool(body.get("is_from", False))))
+        takes = bool(body.get("is_from", False))
+        return Classified(StatementKind.COPY, tree, Effects(writes=takes, grows=takes))
     if "intoClause" in query.get("SelectStmt", {}):
         raise FeatureNotSupported("COPY (SELECT INTO) is not supported")
     inner = classify(Statement(query, 0, 0))

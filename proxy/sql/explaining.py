@@ -12,8 +12,8 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported, SyntaxRefused
 from proxy.sql.classified import Classified
-from proxy.sql.parse import CHANGES, walk
-from proxy.sql.plan import NO_EFFECTS, Effects, StatementKind
+from proxy.sql.parse import CHANGES, GROWING, walk
+from proxy.sql.plan import Effects, StatementKind
 from proxy.sql.wrapped import QUERIES
 from proxy.tenancy.policy import Policy
 
@@ -35,8 +35,10 @@ OFF = ("off", "false", "no", "0")
 
 def explain(tree: Node, body: Node) -> Classified:
     """With ANALYZE it does what the statement does."""
-    writes = any(name in CHANGES for name, _ in walk(tree))
-    return Classified(StatementKind.EXPLAIN, tree, Effects(writes=True) if writes else NO_EFFECTS)
+    names = {name for name, _ in walk(tree)}
+    if names.isdisjoint(CHANGES):
+        return Classified(StatementKind.EXPLAIN, tree)
+    return Classified(StatementKind.EXPLAIN, tree, Effects(writes=True, grows=not names.isdisjoint(GROWING)))
 
 
 def explained(tree: Node, policy: Policy) -> Node:

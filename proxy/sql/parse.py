@@ -49,6 +49,7 @@ SINCE_MAJOR = {
     "MergeStmt": 15,
 }
 RETURNING_OPTIONS = 18
+GROWING = frozenset({"InsertStmt", "UpdateStmt", "MergeStmt"})
 CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 WATCHED = CHANGES | SINCE_MAJOR.keys() | {"A_Const", "RangeSubselect"}
 NEWER = ('"Json', '"Merge', '"Returning', '"returningClause')  # so begins in JSON all that some major does not know

@@ -123,6 +123,7 @@ class Effects:
     chain: bool = False  # COMMIT/ROLLBACK AND CHAIN
     settings: tuple[SettingEffect, ...] = ()
     writes: bool = False
+    grows: bool = False  # it adds rows, or makes some larger; of what outlives the session
     pins: str | None = None  # why the server connection must stay with the session from now on
     taints: bool = False  # the server connection must be closed at check-in
     block: str | None = None  # the command that only a transaction block may hold

@@ -1,25 +1,23 @@
 """The shape of what rule files say about quotas, of a tenant and of a login, and the limits that they become.
 
 A login's are a budget of its own besides the tenant's, and its own times and sizes of one statement instead of the
-tenant's. Every key that is planned is here; LATER names those that nobody would enforce yet, and they are errors.
+tenant's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from proxy.tenancy.policy import CLASSES, ClassLimits, Limits
-from proxy.tenancy.values import NOT_YET, Duration, Size, Strict
+from proxy.tenancy.values import Duration, Size, Strict
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 StatementClass = Literal["read", "write", "ddl", "copy"]
 
-# Keys that nothing enforces yet. Who builds one takes it out here and in docs/rules.md.
-LATER = ("storage",)
 # Limits that can be told instead of enforced; those of a class with its name in front: write.statements_per_second.
 CAN_WARN = frozenset({
     "concurrent_statements", "statements_per_second", "rows_per_minute", "bytes_per_minute",
@@ -43,6 +41,8 @@ class ClassQuotas(Strict):
 class LoginQuotas(Strict):
     """Limits that a login may have as well as a tenant; None: it has none of its own."""
 
+    can_warn: ClassVar[frozenset[str]] = CAN_WARN
+
     concurrent_statements: Count | None = None
     statements_per_second: Rate | None = None
     statement_burst: Count | None = None
@@ -61,18 +61,17 @@ class LoginQuotas(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        for name in LATER:
-            if getattr(self, name, None) is not None:
-                raise ValueError(f"{name} is {NOT_YET}")
         for name in self.warn or ():
             kind, dot, limit = name.rpartition(".")
-            if (kind not in CLASSES or limit not in CLASSES_CAN_WARN) if dot else name not in CAN_WARN:
+            if (kind not in CLASSES or limit not in CLASSES_CAN_WARN) if dot else name not in self.can_warn:
                 raise ValueError(f"warn: {name} is no limit that can only warn")
         return self
 
 
 class Quotas(LoginQuotas):
     """Limits of one tenant; None: what the defaults say."""
+
+    can_warn: ClassVar[frozenset[str]] = CAN_WARN | {"storage"}
 
     connections: Count | None = None
     server_connections: Count | None = None

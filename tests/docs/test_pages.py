@@ -29,7 +29,7 @@ from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.load import load
 from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
 from proxy.tenancy.policy import Limits
-from proxy.tenancy.quotas import LATER, ClassQuotas, LoginQuotas, Quotas
+from proxy.tenancy.quotas import ClassQuotas, LoginQuotas, Quotas
 from proxy.tenancy.servers import PATHS, TARGETS, VALUES
 from proxy.tenancy.values import NOT_YET
 from tests.docs.pages import OPERATING, README, ROOT, RULES, SPAN, blocks, pages, prose, tables
@@ -60,12 +60,6 @@ WHOLE: dict[str, dict[str, object]] = {
 # What is marked as later in a table of the rules page, and a value for it.
 LATER_VALUES: dict[tuple[str, str], object] = {
     ("admin", "admin"): {},
-    **{
-        (heading, key): {"classes": {}, "warn": []}.get(key, 1)
-        for heading, model in (("quotas", Quotas), ("quotas of a login", LoginQuotas))
-        for key in LATER
-        if key in model.model_fields
-    },
 }
 # Keys of which single values are marked so.
 LATER_WORDS = {("database", "isolation"), ("database", "second_wall")}

@@ -266,7 +266,7 @@ def test_a_row_that_would_pass_the_limit_of_bytes_is_not_begun() -> None:
         assert kinds(seen) == ("TDDDDCZ" if whole >= 4 else "T" + "D" * whole + "EZ")
         if whole < 4:
             fields = fields_of(seen[seen.index(b"E\0") + 5 : -6])
-            assert fields["M"] == "quota exceeded: bytes of one result"
+            assert fields["M"] == "quota exceeded: result bytes"
             assert fields["D"] == f"The limit is {most} bytes; {whole * len(ROW)} were sent, and there are more."
 
 
@@ -276,7 +276,7 @@ def test_a_refusal_says_the_limit_what_was_sent_and_the_way_out() -> None:
     side.settle()
     seen = side.door.take()
     fields = fields_of(seen[seen.index(b"E\0") + 5 : -6])
-    assert (fields["S"], fields["C"], fields["M"]) == ("ERROR", "53400", "quota exceeded: rows of one result")
+    assert (fields["S"], fields["C"], fields["M"]) == ("ERROR", "53400", "quota exceeded: result rows")
     assert fields["D"] == "The limit is 3 rows; 3 were sent, and there are more."
     assert "LIMIT" in fields["H"]
     assert "cursor" in fields["H"]
@@ -295,16 +295,23 @@ def test_a_portal_that_is_read_in_pieces_is_as_many_results() -> None:
     assert kinds(side.door.take()) == "12DDDEZ"
 
 
-def test_a_limit_that_only_warns_tells_once_and_cuts_nothing() -> None:
+def test_a_limit_that_only_warns_tells_once_a_second_and_cuts_nothing() -> None:
     side = Side(limits=Limits(result_rows=2, warn=frozenset({"result_rows"})))
+    times = [0.0]
+    side.session.clock = lambda: times[0]
     for cut in (1000, 30, 3):
         side.send(query("SELECT rows5"))
         while side.replies:
             side.read(cut)
         seen = side.door.take()
         assert kinds(seen) == "TDDNDDDCZ"
-        assert b"SWARNING\0VWARNING\0C01000\0Mquota exceeded: rows of one result\0" in seen
+        assert b"SWARNING\0VWARNING\0C01000\0Mquota exceeded: result rows\0" in seen
+        side.send(query("SELECT rows5"))
+        side.settle()
+        assert kinds(side.door.take()) == "TDDDDDCZ"
+        times[0] += 1.0
     assert side.stops == 0
+    assert [one.decision.verdict for one in side.door.asked(Audit)] == ["warn"] * 3
 
 
 def test_each_result_that_is_too_large_is_cut_off() -> None:

@@ -104,3 +104,19 @@ def test_a_setting_of_the_applications_own_taints_the_connection() -> None:
 )  # fmt: skip
 def test_what_a_tenant_may_not_do_is_refused(sql: str, sqlstate: str) -> None:
     assert refusal(sql).sqlstate == sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sql", "grows"),
+    [
+        ("INSERT INTO t VALUES (1)", True), ("UPDATE t SET a = 1", True), ("COPY t FROM STDIN", True),
+        ("MERGE INTO t USING u ON true WHEN MATCHED THEN DO NOTHING", True), ("DELETE FROM t", False),
+        ("WITH x AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM x", True), ("TRUNCATE t", False),
+        ("WITH x AS (INSERT INTO t VALUES (1) RETURNING a) DELETE FROM u", True), ("COPY t TO STDOUT", False),
+        ("WITH x AS (DELETE FROM t RETURNING a) SELECT a FROM x", False), ("SELECT a FROM t FOR UPDATE", False),
+        ("COPY (UPDATE t SET a = 1 RETURNING a) TO STDOUT", True), ("EXPLAIN ANALYZE UPDATE t SET a = 1", True),
+        ("EXPLAIN DELETE FROM t", False), ("CREATE TEMP TABLE a AS SELECT 1", False),
+    ],
+)  # fmt: skip
+def test_a_statement_that_adds_rows_or_makes_them_larger_says_so(sql: str, grows: bool) -> None:
+    assert of(sql).effects.grows is grows

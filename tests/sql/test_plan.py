@@ -66,6 +66,7 @@ def test_an_answered_statement_carries_the_tag_that_the_server_would_send() -> N
 # What each effect asks of the session: "before" the statement is sent, "after" it has completed, or nothing by itself.
 JUDGED: dict[str, tuple[str, Any]] = {
     "transaction": ("after", TransactionVerb.BEGIN), "savepoint": ("", "a"), "chain": ("", True), "writes": ("", True),
+    "grows": ("", True),
     "settings": ("before", (SettingEffect("a", "1"),)), "pins": ("after", "why"), "taints": ("after", True),
     "block": ("before", "LOCK TABLE"), "unlistens": ("after", True), "notifies": ("before", True),
     "draws": ("before", True), "fresh": ("before", True), "positioned": ("before", "c"), "unpins": ("after", ("why",)),

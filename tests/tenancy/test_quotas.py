@@ -8,24 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.tenancy import quotas
 from proxy.tenancy.policy import INSTEAD, ClassLimits, Limits
-from proxy.tenancy.quotas import CAN_WARN, CLASSES_CAN_WARN, LATER, ClassQuotas, LoginQuotas, Quotas, limits_of
-
-
-@pytest.fixture
-def all_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if every key were enforced: what they mean does not wait for that."""
-    monkeypatch.setattr(quotas, "LATER", ())
-
-
-@pytest.mark.parametrize("key", LATER)
-def test_a_quota_that_nobody_would_enforce_is_refused(key: str) -> None:
-    value: Any = {"classes": {}, "warn": []}.get(key, 1)
-    for model in (Quotas, LoginQuotas):
-        if key in model.model_fields:
-            with pytest.raises(ValidationError, match="not supported yet"):
-                model.model_validate({key: value})
+from proxy.tenancy.quotas import CAN_WARN, CLASSES_CAN_WARN, ClassQuotas, LoginQuotas, Quotas, limits_of
 
 
 def test_limits_have_what_quotas_say_and_nothing_else() -> None:
@@ -33,10 +17,8 @@ def test_limits_have_what_quotas_say_and_nothing_else() -> None:
     assert {one.name for one in fields(ClassLimits)} == ClassQuotas.model_fields.keys()
     assert Quotas.model_fields.keys() >= LoginQuotas.model_fields.keys() >= {*INSTEAD, *CAN_WARN}
     assert ClassQuotas.model_fields.keys() >= CLASSES_CAN_WARN
-    assert set(LATER) <= Quotas.model_fields.keys()
 
 
-@pytest.mark.usefixtures("all_built")
 def test_each_quota_by_itself_is_the_tenants_or_the_defaults() -> None:
     defaults = Quotas.model_validate({
         "rows_per_minute": 5, "statement_timeout": "5s", "warn": ["rows_per_minute"],
@@ -52,7 +34,6 @@ def test_each_quota_by_itself_is_the_tenants_or_the_defaults() -> None:
     assert limits_of(Quotas(), Quotas()) == Limits()
 
 
-@pytest.mark.usefixtures("all_built")
 def test_a_login_has_no_limit_that_it_does_not_name() -> None:
     own = limits_of(LoginQuotas(rows_per_minute=5, warn=["rows_per_minute"]))
     none = Limits(connections=None, server_connections=None)
@@ -63,7 +44,6 @@ def test_a_login_has_no_limit_that_it_does_not_name() -> None:
         LoginQuotas.model_validate({"connections": 5})
 
 
-@pytest.mark.usefixtures("all_built")
 @pytest.mark.parametrize(
     "given",
     [
@@ -78,7 +58,12 @@ def test_what_is_no_limit_is_a_mistake(given: dict[str, Any]) -> None:
         Quotas.model_validate(given)
 
 
-@pytest.mark.usefixtures("all_built")
 def test_what_only_warns_is_named_with_its_class() -> None:
     names = ["rows_per_minute", "write.statements_per_second", "ddl.concurrent_statements"]
     assert limits_of(Quotas(warn=names), Quotas()).warn == set(names)
+
+
+def test_only_a_tenants_storage_can_warn() -> None:
+    assert Quotas.model_validate({"storage": "1GB", "warn": ["storage"]}).warn == ["storage"]
+    with pytest.raises(ValidationError, match="storage is no limit that can only warn"):
+        LoginQuotas.model_validate({"warn": ["storage"]})

@@ -16,7 +16,7 @@ from proxy.sql.classified import Classified
 from proxy.sql.classify import HANDLERS as ROW
 from proxy.sql.classify import KINDS, VERBS, setting_calls
 from proxy.sql.nodes import Nodes
-from proxy.sql.parse import CHANGES
+from proxy.sql.parse import CHANGES, GROWING
 from proxy.sql.plan import UNTRACKED, Answer, AnswerKind, Effects, StatementKind
 from proxy.sql.whole.calls import Known
 from proxy.sql.whole.settings import SEED, leaves_name, may_call, set_statement
@@ -30,6 +30,7 @@ PLAIN = frozenset({
     "ClusterStmt", "CopyStmt", "DeleteStmt", "ExplainStmt", "InsertStmt", "LockStmt", "MergeStmt", "RefreshMatViewStmt",
     "ReindexStmt", "SelectStmt", "TruncateStmt", "UpdateStmt", "VacuumStmt",
 })  # fmt: skip
+MAKING = frozenset({"CreateTableAsStmt", "IndexStmt", "RefreshMatViewStmt"})
 QUERIES = frozenset({"SelectStmt", "ExplainStmt"})
 ADDS_ROWS = frozenset({"InsertStmt", "MergeStmt", "CopyStmt"})  # whose defaults may draw from sequences
 
@@ -53,8 +54,10 @@ def effects_of(tree: Node, known: Known) -> Classified:
         cursor = cursors.declare(tree, body)
         calls = known.effects(tree)
         return Classified(kind, tree, Effects(declares=cursor.effects.declares, pins=calls.pins))
+    made = nodes.of("IntoClause") or statements & MAKING
+    grows = bool(made or statements & GROWING or ("CopyStmt" in statements and body.get("is_from")))
     if not statements <= PLAIN or nodes.of("IntoClause"):
-        return Classified(kind, tree, replace(known.effects(tree), pins=UNTRACKED, writes=True))
+        return Classified(kind, tree, replace(known.effects(tree), pins=UNTRACKED, writes=True, grows=grows))
     effects = known.effects(tree)
     settings = setting_calls(tree, may_call)
     if settings:
@@ -66,7 +69,7 @@ def effects_of(tree: Node, known: Known) -> Classified:
     writes = bool(statements & CHANGES) or name not in QUERIES
     draws = bool(statements & ADDS_ROWS) and effects.pins is None
     if writes:
-        effects = replace(effects, writes=True, draws=draws)
+        effects = replace(effects, writes=True, draws=draws, grows=grows)
     return Classified(kind, tree, effects)
 
 

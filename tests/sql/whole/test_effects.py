@@ -30,8 +30,8 @@ Plans = Callable[..., tuple[Plan, ...]]
     [
         ("SELECT a FROM t", Effects()),
         ("SELECT a FROM t FOR UPDATE", Effects()),
-        ("INSERT INTO t VALUES (1)", Effects(writes=True, draws=True)),
-        ("UPDATE t SET a = 1", Effects(writes=True)),
+        ("INSERT INTO t VALUES (1)", Effects(writes=True, grows=True, draws=True)),
+        ("UPDATE t SET a = 1", Effects(writes=True, grows=True)),
         ("WITH x AS (DELETE FROM t RETURNING a) SELECT a FROM x", Effects(writes=True)),
         ("EXPLAIN SELECT 1", Effects()),
         ("BEGIN", Effects(transaction=TransactionVerb.BEGIN)),
@@ -44,10 +44,10 @@ Plans = Callable[..., tuple[Plan, ...]]
         ("FETCH 1 FROM c", Effects()),
         ("CLOSE c", Effects(closes="c")),
         ("CREATE TABLE a (b int)", Effects(pins=UNTRACKED, writes=True)),
-        ("CREATE TEMP TABLE a AS SELECT 1", Effects(pins=UNTRACKED, writes=True)),
-        ("SELECT 1 INTO TEMP a", Effects(pins=UNTRACKED, writes=True)),
-        ("SELECT 1 INTO TEMP a UNION SELECT 2", Effects(pins=UNTRACKED, writes=True)),
-        ("EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1", Effects(pins=UNTRACKED, writes=True)),
+        ("CREATE TEMP TABLE a AS SELECT 1", Effects(pins=UNTRACKED, writes=True, grows=True)),
+        ("SELECT 1 INTO TEMP a", Effects(pins=UNTRACKED, writes=True, grows=True)),
+        ("SELECT 1 INTO TEMP a UNION SELECT 2", Effects(pins=UNTRACKED, writes=True, grows=True)),
+        ("EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1", Effects(pins=UNTRACKED, writes=True, grows=True)),
         (
             "EXPLAIN ANALYZE CREATE TEMP TABLE a AS EXECUTE p",
             Effects(executes=Execution("p"), pins=UNTRACKED, writes=True),
@@ -61,7 +61,7 @@ Plans = Callable[..., tuple[Plan, ...]]
             "SELECT setseed(0), set_config('work_mem', '9MB', false)",
             Effects(settings=(SettingEffect("work_mem", "'9MB'"),), pins=UNTRACKED),
         ),
-        ("CREATE TABLE a AS SELECT setseed(0)", Effects(pins=UNTRACKED, writes=True)),
+        ("CREATE TABLE a AS SELECT setseed(0)", Effects(pins=UNTRACKED, writes=True, grows=True)),
         ("EXECUTE p(setseed(0))", Effects(executes=Execution("p"), pins=SETSEED)),
         ("EXECUTE p(pg_advisory_lock(1))", Effects(executes=Execution("p"), pins=ADVISORY_LOCK)),
         ("CALL p()", Effects(pins=UNTRACKED, writes=True)),
@@ -95,4 +95,4 @@ def test_what_a_prepared_statement_does_is_known_when_it_is_executed(plans: Plan
     assert plan.effects.prepares is not None
     assert plan.effects.prepares.types == (23,)
     assert plan.effects.prepares.plan.kind is StatementKind.INSERT
-    assert plan.effects.prepares.plan.effects == Effects(writes=True, draws=True)
+    assert plan.effects.prepares.plan.effects == Effects(writes=True, grows=True, draws=True)
