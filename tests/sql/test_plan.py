@@ -92,5 +92,5 @@ def test_what_a_plan_says_besides_its_effects_is_judged_as_well() -> None:
     for plan in (replace(FORWARD, checks=checks), replace(FORWARD, names=names), replace(FORWARD, copy=CopyOut())):
         assert (plan.plain, plan.quiet) == (False, False)
     judged = {"kind", "template", "effects", "tag", "checks", "copy", "names", "plain", "quiet"}
-    nothing = {"rewritten", "rules", "positions", "fenced", "tells_text", "begins", "shift", "reads"}
+    nothing = {"rewritten", "rules", "positions", "fenced", "tells_text", "begins", "shift", "reads", "counted"}
     assert {one.name for one in fields(Forward)} == judged | nothing
