@@ -25,6 +25,9 @@ PATIENCE = 60.0  # seconds for one relation
 SIZE = """SELECT pg_table_size(c.oid) + COALESCE((SELECT sum(pg_table_size(relid)) FROM pg_partition_tree(c.oid)
  WHERE relid <> c.oid), 0) FROM pg_class c WHERE c.oid = $1"""
 
+TABLES = """SELECT sum(pg_table_size(c.oid))::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relkind IN ('r', 'm')"""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -56,6 +59,15 @@ async def database_of(server: ServerAddress, credentials: ServerCredentials) -> 
     connection = await connect(server, credentials)
     try:
         return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
+    finally:
+        connection.terminate()
+
+
+async def schema_of(server: ServerAddress, credentials: ServerCredentials, schema: str) -> int:
+    """Bytes of the tables in a schema, without indexes, with what is free. Errors: as above."""
+    connection = await connect(server, credentials)
+    try:
+        return int(await connection.fetchval(TABLES, schema) or 0)
     finally:
         connection.terminate()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from proxy.catalog.model import Catalog
-from proxy.catalog.storage import Counted, database_of, rows_of
+from proxy.catalog.storage import Counted, database_of, rows_of, schema_of
 from proxy.catalog.watch import FAILURES
 from proxy.errors import CannotConnectNow
 from proxy.quota.storage import NAME, Storage
@@ -24,7 +24,7 @@ from proxy.tenancy.policy import Credentials, Grant, Policy, Server
 INTEGER = re.compile(r"[-+]?[0-9]+")
 DIGITS = re.compile(r"[0-9a-f]{32}")  # of a UUID
 Place = tuple[Server, Credentials]
-OWN = "database"
+OWN, SCHEMA = "database", "schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,10 @@ class Storages:
         server, credentials = place
         if grants[0].policy.isolation == OWN:
             self.of(grants[0]).counted(place, await database_of(server, credentials))
+            return
+        if grants[0].policy.isolation == SCHEMA:
+            for grant in {grant.tenant: grant for grant in grants}.values():
+                self.of(grant).counted(place, await schema_of(server, credentials, grant.policy.schema))
             return
         relations = relations_of(grants[0].policy, self._catalog(grants[0]))
         found = await rows_of(server, credentials, relations)

@@ -105,6 +105,17 @@ async def test_a_database_of_ones_own_is_measured_whole(made: Made, sample_port:
     assert storages.statistics().used["acme"] > 5_000_000
 
 
+async def test_a_schema_of_ones_own_is_measured_by_its_tables(made: Made, sample_port: int) -> None:
+    storages = made()
+    grant = granted("acme", 1, sample_port, 1000)
+    own = [replace(grant, policy=replace(grant.policy, isolation="schema", schema=name)) for name in ("public", "none")]
+    for one, least in zip(own, (100_000, 0), strict=True):
+        storages.follow([one])
+        await storages.count()
+        assert storages.statistics().used["acme"] >= least
+    assert storages.statistics().used["acme"] == 0
+
+
 def test_tenants_relations_are_counted_each_once(world: World) -> None:
     found = {one.relation.name: (one.column, one.key) for one in relations_of(sample_policy(), world.catalog)}
     assert found["orders"] == ("tenant_id", "default")
