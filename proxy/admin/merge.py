@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 GREATEST = frozenset(
     {
         "partywall_rules_generation", "partywall_rules_reload_failed", "partywall_info", "partywall_catalog_version",
-        "python_info", "process_max_fds", "process_start_time_seconds",
+        "partywall_usage_behind_seconds", "python_info", "process_max_fds", "process_start_time_seconds",
     }
 )  # fmt: skip
 COUNTING = frozenset({"counter", "histogram", "summary"})

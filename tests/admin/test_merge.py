@@ -46,6 +46,15 @@ def test_what_is_counted_is_added_up_and_what_is_the_same_everywhere_is_not() ->
     assert not [name for name in found if "_created" in name]
 
 
+def test_the_process_whose_journal_is_furthest_behind_is_what_the_sum_tells() -> None:
+    merged = Merged()
+    for number, seconds in enumerate((0.4, 90.0, 0.2)):
+        registry = CollectorRegistry()
+        Gauge("partywall_usage_behind_seconds", "Age", registry=registry).set(seconds)
+        merged.told(number, families(registry))
+    assert page(merged)["partywall_usage_behind_seconds"] == 90.0
+
+
 def test_a_process_that_ended_leaves_what_it_counted_and_takes_what_it_held() -> None:
     merged = Merged()
     merged.told(0, process({"acme": 3}, 2))

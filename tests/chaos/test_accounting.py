@@ -119,8 +119,8 @@ class House:
     directory: Path
     passwords: dict[str, str]
 
-    def serving(self) -> AbstractContextManager[Proxy]:
-        return serving(self.directory, "shared", self.passwords)
+    def serving(self, **settings: str) -> AbstractContextManager[Proxy]:
+        return serving(self.directory, "shared", self.passwords, **settings)
 
     @property
     def journal(self) -> Path:
@@ -156,12 +156,13 @@ def countable(usage: Usage) -> tuple[int, ...]:
     return usage.statements, usage.rows, usage.bytes_in, usage.bytes_out, usage.refusals
 
 
-def test_after_sigterm_the_bill_is_what_the_clients_counted(house: House) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_after_sigterm_the_bill_is_what_the_clients_counted(house: House, workers: int) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
     begun = time.monotonic()
-    with house.serving() as proxy:
+    with house.serving(WORKERS=str(workers)) as proxy:
         clients = [Client(proxy, login) for login in LOGINS for _ in range(2)]
 
         def load(client: Client, own: random.Random) -> None:
