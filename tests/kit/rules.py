@@ -32,7 +32,7 @@ relations:
   odd_loud:        {{view: verified}}
 functions: {{allow: [order_total, full_label, slugify, shout]}}
 sequences: {{{sequences}}}
-accept: [keys.coupons, keys.accounts, keys.bookings, keys.audit_log, fk.transfers, keys.receipts]
+accept: [keys.coupons, keys.accounts, keys.bookings, keys.audit_log, fk.transfers, keys.receipts, keys.tenants]
 """
 
 
