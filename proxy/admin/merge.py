@@ -1,8 +1,8 @@
 """Metrics of several processes as one: families as plain data, and the sum of them.
 
-Counters and histograms are added up, and so are gauges, but for those that are the same everywhere (the greatest
-counts) and those of one process alone. What a process had counted when it was last asked stays in the sum for ever, so
-that no counter falls when it dies; its gauges go with it.
+Counters and histograms are added up, and so are gauges, but for those that are the same everywhere, or should be (the
+greatest counts, of what is well the least), and those of one process alone. What a process had counted when it was last
+asked stays in the sum for ever, so that no counter falls when it dies; its gauges go with it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from prometheus_client.registry import Collector
 
 GREATEST = frozenset(
     {
+        "partywall_counter_store_age_seconds", "partywall_counter_store_fenced",
         "partywall_rules_generation", "partywall_rules_reload_failed", "partywall_info", "partywall_catalog_version",
         "partywall_usage_behind_seconds", "python_info", "process_max_fds", "process_start_time_seconds",
     }
 )  # fmt: skip
+LEAST = frozenset({"partywall_counter_store_up"})
 COUNTING = frozenset({"counter", "histogram", "summary"})
 
 Family = list[Any]
@@ -76,7 +78,9 @@ class _Sum:
     def __init__(self, family: Family) -> None:
         self.name, self.documentation, self.kind = family[:3]
         self.samples: dict[Key, float] = {}
-        self._add: Callable[[float, float], float] = max if self.name in GREATEST else float.__add__
+        self._add: Callable[[float, float], float] = float.__add__
+        if self.name in GREATEST or self.name in LEAST:
+            self._add = max if self.name in GREATEST else min
 
     def add(self, samples: Iterable[list[Any]]) -> None:
         for name, labels, value in samples:

@@ -55,6 +55,16 @@ def test_the_process_whose_journal_is_furthest_behind_is_what_the_sum_tells() ->
     assert page(merged)["partywall_usage_behind_seconds"] == 90.0
 
 
+def test_one_process_that_cannot_reach_its_store_is_seen_among_all() -> None:
+    merged = Merged()
+    for number, (up, age) in enumerate([(1, 0.1), (0, 7.5), (1, 0.2)]):
+        registry = CollectorRegistry()
+        Gauge("partywall_counter_store_up", "Up", registry=registry).set(up)
+        Gauge("partywall_counter_store_age_seconds", "Age", registry=registry).set(age)
+        merged.told(number, families(registry))
+    assert page(merged) == {"partywall_counter_store_up": 0, "partywall_counter_store_age_seconds": 7.5}
+
+
 def test_a_process_that_ended_leaves_what_it_counted_and_takes_what_it_held() -> None:
     merged = Merged()
     merged.told(0, process({"acme": 3}, 2))

@@ -20,6 +20,7 @@ from tests.kit.rawclient import RawClient
 from tests.kit.redisserver import RedisServer, running_redis
 from tests.kit.rules import sample_rules
 from tests.kit.sample import load_sample
+from tests.kit.workers import running_workers
 
 PROCESSES = 4
 RATE, BURST, CONNECTIONS = 40.0, 20, 6
@@ -190,3 +191,17 @@ def test_what_a_stopped_process_held_comes_back_at_once(proxies: list[Proxy]) ->
     assert client.greeting.errors == []
     assert time.monotonic() - ended < TTL
     client.close()
+
+
+def test_workers_of_one_host_together_pass_no_limit_either(postgres15: Cluster) -> None:
+    rules = sample_rules(load_sample(postgres15).port, "shared") + "---\n" + QUOTAS
+    with running_workers(postgres15, PROCESSES, rules=rules) as proxy:
+        load = Load([proxy] * PROCESSES)
+        load.start()
+        try:
+            load.go_on(PHASE, int(RATE))
+        finally:
+            load.end()
+        judge(load.admitted)
+        assert most_at_once(load.connected) <= CONNECTIONS
+        assert "partywall_counter_store_up 1.0" in proxy.metrics()
