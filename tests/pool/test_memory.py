@@ -15,7 +15,7 @@ from proxy.pool.pools import Pools
 from proxy.tenancy.policy import Grant
 from tests.pool.scripted import Wire, grant_at, wired
 
-TENANTS = 2000
+TENANTS = 500
 MOST = 2048  # bytes
 
 
