@@ -85,7 +85,9 @@ class Ledger(Generic[C, T]):
         if standing.limit == limit and standing.reserve == reserve:
             return []
         standing.limit, standing.reserve = limit, reserve
-        return self._lowered()
+        if len(standing.places) > standing.most:
+            return self._lowered()
+        return self.dispatch() if self.lines else []
 
     # -- from those who want one
 
