@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proxy.admin.exposition import pieces
+
 GREATEST = frozenset(
     {
         "partywall_counter_store_age_seconds", "partywall_counter_store_fenced",
@@ -29,8 +31,10 @@ Family = list[Any]
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
-def families(registry: CollectorRegistry) -> list[Family]:
-    """Every family of a registry, as data for JSON. When counters were made is left out."""
+async def families(registry: CollectorRegistry) -> list[Family]:
+    """What a registry collects, as data for JSON; a family may come in several pieces. When counters were made is left
+    out.
+    """
     return [
         [
             one.name,
@@ -38,7 +42,7 @@ def families(registry: CollectorRegistry) -> list[Family]:
             one.type,
             [[s.name, s.labels, s.value] for s in one.samples if not s.name.endswith("_created")],
         ]
-        for one in registry.collect()
+        async for one in pieces(registry)
     ]
 
 

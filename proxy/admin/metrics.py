@@ -1,15 +1,15 @@
 """Prometheus metrics: a collector over snapshots, so that counting costs the hot path an addition and nothing else.
 
 Labels are tenants, databases, statement kinds and states: all bounded by the rules. Names follow the Prometheus
-guidelines (base
-units, _total).
+guidelines (base units, _total). A family of all tenants comes in pieces, of TOGETHER tenants each (exposition.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -23,11 +23,14 @@ from proxy.doctor.canary import CanaryStatistics
 from proxy.fleet.databases import DatabaseStatistics
 from proxy.fleet.rationing import StoreStatistics
 from proxy.fleet.storage import StorageStatistics
-from proxy.pool.statistics import PoolsStatistics
+from proxy.pool.statistics import PoolsStatistics, TenantStatistics
 from proxy.quota.budgets import QuotaStatistics
 from proxy.server.proofs import LoginStatistics
 from proxy.session.counters import BUCKETS, TrafficStatistics
 
+T = TypeVar("T")
+
+TOGETHER = 50  # tenants; some milliseconds of work
 POOL_STATES = ("idle", "leased", "opening", "cleaning", "cancelling", "closing", "waiting")
 
 
@@ -35,7 +38,7 @@ POOL_STATES = ("idle", "leased", "opening", "cleaning", "cancelling", "closing",
 class Sources:
     """Where the figures come from; each call is a snapshot."""
 
-    traffic: Callable[[], Mapping[str, TrafficStatistics]]  # by tenant
+    traffic: Callable[[], Iterator[tuple[str, TrafficStatistics]]]  # each tenant's, as of when its turn comes
     pools: Callable[[], PoolsStatistics]
     databases: Callable[[], Mapping[str, DatabaseStatistics]]
     canaries: Callable[[], Sequence[CanaryStatistics]] = tuple
@@ -59,11 +62,13 @@ class PartywallCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family."""
-        yield from _traffic(self._sources.traffic())
+        for some in _some(self._sources.traffic()):
+            yield from _traffic(some)
         yield from _pools(self._sources.pools())
         yield from _databases(self._sources.databases())
         yield from _canaries(self._sources.canaries())
-        yield from _quotas(self._sources.quotas())
+        for quotas in _some(self._sources.quotas()):
+            yield from _quotas(quotas)
         refused = CounterMetricFamily(
             "partywall_refused_connections", "Connections that were not even heard", labels=["reason"]
         )
@@ -96,7 +101,18 @@ def registry(sources: Sources) -> CollectorRegistry:
     return found
 
 
-def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
+def _some(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    """All of them, some at a time; once nothing, where there is nothing."""
+    rest = iter(items)
+    some = list(islice(rest, TOGETHER))
+    yield some
+    while some:
+        some = list(islice(rest, TOGETHER))
+        if some:
+            yield some
+
+
+def _traffic(tenants: Iterable[tuple[str, TrafficStatistics]]) -> Iterator[Metric]:
     connections = GaugeMetricFamily("partywall_client_connections", "Open client connections", labels=["tenant"])
     sessions = CounterMetricFamily("partywall_sessions", "Client sessions since the start", labels=["tenant"])
     statements = CounterMetricFamily(
@@ -128,7 +144,7 @@ def _traffic(tenants: Mapping[str, TrafficStatistics]) -> Iterator[Metric]:
         "Sessions that keep their server connection between transactions, by reason",
         labels=["tenant", "reason"],
     )
-    for tenant, one in tenants.items():
+    for tenant, one in tenants:
         listening.add_metric([tenant], one.listening)
         for reason, count in one.pinned.items():
             pinned.add_metric([tenant, reason], count)
@@ -178,13 +194,18 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
         ("unwell", "Server connections that were idle for long and did not answer"),
     ):
         yield CounterMetricFamily(f"partywall_server_{name}", what, value=getattr(pools.counters, name))
+    for some in _some(pools.tenants):
+        yield from _shares(some)
+
+
+def _shares(tenants: Iterable[TenantStatistics]) -> Iterator[Metric]:
     ceilings = GaugeMetricFamily(
         "partywall_pool_ceiling", "A tenant's part of all server connections at present", labels=["tenant"]
     )
     lent = CounterMetricFamily("partywall_pool_server_seconds", "Server connections lent, by time", labels=["tenant"])
     waited = CounterMetricFamily("partywall_pool_wait_seconds", "Time until waiting leases came", labels=["tenant"])
     waits = CounterMetricFamily("partywall_pool_waits", "Leases that were waited for", labels=["tenant"])
-    for tenant in pools.tenants:
+    for tenant in tenants:
         ceilings.add_metric([tenant.tenant], tenant.ceiling)
         lent.add_metric([tenant.tenant], tenant.server_seconds)
         waited.add_metric([tenant.tenant], tenant.wait_seconds)
@@ -266,10 +287,11 @@ def _usage(usage: UsageStatistics) -> Iterator[Metric]:
 
 
 def _storages(storages: StorageStatistics) -> Iterator[Metric]:
-    used = GaugeMetricFamily("partywall_storage_bytes", "Bytes of a tenant's rows, counted last", labels=["tenant"])
-    for tenant, size in storages.used.items():
-        used.add_metric([tenant], size)
-    yield used
+    for some in _some(storages.used.items()):
+        used = GaugeMetricFamily("partywall_storage_bytes", "Bytes of a tenant's rows, counted last", labels=["tenant"])
+        for tenant, size in some:
+            used.add_metric([tenant], size)
+        yield used
     yield CounterMetricFamily("partywall_storage_counts", "Counts of a database", value=storages.counts)
     yield CounterMetricFamily("partywall_storage_failures", "Counts that failed", value=storages.failures)
 

@@ -75,7 +75,7 @@ class Control:
                 return Answer({"state": "draining" if app.listener.draining else state})
             case Metrics():
                 self._registry = self._registry or registry(sources_of(app))
-                return Answer(families(self._registry))
+                return Answer(await families(self._registry))
             case Proofs():
                 for login, address, right in request.weighed:
                     app.listener.proofs.heard(login, address, right)

@@ -10,8 +10,7 @@ import hmac
 import sys
 from collections.abc import Mapping
 
-from prometheus_client import generate_latest
-
+from proxy.admin.exposition import exposition
 from proxy.admin.metrics import registry
 from proxy.app.application import App
 from proxy.app.control import Control
@@ -100,23 +99,23 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         doors = _doors(app, lifecycle)
         await doors.start()
         lifecycle.on_drain = doors.cede
-        app.port = await _listen(app)
-        await canaries.start(book, settings.listen.host, app.port)
-        app.bookkeeper.start()
-        await app.tables.follow(book.tables)
-        app.storages.follow(book.grants.values())
-        lifecycle.install()
-        gc.collect()
-        gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
-        log.info(
-            "serving",
-            listen=f"{settings.listen.host}:{app.port}",
-            admin=f"{settings.admin_listen.host}:{doors.admin_port}" if post is None else "",
-            unix_socket=str(app.listener.unix_path or ""),
-            databases=sorted(book.databases),
-            tenants=len(book.tenants),
-        )
         try:
+            lifecycle.install()  # who finds the port open may send a signal
+            app.port = await _listen(app)
+            await canaries.start(app.book, settings.listen.host, app.port)
+            app.bookkeeper.start()
+            await app.tables.follow(app.book.tables)
+            app.storages.follow(app.book.grants.values())
+            gc.collect()
+            gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
+            log.info(
+                "serving",
+                listen=f"{settings.listen.host}:{app.port}",
+                admin=f"{settings.admin_listen.host}:{doors.admin_port}" if post is None else "",
+                unix_socket=str(app.listener.unix_path or ""),
+                databases=sorted(book.databases),
+                tenants=len(book.tenants),
+            )
             return await lifecycle.run()
         finally:
             lifecycle.uninstall()
@@ -139,7 +138,7 @@ def _doors(app: App, lifecycle: Lifecycle) -> Doors:
     figures = registry(sources_of(app))
 
     async def metrics() -> bytes:
-        return generate_latest(figures)
+        return await exposition(figures)
 
     return Doors(
         app.settings,

@@ -113,7 +113,7 @@ def bookkeeper_of(app: App) -> Bookkeeper:
 def sources_of(app: App) -> Sources:
     """Where the figures of /metrics come from."""
     return Sources(
-        traffic=app.counters.statistics,
+        traffic=app.counters.each,
         pools=app.pools.statistics,
         databases=app.databases.statistics,
         canaries=app.canaries.statistics,

@@ -18,8 +18,9 @@ from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from proxy.admin.exposition import exposition
 from proxy.admin.merge import Merged, Workers, families
 from proxy.app.conductor import Conductor
 from proxy.app.counters import SOCKET, terms_of
@@ -175,8 +176,8 @@ class Supervision:
                 self._merged.told(worker.number, answer.result)  # else it has ended meanwhile, and is counted so
 
         await asyncio.gather(*(scrape(one) for one in self._supervisor.workers if one.serving.is_set()))
-        self._merged.told(OWN, families(self._own))
-        return generate_latest(self._figures)
+        self._merged.told(OWN, await families(self._own))
+        return await exposition(self._figures)
 
     def _reload(self) -> None:
         self._beside(self._conductor(Reload()))

@@ -5,7 +5,7 @@ A login is asked for together with its tenant, for the rules may give its name t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from proxy.session.counters import Counters, TrafficStatistics
 
@@ -36,15 +36,17 @@ class Traffic:
         """Tenant, login and counters; new ones come at the end."""
         return self._every
 
-    def statistics(self) -> dict[str, TrafficStatistics]:
-        """By tenant: what its logins did together."""
-        found = {}
-        for tenant, logins in self._tenants.items():
+    def each(self) -> Iterator[tuple[str, TrafficStatistics]]:
+        """Every tenant there is now, and what its logins did together until its turn came."""
+        for tenant, logins in list(self._tenants.items()):
             those = list(logins.values())
             total = those[0]
             if len(those) > 1:
                 total = Counters()
                 for one in those:
                     total.add(one)
-            found[tenant] = total.statistics()
-        return found
+            yield tenant, total.statistics()
+
+    def statistics(self) -> dict[str, TrafficStatistics]:
+        """The same at once."""
+        return dict(self.each())

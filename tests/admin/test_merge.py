@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def process(statements: dict[str, int], clients: int = 0, generation: int = 1, s
     Gauge("partywall_client_connections", "Clients", registry=registry).set(clients)
     Gauge("partywall_rules_generation", "Rules", registry=registry).set(generation)
     Histogram("partywall_statement_seconds", "Time", registry=registry, buckets=(0.1, 1)).observe(seconds)
-    found: list[Family] = orjson.loads(orjson.dumps(families(registry)))
+    found: list[Family] = orjson.loads(orjson.dumps(asyncio.run(families(registry))))
     return found
 
 
@@ -51,7 +53,7 @@ def test_the_process_whose_journal_is_furthest_behind_is_what_the_sum_tells() ->
     for number, seconds in enumerate((0.4, 90.0, 0.2)):
         registry = CollectorRegistry()
         Gauge("partywall_usage_behind_seconds", "Age", registry=registry).set(seconds)
-        merged.told(number, families(registry))
+        merged.told(number, asyncio.run(families(registry)))
     assert page(merged)["partywall_usage_behind_seconds"] == 90.0
 
 
@@ -61,7 +63,7 @@ def test_one_process_that_cannot_reach_its_store_is_seen_among_all() -> None:
         registry = CollectorRegistry()
         Gauge("partywall_counter_store_up", "Up", registry=registry).set(up)
         Gauge("partywall_counter_store_age_seconds", "Age", registry=registry).set(age)
-        merged.told(number, families(registry))
+        merged.told(number, asyncio.run(families(registry)))
     assert page(merged) == {"partywall_counter_store_up": 0, "partywall_counter_store_age_seconds": 7.5}
 
 

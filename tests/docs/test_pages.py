@@ -163,7 +163,7 @@ def test_every_environment_variable_that_is_named_is_read_somewhere() -> None:
 def metrics() -> dict[str, str]:
     """The name of every family, as the exposition writes it, and its labels, as the table does."""
     sources = Sources(
-        traffic=dict,
+        traffic=lambda: iter(()),
         pools=Pools(1).statistics,
         databases=dict,
         generation=int,
