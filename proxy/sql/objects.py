@@ -171,7 +171,9 @@ def _check_name(what: str, text: str, world: World, location: int | None) -> Non
         allowed = text == world.catalog.database
     elif what == "has_schema_privilege":
         allowed = text in world.path or text == "information_schema"
-    elif what == "pg_has_role" or (what.startswith("has_") and what not in RELATION_PRIVILEGES and what in ARGUMENTS):
+    elif what == "pg_has_role":
+        allowed = text.startswith("pg_")  # the server's own; nobody else's may be called so
+    elif what.startswith("has_") and what not in RELATION_PRIVILEGES and what in ARGUMENTS:
         allowed = False
     elif what in RELATION_PRIVILEGES or what in RELATION_NAMES:
         schema, name = split_name(text)
