@@ -2,7 +2,7 @@
 
 Without a shared store only this process counts. With one, a client whose process has no permit to spare waits for one,
 a second at most, before it hears that there are too many; at once where all permits are this process's. The order is
-that of all clients first, then the tenant's.
+that of all clients first, then the tenant's, then the login's.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ class PermittedClient(ClientPort):
         permits = self.services.permits
         if permits is None:
             return []
-        rationing, limit = permits.rationing, grant.limits.connections
+        rationing, user = permits.rationing, self.session.user
         most = self.services.options.max_client_connections
         found = [(rationing.gauge(CLIENTS, most), "sorry, too many clients already")]
-        if limit is not None:
-            gauge = rationing.gauge((grant.tenant, "", "connections", ""), limit)
-            found.append((gauge, f'too many connections for role "{self.session.user}"'))
+        for login, limit in (("", grant.limits.connections), (user, self.own_connections())):
+            if limit is not None:
+                gauge = rationing.gauge((grant.tenant, login, "connections", ""), limit)
+                found.append((gauge, f'too many connections for role "{user}"'))
         return found
 
     async def wait_admission(self) -> None:

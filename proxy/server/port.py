@@ -249,10 +249,11 @@ class ClientPort:
         session, traffic = self.session, self.services.counters
         if grant.tenant in self.listener.closed:
             return CannotConnectNow("the database system is shutting down")
-        limit = grant.limits.connections
-        if limit is not None and traffic.connections(grant.tenant) >= limit:
-            return TooManyConnections(f'too many connections for role "{session.user}"')
         before, counters = session.counters, traffic.of(grant.tenant, session.user)
+        limit, own = grant.limits.connections, self.own_connections()
+        full = limit is not None and traffic.connections(grant.tenant) >= limit
+        if full or (own is not None and counters.connections >= own):
+            return TooManyConnections(f'too many connections for role "{session.user}"')
         counters.connections += 1
         counters.sessions += 1
         counters.bytes_in += before.bytes_in  # the log-in is the login's
@@ -264,6 +265,11 @@ class ClientPort:
             return None if self.bind() else GONE
         except CannotConnectNow as refusal:
             return refusal
+
+    def own_connections(self) -> int | None:
+        """How many the login may have besides what its tenant may."""
+        login = self.services.rules().login(self.session.user)
+        return None if login is None or login.limits is None else login.limits.connections
 
     def find_login(self, action: FindLogin) -> LoginFound:
         """The answer to FindLogin."""

@@ -43,6 +43,7 @@ class LoginQuotas(Strict):
 
     can_warn: ClassVar[frozenset[str]] = CAN_WARN
 
+    connections: Count | None = None
     concurrent_statements: Count | None = None
     statements_per_second: Rate | None = None
     statement_burst: Count | None = None
@@ -73,7 +74,6 @@ class Quotas(LoginQuotas):
 
     can_warn: ClassVar[frozenset[str]] = CAN_WARN | {"storage"}
 
-    connections: Count | None = None
     server_connections: Count | None = None
     share: Rate | None = None
     min_pool_size: Annotated[int, Field(ge=0)] | None = None

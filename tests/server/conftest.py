@@ -63,10 +63,13 @@ async def houses(doors: Cluster) -> AsyncIterator[Callable[..., asyncio.Task[Hou
     built: list[House] = []
 
     async def build(
-        limits: Limits | None = None, options: Options | None = None, tls: ServerTls | None = None
+        limits: Limits | None = None,
+        options: Options | None = None,
+        tls: ServerTls | None = None,
+        users: tuple[str, ...] = ("alice",),
     ) -> House:
         granted: Grant = replace(grant(doors.port, limits), server=Server(doors.host, doors.port, DATABASE, "app"))
-        rules, planner, log, pools = OneTenant(granted), ForwardingPlanner(), Recorder(), Pools(10)
+        rules, planner, log, pools = OneTenant(granted, users), ForwardingPlanner(), Recorder(), Pools(10)
         listener = Listener(services(rules, pools, planner, log, options, tls=tls))
         house = House(listener, await listener.start("127.0.0.1", 0), pools, log, rules, planner)
         built.append(house)

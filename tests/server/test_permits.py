@@ -36,7 +36,9 @@ class Side:
         return await asyncio.to_thread(RawClient, "127.0.0.1", self.port, "alice", "test", PASSWORD)
 
 
-async def side(doors: Cluster, store: MemoryStore, name: str, connections: int | None, most: int) -> Side:
+async def side(
+    doors: Cluster, store: MemoryStore, name: str, connections: int | None, most: int, own: int | None
+) -> Side:
     granted = grant(doors.port, Limits(connections=connections))
     granted = replace(granted, server=Server(doors.host, doors.port, DATABASE, "app"))
     log, pools = Recorder(), Pools(10)
@@ -44,7 +46,7 @@ async def side(doors: Cluster, store: MemoryStore, name: str, connections: int |
     sharing.start()
     assert await sharing.wait_ready(20.0)
     options = Options(max_client_connections=most)
-    made = services(OneTenant(granted), pools, ForwardingPlanner(), log, options)
+    made = services(OneTenant(granted, limits=Limits(connections=own)), pools, ForwardingPlanner(), log, options)
     listener = Listener(replace(made, permits=sharing))
     return Side(listener, await listener.start("127.0.0.1", 0), sharing, pools)
 
@@ -56,10 +58,10 @@ class Sides:
         self.doors = doors
         self.all: list[Side] = []
 
-    async def start(self, connections: int | None, most: int = 100) -> list[Side]:
+    async def start(self, connections: int | None, most: int = 100, own: int | None = None) -> list[Side]:
         store = MemoryStore(TERMS)
         for name in ("one", "other"):
-            self.all.append(await side(self.doors, store, name, connections, most))
+            self.all.append(await side(self.doors, store, name, connections, most, own))
         return self.all
 
 
@@ -93,6 +95,14 @@ async def test_clients_of_all_processes_together_are_never_more_than_the_tenant_
         await asyncio.to_thread(client.close)
     await until(lambda: not one.listener.clients and not other.listener.clients)
     assert [len(side.listener.clients) for side in (one, other)] == [0, 0]
+
+
+async def test_a_login_may_have_fewer_than_its_tenant_over_all_processes(sides: Sides) -> None:
+    one, other = await sides.start(5, own=2)
+    clients = [await one.connect(), await other.connect()]
+    assert 'too many connections for role "alice"' in await refused(one)
+    for client in clients:
+        await asyncio.to_thread(client.close)
 
 
 async def test_clients_of_all_tenants_and_processes_have_a_limit_together(sides: Sides) -> None:

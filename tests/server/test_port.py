@@ -55,6 +55,18 @@ async def test_a_tenants_connections_are_counted_and_limited(houses: Houses) -> 
     client.close()
 
 
+async def test_a_logins_connections_are_limited_besides_its_tenants(houses: Houses) -> None:
+    house = await houses(limits=Limits(connections=3), users=("alice", "bob"))
+    house.rules.limits = Limits(connections=1)
+    clients = [await house.connect(), await house.connect("bob")]
+    for login in ("alice", "bob"):
+        refused = await house.connect(login)
+        assert [one["M"] for one in refused.greeting.errors] == [f'too many connections for role "{login}"']
+        refused.close()
+    for client in clients:
+        client.close()
+
+
 async def test_a_session_is_held_to_its_logins_own_limits_also_after_a_reload(house: House) -> None:
     house.rules.limits = Limits(statement_timeout=7.0)
     client = await house.connect()

@@ -41,7 +41,7 @@ def test_a_login_has_no_limit_that_it_does_not_name() -> None:
         "rows_per_minute", "warn",
     }  # fmt: skip
     with pytest.raises(ValidationError, match="Extra inputs"):
-        LoginQuotas.model_validate({"connections": 5})
+        LoginQuotas.model_validate({"server_connections": 5})
 
 
 @pytest.mark.parametrize(
