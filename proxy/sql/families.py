@@ -17,6 +17,7 @@ from proxy.sql.classify import cursor_of, setting_calls
 from proxy.sql.constraints import qualified
 from proxy.sql.copy import settle
 from proxy.sql.explaining import explained
+from proxy.sql.far import send_nowhere
 from proxy.sql.lift import Lifted
 from proxy.sql.liftable import mark_literals, without_holes
 from proxy.sql.locks import TAG as LOCKED
@@ -90,7 +91,8 @@ def confine(draft: Draft, scene: Scene) -> Draft:
         return draft
     nodes = _nodes(query, draft.nodes)
     marked = mark_literals(nodes, scene.lifted) if scene.lifted is not None else set()
-    asked = _nodes(stand_in(nodes, world), nodes)
+    near = _nodes(send_nowhere(nodes, world), nodes)
+    asked = _nodes(stand_in(near, world), near)
     permit(asked, world, scene.parameter_types)
     names = bound_names(asked)
     looked_at = False
@@ -103,7 +105,7 @@ def confine(draft: Draft, scene: Scene) -> Draft:
     if world.policy.schema:
         named = _nodes(guard_tableoids(named), named)
     query, confined = confine_catalogs(named, world)
-    confined = confined or asked is not nodes
+    confined = confined or asked is not near
     outcome = rewrite(query, world, scene.parameter_types)
     query = without_holes(outcome.tree, marked if looked_at else outcome.sensitive & marked)
     if effects.executes is not None:

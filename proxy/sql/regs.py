@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from proxy.errors import FeatureNotSupported, UndefinedTable
+from proxy.errors import FeatureNotSupported
 from proxy.sql.nodes import Nodes, uncast
 from proxy.sql.plan import NameCheck
 from proxy.sql.sequences import FUNCTIONS as SEQUENCES
@@ -68,11 +68,8 @@ def hides(text: str, world: World) -> bool:
 def check_reg(nodes: Nodes, world: World) -> tuple[tuple[NameCheck, ...], bool]:
     """The parameters that are to be looked at when they are bound; and whether constants were looked at.
 
-    FeatureNotSupported for a constant that may name what is hidden, or a value that could; UndefinedTable for a hidden
-    schema that a column is named with.
+    FeatureNotSupported for a constant that may name what is hidden, or a value that could.
     """
-    for body in nodes.of("ColumnRef"):
-        _check_column(body, world)
     for body in nodes.of("TypeName"):
         _check_row_type(body, world)
     named, roles = touches_names(nodes, world), touches_roles(nodes, world)
@@ -134,13 +131,6 @@ def check_made(nodes: Nodes, world: World) -> None:
         visible = world.relation(body.get("schemaname"), body.get("relname", ""))
         if visible is not None and any(one.type in types for one in visible.relation.columns):
             raise FeatureNotSupported("a column whose values are names is not supported here", hint=TEXT)
-
-
-def _check_column(body: Node, world: World) -> None:
-    """schema.table.column: the server would look for the schema."""
-    fields = [one.get("String", {}).get("sval", "") for one in body.get("fields", ())]
-    if len(fields) > 2 and fields[-3] not in (*SYSTEM_SCHEMAS, *world.policy.path):
-        raise UndefinedTable(f'missing FROM-clause entry for table "{fields[-2]}"', location=_at(body))
 
 
 def _check_row_type(body: Node, world: World) -> None:

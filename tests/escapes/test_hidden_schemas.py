@@ -13,7 +13,8 @@ from tests.kit.rawclient import RawClient
 from tests.kit.sample import pristine
 
 THINGS = """
-CREATE SCHEMA {0}; CREATE COLLATION {0}.thing FROM "POSIX"; CREATE TYPE {0}.thing AS ENUM ('a');
+CREATE SCHEMA {0}; CREATE TABLE {0}.rows (id int, note text);
+CREATE COLLATION {0}.thing FROM "POSIX"; CREATE TYPE {0}.thing AS ENUM ('a');
 CREATE OPERATOR CLASS {0}.thing FOR TYPE int4 USING btree AS OPERATOR 3 =, FUNCTION 1 btint4cmp(int4, int4);
 """
 TABLE = "CREATE TEMP TABLE own (word text, number int)"
@@ -36,6 +37,14 @@ ASKING = (
     "SELECT id FROM orders ORDER BY id USING OPERATOR({}.<)",
     "SELECT 1 OPERATOR({}.=) ANY (SELECT 1)",
     "SELECT 'a' OPERATOR({}.=) ANY (ARRAY['a'])",
+    "SELECT {}.rows.id FROM orders",
+    "SELECT {}.rows.* FROM orders",
+    "SELECT {}.orders.id FROM orders",
+    "SELECT id FROM orders WHERE {}.rows.id = 1",
+    "UPDATE orders SET note = {}.rows.note WHERE id = 1",
+    "DELETE FROM orders WHERE {}.orders.id = 1",
+    "INSERT INTO orders (id) VALUES ({}.rows.id)",
+    "SELECT count({}.rows) FROM orders",
 )
 
 

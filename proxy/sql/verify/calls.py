@@ -41,9 +41,10 @@ class Calls:
     def attribute(self, kind: str, body: Node, visible: list[Item], level: Level) -> None:
         """`row.name` calls the function `name` where the row has no such column (section 4.2.6 of the manual)."""
         fields = strings(body.get("fields" if kind == "ColumnRef" else "indirection", ()))
-        if kind == "ColumnRef" and self._relations.policy.schema:
-            places = [one.get("String", {}).get("sval") for one in body.get("fields", ())]
-            if len(places) > 2 and not self._relations.is_seen(places[-3]):
+        if kind == "ColumnRef":
+            places = [one.get("String", {}).get("sval", "") for one in body.get("fields", ())]
+            here = len(places) == 3 or (len(places) == 4 and places[0] == self._relations.catalog.database)
+            if here and not self._relations.is_near(places[-3]):
                 raise Unproven("a column of a schema that is not shown")
         for name in fields[1:] if kind == "ColumnRef" else fields:
             if name not in self._relations.catalog.functions or self._relations.callable(None, name):

@@ -10,6 +10,7 @@ from proxy.sql.plan import Temporary
 from proxy.tenancy.policy import PROXY_SCHEMA, Policy, RelationRule
 
 SYSTEM = ("pg_catalog", "information_schema")
+NOWHERE = "pg_absent"  # what a schema that is hidden was replaced by
 KEYS = {21: "int2", 23: "int4", 20: "int8", 2950: "uuid", 25: "text", 1043: "varchar", 1042: "bpchar"}
 # Run SQL text, change settings, reach files, other sessions or other objects: never, whatever else allows them.
 NEVER = (
@@ -79,6 +80,16 @@ class Relations:
     def is_seen(self, schema: object) -> bool:
         """Of a tenant with a schema of its own: is it that, or shared, or the server's?"""
         return schema in (self.policy.schema, *self.policy.shared_schemas, *SYSTEM)
+
+    def is_near(self, schema: str) -> bool:
+        """May a column be named with it: the server's, the session's, one that nobody can have, or one of which the
+        tenant sees anything?
+        """
+        if schema in (*SYSTEM, *self.policy.path, "pg_temp", NOWHERE):
+            return True
+        return self.policy.isolation != "schema" and any(
+            self.shown(schema, name) is not None for one, name in self.catalog.relations if one == schema
+        )
 
     def elsewhere(self, name: str) -> bool:
         """Is it a name that, without its schema, can mean nothing but what a role of a schema's tenant reaches? That is
