@@ -28,8 +28,8 @@ def test_a_process_tells_its_tenants_and_their_connections(proxy: Proxy) -> None
         by_name = {one["tenant"]: one for one in found["tenants"]}
         assert by_name.keys() == {"acme", "globex"}
         acme = by_name["acme"]
-        assert (acme["clients"], acme["sessions"], acme["held"]) == (1, 1, 0)
-        assert acme["statements"] >= 1
+        assert (acme["clients"], acme["held"]) == (1, 0)
+        assert min(acme["sessions"], acme["statements"]) >= 1
         assert acme["server_connections"]["leased"] == 0
         (alone,) = proxy.ask(Statistics("acme")).result["processes"]
         assert [one["tenant"] for one in alone["tenants"]] == ["acme"]
