@@ -7,9 +7,7 @@ Source: PostgreSQL documentation, "Column References"; parser/parse_relation.c, 
 
 from __future__ import annotations
 
-from typing import Any
-
-from proxy.sql.nodes import Node, Nodes
+from proxy.sql.nodes import Node, Nodes, rebuilt
 from proxy.sql.world import World
 
 NOWHERE = "pg_absent"  # no schema may begin with pg_
@@ -20,7 +18,13 @@ def send_nowhere(nodes: Nodes, world: World) -> Node:
     """The statement with every such schema replaced. The input is not changed."""
     if not any(_is_far(body, world) for body in nodes.of("ColumnRef")):
         return nodes.tree
-    found: Node = _edited(nodes.tree, world)
+
+    def change(value: Node, edited: Node) -> Node:
+        if "ColumnRef" in value and _is_far(value["ColumnRef"], world):
+            edited["ColumnRef"]["fields"][-3] = {"String": {"sval": NOWHERE}}
+        return edited
+
+    found: Node = rebuilt(nodes.tree, change)
     return found
 
 
@@ -30,14 +34,3 @@ def _is_far(body: Node, world: World) -> bool:
         return False
     schema = fields[-3]
     return schema not in (TEMPORARY, NOWHERE) and not world.shows_schema(schema)
-
-
-def _edited(value: Any, world: World) -> Any:
-    if isinstance(value, list):
-        return [_edited(one, world) for one in value]
-    if not isinstance(value, dict):
-        return value
-    edited = {name: _edited(one, world) for name, one in value.items()}
-    if "ColumnRef" in value and _is_far(value["ColumnRef"], world):
-        edited["ColumnRef"]["fields"][-3] = {"String": {"sval": NOWHERE}}
-    return edited

@@ -16,7 +16,7 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
-from proxy.sql.nodes import Nodes, uncast
+from proxy.sql.nodes import Nodes, rebuilt, uncast
 from proxy.sql.outputs import still_named
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import ADVISORY_LOCK, NO_EFFECTS, SETSEED, Effects, KeyHole
@@ -113,7 +113,7 @@ def map_calls(nodes: Nodes, world: World) -> Mapped:
     acted = bool(names & (ARITIES.keys() | {"current_setting"})) or any(
         _own_sequence(one, world) is not None for one in calls
     )
-    return Mapped(_edited(tree, world), acted, effects)
+    return Mapped(rebuilt(tree, lambda value, edited: _changed(value, edited, world)), acted, effects)
 
 
 def kept(names: AbstractSet[str]) -> str | None:
@@ -154,12 +154,7 @@ def _called(call: Node) -> str:
     return names[-1] if names and names[:-1] in ([], ["pg_catalog"]) else ""
 
 
-def _edited(value: Any, world: World) -> Any:
-    if isinstance(value, list):
-        return [_edited(one, world) for one in value]
-    if not isinstance(value, dict):
-        return value
-    edited = {name: _edited(one, world) for name, one in value.items()}
+def _changed(value: Node, edited: Node, world: World) -> Node:
     call = edited.get("FuncCall")
     if isinstance(call, dict) and _called(call) in ARITIES:
         return {"FuncCall": _mapped(call, world)}

@@ -76,3 +76,12 @@ def uncast(node: Node) -> Node:
 def is_named(value: Node) -> bool:
     """Is it a node with its name, and not the body of one?"""
     return len(value) == 1 and next(iter(value))[0] <= "Z"
+
+
+def rebuilt(value: Any, change: Callable[[Node, Node], Node]) -> Any:
+    """A copy of the tree, from the leaves up: change(node as it was, its copy with what is below it changed)."""
+    if isinstance(value, list):
+        return [rebuilt(one, change) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return change(value, {name: rebuilt(one, change) for name, one in value.items()})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from proxy.sql.nodes import Nodes
+from proxy.sql.nodes import Nodes, rebuilt
 from proxy.sql.outputs import still_named
 from proxy.sql.parse import parse
 
@@ -30,7 +30,7 @@ def guard_tableoids(nodes: Nodes) -> Node:
     """The statement with every such cast guarded. The input is not changed."""
     if not any(_casts(body) for body in nodes.of("TypeCast")):
         return nodes.tree
-    found: Node = _edited(nodes.tree)
+    found: Node = rebuilt(nodes.tree, _guarded)
     return found
 
 
@@ -39,12 +39,7 @@ def _casts(body: Node) -> bool:
     return names[-1].get("String", {}).get("sval") == "regclass" and is_tableoid(body.get("arg", {}))
 
 
-def _edited(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_edited(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    edited = {name: _edited(one) for name, one in value.items()}
+def _guarded(value: Node, edited: Node) -> Node:
     if "TypeCast" in value and _casts(value["TypeCast"]):
         edited["TypeCast"]["arg"] = _put(_template(), value["TypeCast"]["arg"])
     if "ResTarget" in value:

@@ -7,6 +7,7 @@ knows.
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -76,3 +77,12 @@ def eventually(what: Callable[[], object], seconds: float) -> object:
     while not (value := what()) and time.monotonic() < deadline:
         time.sleep(0.01)  # a poll of another process, bounded by the deadline
     return value
+
+
+def listens(port: int) -> bool:
+    """Does anybody on this machine take connections there?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -13,9 +15,7 @@ which = st.integers(0, PROCESSES - 1)
 class SharedLimits(RuleBasedStateMachine):
     """Processes share a bucket and a gauge."""
 
-    def driver(self) -> Driver:
-        """The store under test."""
-        raise NotImplementedError
+    driver: Callable[[], Driver]  # the store under test; each machine has its own
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kit.books import eventually, listens
 from tests.kit.postgres import free_port
 
 START_SECONDS = 15.0
@@ -62,13 +61,8 @@ def pooled(folder: Path, server_port: int, database: str, role: str) -> Iterator
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(process.stderr.read().decode() if process.stderr else "pgbouncer ended")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.02)  # a poll of a foreign process, bounded by the deadline
-    raise RuntimeError("pgbouncer does not listen")
+    eventually(lambda: process.poll() is not None or listens(port), START_SECONDS)
+    if process.poll() is not None:
+        raise RuntimeError(process.stderr.read().decode() if process.stderr else "pgbouncer ended")
+    if not listens(port):
+        raise RuntimeError("pgbouncer does not listen")

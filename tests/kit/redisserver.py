@@ -6,11 +6,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kit.books import eventually
 from tests.kit.postgres import free_port
 
 START_SECONDS = 20.0
@@ -38,19 +38,19 @@ class RedisServer:
         command += ["--dir", str(self._directory), "--daemonize", "no"]
         with (self._directory / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
-                    probe.sendall(b"PING\r\n")
-                    if probe.recv(16).startswith(b"+PONG"):
-                        return
-            except OSError:
-                pass
-            time.sleep(0.02)  # a poll of a foreign process, bounded by the deadline
+        process = self.process
+        eventually(lambda: process.poll() is not None or self._answers(), START_SECONDS)
+        if process.poll() is None and self._answers():
+            return
         raise RuntimeError((self._directory / "redis.log").read_text(encoding="utf-8", errors="replace"))
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                probe.sendall(b"PING\r\n")
+                return probe.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """As a crash."""
