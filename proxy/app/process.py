@@ -100,7 +100,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         await doors.start()
         lifecycle.on_drain = doors.cede
         try:
-            lifecycle.install()  # who finds the port open may send a signal
+            lifecycle.install(interrupt=post is None)  # who finds the port open may send a signal
             app.port = await _listen(app)
             await canaries.start(app.book, settings.listen.host, app.port)
             app.bookkeeper.start()

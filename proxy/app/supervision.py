@@ -1,8 +1,8 @@
 """The life of a supervisor: it owns the listening sockets and the operator's doors, and its workers do the work.
 
 Rules and certificates are read here before any worker starts, so that a mistake is told once. The sockets stay open
-while workers come and go: who connects in between waits. SIGHUP reloads all, SIGTERM drains all, a second one hurries,
-SIGUSR2 replaces the workers one after the other.
+while workers come and go: who connects in between waits. SIGHUP reloads all, SIGTERM drains all, a second one or
+SIGQUIT hurries, SIGUSR2 replaces the workers one after the other.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class Supervision:
                 (signal.SIGUSR2, self._restart),
                 (signal.SIGTERM, self._end),
                 (signal.SIGINT, self._end),
+                (signal.SIGQUIT, self._end_at_once),
             ):
                 loop.add_signal_handler(number, act)
             await self._supervisor.start()
@@ -195,6 +196,10 @@ class Supervision:
             self._supervisor.hurry()
         else:
             self._begin()
+
+    def _end_at_once(self) -> None:
+        self._begin()
+        self._supervisor.hurry()
 
     def _begin(self) -> asyncio.Task[bool]:
         if self._stopping is None:

@@ -12,7 +12,7 @@ from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL, SIGQUIT, SIGTERM
 from typing import Any, Protocol
 
 from proxy.fleet.channel import Unanswered, ask
@@ -196,7 +196,7 @@ class Supervisor:
         """Nothing is waited for any more."""
         for worker in self.workers:
             if worker.process is not None:
-                send(worker.process, SIGTERM)
+                send(worker.process, SIGQUIT)  # a second SIGTERM is lost on who has not heard the first
 
     @staticmethod
     async def _ended(process: Process, timeout: float) -> None:

@@ -1,7 +1,8 @@
 """Lifecycle: signals, and the order in which things end.
 
 SIGHUP calls the reload it was given; SIGTERM and SIGINT drain: no new clients, idle sessions end with 57P01,
-transactions finish, and after `drain_timeout` whatever is left is closed. A second signal does not wait.
+transactions finish, and after `drain_timeout` whatever is left is closed. A second signal does not wait, and SIGQUIT
+does not either: two of one kind that come before either was heard are one to the kernel.
 """
 
 from __future__ import annotations
@@ -23,22 +24,25 @@ class Lifecycle:
         self._reload = reload
         self._log = log
         self.on_drain: Callable[[], object] | None = None  # called when it begins
+        self._taken: tuple[signal.Signals, ...] = ()
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()  # did every session by itself?
 
-    def install(self) -> None:
-        """Takes the signals of this process."""
+    def install(self, interrupt: bool = True) -> None:
+        """Takes the signals of this process. interrupt: SIGINT too, which a terminal sends to all its processes."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(one, self.stop)
+        acts = {signal.SIGHUP: self.reload, signal.SIGTERM: self.stop, signal.SIGQUIT: self.stop_at_once}
+        if interrupt:
+            acts[signal.SIGINT] = self.stop
+        for number, act in acts.items():
+            loop.add_signal_handler(number, act)
+        self._taken = tuple(acts)
 
     def uninstall(self) -> None:
         """Gives the signals back."""
-        loop = asyncio.get_running_loop()
-        for one in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
+        for one in self._taken:
+            asyncio.get_running_loop().remove_signal_handler(one)
 
     def reload(self) -> None:
         """Reads the rules again; errors are the reload's to report."""
@@ -54,6 +58,11 @@ class Lifecycle:
         """Begins to drain; the second time, ends at once."""
         if self._stop.is_set():
             self._at_once.set()
+        self._stop.set()
+
+    def stop_at_once(self) -> None:
+        """Ends without a drain."""
+        self._at_once.set()
         self._stop.set()
 
     async def run(self) -> bool:

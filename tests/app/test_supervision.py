@@ -325,6 +325,32 @@ def test_a_second_signal_does_not_wait(postgres15: Cluster) -> None:
         assert '"whole": false' in proxy.log.splitlines()[-1]
 
 
+def test_a_quit_does_not_wait_even_for_workers_that_have_not_heard_the_first_signal(postgres15: Cluster) -> None:
+    with running_workers(postgres15, 2) as proxy, spread(proxy, 2) as clients:
+        asleep = proxy.worker(0)
+        clients[0].simple("BEGIN")
+        os.kill(asleep, signal.SIGSTOP)
+        proxy.process.terminate()
+        assert died(clients[1])  # who sleeps has been told too
+        proxy.process.send_signal(signal.SIGQUIT)
+        os.kill(asleep, signal.SIGCONT)
+        assert proxy.process.wait(60) == 0
+        assert died(clients[0])
+        assert '"whole": false' in proxy.log.splitlines()[-1]
+
+
+def test_an_interrupt_at_the_terminal_is_for_the_supervisor_alone(postgres15: Cluster) -> None:
+    with running_workers(postgres15, 2) as proxy, spread(proxy, 2) as clients:
+        clients[0].simple("BEGIN")
+        for one in (proxy.worker(0), proxy.worker(1)):
+            os.kill(one, signal.SIGINT)
+        proxy.process.send_signal(signal.SIGINT)
+        assert died(clients[1])
+        assert clients[0].simple("COMMIT").tags == ["COMMIT"]
+        assert proxy.process.wait(60) == 0
+        assert '"whole": true' in proxy.log.splitlines()[-1]
+
+
 def test_workers_end_when_their_supervisor_is_killed_and_the_ports_are_free_again(postgres15: Cluster) -> None:
     with running_workers(postgres15, 2, DRAIN_TIMEOUT="1") as proxy, spread(proxy, 2) as clients:
         workers = [proxy.worker(0), proxy.worker(1)]

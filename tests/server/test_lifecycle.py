@@ -81,3 +81,21 @@ async def test_a_second_signal_does_not_wait(house: House) -> None:
     async with asyncio.timeout(5):  # its own drain_timeout is 30
         assert not await running
     client.close()
+
+
+async def test_a_quit_does_not_wait_and_an_interrupt_is_left_to_who_wants_it(house: House) -> None:
+    life = Lifecycle(house.listener, nothing, Recorder())
+    before = signal.getsignal(signal.SIGINT)
+    life.install(interrupt=False)
+    try:
+        assert signal.getsignal(signal.SIGINT) is before
+        client = await house.connect()
+        await house.ask(client, "BEGIN")
+        running = asyncio.ensure_future(life.run())
+        os.kill(os.getpid(), signal.SIGQUIT)
+        async with asyncio.timeout(5):  # its own drain_timeout is 30
+            assert not await running
+    finally:
+        life.uninstall()
+    assert signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
+    client.close()
