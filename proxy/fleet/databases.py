@@ -160,7 +160,7 @@ class Databases:
         trouble = {
             place: one.problems
             for place, one in results.items()
-            if isinstance(one, ConfigurationError) and wanted[place].policy.isolation in ("database", "schema")
+            if isinstance(one, ConfigurationError) and wanted[place].policy.own_role
         }
         failed = [one for place, one in results.items() if isinstance(one, BaseException) and place not in trouble]
         if failed:

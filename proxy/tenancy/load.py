@@ -42,6 +42,7 @@ from proxy.tenancy.values import Strict, function_name, qualified_name
 NOTHING: Mapping[Path, str] = MappingProxyType({})
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
 SCHEMA: Isolation = "schema"
+TABLES: tuple[Isolation, ...] = ("row", "rls")  # those of tenants that share tables
 
 
 def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
@@ -156,7 +157,7 @@ class _Assembly:
                 place = own or places[database]
                 if not self._check_mode(source, model, database, mode) or place is None:
                     continue
-                if mode == SCHEMA:
+                if mode == SCHEMA or (mode in TABLES and self.databases[database][1].has_policies):
                     place = _of_login(model, place)
                 for read_only in (False,) if mode == OWN else sorted(kinds):
                     grants[name, database, read_only] = self._grant(source, model, database, place, read_only)
@@ -214,7 +215,7 @@ class _Assembly:
         for name, (source, model) in self.tenants.items():
             keys = _keys(model)
             for database in dict.fromkeys(model.databases):
-                if database in self.databases and self._isolation(model, database) != "row":
+                if database in self.databases and self._isolation(model, database) not in TABLES:
                     continue
                 for key, value in keys.items():
                     owner = owners.setdefault((database, key, _canonical(value)), name)
@@ -267,10 +268,10 @@ class _Assembly:
     def _grant(self, source: Source, model: Tenant, database: str, place: Place, read_only: bool) -> Grant:
         rules: Database = self.databases[database][1]
         mode = self._isolation(model, database)
-        row = mode == "row"
-        keys = _keys(model) if row else {}
+        tables = mode in TABLES
+        keys = _keys(model) if tables else {}
         for name, relation in rules.relations.items():
-            if relation.key not in keys and not read_only and row:
+            if relation.key not in keys and not read_only and tables:
                 self.problems.append(
                     f"{source.at('keys')}: database {database} asks for the key {relation.key} of relation {name}"
                 )
@@ -283,7 +284,7 @@ class _Assembly:
             credentials=place[1],
             policy=self._policy(rules, model, limits, mode, read_only),
             keys={name: str(value) for name, value in keys.items()}
-            | derived_keys(model.tenant, place[0].database, _own_sequences(rules) if row else []),
+            | derived_keys(model.tenant, place[0].database, _own_sequences(rules) if tables else []),
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
@@ -291,7 +292,7 @@ class _Assembly:
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
             comments="drop" if mode == OWN else rules.comments,
-            accept=tuple(rules.accept) if row else (),
+            accept=tuple(rules.accept) if tables else (),
         )
 
 
@@ -338,26 +339,27 @@ def _of_login(model: Tenant, place: Place) -> Place:
 
 def _policy(rules: Database, limits: Limits, mode: Isolation, own: str, read_only: bool) -> Policy:
     extensions = sorted(set(rules.extensions))
-    row = mode == "row"
+    tables = mode in TABLES
     relations = {qualified_name(name): _relation(qualified_name(name), one) for name, one in rules.relations.items()}
     return classified(
         Policy(
             database=rules.database,
             isolation=mode,
-            tenant_column=(rules.tenant_column or "") if row else "",
-            relations=relations if row else {},
+            tenant_column=(rules.tenant_column or "") if tables else "",
+            relations=relations if tables else {},
             functions=(
                 *(FunctionRule(*function_name(text)) for text in sorted(rules.functions.allow)),
                 *(rule for name in extensions for rule in rules_of(name)),
             ),
-            sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())} if row else {},
+            sequences={qualified_name(name): kind for name, kind in sorted(rules.sequences.items())} if tables else {},
             extensions=tuple(extensions),
-            explain=rules.explain if row or "explain" in rules.model_fields_set else "allowed",
+            explain=rules.explain if tables or "explain" in rules.model_fields_set else "allowed",
             read_only=read_only,
             statement_size=limits.statement_size,
             statement_nesting=limits.statement_nesting,
             schema=own,
-            shared_schemas=() if row else tuple(dict.fromkeys(rules.shared_schemas)),
+            shared_schemas=() if tables else tuple(dict.fromkeys(rules.shared_schemas)),
+            second_wall=mode == "row" and rules.has_policies,
         )
     )
 

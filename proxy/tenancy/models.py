@@ -19,7 +19,6 @@ from proxy.tenancy.policy import PROXY_SCHEMA
 from proxy.tenancy.quotas import Quotas
 from proxy.tenancy.values import NOT_YET, KeyName, Name, Strict, Value, function_name, qualified_name
 
-BUILT = ("row", "schema", "database")  # isolation modes
 # Keys of a `database:` document that mean nothing where every tenant has a database of its own.
 SHARED_ONLY = (
     "tenant_column", "relations", "functions", "sequences", "extensions", "accept", "explain", "second_wall",
@@ -93,7 +92,7 @@ PoolMode = Literal["transaction", "session"]
 
 
 class Database(Strict):
-    """A `database:` document."""
+    """A `database:` document. Who is under `isolation: row` on a database of mode rls has the second wall."""
 
     rules_version: Literal[1] = 1
     database: Name
@@ -118,9 +117,6 @@ class Database(Strict):
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        for name, built in {"isolation": BUILT, "second_wall": ("none",)}.items():
-            if getattr(self, name) not in built:
-                raise ValueError(f"{name}: {getattr(self, name)} is {NOT_YET}")
         if self.auth_query is not None and self.server is None:
             raise ValueError("auth_query needs a server")
         if self.isolation == "database":
@@ -132,6 +128,8 @@ class Database(Strict):
             surplus = [name for name in COLUMN_ONLY if name in self.model_fields_set]
             if surplus:
                 raise ValueError(f"{surplus[0]} is for tables that tenants share, and isolation is schema")
+        if self.isolation == "rls" and "second_wall" in self.model_fields_set:
+            raise ValueError("second_wall is for isolation: row; with rls the policies are there for every tenant")
         for name in ("server",) if self.isolation == "schema" else ("server", "tenant_column"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name} is required")
@@ -150,6 +148,11 @@ class Database(Strict):
             if schema == PROXY_SCHEMA:
                 raise ValueError(f"{schema}.{name}: what is in the schema {schema} is the proxy's own")
         return self
+
+    @property
+    def has_policies(self) -> bool:
+        """Do the tables at the server have policies, which hold for whoever comes there?"""
+        return self.isolation == "rls" or self.second_wall == "rls"
 
 
 class Tenant(Strict):
@@ -181,9 +184,7 @@ class Tenant(Strict):
             raise ValueError("must say exactly one of key and keys")
         if self.keys is not None and "default" not in self.keys:
             raise ValueError("keys must have a default")
-        if self.isolation not in (None, *BUILT):
-            raise ValueError(f"isolation: {self.isolation} is {NOT_YET}")
-        if (self.schema_name is None) != (self.server_login is None):
+        if self.schema_name is not None and self.server_login is None:
             raise ValueError("schema and server_login belong together")
         if self.schema_name is not None and (self.schema_name.startswith("pg_") or self.schema_name in SYSTEM):
             raise ValueError(f"schema: {self.schema_name} is the server's own")

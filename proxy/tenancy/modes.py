@@ -14,7 +14,7 @@ from proxy.tenancy.read import Source
 
 def mode_problems(source: Source, model: Tenant, rules: Database, mode: Isolation) -> list[str]:
     """Why this tenant cannot be served on this database in this mode; empty where it can."""
-    found = {"row": _row, "schema": _schema, "database": _database}[mode](source, model, rules)
+    found = {"row": _row, "schema": _schema, "rls": _rls, "database": _database}[mode](source, model, rules)
     return list(found)
 
 
@@ -23,8 +23,18 @@ def _row(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
         yield f"{source.at('isolation')}: isolation: database {rules.database} has no tenant_column"
     elif model.key is None and model.keys is None:
         yield f"{source.at()}: must say exactly one of key and keys: database {rules.database} is shared"
+    elif rules.has_policies and model.server_login is None:
+        yield f"{source.at()}: must say server_login: the tables of database {rules.database} have policies"
     else:
         yield from _no_server(source, model, rules)
+
+
+def _rls(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
+    if rules.tenant_column is not None and not rules.has_policies:
+        where = source.at("isolation")
+        yield f"{where}: isolation: database {rules.database} must say isolation: rls or second_wall: rls"
+    else:
+        yield from _row(source, model, rules)
 
 
 def _schema(source: Source, model: Tenant, rules: Database) -> Iterator[str]:

@@ -1,15 +1,16 @@
 """Which places two tenants may share.
 
-A tenant with a database of its own shares neither that database nor the role it is served by with anybody, and a
-tenant with a schema of its own neither that nor its role: what one role may do to its own sessions at a server (see
-them, cancel them) it may do in every database there.
+A tenant with a database of its own shares neither that database nor the role it is served by with anybody, a tenant
+with a schema of its own neither that nor its role, and a tenant behind policies not its role: that decides which rows
+there are, and what one role may do to its own sessions at a server (see them, cancel them) it may do in every database
+there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, Policy
 
 
 def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
@@ -25,9 +26,12 @@ def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]
                 found.setdefault((host.lower(), port, what, name), []).append(grant)
     told: set[tuple[str, str, str]] = set()
     for (_, _, what, _), together in found.items():
-        modes = ("database",) if what == "database" else ("database", "schema")
-        own = next((one for one in together if one.policy.isolation in modes), None)
+        own = next((one for one in together if _has_its_own(one.policy, what)), None)
         other = next((one for one in together if own is not None and one.tenant != own.tenant), None)
         if own is not None and other is not None and (own.tenant, other.tenant, what) not in told:
             told.add((own.tenant, other.tenant, what))
             yield own, other, what
+
+
+def _has_its_own(policy: Policy, what: str) -> bool:
+    return policy.isolation == "database" if what == "database" else policy.own_role

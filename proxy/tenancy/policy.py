@@ -111,12 +111,23 @@ class Policy:
     statement_nesting: int | None = None  # operators in one another
     schema: str = ""  # of mode schema: the tenant's own
     shared_schemas: tuple[str, ...] = ()  # of mode schema: those that all tenants read, in the order of the path
+    second_wall: bool = False  # of mode row: the server has policies besides, and a role for each tenant
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
     @property
     def path(self) -> tuple[str, ...]:
         """The search path that a session begins with."""
         return (self.schema, *self.shared_schemas) if self.isolation == "schema" else ("public",)
+
+    @property
+    def behind_rls(self) -> bool:
+        """The tables have policies, and the role at the server is the tenant's own: mode rls, or row with it."""
+        return self.second_wall or self.isolation == "rls"
+
+    @property
+    def own_role(self) -> bool:
+        """The role at the server serves this tenant and no other."""
+        return self.behind_rls or self.isolation in ("schema", "database")
 
 
 Address = tuple[str, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,6 +145,23 @@ async def test_who_does_not_share_gets_a_new_connection(server15: Cluster, censu
     await census.until(lambda: 1, pools)
     pools.release(lease)
     await pools.close(1.0)
+
+
+async def test_what_is_logged_in_as_one_role_never_serves_another(server15: Cluster, census: Census) -> None:
+    """Plans that the server prepared for a role hold what that role may see."""
+    pools = Pools(1)
+    app = grant_of(server15)
+    other = grant_of(server15, server=replace(app.server, role="pool_other"))
+    server15.psql(sql="CREATE ROLE pool_other LOGIN")
+    try:
+        for grant in (app, other, app):
+            lease = await pools.wait_lease(grant)
+            assert await Talk(lease)("SELECT session_user") == [(grant.server.role.encode(),)]
+            pools.release(lease)
+        assert pools.statistics().counters.opened == 3
+    finally:
+        await pools.close(1.0)
+        server15.psql(sql="DROP ROLE pool_other")
 
 
 async def test_a_tenants_settings_are_the_defaults_of_its_connections_only(server15: Cluster) -> None:

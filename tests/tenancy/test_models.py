@@ -25,15 +25,19 @@ def mistakes(kind: str, value: dict[str, Any]) -> list[tuple[tuple[int | str, ..
     return caught.value.mistakes
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"isolation": "rls"}, {"second_wall": "rls"},
-    ],
-)  # fmt: skip
-def test_what_is_not_built_yet_is_refused_and_never_ignored(more: dict[str, Any]) -> None:
-    ((_, text),) = mistakes("database", DATABASE | more)
+def test_what_is_not_built_yet_is_refused_and_never_ignored() -> None:
+    ((_, text),) = mistakes("admin", {"admin": {}})
     assert "not supported yet" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "policies"),
+    [({}, False), ({"second_wall": "none"}, False), ({"second_wall": "rls"}, True), ({"isolation": "rls"}, True)],
+)
+def test_policies_hold_for_all_tenants_of_a_database(more: dict[str, Any], policies: bool) -> None:
+    made = document("database", DATABASE | more)
+    assert isinstance(made, Database)
+    assert made.has_policies is policies
 
 
 @pytest.mark.parametrize(

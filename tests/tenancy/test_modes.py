@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.tenancy.load import load
 from proxy.tenancy.modes import mode_problems
+from proxy.tenancy.policy import Isolation
 from proxy.tenancy.rulebook import RuleBook
 from tests.kit.builders import VERIFIER
 
@@ -65,6 +67,63 @@ def test_what_the_mode_needs_and_has_no_place_for_is_told(tmp_path: Path, text: 
     assert any(problem in one for one in caught.value.problems), caught.value.problems
 
 
-def test_every_mode_that_is_built_has_its_questions() -> None:
-    with pytest.raises(KeyError):
-        mode_problems(None, None, None, "rls")  # type: ignore[arg-type]  # not built
+TABLES = "database: shop\nserver: postgresql://operator@db/shop\ntenant_column: tenant_id\n"
+RLS, WALLED = TABLES + "isolation: rls\n", TABLES + "second_wall: rls\n"
+BEHIND = "---\ntenant: acme\ndatabases: [shop]\nkey: 1\nserver_login: acme_rw\npassword: secret\n"
+OTHER = BEHIND.replace("acme", "globex").replace("key: 1", "key: 2")
+
+
+@pytest.mark.parametrize(
+    ("rules", "mode", "second"),
+    [
+        (RLS + BEHIND, "rls", False),
+        (WALLED + BEHIND, "row", True),
+        (WALLED + BEHIND + "isolation: rls\n", "rls", False),
+        (RLS + BEHIND + "isolation: row\n", "row", True),
+    ],
+)
+def test_a_tenant_behind_policies_is_served_by_its_own_role(
+    tmp_path: Path, rules: str, mode: str, second: bool
+) -> None:
+    logins = f'logins:\n  ann: {{verifier: "{VERIFIER}"}}\n  bob: {{verifier: "{VERIFIER}", read_only: true}}\n'
+    grants = book(rules + logins + OTHER, tmp_path).grants
+    for read_only in (False, True):
+        grant = grants["acme", "shop", read_only]
+        assert (grant.policy.isolation, grant.policy.second_wall) == (mode, second)
+        assert grant.policy.behind_rls
+        assert (grant.server.role, grant.credentials.password) == ("acme_rw", "secret")
+        assert (grant.keys["default"], grant.policy.tenant_column, grant.policy.path) == ("1", "tenant_id", ("public",))
+    assert grants["globex", "shop", False].server.role == "globex_rw"
+
+
+def test_a_tenant_without_policies_is_served_by_the_role_of_all(tmp_path: Path) -> None:
+    grant = book(TABLES + BEHIND, tmp_path).grants["acme", "shop", False]
+    assert not grant.policy.behind_rls
+    assert (grant.server.role, grant.credentials.password) == ("operator", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (RLS + BEHIND.replace("server_login: acme_rw\n", "").replace("password: secret\n", ""), "must say server_login"),
+        (WALLED + BEHIND.replace("server_login: acme_rw\npassword: secret\n", ""), "must say server_login"),
+        (RLS + BEHIND.replace("key: 1\n", ""), "must say exactly one of key and keys"),
+        (TABLES + BEHIND + "isolation: rls\n", "yaml:10: isolation: database shop must say isolation: rls or second_wall"),
+        (SHOP + BEHIND + "isolation: rls\n", "isolation: database shop has no tenant_column"),
+        (RLS + "second_wall: rls\n" + BEHIND, "second_wall is for isolation: row"),
+        (RLS + "shared_schemas: [reference]\n" + BEHIND + "server: postgresql://x@y/z\n", "database shop is shared"),
+        (RLS + BEHIND + OTHER.replace("globex_rw", "acme_rw"), "tenant globex has the same role at db"),
+        (RLS + BEHIND + OTHER.replace("key: 2", "key: 1"), "tenant acme has the same key on database shop"),
+        (WALLED + "relations: {notes: {tenant_column: t, key: slug}}\n" + BEHIND, "asks for the key slug"),
+    ],
+)
+def test_what_policies_need_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        book(text, tmp_path)
+    assert any(problem in one for one in caught.value.problems), caught.value.problems
+
+
+def test_every_mode_has_its_questions() -> None:
+    for mode in get_args(Isolation):
+        with pytest.raises(AttributeError):  # it looks at the tenant
+            mode_problems(None, None, None, mode)  # type: ignore[arg-type]  # nobody

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from proxy.tenancy.places import shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
@@ -40,3 +42,13 @@ def test_every_address_of_a_server_counts_and_what_is_shared_is_told_once() -> N
     assert len(list(shared_places([everywhere, globex]))) == 1
     again = replace(globex, server=replace(globex.server, others=(("third", 5432),)))
     assert len(list(shared_places([everywhere, again]))) == 1
+
+
+@pytest.mark.parametrize("policy", [Policy("shop", "rls", "t", {}), Policy("shop", "row", "t", {}, second_wall=True)])
+def test_tenants_behind_policies_share_the_database_and_never_a_role(policy: Policy) -> None:
+    acme = replace(grant("acme", "row", "shop", "acme_rw"), policy=policy)
+    globex = replace(grant("globex", "row", "shop", "globex_rw"), policy=policy)
+    assert not list(shared_places([acme, globex, replace(acme, policy=replace(policy, read_only=True))]))
+    for other in (replace(globex, server=acme.server), grant("globex", "row", "elsewhere", "acme_rw")):
+        ((_, _, what),) = shared_places([acme, other])
+        assert what == "role"

@@ -54,3 +54,11 @@ def test_a_login_has_its_own_times_of_a_statement_and_else_the_tenants() -> None
 def test_nothing_is_allowed_that_a_policy_does_not_name() -> None:
     policy = Policy("shop", "row", "tenant_id", {})
     assert (policy.functions, policy.sequences, policy.extensions, policy.explain) == ((), {}, (), "refused")
+
+
+def test_who_is_behind_policies_or_has_a_world_of_its_own_has_a_role_of_its_own() -> None:
+    row = Policy("shop", "row", "tenant_id", {})
+    behind = [replace(row, second_wall=True), replace(row, isolation="rls")]
+    own = [replace(row, isolation="schema"), replace(row, isolation="database")]
+    assert [one.behind_rls for one in (row, *behind, *own)] == [False, True, True, False, False]
+    assert [one.own_role for one in (row, *behind, *own)] == [False, True, True, True, True]

@@ -26,7 +26,7 @@ OTHERS: dict[str, object] = {
     "statement_nesting": 5,
     "schema": "acme",
     "shared_schemas": ("reference",),
-    "second_wall": "rls",
+    "second_wall": True,
 }
 
 
