@@ -307,6 +307,7 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
         "hooli": "schema",
         "initech": "database",
         "soylent": "row",
+        "stark": "rls",
         "umbrella": "row",
     }
 

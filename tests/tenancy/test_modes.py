@@ -105,10 +105,16 @@ def test_a_tenant_without_policies_is_served_by_the_role_of_all(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (RLS + BEHIND.replace("server_login: acme_rw\n", "").replace("password: secret\n", ""), "must say server_login"),
+        (
+            RLS + BEHIND.replace("server_login: acme_rw\n", "").replace("password: secret\n", ""),
+            "must say server_login",
+        ),
         (WALLED + BEHIND.replace("server_login: acme_rw\npassword: secret\n", ""), "must say server_login"),
         (RLS + BEHIND.replace("key: 1\n", ""), "must say exactly one of key and keys"),
-        (TABLES + BEHIND + "isolation: rls\n", "yaml:10: isolation: database shop must say isolation: rls or second_wall"),
+        (
+            TABLES + BEHIND + "isolation: rls\n",
+            "yaml:10: isolation: database shop must say isolation: rls or second_wall",
+        ),
         (SHOP + BEHIND + "isolation: rls\n", "isolation: database shop has no tenant_column"),
         (RLS + "second_wall: rls\n" + BEHIND, "second_wall is for isolation: row"),
         (RLS + "shared_schemas: [reference]\n" + BEHIND + "server: postgresql://x@y/z\n", "database shop is shared"),
