@@ -31,14 +31,15 @@ class Used(Protocol):
 
 
 class Judgement(NamedTuple):
-    """exceeded: refused, and nothing was taken. warned: admitted although these are used up. entered: gauges. soon:
-    what was exceeded, where other processes share it and may have some to spare; it has not counted the refusal.
+    """exceeded: refused, and nothing was taken. warned: admitted although these are used up. entered: gauges. meter:
+    what was exceeded; who refuses counts it there. soon: other processes share it and may have some to spare.
     """
 
     exceeded: Exceeded | None
     warned: tuple[Exceeded, ...] = ()
     entered: tuple[Gauge, ...] = ()
-    soon: Meter | None = None
+    meter: Meter | None = None
+    soon: bool = False
 
 
 class Budget:
@@ -185,7 +186,8 @@ class Budget:
         self.settle(now)
         for meter in self.owed[2]:
             if not meter.warns and _bucket(meter).left(now) <= 0:
-                return _refused(meter, now).exceeded
+                meter.refusals += 1
+                return meter.exceeded(now)
         return None
 
     def may_plan(self, now: float) -> Judgement:
@@ -215,10 +217,7 @@ def _gauge(meter: Meter) -> Gauge:
 
 
 def _refused(meter: Meter, now: float, amount: int = 1) -> Judgement:
-    if meter.soon(now, amount):
-        return Judgement(meter.exceeded(now, amount), soon=meter)
-    meter.refusals += 1
-    return Judgement(meter.exceeded(now, amount))
+    return Judgement(meter.exceeded(now, amount), meter=meter, soon=meter.soon(now, amount))
 
 
 def _warned(meter: Meter, now: float, amount: int = 1) -> Exceeded:

@@ -15,6 +15,7 @@ from proxy.errors import Refusal, TooManyConnections
 from proxy.quota.gauge import Gauge
 from proxy.quota.leased import PermitGauge
 from proxy.server.port import ClientPort
+from proxy.session.actions import AwaitQuota
 from proxy.session.conversation import Phase
 from proxy.session.events import ClientAdmitted, Event, QuotaHeard
 from proxy.session.ports import LATER, Later
@@ -78,14 +79,16 @@ class PermittedClient(ClientPort):
         finally:
             leave(entered)
 
-    async def wait_quota(self, ticket: int) -> None:
-        """Waits for the counter store's next answer, and tells the session."""
+    async def wait_quota(self, action: AwaitQuota) -> None:
+        """Waits for the time given, or for the counter store's next answer, and tells the session."""
         permits = self.services.permits
-        if permits is not None:
+        if action.seconds:
+            await asyncio.sleep(action.seconds)
+        elif permits is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(MOMENT):
                     await permits.wait_turn()
-        self.handle(QuotaHeard(ticket))
+        self.handle(QuotaHeard(action.ticket))
 
     def count_out(self) -> None:
         """It is gone."""

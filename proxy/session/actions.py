@@ -78,9 +78,10 @@ class AwaitAdmission:
 
 @dataclass(frozen=True, slots=True)
 class AwaitQuota:
-    """Wait, a moment, for what the counter store answers; answered by QuotaHeard with the same ticket."""
+    """Wait for so many seconds, or for what the counter store answers; answered by QuotaHeard with the same ticket."""
 
     ticket: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from proxy.sql.plan import NO_EFFECTS, Decision, Reject
 
 QUOTA = "quota."  # how the names of such rules begin
 QUIET = 1.0  # seconds for which a session is not told again of a limit that only warns, nor the audit of any
+RESTS = (0.05, 1.0)  # seconds that a session waits before it is refused again, at first and at most
 
 
 class Budgeting:
@@ -30,6 +31,8 @@ class Budgeting:
     entered: tuple[Gauge, ...] = ()  # whom the session has to leave
     charged = False  # the message was counted already, and waits for something
     patience = 0.0  # until when the message waits for more of what other processes share; 0.0: it did not wait
+    fatigue = 0.0  # seconds that the session waits before the next refusal
+    refused_at = float("-inf")  # when the last was
     passes = 0  # ends of this transaction that were let through although nothing was left
     told: dict[str, float] | None = None  # limits by their rule, and when it was said
 
@@ -51,6 +54,16 @@ class Budgeting:
             rejected[kind] = rejected.get(kind, 0) + 1
         decision = Decision("reject", kind, rules, shape, reject.sqlstate, NO_EFFECTS, self.generation)
         self.port.act(Audit(decision, text, reject.message))
+
+    def tire(self, now: float) -> None:
+        """A statement is refused. Who asks again and again waits longer and longer for each refusal."""
+        shortest, longest = RESTS
+        self.fatigue = min(longest, 2 * self.fatigue) if self.tired(now) else shortest
+        self.refused_at = now
+
+    def tired(self, now: float) -> bool:
+        """Was a statement refused lately?"""
+        return now - self.refused_at < QUIET + self.fatigue
 
     def due_to_tell(self, rule: str) -> bool:
         """Was it not said within the last second?"""

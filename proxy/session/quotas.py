@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from proxy.errors import Refusal
+from proxy.quota.budget import NEVER, Judgement
 from proxy.quota.exceeded import NOT_ENFORCED, Exceeded
 from proxy.session import encode
 from proxy.session.actions import Audit, AwaitQuota
@@ -100,10 +101,9 @@ def _asked(
     judged = budget.judge(kinds, now, s.entered, paid=paid, ends=ends)
     s.passes += ends
     if judged.exceeded is not None:
-        if judged.soon is not None:
-            if _waits(s, now):
-                return WAITS
-            judged.soon.refusals += 1
+        if _waits(s, judged, now):
+            return WAITS
+        _refuse(s, judged, now)
         reject = rejected(judged.exceeded, plans[0].kind)
         s.audit(reject, text, shape)
         return encode.refusal_of(reject)
@@ -113,16 +113,27 @@ def _asked(
     return None
 
 
-def _waits(s: Conversation, now: float) -> bool:
-    """Waits for the counter store, unless the message did so for long enough."""
-    if s.patience and now >= s.patience:
+def _waits(s: Conversation, judged: Judgement, now: float) -> bool:
+    """Waits for the counter store, unless the message did so for long enough; or, once, because the session was refused
+    lately: a flood of refusals is everybody's load.
+    """
+    if judged.soon and now < (s.patience or NEVER):
+        seconds, s.patience = 0.0, s.patience or now + PATIENCE
+    elif not s.patience and s.tired(now):
+        seconds, s.patience = s.fatigue, now + s.fatigue
+    else:
         return False
-    s.patience = s.patience or now + PATIENCE
     s.charged = False
     s.waiting = Waiting.QUOTA
     s.ticket += 1
-    s.port.act(AwaitQuota(s.ticket))
+    s.port.act(AwaitQuota(s.ticket, seconds))
     return True
+
+
+def _refuse(s: Conversation, judged: Judgement, now: float) -> None:
+    if judged.meter is not None:
+        judged.meter.refusals += 1
+    s.tire(now)
 
 
 def _ends(s: Conversation, plan: Plan) -> bool:
@@ -135,8 +146,10 @@ def unplanned(s: Conversation, text: bytes) -> Reject | None:
     budget = s.budget
     if budget is None or not budget.planning or (END.fullmatch(text) and in_block(s)):
         return None
-    judged = budget.may_plan(s.clock())
+    now = s.clock()
+    judged = budget.may_plan(now)
     if judged.exceeded is not None:
+        _refuse(s, judged, now)
         return rejected(judged.exceeded, StatementKind.OTHER)
     for one in judged.warned:
         warn(s, one, StatementKind.OTHER, text, "")

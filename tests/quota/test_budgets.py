@@ -85,7 +85,9 @@ def test_statistics_tell_the_share_that_is_used_and_how_often_a_limit_was_hit() 
     two = of(budgets, "b", none(concurrent_statements=4), rows_per_minute=100, statements_per_second=2.0)
     assert one.admit(READ, 0.0)
     assert two.admit(READ, 0.0)
-    assert two.judge([READ], 0.0).exceeded is not None
+    refused = two.judge([READ], 0.0).meter
+    assert refused is not None
+    refused.refusals += 1  # as who refuses does
     used.rows = 150
     assert set(budgets.statistics(0.0)) == {
         QuotaStatistics("acme", "statements_per_second", 1.0, 1, 0),

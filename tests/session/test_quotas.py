@@ -10,9 +10,9 @@ import pytest
 
 from proxy.errors import TooManyConnections
 from proxy.quota.budgets import Budgets
-from proxy.session.actions import Audit, LeaseBackend, PlanStatement
+from proxy.session.actions import Audit, AwaitQuota, LeaseBackend, PlanStatement
 from proxy.session.encode import fields_of
-from proxy.session.events import LeaseRefused, StatementPlanned
+from proxy.session.events import LeaseRefused, QuotaHeard, StatementPlanned
 from proxy.session.quotas import ENOUGH
 from proxy.session.session import ClientSession
 from proxy.tenancy.policy import READ, ClassLimits, Limits
@@ -305,10 +305,61 @@ def test_refusals_are_noted_once_a_second_and_counted_each(limited: Limited, doo
     session = limited(statements_per_second=1.0)
     session.data(query("SELECT 1"))
     session.backend_data(complete("SELECT 1"))
-    for _ in range(50):
-        session.data(query("SELECT 1"))
+    session.data(query("SELECT 1"))
+    for _ in range(3):
+        clock.now += 0.01
+        refused_again(session, door)
     assert len(door.asked(Audit)) == 1
-    assert session.counters.refused == 50
+    assert session.counters.refused == 4
+
+
+def refused_again(session: ClientSession, door: Door) -> float:
+    """Seconds that the session waits for its next refusal."""
+    door.take()
+    session.data(query("SELECT 1"))
+    assert session.stalled
+    assert door.take() == b""
+    asked = door.asked(AwaitQuota)[-1]
+    session.handle(QuotaHeard(asked.ticket))
+    assert told(door)["C"] == "53400"
+    return float(asked.seconds)
+
+
+def test_who_asks_again_and_again_waits_longer_and_longer_for_each_refusal(
+    limited: Limited, door: Door, clock: Clock
+) -> None:
+    session = limited(concurrent_statements=1)
+    assert session.budget is not None
+    gauge = session.budget.gauges[READ][0]
+    assert gauge.enter()  # another session's
+    session.data(query("SELECT 1"))
+    assert told(door)["C"] == "53400"  # the first is at once
+    assert [refused_again(session, door) for _ in range(7)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    clock.now += 2.5
+    door.actions.clear()
+    session.data(query("SELECT 1"))
+    assert (told(door)["C"], door.asked(AwaitQuota)) == ("53400", [])
+    session.data(query("SELECT 1"))
+    gauge.leave()
+    (asked,) = door.asked(AwaitQuota)
+    session.handle(QuotaHeard(asked.ticket))
+    session.backend_data(complete("SELECT 1"))
+    assert kinds(door.take()) == "CZ"  # what is there by then is had
+    session.data(query("SELECT 1"))
+    session.backend_data(complete("SELECT 1"))
+    assert kinds(door.take()) == "CZ"  # and there is nothing to wait for
+
+
+def test_a_block_can_be_ended_at_once_after_a_refusal(limited: Limited, door: Door, clock: Clock) -> None:
+    session = limited(statements_per_second=1.0)
+    session.data(query("BEGIN"))
+    session.backend_data(complete("BEGIN", "T"))
+    session.data(query("SELECT 1"))
+    session.backend_data(error("42601") + READY + b"E")
+    assert told(door)["C"] == "53400"
+    session.data(query("ROLLBACK"))
+    session.backend_data(complete("ROLLBACK"))
+    assert (kinds(door.take()), door.asked(AwaitQuota)) == ("CZ", [])
 
 
 def test_a_session_without_limits_is_asked_for_nothing(limited: Limited) -> None:
