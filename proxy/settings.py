@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(
         None, min_length=16, description="what must be shown to /control; without it there is no such page"
     )
+    operator_role: str | None = Field(
+        None, description="the role at servers that backs up and restores; without it the one that serves the tenant"
+    )
+    operator_password: SecretStr | None = Field(None, description="its password")
     log: LogSettings = LogSettings()
     unix_socket_directory: Path | None = Field(
         None, description="folder of a Unix socket for clients, named after the port as PostgreSQL's"
@@ -165,6 +169,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         if self.tls_client_crl is not None and self.tls_client_ca is None:
             raise ValueError("tls_client_crl needs tls_client_ca")
+        if self.operator_password is not None and self.operator_role is None:
+            raise ValueError("operator_password needs operator_role")
         store = self.counter_store
         if store is not None and not store.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("counter_store must be a redis:// or rediss:// URL")

@@ -8,7 +8,7 @@ connection is used for stands in introspect.py and facts.py.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
@@ -70,8 +70,15 @@ def require_supported(server_version: int, place: str) -> None:
         )
 
 
-async def connect(server: ServerAddress, credentials: ServerCredentials, timeout: float = 10.0) -> CatalogConnection:
-    """A pinned connection; `timeout` in seconds, for each of the server's addresses.
+async def connect(
+    server: ServerAddress,
+    credentials: ServerCredentials,
+    timeout: float = 10.0,
+    settings: Mapping[str, str] = SETTINGS,
+    command_timeout: float | None = 60.0,
+) -> CatalogConnection:
+    """A pinned connection; `timeout` in seconds, for each of the server's addresses; `command_timeout` in seconds, for
+    each command.
 
     Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError for a server whose version is not one of
     14 to 18, and for TLS settings that cannot be used.
@@ -80,7 +87,7 @@ async def connect(server: ServerAddress, credentials: ServerCredentials, timeout
     for target in server.targets:
         for host, port in server.addresses:
             try:
-                connection = await _connect(server, credentials, host, port, timeout)
+                connection = await _connect(server, credentials, host, port, timeout, settings, command_timeout)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 failure = error
                 continue
@@ -98,15 +105,21 @@ def _fit(connection: CatalogConnection, target: str) -> bool:
 
 
 async def _connect(
-    server: ServerAddress, credentials: ServerCredentials, host: str, port: int, timeout: float
+    server: ServerAddress,
+    credentials: ServerCredentials,
+    host: str,
+    port: int,
+    timeout: float,
+    settings: Mapping[str, str],
+    command_timeout: float | None,
 ) -> CatalogConnection:
     context = None if host.startswith("/") else tls_context(credentials)
     try:
-        connection = await _open(server, credentials, host, port, timeout, context)
+        connection = await _open(server, credentials, host, port, timeout, context, settings, command_timeout)
     except ConnectionError:  # among others: the server speaks no TLS
         if context is None or credentials.tls != "prefer":
             raise
-        connection = await _open(server, credentials, host, port, timeout, None)
+        connection = await _open(server, credentials, host, port, timeout, None, settings, command_timeout)
     try:
         require_supported(connection.get_server_version().major * 10000, f"{host}:{port}/{server.database}")
     except ConfigurationError:
@@ -122,6 +135,8 @@ async def _open(
     port: int,
     timeout: float,
     context: ssl.SSLContext | None,
+    settings: Mapping[str, str],
+    command_timeout: float | None,
 ) -> CatalogConnection:
     """Everything is said that asyncpg would look up in the environment; its own `prefer` would look for files, too."""
     connection: CatalogConnection = await asyncpg.connect(
@@ -136,7 +151,7 @@ async def _open(
         krbsrvname="postgres",
         gsslib="gssapi",
         timeout=timeout,
-        command_timeout=60.0,
-        server_settings=SETTINGS,
+        command_timeout=command_timeout,
+        server_settings=dict(settings),
     )
     return connection

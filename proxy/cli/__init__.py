@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typer
 
+from proxy.cli.backup import backup
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.doctor import doctor
@@ -25,6 +26,7 @@ from proxy.cli.serve import serve
 from proxy.cli.status import status
 from proxy.cli.tenant import tenant
 from proxy.cli.usage import usage
+from proxy.cli.verify import verify
 
 application = typer.Typer(
     name="partywall",
@@ -34,7 +36,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, serve, check, explain, doctor, provision, schema, usage, status, reload, pause, resume, kill, drain,
+    demo, serve, check, explain, doctor, provision, backup, verify, schema, usage, status, reload, pause, resume, kill,
+    drain,
 ):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)

@@ -47,11 +47,12 @@ def test_the_way_of_a_statement_ends_with_its_proof() -> None:
     assert stations.index("parse") < stations.index("permit") < stations.index("rewrite") < stations.index("render")
 
 
-def test_the_doors_are_those_of_listener_pool_catalog_fleet_and_canary() -> None:
+def test_the_doors_are_those_that_were_meant() -> None:
     served = {module for module, _ in diagrams.doors() if not module.startswith("demo/")}
     assert served == {
         "admin/http",
         "app/supervision",
+        "backup/definitions",
         "catalog/connect",
         "doctor/canary",
         "fleet/channel",

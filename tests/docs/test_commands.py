@@ -90,6 +90,15 @@ STEPS = {
     "partywall tenant list": r"^initech  active  shop       initech_app$",
     "partywall tenant disable initech": "^$",
     "partywall tenant enable initech": "^$",
+    "partywall backup --tenant acme --database shop -o acme.partywall": r"^acme in shop: \d+ rows of \d tables, as of ",
+    "partywall verify acme.partywall": r"^acme in shop \(row\), as of \S+, PostgreSQL 18: \d+ rows of \d tables$",
+    "age-keygen -o operator.key": "^$",
+    'partywall backup --tenant acme --database shop -o acme.age --recipient "$(age-keygen -y operator.key)"': "rows",
+    "partywall verify acme.age --identity operator.key": r"^acme in shop",
+    "age -d -i operator.key acme.age | tar -tf -": r"^manifest\.json$",
+    "mkdir out": "^$",
+    "tar -xf acme.partywall -C out": "^$",
+    "cat out/data/0001/*.copy.zst | zstd -dc": r"^1\t",
 }
 STARTING = {SERVE, SERVE_SOMEWHERE}
 SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"', DRAIN: '"event": "drained"'}

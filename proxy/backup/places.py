@@ -1,0 +1,116 @@
+"""Where archives are: a file, a folder of members, standard output, or an object that fsspec reaches by its URL.
+
+Promises: what is written is for its owner only, appears under its name when it is whole, and nothing stays of what was
+not; nothing that is there is written over. An object store shows an object when its upload ends; one that failed is
+removed, and one that could not be removed has no manifest, so nobody takes it for an archive.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+
+from proxy.backup.refusal import Refused
+
+STREAM = "-"
+
+
+def is_folder(target: str) -> bool:
+    """Is it a folder of members? What ends with a slash or is one already."""
+    return "://" not in target and (target.endswith("/") or Path(target).is_dir())
+
+
+@contextmanager
+def written(target: str) -> Iterator[BinaryIO]:
+    """A file to write an archive to; it is there once the block ends well."""
+    if target == STREAM:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif "://" in target:
+        yield from _object(target)
+    else:
+        yield from _file(Path(target))
+
+
+def _file(path: Path) -> Iterator[BinaryIO]:
+    if path.exists():
+        raise Refused([f"{path} exists already"])
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(partial, path)  # unlike a rename it never takes another's place
+        except FileExistsError:
+            raise Refused([f"{path} exists already"]) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _object(target: str) -> Iterator[BinaryIO]:
+    system, path = _system(target)
+    if system.exists(path):
+        raise Refused([f"{target} exists already"])
+    file = system.open(path, "wb")
+    try:
+        yield cast("BinaryIO", file)
+        file.close()
+    except BaseException:
+        if hasattr(file, "discard"):
+            with suppress(Exception):
+                file.discard()
+        with suppress(Exception):
+            system.rm(path)
+        raise
+
+
+@contextmanager
+def made_folder(target: str) -> Iterator[Path]:
+    """A folder to put members into; it is there once the block ends well."""
+    path = Path(target)
+    if path.is_dir() and any(path.iterdir()):
+        raise Refused([f"{path} is not empty"])
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.mkdir(0o700)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def read(source: str) -> Iterator[BinaryIO]:
+    """A file to read an archive from. OSError when there is none."""
+    if source == STREAM:
+        yield sys.stdin.buffer
+    elif "://" in source:
+        system, path = _system(source)
+        try:
+            file = system.open(path, "rb")
+        except FileNotFoundError:
+            raise FileNotFoundError(2, "there is no such object", source) from None
+        with file:
+            yield cast("BinaryIO", file)
+    else:
+        with Path(source).open("rb") as file:
+            yield file
+
+
+def _system(target: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path there. Refused when the library for it is not installed."""
+    try:
+        system, path = fsspec.core.url_to_fs(target)
+    except (ImportError, ValueError) as error:
+        raise Refused([f"{target.partition('://')[0]}: {error}"]) from None
+    return system, str(path)

@@ -1,0 +1,69 @@
+"""Sequences of a tenant: which they are, and how far they have come.
+
+A sequence is not part of a snapshot, so it is read after the rows: then it is never behind a number that they have.
+`own` are those that draw for this tenant alone; the others may be drawn from by anybody, and are never set back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.backup.manifest import SequenceForm
+from proxy.backup.selection import Kept
+from proxy.catalog.finding import identifier
+from proxy.tenancy.derived import sequence_key
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+# Sequences that a column owns (serial and identity), and those without an owner.
+SEQUENCES = r"""
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+       tn.nspname::pg_catalog.text AS owner_schema, t.relname::pg_catalog.text AS owner,
+       a.attname::pg_catalog.text AS owner_column, d.refobjid AS owner_oid
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+  LEFT JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+  LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+ WHERE c.relkind = 'S' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast_)?temp_'
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                      AND e.objid = c.oid AND e.deptype = 'e')
+ ORDER BY 1, 2
+"""
+
+
+async def positions(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:
+    """Where the tenant's sequences are now."""
+    policy = grant.policy
+    mode, tables = policy.isolation, {one.relation.oid for one in kept}
+    found = []
+    for row in await connection.fetch(SEQUENCES):
+        schema, name = row["schema"], row["name"]
+        if mode == "schema" and schema != policy.schema:
+            continue
+        if mode in ("row", "rls") and row["owner_oid"] not in tables and policy.sequences.get((schema, name)) is None:
+            continue
+        column = None if row["owner"] is None else (row["owner_schema"], row["owner"], row["owner_column"])
+        own = mode in ("schema", "database")
+        place = f"{identifier(schema)}.{identifier(name)}"
+        if not own and policy.sequences.get((schema, name)) == "per_tenant":
+            own, place = True, grant.keys[sequence_key(schema, name)]
+        value, called = await position(connection, place)
+        found.append(SequenceForm(schema=schema, name=name, value=value, called=called, own=own, column=column))
+    return tuple(found)
+
+
+async def position(connection: CatalogConnection, place: str) -> tuple[int, bool]:
+    """The last number of a sequence, named in SQL, and whether it was given already."""
+    row = await connection.fetchrow(f"SELECT last_value, is_called FROM {place}")
+    assert row is not None
+    return row["last_value"], row["is_called"]
+
+
+def own_place(grant: Grant, form: SequenceForm) -> str:
+    """The sequence in SQL that takes the place of a saved one for this tenant."""
+    own = grant.keys.get(sequence_key(form.schema_name, form.name))
+    return own or f"{identifier(form.schema_name)}.{identifier(form.name)}"

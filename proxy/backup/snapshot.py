@@ -1,0 +1,111 @@
+"""One moment of a database, seen by several connections: an exported REPEATABLE READ snapshot.
+
+Promises: tables that are read stand still (ACCESS SHARE, as for pg_dump) and are those that the catalog of the same
+snapshot has; row-level security never leaves rows out, the server refuses instead; settings that would change how a
+value is written are pinned. Source: PostgreSQL documentation, "Snapshot Synchronization Functions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept
+from proxy.catalog.connect import SETTINGS, connect
+from proxy.catalog.introspect import introspect
+from proxy.catalog.model import Catalog
+from proxy.tenancy.servers import Place
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+READING = SETTINGS | {
+    "application_name": "partywall backup",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "30s",
+    "row_security": "off",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "xmloption": "content",
+    "synchronize_seqscans": "off",
+}
+WRITING = READING | {"application_name": "partywall restore", "default_transaction_read_only": "off"}
+ATTEMPTS = 3  # at finding the tables as they were a moment ago
+
+MOMENT = """
+SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+            ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn,
+       pg_catalog.pg_export_snapshot() AS id
+"""
+MEMBERS = """
+SELECT d.objid AS oid FROM pg_catalog.pg_depend d
+ WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
+"""
+
+Select = Callable[[Catalog, frozenset[int]], tuple[Kept, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A moment. `connection` is in its transaction, and must stay so while others use it."""
+
+    connection: CatalogConnection
+    place: Place
+    catalog: Catalog
+    kept: tuple[Kept, ...]
+    id: str
+    time: str
+    lsn: str
+
+
+@asynccontextmanager
+async def taken(place: Place, select: Select) -> AsyncIterator[Snapshot]:
+    """A snapshot of the tables that `select` picks from a catalog and the relations that belong to extensions."""
+    connection = await connect(*place, settings=READING, command_timeout=None)
+    try:
+        for _ in range(ATTEMPTS):
+            wanted = select(await introspect(connection, 1), await _members(connection))
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await lock(connection, wanted)  # takes no snapshot yet, so that the catalog is not older than the locks
+                moment = await connection.fetchrow(MOMENT)
+                assert moment is not None
+                catalog = await introspect(connection, 1)
+                kept = select(catalog, await _members(connection))
+                if {one.relation.oid for one in kept} != {one.relation.oid for one in wanted}:
+                    continue
+                yield Snapshot(connection, place, catalog, kept, moment["id"], moment["time"], moment["lsn"])
+                return
+        raise Refused(["tables come and go all the time; try again when no migration runs"])
+    finally:
+        await connection.close()
+
+
+async def lock(connection: CatalogConnection, kept: Sequence[Kept], nowait: bool = False) -> None:
+    """Nobody alters or drops these tables until the transaction ends. nowait: an error if somebody stands before us."""
+    if kept:
+        tables = ", ".join(one.only for one in kept)
+        await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE{' NOWAIT' if nowait else ''}")
+
+
+async def _members(connection: CatalogConnection) -> frozenset[int]:
+    return frozenset(row["oid"] for row in await connection.fetch(MEMBERS))
+
+
+@asynccontextmanager
+async def seen(snapshot: Snapshot) -> AsyncIterator[CatalogConnection]:
+    """Another connection that sees the same moment."""
+    connection = await connect(*snapshot.place, settings=READING, command_timeout=None)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot.id}'")
+            yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,57 @@
+"""A tenant's sequences are those of its columns and of its rules."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from proxy.backup.manifest import SequenceForm
+from proxy.backup.selection import selected
+from proxy.backup.sequences import own_place, positions
+from proxy.catalog.connect import connect
+from proxy.catalog.introspect import introspect
+from proxy.tenancy.derived import derived_keys
+from proxy.tenancy.policy import Grant
+from tests.backup.shelf import book_of, operators, sample_grant
+from tests.kit.postgres import Cluster
+from tests.kit.rules import own_rules, sample_rules
+
+
+def found(cluster: Cluster, grant: Grant) -> dict[str, SequenceForm]:
+    async def read() -> tuple[SequenceForm, ...]:
+        connection = await connect(*operators(cluster, grant.server.database))
+        try:
+            return await positions(connection, grant, selected(await introspect(connection, 1), grant))
+        finally:
+            await connection.close()
+
+    return {one.name: one for one in asyncio.run(read())}
+
+
+def test_those_of_columns_and_of_rules_are_found_and_are_everybodys(shared_server: Cluster) -> None:
+    sequences = found(shared_server, sample_grant(shared_server))
+    assert sequences["accounts_id_seq"] == SequenceForm(
+        schema="public", name="accounts_id_seq", value=1000, called=True, own=False, column=("public", "accounts", "id")
+    )
+    assert not sequences["invoice_no_seq"].called
+    assert sequences["invoice_no_seq"].column is None
+
+
+def test_one_that_is_per_tenant_is_the_tenants_own(server: Cluster, pristine_shared: str) -> None:
+    rules = sample_rules(server.port, pristine_shared, "invoice_no_seq: per_tenant")
+    grant = book_of(rules).grants["globex", pristine_shared, False]
+    place = own_place(grant, SequenceForm(schema="public", name="invoice_no_seq", value=0, called=False, own=True))
+    assert (
+        place
+        == derived_keys("globex", pristine_shared, [("public", "invoice_no_seq")])["$sequence public.invoice_no_seq"]
+    )
+    server.psql(pristine_shared, f"CREATE SEQUENCE {place}; SELECT setval('{place}', 70)")
+    one = found(server, grant)["invoice_no_seq"]
+    assert (one.value, one.called, one.own) == (70, True, True)
+
+
+def test_in_a_database_of_ones_own_all_of_them_are(shared_server: Cluster) -> None:
+    grant = book_of(own_rules(shared_server.port, "private1")).grants["acme", "shared", False]
+    grant = replace(grant, server=replace(grant.server, database="private1"))
+    assert {one.own for one in found(shared_server, grant).values()} == {True}
+    assert own_place(grant, SequenceForm(schema="a", name='b"', value=0, called=False, own=True)) == '"a"."b"""'

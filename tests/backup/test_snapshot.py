@@ -1,0 +1,72 @@
+"""Several connections see one moment; tables stand still until it is over."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept, selected
+from proxy.backup.snapshot import ATTEMPTS, lock, seen, taken
+from proxy.catalog.model import Catalog
+from tests.backup.shelf import operators, sample_grant
+from tests.kit.postgres import Cluster
+
+
+async def test_all_connections_see_the_same_moment(server: Cluster, pristine_shared: str) -> None:
+    grant = sample_grant(server, pristine_shared)
+    place = operators(server, pristine_shared)
+    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        before = await snapshot.connection.fetchval("SELECT count(*) FROM public.orders")
+        server.psql(pristine_shared, "DELETE FROM order_items; DELETE FROM orders")
+        async with seen(snapshot) as other:
+            assert await other.fetchval("SELECT count(*) FROM public.orders") == before
+        assert snapshot.time.endswith("Z")
+        assert "/" in snapshot.lsn
+        with (
+            psycopg.connect(server.dsn(database=pristine_shared), autocommit=True) as migration,
+            pytest.raises(psycopg.errors.LockNotAvailable),
+        ):
+            migration.execute("SET lock_timeout = '50ms'")
+            migration.execute("DROP TABLE coupons")
+
+
+async def test_a_table_that_somebody_waits_for_is_not_waited_for(server: Cluster, pristine_shared: str) -> None:
+    grant = sample_grant(server, pristine_shared)
+    place = operators(server, pristine_shared)
+    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        other = await psycopg.AsyncConnection.connect(server.dsn(database=pristine_shared))
+        async with other, seen(snapshot) as reader:
+            await other.execute("CREATE TABLE made_since (tenant_id int NOT NULL)")
+            await other.commit()
+            await other.execute("LOCK TABLE made_since")
+            made = next(one for one in snapshot.kept if one.relation.name == "coupons").relation
+            table = Kept(made.__class__(0, "public", "made_since", "r"), ())
+            with pytest.raises(Exception, match="could not obtain lock"):
+                await lock(reader, [table], nowait=True)
+
+
+async def test_tables_that_come_and_go_are_not_read(server: Cluster, pristine_shared: str) -> None:
+    grant = sample_grant(server, pristine_shared)
+    looked = 0
+
+    def never_the_same(catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
+        nonlocal looked
+        looked += 1
+        return selected(catalog, grant, members)[looked % 2 :]
+
+    with pytest.raises(Refused, match="tables come and go"):
+        async with taken(operators(server, pristine_shared), never_the_same):
+            pass
+    assert looked == 2 * ATTEMPTS
+
+
+async def test_rows_that_a_policy_hides_are_an_error_and_not_left_out(server: Cluster, pristine_shared: str) -> None:
+    server.psql(
+        pristine_shared,
+        "ALTER TABLE coupons ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON coupons USING (false);",
+    )
+    grant = sample_grant(server, pristine_shared)
+    async with taken((grant.server, grant.credentials), lambda *_: ()) as snapshot:
+        with pytest.raises(Exception, match="would be affected by row-level security"):
+            await snapshot.connection.fetch("SELECT * FROM public.coupons")
