@@ -7,6 +7,7 @@ it is over.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from proxy.session.events import CancelFinished, CancelRequested, Event, RowsOve
 from proxy.session.session import ClientSession
 
 LONGEST = 5.0  # seconds for a statement to end whose result is thrown away
+GAP = 0.05  # seconds between two cancel requests for one session
 
 
 async def stop(connection: Any, handle: Callable[[Event], None], log: Log) -> None:
@@ -47,23 +49,30 @@ async def out_of_time(client: Stoppable) -> None:
 
 
 class Cancels:
-    """Cancel requests of clients for one session. One is under way at a time, and one more follows for all that came
-    meanwhile: each costs the server a connection, and a storm of them must not cost it more.
+    """Cancel requests of clients for one session. One is under way at a time, and one more follows, after a while, for
+    all that came meanwhile: each costs the server a process, and a storm of them must not cost it more.
     """
 
-    __slots__ = ("_again", "_under_way")
+    __slots__ = ("_again", "_next", "_turn", "_under_way")
 
     def __init__(self) -> None:
         self._under_way = self._again = False
+        self._turn = 0  # the statement that ran when the last one came
+        self._next = float("-inf")  # when another may be sent
 
     async def request(self, session: ClientSession, handle: Callable[[Event], None], log: Log) -> None:
         """One with the session's key arrived; returns when the server's cancel connection is closed, or at once."""
-        self._again = True
+        self._again, self._turn = True, session.turns
         if self._under_way:
             return
         self._under_way = True
         try:
             while self._again:
+                wait = self._next - session.clock()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                    if session.turns != self._turn:
+                        return  # it was not for what runs now
                 self._again = False
                 lease = session.lease
                 if lease is not None and not session.due:
@@ -71,6 +80,7 @@ class Cancels:
                 handle(CancelRequested())
                 if lease is not None:
                     await stop(lease.connection, handle, log)
+                self._next = session.clock() + GAP
         finally:
             self._under_way = False
 
