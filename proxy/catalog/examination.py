@@ -7,7 +7,7 @@ is found stands in doctor/. Sources: PostgreSQL documentation, "System Catalogs"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,10 +20,38 @@ ROLE = "SELECT current_user::text AS role, current_setting('server_version_num')
 PRIVILEGES = f"""
 SELECT c.oid, c.reltuples::float8 AS rows, ARRAY(
          SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
-          WHERE has_table_privilege(c.oid, p)) AS privileges
+          WHERE CASE WHEN p IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') THEN has_any_column_privilege(c.oid, p)
+                     ELSE has_table_privilege(c.oid, p) END) AS privileges, ARRAY(
+         SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+          WHERE CASE WHEN p IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                     THEN has_any_column_privilege(c.oid, p || ' WITH GRANT OPTION')
+                     ELSE has_table_privilege(c.oid, p || ' WITH GRANT OPTION') END) AS grantable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_OUTSIDE} ORDER BY c.oid
 """  # noqa: S608  # made of constants
+
+# behind: the default of a column draws from it, as the role that inserts.
+SEQUENCES = f"""
+SELECT n.nspname::text AS schema, c.relname::text AS name, ARRAY(
+         SELECT p FROM unnest(ARRAY['USAGE', 'SELECT', 'UPDATE']) p
+          WHERE has_sequence_privilege(c.oid, p)) AS privileges,
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_attrdef'::regclass
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid) AS behind
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND {_OUTSIDE} ORDER BY 1, 2
+"""  # noqa: S608  # as above
+
+# What whoever makes a table or sequence from now on gives to the role or to everybody.
+DEFAULTS = """
+SELECT pg_get_userbyid(d.defaclrole)::text AS maker, COALESCE(n.nspname::text, '') AS schema,
+       CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' ELSE 'SEQUENCES' END AS kind, a.grantee = 0 AS to_public,
+       array_agg(a.privilege_type ORDER BY a.privilege_type) AS privileges
+  FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) a
+  LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+ WHERE d.defaclobjtype IN ('r', 'S')
+   AND (a.grantee = 0 OR a.grantee = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user))
+ GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
+"""
 
 INDEXES = f"""
 SELECT i.indrelid AS relation, x.relname::text AS name, m.amname::text AS method, i.indkey::int2[] AS columns,
@@ -47,11 +75,14 @@ SELECT p.oid, p.oid::regprocedure::text AS signature FROM pg_proc p JOIN pg_name
 """  # noqa: S608  # as above
 
 ACTIONS = f"""
-SELECT t.tgrelid AS relation, 'TRIGGER' AS kind, t.tgname::text AS name, t.tgfoid::regprocedure::text AS what
+SELECT t.tgrelid AS relation, 'TRIGGER' AS kind, t.tgname::text AS name, t.tgfoid::regprocedure::text AS what,
+       CASE WHEN t.tgtype & 16 <> 0 THEN 'UPDATE' WHEN t.tgtype & 4 <> 0 THEN 'INSERT'
+            WHEN t.tgtype & 8 <> 0 THEN 'DELETE' ELSE 'TRUNCATE' END AS event
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND {_OUTSIDE}
+ WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND {_OUTSIDE}
 UNION ALL
-SELECT r.ev_class, 'RULE', r.rulename::text, ''
+SELECT r.ev_class, 'RULE', r.rulename::text, '',
+       CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END
   FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND {_OUTSIDE}
 ORDER BY 1, 2, 3
@@ -83,11 +114,35 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A trigger or rule that is enabled. what: the trigger's function."""
+    """A trigger or rule that is enabled, its own and not its parent's. what: the trigger's function; event: one of
+    those that set it off.
+    """
 
     kind: str  # TRIGGER | RULE
     name: str
     what: str
+    event: str  # INSERT | UPDATE | DELETE | TRUNCATE
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceGrant:
+    """A sequence, and what the role may do with it. behind: a column's default draws from it."""
+
+    schema: str
+    name: str
+    privileges: tuple[str, ...]
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultGrant:
+    """What `maker` gives away of each table or sequence that it makes, in a schema or ("") anywhere."""
+
+    maker: str
+    schema: str
+    kind: str  # TABLES | SEQUENCES
+    to_public: bool
+    privileges: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +157,9 @@ class Examination:
     actions: Mapping[int, tuple[Action, ...]]
     foreign_keys: Mapping[tuple[int, str], str]  # (relation, name) -> as pg_get_constraintdef prints it
     functions: Mapping[int, str]
+    grantable: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # with GRANT OPTION
+    sequences: tuple[SequenceGrant, ...] = ()
+    defaults: tuple[DefaultGrant, ...] = ()
 
 
 async def examine(connection: CatalogConnection) -> Examination:
@@ -119,7 +177,7 @@ async def examine(connection: CatalogConnection) -> Examination:
         indexes[one["relation"]] = (*indexes.get(one["relation"], ()), index)
     actions: dict[int, tuple[Action, ...]] = {}
     for one in await connection.fetch(ACTIONS):
-        action = Action(one["kind"], one["name"], one["what"])
+        action = Action(one["kind"], one["name"], one["what"], one["event"])
         actions[one["relation"]] = (*actions.get(one["relation"], ()), action)
     foreign = await connection.fetch(FOREIGN_KEYS)
     return Examination(
@@ -131,4 +189,13 @@ async def examine(connection: CatalogConnection) -> Examination:
         actions,
         {(one["relation"], one["name"]): one["definition"] for one in foreign},
         {one["oid"]: one["signature"] for one in await connection.fetch(FUNCTIONS)},
+        {one["oid"]: tuple(one["grantable"]) for one in relations},
+        tuple(
+            SequenceGrant(one["schema"], one["name"], tuple(one["privileges"]), one["behind"])
+            for one in await connection.fetch(SEQUENCES)
+        ),
+        tuple(
+            DefaultGrant(one["maker"], one["schema"], one["kind"], one["to_public"], tuple(one["privileges"]))
+            for one in await connection.fetch(DEFAULTS)
+        ),
     )

@@ -1,16 +1,17 @@
 """Facts about the role and the database that must hold before anything is served (architecture, decision 10).
 
 A proxy cannot confine a role that is above the law: `critical` findings mean that nothing may be served, `warning`
-findings are told and tolerated. Every finding has the SQL that mends it. Asks on a connection of catalog.connect that
-is logged in as the very role that serves tenants; changes nothing. Sources: PostgreSQL documentation, "Role
-Attributes", "Predefined Roles", "Privileges"; pg_db_role_setting.
+findings are told and tolerated. Every finding has the statement that becomes possible and the SQL that mends it. Asks
+on a connection of catalog.connect; changes nothing. Sources: PostgreSQL documentation, "Role Attributes", "Predefined
+Roles", "Privileges"; pg_db_role_setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
+from proxy.catalog import role_queries
 from proxy.catalog.connect import NEWEST, OLDEST
 from proxy.catalog.finding import Finding, identifier
 from proxy.catalog.own import ALLOWED, own_findings
@@ -21,12 +22,27 @@ if TYPE_CHECKING:
 
     from proxy.catalog.connect import CatalogConnection, ServerAddress
 
-ATTRIBUTES = {
-    "rolsuper": ("SUPERUSER", "is a superuser: no privilege and no policy holds for it"),
-    "rolbypassrls": ("BYPASSRLS", "ignores row security"),
-    "rolcreaterole": ("CREATEROLE", "can create roles and grant itself other roles"),
-    "rolcreatedb": ("CREATEDB", "can create databases, which it would own"),
-    "rolreplication": ("REPLICATION", "can read every change of every database"),
+Kind = Literal["shared", "schema", "own"]
+Found = list[tuple[str, Finding]]  # with the role that it is about
+
+ATTRIBUTES = {  # -> the word, what it means, what becomes possible
+    "rolsuper": (
+        "SUPERUSER",
+        "is a superuser: no privilege and no policy holds for it",
+        "COPY (SELECT '') TO PROGRAM 'true' -- any program on the server's machine",
+    ),
+    "rolbypassrls": ("BYPASSRLS", "ignores row security", "SELECT * FROM a_table -- all rows, whatever its policies"),
+    "rolcreaterole": (
+        "CREATEROLE",
+        "can create roles and grant itself other roles",
+        "CREATE ROLE another LOGIN -- a way in that nobody knows of",
+    ),
+    "rolcreatedb": ("CREATEDB", "can create databases, which it would own", "CREATE DATABASE another"),
+    "rolreplication": (
+        "REPLICATION",
+        "can read every change of every database",
+        "SELECT pg_catalog.pg_create_physical_replication_slot('another') -- and then read it",
+    ),
 }
 
 # What a role or database may have set without an effect on answers. What the proxy sends at start-up wins over these
@@ -46,156 +62,102 @@ DANGEROUS = frozenset({
     "default_tablespace", "temp_tablespaces", "event_triggers",
 })  # fmt: skip
 
-ROLE = """
-SELECT r.rolname::pg_catalog.text AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
-       session_user::pg_catalog.text AS session,
-       pg_catalog.current_database()::pg_catalog.text AS database,
-       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
-       pg_catalog.current_setting('server_encoding') AS encoding,
-       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS create_schema,
-       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY') AS temporary
-  FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
-"""
-
-# Everything in reach that the role owns: itself an owner can always grant, alter and drop.
-OWNED = r"""
-SELECT pg_catalog.format('%s %s', o.kind, o.name) AS name FROM (
-  SELECT 'relation' AS kind, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.relowner AS owner
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
-  UNION ALL
-  SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.nspowner FROM pg_catalog.pg_namespace n
-   WHERE n.nspname !~ '^pg_(toast_)?temp_'
-  UNION ALL
-  SELECT 'function', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner FROM pg_catalog.pg_proc p
-   WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
-  UNION ALL
-  SELECT 'database', pg_catalog.quote_ident(d.datname), d.datdba FROM pg_catalog.pg_database d
-) o WHERE o.owner = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-ORDER BY 1
-"""
-
-# Memberships, direct and through others, whether or not they are inherited: SET ROLE reaches them.
-MEMBERSHIPS = """
-WITH RECURSIVE reach(oid) AS (
-  SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member
-   WHERE r.rolname = current_user
-  UNION
-  SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN reach ON reach.oid = m.member)
-SELECT r.rolname::pg_catalog.text AS name,
-       r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication AS powerful,
-       EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relowner = r.oid)
-         OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspowner = r.oid)
-         OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proowner = r.oid)
-         OR EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datdba = r.oid) AS owner
-  FROM reach JOIN pg_catalog.pg_roles r ON r.oid = reach.oid ORDER BY 1
-"""
-
-CREATABLE = r"""
-SELECT pg_catalog.quote_ident(n.nspname) AS name FROM pg_catalog.pg_namespace n
- WHERE n.nspname !~ '^pg_(toast_)?temp_' AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') ORDER BY 1
-"""
-
-SETTINGS = """
-SELECT pg_catalog.split_part(setting, '=', 1) AS name, s.setrole <> 0::pg_catalog.oid AS of_role,
-       s.setdatabase <> 0::pg_catalog.oid AS of_database
-  FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
- WHERE (s.setrole = 0::pg_catalog.oid
-        OR s.setrole = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user))
-   AND (s.setdatabase = 0::pg_catalog.oid
-        OR s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d
-                             WHERE d.datname = pg_catalog.current_database()))
- ORDER BY 1, 2, 3
-"""
-
-
-# Who can write there can say who a tenant is; who can read there knows all verifiers.
-RULES = """
-SELECT EXISTS (
-  SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = 'partywall' AND c.relname = 'tenants'
-     AND (pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
-          OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE')))
-"""
-
 
 async def check_facts(
     connection: CatalogConnection, server: ServerAddress, own: bool = False, schemas: Sequence[str] = ()
 ) -> tuple[Finding, ...]:
-    """What is wrong with the role and the database of `connection`, the critical first. own: the database is one
-    tenant's, whose role may own what is in it. schemas: the first is one tenant's, whose role may own what is in it and
-    read the others. Errors: asyncpg.PostgresError.
+    """What is wrong with the role that `connection` is logged in as, and with the database, the critical first. own:
+    the database is one tenant's, whose role may own what is in it. schemas: the first is one tenant's, whose role may
+    own what is in it and read the others. Errors: asyncpg.PostgresError.
     """
-    row = await connection.fetchrow(ROLE)
-    if row is None:
-        return (Finding("role.unknown", "critical", "the login role is not in pg_roles", "log in as an ordinary role"),)
-    found = [*_of_role(row, server), *_of_database(row)]
-    found += _of_memberships(await connection.fetch(MEMBERSHIPS), row["name"], own)
-    if schemas:
-        found = [one for one in found if one.name != "database.temporary"]
-        found += [] if row["rolsuper"] else await own_findings(connection, row["name"])
-        found += await schema_findings(connection, row["name"], schemas)
-        found += _of_settings(await connection.fetch(SETTINGS), row)
-    elif own:
-        found = [one for one in found if one.name not in ALLOWED]
-        found += [] if row["rolsuper"] else await own_findings(connection, row["name"])
+    row = await connection.fetchrow(
+        "SELECT current_user::pg_catalog.text AS name, session_user::pg_catalog.text AS other"
+    )
+    assert row is not None
+    role, session = row["name"], row["other"]
+    kind: Kind = "schema" if schemas else "own" if own else "shared"
+    found = await role_facts(connection, {role: schemas[0] if schemas else ""}, kind, schemas[1:])
+    return (*_of_login(role, session, server.role), *found[role])
+
+
+async def role_facts(
+    connection: CatalogConnection, roles: Mapping[str, str], kind: Kind, shared: Sequence[str] = ()
+) -> dict[str, tuple[Finding, ...]]:
+    """What is wrong with each of these roles as one that serves tenants, and with the database of `connection`, which
+    may be any role's; the critical first. roles: with the schema that is its own, of kind schema. shared: the schemas
+    that all read. The number of questions does not depend on the number of roles. Errors: asyncpg.PostgresError.
+    """
+    names = list(roles)
+    rows = {row["name"]: row for row in await connection.fetch(role_queries.ROLES, names)}
+    ordinary = [name for name, row in rows.items() if not row["rolsuper"]]
+    found: Found = [(name, _unknown(name)) for name in roles if name not in rows]
+    for name, row in rows.items():
+        found += [(name, one) for one in (*_of_role(row), *_of_database(row)) if _matters(one, kind)]
+    found += _of_memberships(await connection.fetch(role_queries.MEMBERSHIPS, names), kind == "own")
+    if kind != "own":
+        found += _of_owned(await connection.fetch(role_queries.OWNED, names, list(roles.values())), kind)
+        found += _of_settings(await connection.fetch(role_queries.SETTINGS, names), rows)
+    if kind == "shared":
+        found += _of_creatable(await connection.fetch(role_queries.CREATABLE, ordinary))
     else:
-        found += await _of_shared(connection, row)
-        found += _of_settings(await connection.fetch(SETTINGS), row)
-    if not row["rolsuper"] and await connection.fetchval(RULES):
-        role = identifier(row["name"])
+        found += await own_findings(connection, ordinary)
+    if kind == "schema":
+        found += await schema_findings(connection, {name: roles[name] for name in rows}, shared)
+    for row in await connection.fetch(role_queries.RULES, names):
+        role = identifier(row["role"])
         text = f"role {role} may read or change partywall.tenants, which says who is a tenant"
-        found.append(Finding("rules.reach", "critical", text, f"REVOKE ALL ON partywall.tenants FROM PUBLIC, {role};"))
-    return tuple(sorted(found, key=lambda one: one.severity == "warning"))
+        remedy = f"REVOKE ALL ON partywall.tenants FROM PUBLIC, {role};"
+        found.append((row["role"], Finding("rules.reach", "critical", text, remedy, "TABLE partywall.tenants")))
+    sorted_by_role: dict[str, list[Finding]] = {name: [] for name in roles}
+    for name, one in found:
+        sorted_by_role[name].append(one)
+    return {
+        name: tuple(sorted(many, key=lambda one: one.severity == "warning")) for name, many in sorted_by_role.items()
+    }
 
 
-async def _of_shared(connection: CatalogConnection, row: Record) -> list[Finding]:
-    """What the role of a shared database must not have, besides."""
-    found: list[Finding] = []
-    found += _of_owned([one["name"] for one in await connection.fetch(OWNED)], row["name"])
-    if not row["rolsuper"]:  # who may create everywhere has been told why
-        found += [
-            Finding(
-                "schema.create",
-                "critical",
-                f"role {identifier(row['name'])} may create objects in schema {one['name']}",
-                f"REVOKE CREATE ON SCHEMA {one['name']} FROM PUBLIC, {identifier(row['name'])};",
-            )
-            for one in await connection.fetch(CREATABLE)
-        ]
-    return found
+def _unknown(role: str) -> Finding:
+    text = f"there is no role {identifier(role)}"
+    return Finding("role.unknown", "critical", text, f"CREATE ROLE {identifier(role)} LOGIN; and what it needs")
 
 
-def _of_role(row: Record, server: ServerAddress) -> Iterator[Finding]:
-    role = identifier(row["name"])
-    if server.role != row["name"] or row["session"] != row["name"]:
+def _matters(finding: Finding, kind: Kind) -> bool:
+    """Tenants with a schema of their own may make temporary objects; in a database of their own, what they like."""
+    return finding.name not in {"shared": (), "schema": ("database.temporary",), "own": ALLOWED}[kind]
+
+
+def _of_login(role: str, session: str, wanted: str) -> Iterator[Finding]:
+    if wanted != role or session != role:
         yield Finding(
             "role.other",
             "critical",
-            f"logged in as {identifier(row['session'])} acting as {role}, not as {identifier(server.role)}",
-            f"ALTER ROLE {identifier(row['session'])} RESET role;",
+            f"logged in as {identifier(session)} acting as {identifier(role)}, not as {identifier(wanted)}",
+            f"ALTER ROLE {identifier(session)} RESET role;",
+            "SELECT current_user -- the privileges are another's, and RESET ROLE changes them",
         )
-    for attribute, (word, meaning) in ATTRIBUTES.items():
+
+
+def _of_role(row: Record) -> Iterator[Finding]:
+    role = identifier(row["name"])
+    for attribute, (word, meaning, attack) in ATTRIBUTES.items():
         if row[attribute]:
-            yield Finding(f"role.{word.lower()}", "critical", f"role {role} {meaning}", f"ALTER ROLE {role} NO{word};")
+            text, remedy = f"role {role} {meaning}", f"ALTER ROLE {role} NO{word};"
+            yield Finding(f"role.{word.lower()}", "critical", text, remedy, attack)
 
 
 def _of_database(row: Record) -> Iterator[Finding]:
     database, role = identifier(row["database"]), identifier(row["name"])
     major = row["version"] // 10000
     if not OLDEST <= major <= NEWEST:
-        yield Finding(
-            "server.version",
-            "critical",
-            f"PostgreSQL {major} is not supported; supported are PostgreSQL {OLDEST} to {NEWEST}",
-            f"upgrade the server to PostgreSQL {NEWEST}",
-        )
+        yield unsupported(major)
     if row["encoding"] != "UTF8":
+        new = identifier(f"{row['database']}_utf8")
         yield Finding(
             "database.encoding",
             "critical",
             f"database {database} has encoding {row['encoding']}: its bytes may mean something else than was parsed",
-            "move the data to a database made with ENCODING 'UTF8' TEMPLATE template0",
+            f"CREATE DATABASE {new} ENCODING 'UTF8' TEMPLATE template0; -- pg_dump -E UTF8 the one into the other",
+            r"SELECT E'\x83\x5C' -- one character or two, of which one is a backslash",
         )
     if row["create_schema"] and not row["rolsuper"]:
         yield Finding(
@@ -203,6 +165,7 @@ def _of_database(row: Record) -> Iterator[Finding]:
             "critical",
             f"role {role} may create schemas in database {database}",
             f"REVOKE CREATE ON DATABASE {database} FROM PUBLIC, {role};",
+            "CREATE SCHEMA another -- in which names are found that the proxy does not know",
         )
     if row["temporary"] and not row["rolsuper"]:
         yield Finding(
@@ -210,23 +173,51 @@ def _of_database(row: Record) -> Iterator[Finding]:
             "warning",
             f"role {role} may create temporary objects in database {database}",
             f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, {role};",
+            "CREATE TEMPORARY TABLE a_table (a int) -- is found before the real one, by functions too",
         )
 
 
-def _of_owned(names: list[str], role: str) -> Iterator[Finding]:
-    if names:
-        listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        yield Finding(
-            "role.owner",
-            "critical",
-            f"role {identifier(role)} owns {listed}",
-            f"REASSIGN OWNED BY {identifier(role)} TO some_owner;",
-        )
+def unsupported(major: int) -> Finding:
+    """Of a server that is too old or too new."""
+    return Finding(
+        "server.version",
+        "critical",
+        f"PostgreSQL {major} is not supported; supported are PostgreSQL {OLDEST} to {NEWEST}",
+        f"upgrade the server to PostgreSQL {NEWEST}",
+        "SELECT … -- what the server takes for something else than the proxy's grammar and tables of functions say",
+    )
 
 
-def _of_memberships(rows: list[Record], role: str, own: bool) -> Iterator[Finding]:
+def _of_owned(rows: list[Record], kind: Kind) -> Iterator[tuple[str, Finding]]:
+    """One for each role."""
+    owned: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
-        name = row["name"]
+        owned.setdefault(row["role"], []).append((row["kind"], row["name"]))
+    for role, many in owned.items():
+        listed = ", ".join(f"{what.lower()} {name}" for what, name in many[:5])
+        listed += f" and {len(many) - 5} more" if len(many) > 5 else ""
+        given = f"REASSIGN OWNED BY {identifier(role)} TO some_owner;"
+        if kind == "schema":  # what is in its schema it shall keep
+            given = " ".join(f"ALTER {what} {name} OWNER TO some_owner;" for what, name in many)
+        what, name = many[0]
+        attack = f"ALTER ROUTINE {name} SECURITY DEFINER -- or makes it another"
+        if what != "ROUTINE":
+            attack = f"GRANT ALL ON {what} {name} TO PUBLIC -- or drops it"
+        yield role, Finding("role.owner", "critical", f"role {identifier(role)} owns {listed}", given, attack)
+
+
+def _of_creatable(rows: list[Record]) -> Iterator[tuple[str, Finding]]:
+    for row in rows:
+        role, name = identifier(row["role"]), row["name"]
+        text = f"role {role} may create objects in schema {name}"
+        remedy = f"REVOKE CREATE ON SCHEMA {name} FROM PUBLIC, {role};"
+        attack = f"CREATE TABLE {name}.another () -- or a function that others call"
+        yield row["role"], Finding("schema.create", "critical", text, remedy, attack)
+
+
+def _of_memberships(rows: list[Record], own: bool) -> Iterator[tuple[str, Finding]]:
+    for row in rows:
+        role, name = identifier(row["role"]), row["name"]
         if name.startswith("pg_"):
             why = "a predefined role with privileges beyond any tenant's"
         elif row["powerful"]:
@@ -235,24 +226,33 @@ def _of_memberships(rows: list[Record], role: str, own: bool) -> Iterator[Findin
             why = "which owns objects"
         else:
             why = ""
-        yield Finding(
-            "role.member",
-            "critical" if why else "warning",
-            f"role {identifier(role)} is a member of {identifier(name)}" + (f", {why}" if why else ""),
-            f"REVOKE {identifier(name)} FROM {identifier(role)};",
+        yield (
+            row["role"],
+            Finding(
+                "role.member",
+                "critical" if why else "warning",
+                f"role {role} is a member of {identifier(name)}" + (f", {why}" if why else ""),
+                f"REVOKE {identifier(name)} FROM {role};",
+                f"SET ROLE {identifier(name)} -- and then whatever that may",
+            ),
         )
 
 
-def _of_settings(rows: list[Record], role: Record) -> Iterator[Finding]:
+def _of_settings(rows: list[Record], roles: Mapping[str, Record]) -> Iterator[tuple[str, Finding]]:
     for row in rows:
         name = row["name"]
         if name.lower() in HARMLESS or name.startswith(HARMLESS_PREFIXES):
             continue
-        of = identifier(role["name"]) if row["of_role"] else "ALL"
-        where = f" IN DATABASE {identifier(role['database'])}" if row["of_database"] else ""
-        yield Finding(
-            "role.setting",
-            "critical" if name.lower() in DANGEROUS else "warning",
-            f"setting {name} is set for role {of}{where}",
-            f"ALTER ROLE {of}{where} RESET {name};",
-        )
+        for role in (row["role"],) if row["role"] else roles:
+            of = identifier(row["role"]) if row["role"] else "ALL"
+            where = f" IN DATABASE {identifier(roles[role]['database'])}" if row["of_database"] else ""
+            yield (
+                role,
+                Finding(
+                    "role.setting",
+                    "critical" if name.lower() in DANGEROUS else "warning",
+                    f"setting {name} is set for role {of}{where}",
+                    f"ALTER ROLE {of}{where} RESET {name};",
+                    f"SHOW {name} -- statements mean something else than they say",
+                ),
+            )

@@ -7,8 +7,10 @@ Administration Functions", "Foreign Data", "Privileges".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from proxy.catalog import role_queries
 from proxy.catalog.finding import Finding, identifier
 
 if TYPE_CHECKING:
@@ -22,57 +24,32 @@ REACHING = [
     "pg_ls_logdir", "pg_ls_tmpdir", "pg_ls_waldir", "pg_promote", "pg_read_binary_file", "pg_read_file",
     "pg_reload_conf", "pg_rotate_logfile", "pg_stat_file", "pg_stat_reset_shared", "pg_switch_wal",
 ]  # fmt: skip
-FUNCTIONS = """
-SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc p
- WHERE ((p.proname = ANY ($1::pg_catalog.text[]) AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace)
-        OR p.proname LIKE 'dblink%')
-   AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
- ORDER BY 1
-"""
-FOREIGN = """
-SELECT 'SERVER' AS kind, s.srvname::pg_catalog.text AS name FROM pg_catalog.pg_foreign_server s
- WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
-UNION ALL
-SELECT 'DATA WRAPPER', w.fdwname::pg_catalog.text FROM pg_catalog.pg_foreign_data_wrapper w
- WHERE pg_catalog.has_foreign_data_wrapper_privilege(w.oid, 'USAGE')
-ORDER BY 1, 2
-"""
-DATABASES = """
-SELECT d.datname::pg_catalog.text AS name FROM pg_catalog.pg_database d
- WHERE d.datdba = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-   AND d.datname <> pg_catalog.current_database()
- ORDER BY 1
-"""
 
 
-async def own_findings(connection: CatalogConnection, role: str) -> list[Finding]:
-    """What the role of a tenant with a database of its own can reach beyond it. Errors: asyncpg.PostgresError."""
-    named = identifier(role)
-    found = [
-        Finding(
-            "role.function",
-            "critical",
-            f"role {named} may call {row['name']}, which reaches beyond its database",
-            f"REVOKE EXECUTE ON FUNCTION {row['name']} FROM PUBLIC, {named};",
-        )
-        for row in await connection.fetch(FUNCTIONS, REACHING)
-    ]
-    found += [
-        Finding(
-            "role.foreign",
-            "critical",
-            f"role {named} may use the foreign {row['kind'].lower()} {identifier(row['name'])}",
-            f"REVOKE USAGE ON FOREIGN {row['kind']} {identifier(row['name'])} FROM PUBLIC, {named};",
-        )
-        for row in await connection.fetch(FOREIGN)
-    ]
-    found += [
-        Finding(
-            "role.databases",
-            "critical",
-            f"role {named} owns another database, {identifier(row['name'])}",
-            f"ALTER DATABASE {identifier(row['name'])} OWNER TO some_owner;",
-        )
-        for row in await connection.fetch(DATABASES)
-    ]
+async def own_findings(connection: CatalogConnection, roles: Sequence[str]) -> list[tuple[str, Finding]]:
+    """What the roles of tenants with a database or schema of their own can reach beyond it, each with its role; nothing
+    of superusers. Errors: asyncpg.PostgresError.
+    """
+    names = list(roles)
+    found = []
+    for row in await connection.fetch(role_queries.FUNCTIONS, names, REACHING):
+        role, name = identifier(row["role"]), row["name"]
+        text = f"role {role} may call {name}, which reaches beyond its database"
+        remedy = f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC, {role};"
+        attack = f"SELECT {name.partition('(')[0]}(…)"
+        found.append((row["role"], Finding("role.function", "critical", text, remedy, attack)))
+    for row in await connection.fetch(role_queries.FOREIGN, names):
+        role, name, kind = identifier(row["role"]), identifier(row["name"]), row["kind"]
+        text = f"role {role} may use the foreign {kind.lower()} {name}"
+        remedy = f"REVOKE USAGE ON FOREIGN {kind} {name} FROM PUBLIC, {role};"
+        attack = f"CREATE USER MAPPING FOR CURRENT_USER SERVER {name} -- and then its tables"
+        if kind != "SERVER":
+            attack = f"CREATE SERVER another FOREIGN DATA WRAPPER {name} -- with any address"
+        found.append((row["role"], Finding("role.foreign", "critical", text, remedy, attack)))
+    for row in await connection.fetch(role_queries.DATABASES, names):
+        role, name = identifier(row["role"]), identifier(row["name"])
+        text = f"role {role} owns another database, {name}"
+        remedy = f"ALTER DATABASE {name} OWNER TO some_owner;"
+        attack = f"ALTER DATABASE {name} CONNECTION LIMIT 0 -- or DROP DATABASE"
+        found.append((row["role"], Finding("role.databases", "critical", text, remedy, attack)))
     return found

@@ -18,17 +18,10 @@ from proxy.doctor.patient import Patient, columns_of, full, short
 def key_findings(patient: Patient) -> Iterator[Finding]:
     """`keys.relation`: one for each table with keys that lack the tenant column and that the role may write."""
     for relation, column in patient.confined():
-        if not patient.may(relation, "INSERT", "UPDATE"):
+        lacking = _lacking(patient, relation, column)
+        if not lacking or not patient.may(relation, "INSERT", "UPDATE"):
             continue
-        indexes = {one.name: one for one in patient.examination.indexes.get(relation.oid, ()) if not one.inherited}
-        lacking = [
-            (key, indexes[key.name])
-            for key in relation.keys
-            if column.number not in key.columns and key.name in indexes  # a partition's are told of its parent
-        ]
-        if not lacking:
-            continue
-        names = ", ".join(f"{one.name} ({_listed(relation, one)})" for _, one in lacking)
+        names = _named(relation, lacking)
         chosen = [one for one in lacking if not _drawn(relation, one[0])]
         led_to = any(_leading(patient, relation, one) for one, _ in lacking)  # its DDL goes before theirs
         severity: Severity = "critical" if chosen or led_to else "warning"
@@ -37,10 +30,50 @@ def key_findings(patient: Patient) -> Iterator[Finding]:
             f"keys.{short(relation.schema, relation.name)}",
             severity,
             f"keys of {full(relation)} hold over all tenants: {names}",
-            " ".join(line for one in lacking for line in _widened(patient, relation, column, *one)),
+            _mended(patient, relation, column, lacking),
             _insert(relation, column, index.columns, "" if chosen else " OVERRIDING SYSTEM VALUE")
             + f" -- {'23P01' if key.kind == 'x' else '23505'} tells that another tenant has it",
         )
+
+
+def distribution_findings(patient: Patient) -> Iterator[Finding]:
+    """`distribution.relation`: such keys where the role may not write. They tell nothing, but with them the table can
+    have neither a partition for each tenant nor a tenant column by which Citus distributes it.
+    """
+    for relation, column in patient.confined():
+        lacking = _lacking(patient, relation, column)
+        registry = any(key.columns == (column.number,) for key in relation.keys)  # every node has a copy of that
+        if lacking and not registry and not patient.may(relation, "INSERT", "UPDATE"):
+            yield Finding(
+                f"distribution.{short(relation.schema, relation.name)}",
+                "advice",
+                f"{full(relation)} cannot be distributed by its tenant column: {_named(relation, lacking)}",
+                _mended(patient, relation, column, lacking),
+                f"CREATE TABLE another (LIKE {full(relation)} INCLUDING ALL) PARTITION BY HASH"
+                f" ({identifier(column.name)}) -- 0A000, as SELECT create_distributed_table(…) of Citus has it",
+            )
+
+
+def _lacking(patient: Patient, relation: Relation, column: Column) -> list[tuple[Key, Index]]:
+    """The keys without the tenant column; a partition's are told of its parent."""
+    indexes = {one.name: one for one in patient.examination.indexes.get(relation.oid, ()) if not one.inherited}
+    return [
+        (key, indexes[key.name]) for key in relation.keys if column.number not in key.columns and key.name in indexes
+    ]
+
+
+def _mended(patient: Patient, relation: Relation, column: Column, lacking: list[tuple[Key, Index]]) -> str:
+    """The DDL that widens the keys; for one that others' tenant columns lead to, that nobody may write there."""
+    for key, _ in lacking:
+        for other, foreign in _leading(patient, relation, key):
+            seen = patient.world.relation(other.schema, other.name)
+            if seen is not None and seen.column is not None and foreign.columns == (seen.column.number,):
+                return f"REVOKE INSERT, UPDATE ON {full(relation)} FROM PUBLIC, {patient.role};"
+    return " ".join(line for one in lacking for line in _widened(patient, relation, column, *one))
+
+
+def _named(relation: Relation, lacking: list[tuple[Key, Index]]) -> str:
+    return ", ".join(f"{one.name} ({_listed(relation, one)})" for _, one in lacking)
 
 
 def _listed(relation: Relation, index: Index) -> str:
@@ -49,7 +82,7 @@ def _listed(relation: Relation, index: Index) -> str:
 
 def _insert(relation: Relation, column: Column, numbers: tuple[int, ...], how: str = "") -> str:
     """An INSERT of the tenant's own key and of guesses."""
-    guessed = columns_of(relation, numbers)
+    guessed = columns_of(relation, numbers) or ("…",)
     values = ", ".join(["'own'", *("'a guess'" for _ in guessed)])
     return f"INSERT INTO {full(relation)} ({', '.join([identifier(column.name), *guessed])}){how} VALUES ({values})"
 

@@ -13,10 +13,12 @@ from itertools import chain
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import Finding
 from proxy.catalog.model import Catalog
+from proxy.doctor.columns import column_findings
+from proxy.doctor.grants import default_findings, sequence_findings
 from proxy.doctor.indexes import index_findings, partition_findings
-from proxy.doctor.keys import foreign_key_findings, key_findings
+from proxy.doctor.keys import distribution_findings, foreign_key_findings, key_findings
 from proxy.doctor.patient import Patient
-from proxy.doctor.surface import action_findings, column_findings, function_findings, relation_findings
+from proxy.doctor.surface import action_findings, function_findings, relation_findings
 from proxy.sql.world import World
 from proxy.tenancy.policy import Grant
 
@@ -55,8 +57,11 @@ def schema_findings(patient: Patient) -> Iterator[Finding]:
     yield from chain(
         key_findings(patient),
         foreign_key_findings(patient),
+        distribution_findings(patient),
         column_findings(patient),
         relation_findings(patient),
+        sequence_findings(patient),
+        default_findings(patient),
         function_findings(patient),
         action_findings(patient),
         index_findings(patient),
@@ -74,7 +79,9 @@ def _of_version(patient: Patient) -> Iterator[Finding]:
     major, minor = divmod(patient.examination.version, 10000)
     if minor < MENDED.get(major, 0):
         text = f"PostgreSQL {major}.{minor} shows statistics of hidden rows to operators (CVE-2025-8713)"
-        yield Finding("server.minor", "warning", text, f"upgrade the server to {major}.{MENDED[major]} or later")
+        remedy = f"upgrade the server to {major}.{MENDED[major]} or later"
+        attack = "EXPLAIN SELECT 1 FROM a_table WHERE … -- an operator that tells is shown other tenants' values"
+        yield Finding("server.minor", "warning", text, remedy, attack)
 
 
 def report_of(facts: Iterable[Finding], schema: Iterable[Finding], accepted: Collection[str]) -> Report:

@@ -9,34 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.catalog.finding import Finding, Severity, identifier
-from proxy.catalog.model import Function, Relation
+from proxy.catalog.model import Function
 from proxy.doctor.patient import Patient, full, short
 
 NEEDLESS = ("TRUNCATE", "REFERENCES", "TRIGGER")
+SHOWN = {  # the worst first
+    "TRUNCATE": "TRUNCATE {} -- everybody's rows, which no predicate confines",
+    "DELETE": "DELETE FROM {} -- everybody's",
+    "UPDATE": "UPDATE {} SET … -- everybody's",
+    "INSERT": "INSERT INTO {} DEFAULT VALUES -- everybody reads it",
+    "TRIGGER": "CREATE TRIGGER another BEFORE UPDATE ON {} FOR EACH ROW"
+    " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger() -- or another, which others run",
+    "REFERENCES": "CREATE TABLE another (a … REFERENCES {}) -- where it may create: 23503 tells what others have",
+}
+EVENTS = {
+    "INSERT": "INSERT INTO {table} ({own}) VALUES ('own')",
+    "UPDATE": "UPDATE {table} SET {own} = {own} WHERE {own} = 'own'",
+    "DELETE": "DELETE FROM {table} WHERE {own} = 'own'",
+    "TRUNCATE": "TRUNCATE {table}",
+}
+COMPARISON = 1  # what comparing the tenant column costs; what costs no more may be called before
+LEGIBLE = frozenset({"sql", "internal"})
+TRIGGER = 2279  # the type that only triggers' functions return
 WRITES = ("INSERT", "UPDATE", "DELETE")
 KINDS = {"v": "view", "m": "view", "r": "unlisted", "p": "unlisted", "f": "unlisted"}
-
-
-def column_findings(patient: Patient) -> Iterator[Finding]:
-    """`column.relation`: a rule or its column would make it a tenant's, and its tenant column cannot confine."""
-    for (schema, name), why in sorted(patient.world.hidden_reasons.items()):
-        relation = patient.catalog.relations.get((schema, name))
-        if relation is None or (schema, name) not in {(one.schema, one.name) for one, _ in patient.relations()}:
-            continue
-        ddl = _not_null(patient, relation) if why.endswith("is nullable") else ""
-        yield Finding(
-            f"column.{short(schema, name)}",
-            "warning",
-            f"{full(relation)} is hidden: {why}",
-            ddl or "give the column a type and collation that can confine, or hide the relation by rule",
-        )
-
-
-def _not_null(patient: Patient, relation: Relation) -> str:
-    rule = patient.world.policy.relations.get((relation.schema, relation.name))
-    column = identifier((rule and rule.tenant_column) or patient.world.policy.tenant_column)
-    nullable = [one for one in (relation, *patient.world.descendants(relation)) if one.kind in "rp"]
-    return " ".join(f"ALTER TABLE {full(one)} ALTER COLUMN {column} SET NOT NULL;" for one in nullable)
 
 
 def relation_findings(patient: Patient) -> Iterator[Finding]:
@@ -58,40 +54,58 @@ def relation_findings(patient: Patient) -> Iterator[Finding]:
             )
             continue
         surplus = patient.may(relation, *NEEDLESS, *(() if seen.access == "tenant" else WRITES))
+        given = patient.examination.grantable.get(relation.oid, ())
+        if not surplus and not given:
+            continue
+        table = full(relation)
+        attack = f"GRANT {given[0]} ON {table} TO PUBLIC" if given else ""
         if surplus:
-            attack = f"TRUNCATE {full(relation)}" if "TRUNCATE" in surplus else f"DELETE FROM {full(relation)}"
-            yield Finding(
-                f"grants.{name}",
-                "warning",
-                f"role {patient.role} may {', '.join(surplus)} on {full(relation)}, which no tenant needs",
-                f"REVOKE {', '.join(surplus)} ON {full(relation)} FROM PUBLIC, {patient.role};",
-                attack if {"TRUNCATE", "DELETE"} & set(surplus) and relation.kind != "m" else "",
-            )
+            attack = next(one for verb, one in SHOWN.items() if verb in surplus).replace("{}", table)
+        remedies = [f"REVOKE {', '.join(surplus)} ON {table} FROM PUBLIC, {patient.role};"] if surplus else []
+        if given:
+            remedies.append(f"REVOKE GRANT OPTION FOR ALL ON {table} FROM {patient.role} CASCADE;")
+        may = [f"may {', '.join(surplus)}"] if surplus else []
+        may += [f"may grant {', '.join(given)} to others"] if given else []
+        yield Finding(
+            f"grants.{name}",
+            "warning",
+            f"role {patient.role} {' and '.join(may)} on {table}, which no tenant needs",
+            " ".join(remedies),
+            attack,
+        )
 
 
 def function_findings(patient: Patient) -> Iterator[Finding]:
-    """`function.name`: it runs with its owner's rights, or is so cheap that it is called before any predicate."""
+    """`function.name`: it runs with its owner's rights, or is so cheap that it is called before any predicate, or
+    nobody can see what it does, and no rule says that it was reviewed.
+    """
     rules = patient.world.function_rules
     for oid, signature in sorted(patient.examination.functions.items(), key=lambda one: one[1]):
         function = patient.catalog.functions_by_oid.get(oid)
-        cheap = function is not None and function.cost < 1 and not function.leakproof
-        if function is None or not (function.security_definer or cheap):
+        if function is None:
+            continue
+        listed = (function.schema, function.name) in rules
+        cheap = function.cost <= COMPARISON and not function.leakproof
+        opaque = function.language not in LEGIBLE and not listed and function.result != TRIGGER
+        if not (function.security_definer or cheap or opaque):
             continue
         kind = "PROCEDURE" if function.kind == "p" else "FUNCTION"
-        listed = (function.schema, function.name) in rules
         named = f"{kind} {_qualified(function, signature)}"
-        cost = f"ALTER {named} COST 1;" if cheap else ""
+        cost = f"ALTER {named} COST 100;" if cheap else ""
         revoked = f"REVOKE EXECUTE ON {named} FROM PUBLIC, {patient.role};"
         invoker = f"ALTER {named} SECURITY INVOKER;" if function.security_definer else ""
-        why = "is called before the predicates"
+        why = f"is written in {function.language}, and no rule says that it was reviewed"
         if function.security_definer:
             why = "runs as its owner, whom no predicate confines"
-        example = f"SELECT {identifier(function.schema)}.{identifier(function.name)}(…)"
+        elif cheap:
+            why = "is called before the predicates"
+        called = f"{identifier(function.schema)}.{identifier(function.name)}(…)"
+        example = f"{'CALL' if function.kind == 'p' else 'SELECT'} {called}"
         if cheap:
-            example = f"SELECT 1 FROM a_table WHERE tenant_column = 'own' AND {example.removeprefix('SELECT ')}"
+            example = f"SELECT 1 FROM a_table WHERE tenant_column = 'own' AND {called}"
         yield Finding(
             f"function.{short(function.schema, function.name)}",
-            "warning",
+            "warning" if function.security_definer or cheap else "advice",
             f"{signature} {why}, and role {patient.role} may call it" + ("; the rules allow it" if listed else ""),
             " ".join(one for one in (cost, invoker if listed else revoked) if one),
             example,
@@ -106,14 +120,16 @@ def _qualified(function: Function, signature: str) -> str:
 
 def action_findings(patient: Patient) -> Iterator[Finding]:
     """`trigger.relation`: triggers and rules of tenants' tables run unfiltered, by whoever writes."""
-    for relation, _ in patient.confined():
+    for relation, column in patient.confined():
         actions = patient.examination.actions.get(relation.oid, ())
-        if actions and not relation.is_partition:
+        if actions:
+            table, own = full(relation), identifier(column.name)
             names = ", ".join(f"{one.name} ({one.what})" if one.what else f"rule {one.name}" for one in actions)
+            attack = EVENTS[actions[0].event].format(table=table, own=own)
             yield Finding(
                 f"trigger.{short(relation.schema, relation.name)}",
                 "warning",
-                f"writing to {full(relation)} runs code that sees all tenants: {names}",
-                " ".join(f"ALTER TABLE {full(relation)} DISABLE {one.kind} {identifier(one.name)};" for one in actions),
-                f"UPDATE {full(relation)} SET … WHERE tenant_column = 'own' -- its code may read and tell others' rows",
+                f"writing to {table} runs code that sees all tenants: {names}",
+                " ".join(f"ALTER TABLE {table} DISABLE {one.kind} {identifier(one.name)};" for one in actions),
+                f"{attack} -- its code may read and tell others' rows",
             )

@@ -10,6 +10,7 @@ from proxy.catalog.connect import connect
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.tenancy.policy import Credentials, Server
+from tests.kit.attacks import tried, works
 from tests.kit.postgres import Cluster
 
 ROLE = "own_facts"
@@ -59,3 +60,31 @@ async def test_each_way_out_of_the_database_is_found(server: Cluster, role: Serv
     if name == "role.databases":
         server.psql(sql=f"ALTER DATABASE own_facts_other OWNER TO {ROLE}")
     assert (name, "critical") in [(one.name, one.severity) for one in await found(role)]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "blanks"),
+    [
+        (f"GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {ROLE}", "role.function", {"(…)": "('PG_VERSION')"}),
+        (f"CREATE FOREIGN DATA WRAPPER w; GRANT USAGE ON FOREIGN DATA WRAPPER w TO {ROLE}", "role.foreign", {}),
+        (
+            "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+            f"GRANT USAGE ON FOREIGN SERVER s TO {ROLE}",
+            "role.foreign",
+            {},
+        ),
+        ("CREATE DATABASE own_facts_other", "role.databases", {}),
+    ],
+)
+async def test_the_way_out_is_open_until_the_remedy_is_run(
+    server: Cluster, role: Server, change: str, name: str, blanks: dict[str, str]
+) -> None:
+    server.psql(DATABASE, change)
+    if name == "role.databases":
+        server.psql(sql=f"ALTER DATABASE own_facts_other OWNER TO {ROLE}")
+    (shown,) = await found(role)
+    assert shown.name == name
+    assert works(tried(server, DATABASE, ROLE, shown.attack, blanks))
+    server.psql(DATABASE, shown.remedy.replace("some_owner", "postgres"))
+    assert tried(server, DATABASE, ROLE, shown.attack, blanks) == "42501"
+    assert await found(role) == ()

@@ -10,6 +10,7 @@ from proxy.catalog.connect import connect
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.tenancy.policy import Credentials, Server
+from tests.kit.attacks import tried, works
 from tests.kit.postgres import Cluster
 from tests.kit.schemas import REFERENCE, provisioned
 
@@ -64,3 +65,57 @@ async def test_what_provision_makes_may_serve_whatever_the_role_makes_there(serv
 async def test_each_way_out_of_the_schema_is_found(server: Cluster, role: Server, change: str, name: str) -> None:
     server.psql(DATABASE, change)
     assert name in {one.name for one in await found(role) if one.severity == "critical"}
+
+
+ROW = {"SELECT * FROM": "SELECT 'se', 'Sweden' --"}
+DEFINER = "CREATE FUNCTION {}.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "blanks"),
+    [
+        ("GRANT USAGE ON SCHEMA globex TO acme_rw", "schema.reach", {"a_table": "t"}),
+        ("GRANT USAGE ON SCHEMA public TO PUBLIC", "schema.reach", {"a_table": "t"}),
+        ("GRANT CREATE ON SCHEMA reference TO acme_rw", "schema.reach", {}),
+        ("CREATE SEQUENCE reference.s; ALTER SEQUENCE reference.s OWNER TO acme_rw", "role.owner", {}),
+        ("GRANT INSERT ON reference.countries TO acme_rw", "schema.write", ROW),
+        ("GRANT UPDATE (name) ON reference.countries TO PUBLIC", "schema.write", {"…": "name = ''"}),
+        ("GRANT DELETE ON reference.countries TO acme_rw", "schema.write", {}),
+        ("GRANT TRUNCATE ON reference.countries TO acme_rw", "schema.write", {}),
+        ("GRANT TRIGGER ON reference.countries TO acme_rw", "schema.write", {}),
+        (
+            "GRANT REFERENCES ON reference.countries TO acme_rw",
+            "schema.write",
+            {"…": "text", "TABLE another": "TABLE acme.another"},
+        ),
+        ("CREATE SEQUENCE reference.s; GRANT USAGE ON SEQUENCE reference.s TO acme_rw", "schema.write", {}),
+        (DEFINER.format("reference"), "function.definer", {"…": ""}),
+        (DEFINER.format("acme"), "function.definer", {"…": ""}),
+    ],
+)
+async def test_the_way_out_is_open_until_the_remedy_is_run(
+    server: Cluster, role: Server, change: str, name: str, blanks: dict[str, str]
+) -> None:
+    server.psql(DATABASE, change)
+    findings = await found(role)
+    (shown,) = [one for one in findings if one.name == name]
+    assert works(tried(server, DATABASE, "acme_rw", shown.attack, blanks))
+    for one in findings:
+        server.psql(DATABASE, one.remedy.replace("some_owner", "postgres"))
+    assert tried(server, DATABASE, "acme_rw", shown.attack, blanks) == "42501"
+    assert await found(role) == ()
+    provisioned(server, DATABASE, ("acme", "globex"))
+    assert await found(role) == ()  # what the remedy says and what provision makes are one
+
+
+@pytest.mark.parametrize("change", ["DROP SCHEMA acme", "REVOKE USAGE ON SCHEMA acme FROM acme_rw"])
+async def test_without_its_schema_the_tenants_names_are_somebody_elses(
+    server: Cluster, role: Server, change: str
+) -> None:
+    server.psql(DATABASE, "CREATE TABLE acme.t (); ALTER TABLE acme.t OWNER TO acme_rw")
+    server.psql(DATABASE, change + (" CASCADE" if "DROP" in change else ""))
+    (shown,) = await found(role)
+    assert (shown.name, "provision" in shown.remedy) == ("schema.own", True)
+    assert tried(server, DATABASE, "acme_rw", shown.attack, {"a_table": "t"}) in {"42P01", "42501"}
+    provisioned(server, DATABASE, ("acme", "globex"))
+    assert await found(role) == ()

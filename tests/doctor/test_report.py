@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from proxy.catalog.connect import connect
@@ -21,13 +20,13 @@ from proxy.doctor.report import MENDED, Report, report_of, schema_findings
 from proxy.sql.world import World
 from proxy.tenancy.load import load
 from tests.doctor.clinic import clinic, patient
+from tests.kit.attacks import Outcome, outcome
 from tests.kit.postgres import Cluster
 from tests.kit.rules import sample_rules
 
 GOLDEN = Path(__file__).with_name("schema.golden")
 DATA = Path(__file__).resolve().parent.parent / "data"
 # What `app` does at the server, as tenant 1, and how it ends before and after: an SQLSTATE, or the last rows.
-Outcome = str | list[tuple[object, ...]]
 DONE: Outcome = []
 ATTACKS: dict[str, tuple[str, Outcome, Outcome]] = {
     "keys.accounts": ("INSERT INTO accounts (tenant_id, id, owner) VALUES (1, 201, 'x')", "23505", DONE),
@@ -48,6 +47,10 @@ ATTACKS: dict[str, tuple[str, Outcome, Outcome]] = {
     "grants.notes": ("TRUNCATE notes", DONE, "42501"),
     "grants.open_orders": ("DELETE FROM open_orders WHERE tenant_id = 2 AND id = -1", DONE, "42501"),
     "view.leaky_stats": ("SELECT sum(n) > 21 FROM leaky_stats", [(True,)], "42501"),
+    **{
+        f"sequence.{name}": (f"SELECT last_value > 0 FROM {name}", [(True,)], "42501")
+        for name in ("accounts_id_seq", "audit_log_id_seq", "invoice_no_seq", "transfers_id_seq")
+    },
     "function.cheap_leak": (
         "SELECT count(*) FROM orders WHERE tenant_id = 1 AND cheap_leak(secret)", [(21,)], "42501",
     ),
@@ -60,7 +63,8 @@ ATTACKS: dict[str, tuple[str, Outcome, Outcome]] = {
         [(0,)],
     ),
 }  # fmt: skip
-UNTRIED = ("index.", "scan.", "grants.mv_order_stats", "grants.order_totals")  # by time; by no statement today
+# index. and scan. are shown by what EXPLAIN counts, in test_indexes.py; what is left can be done by no statement today.
+UNTRIED = ("index.", "scan.", "grants.mv_order_stats", "grants.order_totals")
 
 
 @pytest.fixture
@@ -82,20 +86,6 @@ async def report(cluster: Cluster, database: str, folder: Path, accept: bool = F
     finally:
         await connection.close()
     return report_of(facts, schema_findings(seen), grant.accept if accept else ())
-
-
-def outcome(cluster: Cluster, database: str, sql: str) -> Outcome:
-    """How it ends for `app`; nothing of it stays."""
-    with psycopg.connect(cluster.dsn("app", database)) as connection:
-        try:
-            cursor = connection.execute(sql)
-            while cursor.nextset():
-                pass
-            return cursor.fetchall() if cursor.description else DONE
-        except psycopg.Error as error:
-            return error.sqlstate or ""
-        finally:
-            connection.rollback()
 
 
 async def test_the_sample_schema_has_the_findings_that_were_reviewed(
@@ -121,12 +111,12 @@ async def test_every_attack_succeeds_before_the_ddl_and_fails_after_and_then_the
     found = await report(postgres15, sample, tmp_path)
     tried = {one.name for one in found.open if not one.name.startswith(UNTRIED)}
     assert tried == ATTACKS.keys()
-    assert {name: outcome(postgres15, sample, sql) for name, (sql, _, _) in ATTACKS.items()} == {
+    assert {name: outcome(postgres15, sample, "app", sql) for name, (sql, _, _) in ATTACKS.items()} == {
         name: before for name, (_, before, _) in ATTACKS.items()
     }
     for one in found.open:
         postgres15.psql(sample, one.remedy)
-    assert {name: outcome(postgres15, sample, sql) for name, (sql, _, _) in ATTACKS.items()} == {
+    assert {name: outcome(postgres15, sample, "app", sql) for name, (sql, _, _) in ATTACKS.items()} == {
         name: after for name, (_, _, after) in ATTACKS.items()
     }
     healthy = await report(postgres15, sample, tmp_path)
@@ -137,7 +127,8 @@ async def test_the_statements_that_are_shown_name_what_they_attack(
     postgres15: Cluster, sample: str, tmp_path: Path
 ) -> None:
     for one in (await report(postgres15, sample, tmp_path)).open:
-        if one.attack:
+        assert one.attack
+        if not one.name.startswith("database."):
             assert re.search(rf'"{one.name.split(".")[-1]}"', one.attack), one
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.doctor.surface import action_findings, column_findings, function_findings, relation_findings
+from proxy.doctor.surface import action_findings, function_findings, relation_findings
 from proxy.tenancy.policy import Access
 from tests.doctor.clinic import ROLE, clinic, mended, patient
 from tests.kit.postgres import Cluster
@@ -16,23 +16,8 @@ FUNCTION = "CREATE FUNCTION f(a text) RETURNS text LANGUAGE sql {} AS 'SELECT a'
 async def test_a_table_of_tenants_with_the_four_verbs_is_as_it_should_be(postgres18: Cluster) -> None:
     with clinic(postgres18, TABLE + FUNCTION.format("")) as name:
         seen = await patient(postgres18, name)
-        every = (column_findings, relation_findings, function_findings, action_findings)
+        every = (relation_findings, function_findings, action_findings)
         assert [one for of in every for one in of(seen)] == []
-
-
-async def test_a_nullable_tenant_column_is_mended_in_children_too(postgres18: Cluster) -> None:
-    sql = "CREATE TABLE p (tenant_id int, a int); CREATE TABLE c () INHERITS (p)"
-    with clinic(postgres18, sql) as name:
-        found = await mended(postgres18, name, column_findings)
-        assert {one.name for one in found} == {"column.c", "column.p"}
-        assert "is nullable" in found[0].text
-
-
-async def test_a_tenant_column_that_cannot_confine_is_told(postgres18: Cluster) -> None:
-    with clinic(postgres18, "CREATE TABLE t (tenant_id numeric NOT NULL)") as name:
-        (found,) = column_findings(await patient(postgres18, name))
-        assert (found.name, found.severity) == ("column.t", "warning")
-        assert "no leakproof equality" in found.text
 
 
 @pytest.mark.parametrize(
@@ -97,3 +82,35 @@ async def test_triggers_and_rules_of_tenants_tables_are_found(postgres18: Cluste
         assert found.name == "trigger.t"
         assert "log (" in found.text
         assert "rule also" in found.text
+
+
+async def test_a_language_that_nobody_reads_is_advice_until_a_rule_lists_the_function(postgres18: Cluster) -> None:
+    sql = TABLE + FUNCTION.format("").replace("LANGUAGE sql", "LANGUAGE plpgsql").replace(
+        "SELECT a", "BEGIN RETURN a; END"
+    )
+    trigger = "CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+    with clinic(postgres18, sql + trigger) as name:
+        (found,) = await mended(postgres18, name, function_findings)
+        assert (found.name, found.severity) == ("function.f", "advice")
+        postgres18.psql(name, f"GRANT EXECUTE ON FUNCTION f TO {ROLE}")
+        assert list(function_findings(await patient(postgres18, name, ("f",)))) == []
+
+
+async def test_a_trigger_of_a_partitioned_table_is_told_once_and_one_of_a_partition_too(postgres18: Cluster) -> None:
+    sql = (
+        "CREATE TABLE p (tenant_id int NOT NULL, a int) PARTITION BY LIST (tenant_id);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);"
+        "CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER all_of_it BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION g();"
+        "CREATE TRIGGER part BEFORE INSERT ON p2 FOR EACH ROW EXECUTE FUNCTION g();"
+    )
+    with clinic(postgres18, sql) as name:
+        found = await mended(postgres18, name, action_findings)
+        assert [(one.name, "all_of_it" in one.text) for one in found] == [("trigger.p", True), ("trigger.p2", False)]
+
+
+async def test_a_privilege_on_a_column_counts(postgres18: Cluster) -> None:
+    with clinic(postgres18, TABLE + "CREATE TABLE hidden (a int, b int)") as name:
+        postgres18.psql(name, f"REVOKE ALL ON hidden FROM {ROLE}; GRANT SELECT (b) ON hidden TO {ROLE}")
+        (found,) = await mended(postgres18, name, relation_findings)
+        assert (found.name, found.severity) == ("unlisted.hidden", "warning")
