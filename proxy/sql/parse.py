@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pglast.parser import ParseError, parse_sql_json, scan
@@ -56,6 +56,7 @@ NEWER = ('"Json', '"Merge', '"Returning', '"returningClause')  # so begins in JS
 
 # Tokens of the scanner: what masked() leaves out and what it hides. PARAM is $1.
 COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
+FOLDED = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 LITERALS = frozenset({"SCONST", "ICONST", "FCONST", "BCONST", "XCONST", "USCONST"})
 
 
@@ -112,6 +113,34 @@ def statements_in(grammar: str, text: bytes, *, server_major: int, nesting: int 
             _check(statement.tree, text, server_major, deepest, nesting)
         statements.append(statement)
     return tuple(statements)
+
+
+class Token(NamedTuple):
+    """A token of the scanner. start, end: characters of the text; word: an identifier or key word as it is folded, ""
+    where it is quoted or no word.
+    """
+
+    kind: str
+    text: str
+    word: str
+    start: int
+    end: int
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The tokens of a text without its comments. Raises a Refusal: 42601."""
+    try:
+        scanned = scan(text)
+    except ParseError as error:
+        raise _syntax(error, text) from None
+    found = []
+    for one in scanned:
+        if one.name not in COMMENTS:
+            part = text[one.start : one.end + 1]
+            is_word = one.name == "IDENT" or one.kind != "NO_KEYWORD"
+            word = part.translate(FOLDED) if is_word and part[0] != '"' else ""
+            found.append(Token(one.name, part, word, one.start, one.end + 1))
+    return found
 
 
 def masked(text: bytes, limit: int) -> str:

@@ -201,6 +201,10 @@ class World:
         }
         return self.hidden_types - self._within(found)
 
+    def made_of(self, oid: int) -> set[int]:
+        """The type, and what it is made of: the element of an array, the base of a domain."""
+        return self._within({oid})
+
     def _within(self, oids: set[int]) -> set[int]:
         """The types, and what they are made of."""
         found: set[int] = set()

@@ -22,6 +22,7 @@ UNBUILT = "Ask the operator to do it directly at the server, as the tenant's rol
 DEFINITIONS: Mapping[str, str] = {
     "AlterDomainStmt": "ALTER DOMAIN",
     "AlterEnumStmt": "ALTER TYPE",
+    "AlterFunctionStmt": "ALTER FUNCTION",
     "AlterObjectSchemaStmt": "ALTER",
     "AlterOwnerStmt": "ALTER",
     "AlterPolicyStmt": "ALTER POLICY",
@@ -35,12 +36,14 @@ DEFINITIONS: Mapping[str, str] = {
     "ConstraintsSetStmt": "SET CONSTRAINTS",
     "CreateDomainStmt": "CREATE DOMAIN",
     "CreateEnumStmt": "CREATE TYPE",
+    "CreateFunctionStmt": "CREATE FUNCTION",
     "CreatePolicyStmt": "CREATE POLICY",
     "CreateSeqStmt": "CREATE SEQUENCE",
     "CreateStatsStmt": "CREATE STATISTICS",
     "CreateStmt": "CREATE TABLE",
     "CreateTableAsStmt": "CREATE TABLE AS",
     "CreateTrigStmt": "CREATE TRIGGER",
+    "DoStmt": "DO",
     "DropStmt": "DROP TABLE",
     "IndexStmt": "CREATE INDEX",
     "LockStmt": "LOCK TABLE",
@@ -55,7 +58,10 @@ DEFINITIONS: Mapping[str, str] = {
 }
 READING = frozenset({"ConstraintsSetStmt"})  # what a read-only session may send
 
-WITHIN = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CreateSeqStmt"})
+WITHIN = frozenset({
+    "CreateSeqStmt", "DeleteStmt", "InsertStmt", "MergeStmt", "ReturnStmt", "SelectStmt", "UpdateStmt",
+    "VariableSetStmt",
+})  # fmt: skip
 
 # Kinds of objects that stand in a schema and are a tenant's to define.
 OBJECTS = frozenset({
@@ -65,6 +71,7 @@ OBJECTS = frozenset({
     "OBJECT_VIEW",
 })  # fmt: skip
 OBJECT_FIELDS = ("objectType", "objtype", "renameType", "removeType", "relationType")
+UNSET = "OBJECT_ACCESS_METHOD"  # the first of the kinds, which stands for none where nothing is said
 TABLESPACES = ("tablespacename", "tableSpace", "tableSpaceName", "tablespace")
 # Subcommands of ALTER TABLE that lead to what a database or a server shares.
 BEYOND = frozenset({
@@ -99,7 +106,8 @@ def check_kind(tree: Node, role: str, schema: str, read_only: bool) -> None:
     for kind, one in (*walk(tree), (name, body)):
         if kind.endswith("Stmt") and kind not in WITHIN and one is not body:
             raise FeatureNotSupported("this statement is not supported here", hint=UNBUILT)
-        if any(one.get(field, "OBJECT_TABLE") not in OBJECTS for field in OBJECT_FIELDS if _is_object(one.get(field))):
+        kinds = [(field, one[field]) for field in OBJECT_FIELDS if _is_object(one.get(field))]
+        if any(kind not in OBJECTS and (field, kind) != ("relationType", UNSET) for field, kind in kinds):
             raise FeatureNotSupported("this kind of object is not supported here", hint=UNBUILT)
         if any(one.get(field, "pg_default") != "pg_default" for field in TABLESPACES):
             raise FeatureNotSupported("tablespaces are not supported here", hint=OPERATOR)

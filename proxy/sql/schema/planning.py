@@ -8,6 +8,7 @@ planned as in row mode, with nothing to confine.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from proxy.errors import FeatureNotSupported
@@ -17,8 +18,11 @@ from proxy.sql.parse import Statement
 from proxy.sql.permit import permit
 from proxy.sql.plan import UNTRACKED, Effects, Forward, PlanContext, StatementKind, Template
 from proxy.sql.regs import check_made, check_reg
-from proxy.sql.schema.definitions import check_kind, is_definition
-from proxy.sql.schema.names import check_names
+from proxy.sql.schema.bodies import CODE, check_code
+from proxy.sql.schema.definitions import DEFINITIONS, check_kind, is_definition
+from proxy.sql.schema.names import QUERIES, check_names
+from proxy.sql.schema.tokens import Piece
+from proxy.sql.schema.values import check_values
 from proxy.sql.stand_ins import stand_in
 from proxy.sql.verify.definitions import verify_definition
 from proxy.sql.world import World
@@ -33,6 +37,10 @@ TEMPORARY = frozenset({
 STORES = frozenset({"CreateTableAsStmt", "IntoClause", "ViewStmt"})
 TABLES = "Tables, indexes on them and what is selected into them can be temporary."
 CALL_HINT = "Call it in a statement of its own."
+ITSELF = "Send it by itself."
+TEMPORARY_HINT = "Make them before, in a statement of its own."
+ACTING = frozenset({"CallStmt", "CreateFunctionStmt", "DoStmt"})  # which run code, or may be run by what comes next
+KINDS = {"LockStmt": StatementKind.LOCK, "DoStmt": StatementKind.OTHER}
 
 
 def plan_definition(
@@ -49,6 +57,22 @@ def plan_definition(
             raise FeatureNotSupported("this statement is not supported for temporary objects", hint=TABLES)
         return None
     check_kind(tree, context.role, context.policy.schema, context.policy.read_only)
+    pieces: tuple[Piece, ...] = ()
+    if CODE & tree.keys():
+        pieces = check_code(tree, world, lambda one: _check_within(one, context, world))
+    _check_kept(tree, world)
+    if "CreateTrigStmt" in tree:
+        _check_trigger(tree["CreateTrigStmt"], world)
+    begin = 0 if whole else statement.location
+    sent = text if whole else text[begin : begin + statement.length]
+    verify_definition(sent, context, world.catalog, pieces)
+    effects = Effects(writes=True, pins=None if ACTING.isdisjoint(tree) else UNTRACKED)
+    kind = KINDS.get(next(iter(tree)), StatementKind.DDL)
+    return Forward(kind, Template((sent,)), effects, rules=RULE, begins=len(text[:begin].decode()))
+
+
+def _check_kept(tree: Node, world: World) -> None:
+    """A Refusal for what cannot be kept, or sent, as it was written."""
     check_names(tree, world)
     nodes = Nodes(tree)
     permit(nodes, world)
@@ -57,16 +81,22 @@ def plan_definition(
         check_made(nodes, world)
     if map_calls(nodes, world).acted or stand_in(nodes, world) is not nodes.tree:
         raise FeatureNotSupported("this function is not supported here", hint=CALL_HINT)
-    if "CreateTrigStmt" in tree:
-        _check_trigger(tree["CreateTrigStmt"], world)
     if nodes.of("ExecuteStmt"):
         raise FeatureNotSupported("EXECUTE is not supported here", hint="Write the query itself.")
-    begin = 0 if whole else statement.location
-    sent = text if whole else text[begin : begin + statement.length]
-    verify_definition(sent, context, world.catalog)
-    effects = Effects(writes=True, pins=UNTRACKED if "CallStmt" in tree else None)
-    kind = StatementKind.LOCK if "LockStmt" in tree else StatementKind.DDL
-    return Forward(kind, Template((sent,)), effects, rules=RULE, begins=len(text[:begin].decode()))
+
+
+def _check_within(tree: Node, context: PlanContext, world: World) -> None:
+    """A Refusal for a statement that may not be in the body of a function."""
+    ((name, _),) = tree.items()
+    if (name not in DEFINITIONS and name not in QUERIES) or name in CODE:
+        raise FeatureNotSupported("this statement is not supported in a function", hint=ITSELF)
+    if about_temporary(tree, replace(context, temporary=())):
+        raise FeatureNotSupported("temporary objects are not supported in a function", hint=TEMPORARY_HINT)
+    check_kind(tree, context.role, context.policy.schema, read_only=False)
+    _check_kept(tree, world)
+    check_values(Nodes(tree), world)
+    if "CreateTrigStmt" in tree:
+        _check_trigger(tree["CreateTrigStmt"], world)
 
 
 def _check_trigger(body: Node, world: World) -> None:

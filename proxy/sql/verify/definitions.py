@@ -14,6 +14,7 @@ from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported
 from proxy.sql.parse import parse, walk
 from proxy.sql.plan import PlanContext
+from proxy.sql.verify.bodies import Spans, check_inside, statements_of
 from proxy.sql.verify.calls import Calls
 from proxy.sql.verify.levels import Level, Node, Unproven
 from proxy.sql.verify.names import check_values
@@ -21,12 +22,13 @@ from proxy.sql.verify.relations import SYSTEM, Relations
 
 HINT = "Send the statement by itself, or ask the operator to do it directly at the server."
 STATEMENTS = frozenset({
-    "AlterDomainStmt", "AlterEnumStmt", "AlterObjectSchemaStmt", "AlterOwnerStmt", "AlterPolicyStmt", "AlterSeqStmt",
-    "AlterStatsStmt", "AlterTableStmt", "CallStmt", "ClusterStmt", "CommentStmt", "CompositeTypeStmt",
-    "ConstraintsSetStmt", "CreateDomainStmt", "CreateEnumStmt", "CreatePolicyStmt", "CreateSeqStmt",
-    "CreateStatsStmt", "CreateStmt", "CreateTableAsStmt", "CreateTrigStmt", "DeleteStmt", "DropStmt", "IndexStmt",
-    "InsertStmt", "LockStmt", "MergeStmt", "RefreshMatViewStmt", "ReindexStmt", "RenameStmt", "ReplicaIdentityStmt",
-    "RuleStmt", "SelectStmt", "TruncateStmt", "UpdateStmt", "VacuumStmt", "ViewStmt",
+    "AlterDomainStmt", "AlterEnumStmt", "AlterFunctionStmt", "AlterObjectSchemaStmt", "AlterOwnerStmt",
+    "AlterPolicyStmt", "AlterSeqStmt", "AlterStatsStmt", "AlterTableStmt", "CallStmt", "ClusterStmt", "CommentStmt",
+    "CompositeTypeStmt", "ConstraintsSetStmt", "CreateDomainStmt", "CreateEnumStmt", "CreateFunctionStmt",
+    "CreatePolicyStmt", "CreateSeqStmt", "CreateStatsStmt", "CreateStmt", "CreateTableAsStmt", "CreateTrigStmt",
+    "DeleteStmt", "DoStmt", "DropStmt", "IndexStmt", "InsertStmt", "LockStmt", "MergeStmt", "RefreshMatViewStmt",
+    "ReindexStmt", "RenameStmt", "ReplicaIdentityStmt", "ReturnStmt", "RuleStmt", "SelectStmt", "TruncateStmt",
+    "UpdateStmt", "VacuumStmt", "VariableSetStmt", "ViewStmt",
 })  # fmt: skip
 SHARED = (
     "CAST", "DATABASE", "EVENT_TRIGGER", "EXTENSION", "FDW", "FOREIGN", "LANGUAGE", "OPCLASS", "OPERATOR", "OPFAMILY",
@@ -41,13 +43,23 @@ WORDS = frozenset({
 PARTS = ("ATTRIBUTE", "COLUMN", "CONSTRAINT", "DEFAULT", "POLICY", "RULE", "TRIGGER")
 
 
-def verify_definition(sent: bytes, context: PlanContext, catalog: Catalog) -> None:
-    """FeatureNotSupported unless `sent` is one statement that stays in the tenant's world."""
+CODE = frozenset({"AlterFunctionStmt", "CreateFunctionStmt", "DoStmt"})
+
+
+def verify_definition(sent: bytes, context: PlanContext, catalog: Catalog, pieces: Spans = ()) -> None:
+    """FeatureNotSupported unless `sent` is one statement that stays in the tenant's world. pieces: where in a body in
+    PL/pgSQL SQL is said to stand, and how it is parsed.
+    """
     try:
         statements = parse(sent, size_limit=len(sent) + 1, server_major=catalog.major)
         if len(statements) != 1:
             raise Unproven("more than one statement")
-        _Proof(context, catalog).statement(statements[0].tree)
+        tree = statements[0].tree
+        proof = _Proof(context, catalog)
+        proof.statement(tree)
+        for one in statements_of(tree, pieces, catalog.major) if CODE & tree.keys() else ():
+            check_inside(one, catalog)
+            proof.statement(one)
     except Unproven as reason:
         raise FeatureNotSupported("statement cannot be confined", hint=HINT) from reason
 

@@ -40,8 +40,7 @@ def beside(server: Cluster) -> Beside:
         "CREATE CAST (addr AS text) WITH INOUT",
         "CREATE EXTENSION hstore",
         "CREATE RULE r AS ON INSERT TO orders DO ALSO NOTIFY x",
-        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "DO $$ BEGIN END $$",
+        "CREATE FUNCTION globex.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "DROP TABLE orders; DROP TABLE users",
     ],
 )
@@ -58,6 +57,8 @@ def test_what_leads_out_of_the_schema_is_not_proved(beside: Beside, text: str) -
         "ALTER SEQUENCE acme.accounts_id_seq OWNED BY acme.accounts.id",
         "CREATE VIEW v AS SELECT * FROM reference.countries, made_just_now",
         "CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION acme.log_change('a', 'b')",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "DO $$ BEGIN END $$",
     ],
 )
 def test_what_stays_in_the_schema_is_proved(beside: Beside, text: str) -> None:
