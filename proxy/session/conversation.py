@@ -35,6 +35,7 @@ from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
 
 if TYPE_CHECKING:
     from proxy.session.copy import Copying
+    from proxy.session.inserting import Inserting
     from proxy.session.stale import Batch
 
 
@@ -116,7 +117,7 @@ class Conversation(Keeping, Counting, Budgeting):
         self.link: Link | None = None
         self.state: BackendState | None = None
         self.due: DueQueue = deque()
-        self.copying: Copying | None = None  # the server takes rows
+        self.copying: Copying | Inserting | None = None  # the server takes rows
         self.under: Under | None = None  # what went the short way; then `due` holds one entry, which says no more
         self.open = False  # extended messages were sent since the last Sync
         self.skipping = False  # an error was answered; everything until Sync is ignored

@@ -14,7 +14,8 @@ from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import encode, quotas
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
-from proxy.sql.plan import CopyIn, Forward, Plan
+from proxy.sql.copied import CopyIn
+from proxy.sql.plan import Forward, Plan
 from proxy.wire.backend import CopyInResponse
 from proxy.wire.copybinary import BinaryRows
 from proxy.wire.copylines import Rows
@@ -30,7 +31,7 @@ def takes_rows(plan: Plan | None) -> bool:
 
 def objection(s: Conversation, plan: Plan) -> Refusal | None:
     """The tenant's key may have no form under the options of this COPY; then nothing is sent."""
-    if not isinstance(plan, Forward) or not isinstance(plan.copy, CopyIn):
+    if not isinstance(plan, Forward) or not isinstance(plan.copy, CopyIn) or plan.copy.insert is not None:
         return None
     try:
         scanner(s, plan.copy)
@@ -80,20 +81,46 @@ class Copying:
         self.due = due
         self.rows = rows
 
+    def take(self, s: Conversation, body: bytes) -> None:
+        """CopyData."""
+        sent = body if self.rows is None else self.rows.feed(body)
+        if sent:
+            s.up.append(message(100, sent))
+
+    def done(self, s: Conversation) -> None:
+        """CopyDone."""
+        held = b"" if self.rows is None else self.rows.end()
+        if held:
+            s.up.append(message(100, held))
+        s.up.append(encode.COPY_DONE)
+        self._ended(s)
+
+    def fail(self, s: Conversation, text: str) -> None:
+        """CopyFail."""
+        s.up.append(message(102, text.encode() + b"\0"))
+        self._ended(s)
+
+    def refuse(self, s: Conversation, refusal: Refusal) -> None:
+        """The server gives up, and the client reads this."""
+        self.due.refusal = refusal
+        self.fail(s, "refused by partywall")
+
+    def _ended(self, s: Conversation) -> None:
+        s.copying = None
+        if self.due.kind is QUERY:  # another statement of the same text may take rows
+            s.waiting = Waiting.COPY
+
 
 def copy_data(s: Conversation, body: bytes) -> bool:
     """CopyData: on to the server."""
     copying = s.copying
     if copying is not None and s.budget is not None and s.counters.bytes_in >= s.budget.received:
-        copying.due.refusal = quotas.flooded(s, copying.due.plan, copying.due.text)
-        if copying.due.refusal is not None:
-            s.up.append(message(102, b"refused by partywall\0"))
-            _ended(s, copying)
+        refusal = quotas.flooded(s, copying.due.plan, copying.due.text)
+        if refusal is not None:
+            copying.refuse(s, refusal)
             return True
     if copying is not None:
-        sent = body if copying.rows is None else copying.rows.feed(body)
-        if sent:
-            s.up.append(message(100, sent))
+        copying.take(s, body)
     return True
 
 
@@ -103,11 +130,7 @@ def copy_done(s: Conversation, body: bytes) -> bool:
     if body:
         raise RemoteProtocolError("invalid message format")
     if copying is not None:
-        held = b"" if copying.rows is None else copying.rows.end()
-        if held:
-            s.up.append(message(100, held))
-        s.up.append(encode.COPY_DONE)
-        _ended(s, copying)
+        copying.done(s)
     return True
 
 
@@ -115,26 +138,17 @@ def copy_fail(s: Conversation, body: bytes) -> bool:
     """CopyFail: the client gives up; the server says so."""
     copying = s.copying
     reader = Reader(body)
-    reader.cstring()
+    text = reader.cstring().decode("utf-8", "replace")
     reader.end()
     if copying is not None:
-        s.up.append(message(102, body))
-        _ended(s, copying)
+        copying.fail(s, text)
     return True
 
 
 def give_up(s: Conversation) -> None:
     """The rows take too long. A server that waits for them minds neither its own timeouts nor cancel requests."""
-    copying = s.copying
-    if copying is not None:
-        s.up.append(message(102, b"too late\0"))
-        _ended(s, copying)
-
-
-def _ended(s: Conversation, copying: Copying) -> None:
-    s.copying = None
-    if copying.due.kind is QUERY:  # another statement of the same text may take rows
-        s.waiting = Waiting.COPY
+    if s.copying is not None:
+        s.copying.fail(s, "too late")
 
 
 def ignored(s: Conversation, body: bytes) -> bool:

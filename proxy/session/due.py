@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from proxy.backend.state import StatementKey
 from proxy.errors import Refusal
 from proxy.session.statements import Statement
 from proxy.sql.plan import Forward, Plan
+
+if TYPE_CHECKING:
+    from proxy.session.inserting import Inserting
 
 
 class Kind(IntEnum):
@@ -28,17 +32,18 @@ class Kind(IntEnum):
     SYNC = 6
     SUPPLY = 7
     UNDER = 8  # see Conversation.under
+    LOAD = 9  # see inserting.py
 
 
-QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, SUPPLY, UNDER = Kind
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, SUPPLY, UNDER, LOAD = Kind
 
 
 class Due:
     """One entry. Only the fields of its kind are used."""
 
     __slots__ = (
-        "early", "forward", "index", "key", "kind", "name", "names", "plan", "plans", "prepared", "previous", "refusal",
-        "reply", "started", "starts", "tag", "text",
+        "early", "forward", "index", "inserting", "key", "kind", "name", "names", "plan", "plans", "prepared",
+        "previous", "refusal", "reply", "started", "starts", "tag", "text",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +75,7 @@ class Due:
         self.names: list[tuple[int, bytes, Statement | None]] = []  # what names meant before, by statement of a QUERY
         self.prepared: list[tuple[int, StatementKey]] = []  # QUERY: what its statements prepare
         self.previous: Statement | None = None  # PARSE: what the name meant before
+        self.inserting: Inserting | None = None  # LOAD
 
 
 DueQueue = deque[Due]

@@ -31,7 +31,8 @@ from proxy.session.query import (
 )
 from proxy.session.resets import changed, restate
 from proxy.session.statements import Portal
-from proxy.session.upstream import defined, execute_prepare, leased, runnable, upstream_name
+from proxy.session.upstream import defined, execute_prepare, insert_rows, leased, runnable, upstream_name
+from proxy.sql.copied import inserts
 from proxy.sql.plan import Answer, Effects, Forward, Planned, StatementKind
 from proxy.wire.fields import Reader, message
 
@@ -265,6 +266,8 @@ def execute(s: Conversation, body: bytes) -> bool:
             return False
         if refusal is None and s.refusal is not None:
             refusal, s.refusal = s.refusal, None
+        if refusal is None and inserts(plan):
+            return insert_rows(s, portal)
         if refusal is None and isinstance(plan, Forward) and plan.effects.prepares is not None:
             return execute_prepare(s, portal.statement, plan.effects.prepares)
         if refusal is not None or not isinstance(plan, Answer):

@@ -20,6 +20,7 @@ from proxy.session.due import BIND, CLOSE, DESCRIBE, PARSE, SUPPLY, SYNC, Due, u
 from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
+from proxy.sql.copied import inserts
 from proxy.sql.plan import (
     FINAL,
     STATEMENT_NAME,
@@ -91,7 +92,7 @@ def named(plan: Plan) -> bool:
 
 def own(plan: Plan) -> bool:
     """Is it the session that answers this, and not the server? An EXECUTE with the server's name in it is none."""
-    return isinstance(plan, Answer) or named(plan)
+    return isinstance(plan, Answer) or named(plan) or inserts(plan)
 
 
 def answered(plan: Plan) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.errors import FeatureNotSupported, Refusal, RemoteProtocolError
-from proxy.session import copy, encode, growth, lazy, prepared, quotas, stale
+from proxy.session import copy, encode, growth, inserting, lazy, prepared, quotas, stale
 from proxy.session.actions import PlanStatement
 from proxy.session.admission import admitted_here
 from proxy.session.blocks import ENDS, aborted, in_block, outside_block
@@ -19,9 +19,11 @@ from proxy.session.label import NAME
 from proxy.session.notifications import committed, listens, told
 from proxy.session.resets import RESETTING, changed, discard, discarded, is_sent, restated
 from proxy.session.statements import Statement
+from proxy.sql.copied import inserts
 from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, Planned, Reject, StatementKind
 
 SEPARATOR = b";\n"
+INSERTS_ALONE = FeatureNotSupported("COPY FROM is not supported beside other statements", hint="Send it by itself.")
 NO_DISCARD = Refusal("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
 
 
@@ -88,6 +90,11 @@ def simple_query(s: Conversation, body: bytes) -> bool:
     only = planned.plans[0]
     if isinstance(only, Forward) and only.effects.discards and len(planned.plans) == 1:
         discard(s, only)
+        return True
+    if inserts(only) and isinstance(only, Forward):
+        s.result.sent(only)
+        inserting.start(s, only, planned.literals, text, True)
+        skippable(s, unnamed)
         return True
     send_query(s, text, planned)
     skippable(s, unnamed)
@@ -254,6 +261,8 @@ def own_objection(s: Conversation, planned: Planned) -> Refusal | None:
     fenced = s.fenced
     block = in_block(s)
     failed = True
+    if len(plans) > 1 and any(inserts(one) for one in plans):
+        return INSERTS_ALONE
     for one in plans:
         if isinstance(one, Answer):
             if failed and aborted(s, one):

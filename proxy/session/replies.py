@@ -11,16 +11,18 @@ from collections.abc import Callable, Mapping
 
 from proxy.backend.state import FAILED, IDLE, IN_TRANSACTION, BackendState
 from proxy.errors import Refusal
-from proxy.session import copy, encode, stale
+from proxy.session import copy, encode, inserting, stale
 from proxy.session.blocks import recover
 from proxy.session.conversation import Conversation, Phase, Waiting
-from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SUPPLY, SYNC, Due
+from proxy.session.dropped import drop_until_sync
+from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, LOAD, PARSE, QUERY, SUPPLY, SYNC, Due
 from proxy.session.label import NAME
 from proxy.session.notifications import note, relayed, settled, unlistened, withhold
-from proxy.session.prepared import rename, take_back, undo
+from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
-from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, CopyOut, Forward, StatementKind
+from proxy.sql.copied import CopyOut
+from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, Forward, StatementKind
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -43,6 +45,8 @@ def receive(s: Conversation, run: bytes, marks: list[Mark]) -> None:
         if state is None:
             return  # the session ended within this read
         handler = REPLIES.get(tag)
+        if due and due[0].kind is LOAD:
+            handler = inserting.REPLIES.get(tag, handler)
         if handler is None:
             raise OutOfStep(f"message type {chr(tag)!r}")
         verdict = handler(s, state, run, start, end)
@@ -266,6 +270,8 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         else:
             drop_until_sync(s, state)
         return SKIP
+    if due.kind is LOAD:
+        return inserting.ended(s, state, fields)
     outlasting(s, due)
     if due.refusal is not None and fields.get("C") in {"42601", "26000", "57014"}:
         refusal = due.refusal
@@ -325,29 +331,6 @@ def setting_refused(s: Conversation, reply: bytes) -> None:
     """The server does not take the session's settings: nothing may run under others."""
     fields = encode.fields_of(reply[5:])
     s.fatal(Refusal(fields.get("M", "settings were refused"), sqlstate=fields.get("C", "22023")))
-
-
-def drop_until_sync(s: Conversation, state: BackendState) -> None:
-    """The server ignores everything up to the next Sync: no reply to it is due, and what it would have defined is
-    not.
-    """
-    dropped = []
-    while s.due and s.due[0].kind is not SYNC:
-        dropped.append(s.due.popleft())
-    for due in reversed(dropped):  # the last meaning that a name was given is taken back first
-        if due.kind is not PARSE:
-            if due is not dropped[0]:
-                due.index = -1  # none of it has run
-                undo(s, due)
-            continue
-        if due.key is not None:
-            state.unprepare(due.key)
-        else:
-            state.unnamed = None
-        if due.name is not None:
-            take_back(s, due, due.name, due.previous if due is not dropped[0] else None)
-    if not s.due:
-        s.skipping = True
 
 
 def notice_response(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy.errors import Refusal
-from proxy.session import encode, prepared
+from proxy.session import encode, growth, inserting, prepared
 from proxy.session.blocks import aborted
 from proxy.session.conversation import Conversation, PlanKey, Waiting
 from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
 from proxy.session.query import renew, sent_now
 from proxy.session.result import STAYS
-from proxy.session.statements import Statement
+from proxy.session.statements import Portal, Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation
 
 
@@ -106,6 +106,23 @@ def upstream_name(s: Conversation, name: bytes, statement: Statement) -> bytes:
     s.due.append(due)
     s.open = True
     return upstream
+
+
+def insert_rows(s: Conversation, portal: Portal) -> bool:
+    """Execute of a COPY FROM whose rows are inserted."""
+    statement = portal.statement
+    refusal = growth.refused(s, statement.plan, statement.text)
+    if refusal is not None:
+        s.refuse_extended(refusal)
+        return True
+    if not leased(s):
+        return s.waiting is Waiting.NOTHING
+    plan = statement.plan
+    if isinstance(plan, Forward):
+        s.count((plan,))
+        s.result.sent(plan)
+        inserting.start(s, plan, statement.literals, statement.text, False)
+    return True
 
 
 def execute_prepare(s: Conversation, statement: Statement, preparation: Preparation) -> bool:

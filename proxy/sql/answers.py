@@ -14,10 +14,11 @@ import re
 from collections.abc import Mapping
 
 from proxy.catalog.model import Catalog, ForeignKey, Relation
+from proxy.sql.copied import CopyIn
 from proxy.sql.copyerrors import in_clients_terms
 from proxy.sql.lift import lift
 from proxy.sql.locks import NOT_OBTAINED
-from proxy.sql.plan import CopyIn, Forward, StatementKind
+from proxy.sql.plan import Forward, StatementKind
 from proxy.sql.positions import client_position
 from proxy.sql.sequences import in_clients_words
 from proxy.tenancy.policy import Policy

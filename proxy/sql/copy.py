@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal, SyntaxRefused, UndefinedTable
+from proxy.sql.copied import CopyIn, CopyOut, Insertion
+from proxy.sql.copyoptions import shape_of
+from proxy.sql.insertion import insert_of, types_of
 from proxy.sql.mapped import map_calls
 from proxy.sql.nodes import Nodes
 from proxy.sql.permit import permit
-from proxy.sql.plan import FOREIGN_ROW, CopyIn, CopyOut
+from proxy.sql.plan import FOREIGN_ROW, Template
 from proxy.sql.rewrite import rewrite
 from proxy.sql.rewrite.edit import column_ref, conjunction, equals, key_constant, operation, string
 from proxy.sql.world import KEY_TYPES, Visible, World
@@ -157,7 +160,8 @@ def _table_query(body: Node, visible: Visible, world: World) -> Node:
 def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: World) -> tuple[Node, CopyIn]:
     relation = visible.relation
     condition = body.get("whereClause")
-    if condition is not None:
+    behind_rls = world.policy.behind_rls and visible.access == "tenant"
+    if condition is not None and not behind_rls:
         _check_condition(condition, body["relation"], world)
     columns = _columns(body, visible)
     if visible.access == "own":
@@ -167,6 +171,11 @@ def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: 
         raise Refusal("cannot execute COPY FROM in a read-only transaction", sqlstate="25006")
     if relation.kind in "vmf":
         raise Refusal(f'cannot copy to {KINDS[relation.kind]} "{relation.name}"', sqlstate="42809")
+    if behind_rls:
+        shape = shape_of(_given(body), options, columns, relation, _text, world.catalog.major)
+        form = format_of(options, world.catalog.major)
+        insert = Insertion(Template((b"",)), (), frozenset(), types_of(visible, columns), shape)
+        return insert_of(body, visible, columns, 2), CopyIn(relation.name, len(columns), form, insert=insert)
     tenant = visible.column
     name = "" if tenant is None else tenant.name
     _check_target(body["relation"], [one for one in columns if one != name], world)

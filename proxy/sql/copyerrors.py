@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from proxy.sql.plan import FOREIGN_ROW, CopyIn
+from proxy.sql.copied import CopyIn
+from proxy.sql.plan import FOREIGN_ROW
 from proxy.wire.copyformat import CopyFormat
 
 REFUSED = f'invalid input syntax for type boolean: "{FOREIGN_ROW}'

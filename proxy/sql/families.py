@@ -15,9 +15,11 @@ from proxy.sql.catalogs import confine_catalogs
 from proxy.sql.classified import Classified
 from proxy.sql.classify import cursor_of, setting_calls
 from proxy.sql.constraints import qualified
+from proxy.sql.copied import CopyIn, CopyOut, Insertion
 from proxy.sql.copy import settle
 from proxy.sql.explaining import explained
 from proxy.sql.far import send_nowhere
+from proxy.sql.insertion import insertion, with_rows, without_rows
 from proxy.sql.lift import Lifted
 from proxy.sql.liftable import mark_literals, without_holes
 from proxy.sql.locks import TAG as LOCKED
@@ -26,9 +28,10 @@ from proxy.sql.mapped import map_calls, with_calls
 from proxy.sql.nodes import Node, Nodes
 from proxy.sql.objects import bound_names
 from proxy.sql.permit import permit
-from proxy.sql.plan import CopyIn, CopyOut, Effects, KeyCheck, NameCheck
-from proxy.sql.prepared import arguments
+from proxy.sql.plan import Effects, KeyCheck, NameCheck
+from proxy.sql.prepared import arguments, refuse_names
 from proxy.sql.regs import check_made, check_reg
+from proxy.sql.render import render
 from proxy.sql.rewrite import rewrite
 from proxy.sql.scope import Named
 from proxy.sql.stand_ins import stand_in
@@ -155,8 +158,25 @@ def create_as(draft: Draft, scene: Scene) -> Draft:
 def copy(draft: Draft, scene: Scene) -> Draft:
     """COPY: of a table from the client, or of a query to it."""
     tree, copied = settle(draft.tree, scene.world)
+    if isinstance(copied, CopyIn) and copied.insert is not None:
+        return inserted(draft, scene, tree, copied, copied.insert)
     settled = replace(draft, tree=tree, copy=copied, rewritten=True, rules=("row.copy",))
     return confine_within(settled, scene)
+
+
+def inserted(draft: Draft, scene: Scene, tree: Node, copied: CopyIn, asked: Insertion) -> Draft:
+    """COPY FROM as an INSERT of rows of parameters: what is proved has two."""
+    refuse_names(asked.types, scene.world.catalog)
+    drafts = [
+        confine(replace(draft, tree=one, nodes=None), replace(scene, parameter_types=asked.types * rows))
+        for rows, one in enumerate((with_rows(tree, 1), tree), 1)
+    ]
+    one, two = drafts
+    checks = one.checks
+    insert = insertion(render(one.tree).template, render(two.tree).template, asked.types, asked.shape, checks)
+    return replace(
+        two, copy=replace(copied, insert=insert), checks=without_rows(checks), rules=(*two.rules, "row.copy_insert")
+    )
 
 
 def empty(draft: Draft, scene: Scene) -> Draft:

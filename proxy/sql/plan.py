@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.catalog.model import Column, Relation
 from proxy.tenancy.policy import COPY, DDL, READ, UNCLASSED, WRITE, Policy
-from proxy.wire.copyformat import CopyFormat
+
+if TYPE_CHECKING:
+    from proxy.sql.copied import CopyIn, CopyOut
 
 STATEMENT_NAME = b"pw_00000000"
 """Stands in the first piece of a template for the server's name of a prepared statement, which is as long."""
@@ -227,26 +229,7 @@ class NameCheck:
     direct: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CopyOut:
-    """COPY ... TO STDOUT: rows of the server's are relayed as they are."""
-
-
 FOREIGN_ROW = "row of another tenant: "  # what the server is made to say of such a row in COPY FROM
-
-
-@dataclass(frozen=True, slots=True)
-class CopyIn:
-    """COPY table FROM STDIN: what the session does with the rows. fields: columns of a row of the client's. supplied:
-    the tenant column, of this type and with the tenant's value of `key`, which is put before each row; "": the rows
-    have it themselves. format None: the server must refuse the options, and no row may come."""
-
-    table: str
-    fields: int
-    format: CopyFormat | None
-    supplied: str = ""
-    key: str = ""
-    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

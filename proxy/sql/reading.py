@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.catalog.model import Catalog
-from proxy.sql.plan import NO_EFFECTS, CopyIn, CopyOut, Effects, StatementKind
+from proxy.sql.copied import CopyIn, CopyOut
+from proxy.sql.plan import NO_EFFECTS, Effects, StatementKind
 from proxy.tenancy.extensions import reviewed
 
 Node = dict[str, Any]

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 from proxy.errors import FeatureNotSupported
 from proxy.wire.copybinary import BinaryRows
+from proxy.wire.copycsv import CsvReader
+from proxy.wire.copyfields import Shape
 from proxy.wire.copylines import CsvRows, Rows, TextRows
+from proxy.wire.copytext import TextReader
+from proxy.wire.copytuples import BinaryReader
 
 NO_FORM = "COPY FROM is not supported with these options"
 SPECIAL = b"\\\n\r\t\b\f\v"  # what a value of the text format writes as \ooo, besides the delimiter
@@ -70,6 +74,14 @@ class CopyFormat:
         if self.name == "csv":
             return CsvRows(prefix, first, self.quote, self.escape, self.end_marker)
         return TextRows(prefix, first)
+
+    def reader(self, shape: Shape, most: int) -> TextReader | CsvReader | BinaryReader:
+        """What makes rows of fields of the data. most: bytes of a row."""
+        if self.name == "binary":
+            return BinaryReader(shape.columns, most)
+        if self.name == "csv":
+            return CsvReader(shape, most, self.delimiter, self.quote, self.escape)
+        return TextReader(shape, most, self.delimiter)
 
 
 def _binary(text: str, type_name: str) -> bytes:

@@ -20,11 +20,11 @@ from proxy.server.services import AuditContext, Options, Services
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
 from proxy.session.traffic import Traffic
+from proxy.sql.copied import CopyOut
 from proxy.sql.plan import (
     NO_EFFECTS,
     Answer,
     AnswerKind,
-    CopyOut,
     Effects,
     Forward,
     KeyCheck,

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from proxy.session.session import ClientSession
-from proxy.sql.plan import CopyIn, CopyOut, Planned, StatementKind
+from proxy.sql.copied import CopyIn, CopyOut
+from proxy.sql.plan import Planned, StatementKind
 from proxy.wire.copyformat import CopyFormat
 from proxy.wire.fields import message
 from tests.kit.builders import forward

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.server.services import Options
-from proxy.sql.plan import CopyIn, Effects, Forward, Planned, StatementKind, Template
+from proxy.sql.copied import CopyIn
+from proxy.sql.plan import Effects, Forward, Planned, StatementKind, Template
 from proxy.tenancy.policy import Limits
 from proxy.wire.copyformat import CopyFormat
 from tests.kit.builders import forward

@@ -12,7 +12,8 @@ from proxy.session.actions import CloseFrontend
 from proxy.session.conversation import Waiting
 from proxy.session.events import RowsOverdue
 from proxy.session.session import ClientSession
-from proxy.sql.plan import CopyIn, CopyOut, Forward, Planned, StatementKind, Template
+from proxy.sql.copied import CopyIn, CopyOut
+from proxy.sql.plan import Forward, Planned, StatementKind, Template
 from proxy.tenancy.policy import Limits
 from proxy.wire.copyformat import CopyFormat
 from proxy.wire.fields import message

@@ -22,7 +22,7 @@ def test_an_own_reply_waits_with_its_bytes() -> None:
 
 
 def test_kinds_are_told_apart_by_identity() -> None:
-    assert len(set(Kind)) == 9
+    assert len(set(Kind)) == 10
     assert Kind(0) is QUERY
 
 

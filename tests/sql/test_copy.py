@@ -8,9 +8,10 @@ import pytest
 
 from proxy.catalog.model import Column
 from proxy.errors import FeatureNotSupported
+from proxy.sql.copied import CopyIn, CopyOut
 from proxy.sql.copy import format_of
 from proxy.sql.parse import parse
-from proxy.sql.plan import CopyIn, CopyOut, Forward, PlanContext, Reject, Temporary
+from proxy.sql.plan import Forward, PlanContext, Reject, Temporary
 from proxy.sql.planner import Planner
 from proxy.sql.world import World
 from proxy.tenancy.policy import Policy

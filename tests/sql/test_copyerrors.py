@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.sql.copied import CopyIn
 from proxy.sql.copyerrors import in_clients_terms
-from proxy.sql.plan import CopyIn
 from proxy.wire.copyformat import CopyFormat
 
 TEXT = CopyIn("notes", 2, CopyFormat(), "tenant", "slug", "text")

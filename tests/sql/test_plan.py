@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from proxy.sql.copied import CopyOut
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
-    CopyOut,
     CursorEffect,
     Effects,
     Execution,

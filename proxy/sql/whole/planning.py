@@ -13,12 +13,11 @@ from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
 from proxy.sql.classified import Classified
 from proxy.sql.classify import kind_of
+from proxy.sql.copied import CopyIn, CopyOut
 from proxy.sql.parse import Statement, masked, parse
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
-    CopyIn,
-    CopyOut,
     Effects,
     Forward,
     Plan,

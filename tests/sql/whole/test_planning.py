@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from proxy.sql.plan import Answer, AnswerKind, CopyIn, CopyOut, Forward, Plan, PlanContext, Reject
+from proxy.sql.copied import CopyIn, CopyOut
+from proxy.sql.plan import Answer, AnswerKind, Forward, Plan, PlanContext, Reject
 from proxy.sql.planner import Planner
 from tests.sql.whole.conftest import POLICY, own_catalog
 

@@ -1,0 +1,95 @@
+"""What a COPY FROM behind row-level security is sent as: an INSERT that is proved, and rows that repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.sql.copied import CopyIn, Insertion
+from proxy.sql.insertion import APART, insertion
+from proxy.sql.plan import Forward, KeyHole, PlanContext, Reject, Template
+from proxy.sql.planner import Planner
+from proxy.sql.world import World
+from proxy.tenancy.rulebook import classified
+from proxy.wire.copyfields import Shape
+from tests.sql.worlds import keys_of, sample_policy
+
+
+def planned(world: World, text: str) -> tuple[str, Forward | Reject]:
+    """What is proved for tenant 1, and the plan, in row mode with a second wall."""
+    planner = Planner(world.catalog, 1 << 20)
+    made = planner.plan(text.encode(), PlanContext(classified(replace(sample_policy(), second_wall=True)), 1))
+    (plan,) = made.plans
+    assert isinstance(plan, Forward | Reject)
+    return "".join(planner.explain_text(made, keys_of(1))), plan
+
+
+def of(plan: Forward | Reject) -> Insertion:
+    assert isinstance(plan, Forward)
+    assert isinstance(plan.copy, CopyIn)
+    assert plan.copy.insert is not None
+    return plan.copy.insert
+
+
+def test_rows_without_the_tenant_column_get_it(world: World) -> None:
+    text, plan = planned(world, "COPY notes (id, body) FROM STDIN")
+    assert text == (
+        "INSERT INTO public.notes (id, body, tenant) VALUES "
+        "($1, $2, 'acme'::pg_catalog.text), ($3, $4, 'acme'::pg_catalog.text)"
+    )
+    made = of(plan)
+    head, first, second, last, tail = b"|".join(made.parts.pieces).split(APART)
+    assert (first, second, last, tail) == (b"(", b", ", b", |::pg_catalog.text)", b"")
+    assert head == b"INSERT INTO public.notes (id, body, tenant) VALUES "
+    assert made.parts.holes == (KeyHole("slug"),)
+    assert (made.order, made.lone, made.checks) == ((0, 1), frozenset({0, 1}), ())
+
+
+def test_rows_with_the_tenant_column_are_asked_for_it(world: World) -> None:
+    _, plan = planned(world, "COPY orders (tenant_id, id, note) FROM STDIN CSV HEADER")
+    made = of(plan)
+    assert [(one.table, one.value) for one in made.checks] == [("orders", 1)]
+    assert made.lone == {1, 2}
+    assert made.shape.header == "skip"
+    assert isinstance(plan, Forward)
+    assert plan.checks == ()
+
+
+def test_a_condition_is_asked_of_the_rows(world: World) -> None:
+    text, plan = planned(world, "COPY notes (id, body) FROM STDIN WHERE id > 1 AND body <> 'x'")
+    assert text.endswith("FROM (VALUES ($1, $2), ($3, $4) OFFSET 0) notes(id, body) WHERE id > 1 AND body <> 'x'")
+    assert of(plan).parts.pieces[-1] == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "sqlstate"),
+    [
+        ("COPY notes (id, body) FROM STDIN WHERE created > now()", "42703"),
+        ("COPY notes (id) FROM STDIN WHERE body = 'x'", "0A000"),
+        ("COPY notes (id) FROM STDIN WHERE id = (SELECT 1)", "0A000"),
+        ("COPY notes (id) FROM STDIN (ON_ERROR ignore)", "42601"),
+        ("COPY accounts (id, owner) FROM STDIN", "0A000"),
+        ("COPY products (id) FROM STDIN", "42501"),
+        ("COPY open_orders FROM STDIN", "42809"),
+    ],
+)
+def test_what_cannot_be_inserted_is_refused(world: World, text: str, sqlstate: str) -> None:
+    _, plan = planned(world, text)
+    assert isinstance(plan, Reject)
+    assert plan.sqlstate == sqlstate
+
+
+def test_a_column_whose_name_looks_like_a_parameter_is_a_column() -> None:
+    shape = Shape(("a$1",))
+    one = Template((b"INSERT INTO t (a$1, \"$1\") VALUES ($1, '$1'::text)",))
+    two = Template((b"INSERT INTO t (a$1, \"$1\") VALUES ($1, '$1'::text), ($2, '$1'::text)",))
+    assert insertion(one, two, (25,), shape, ()).parts.pieces == (
+        b"INSERT INTO t (a$1, \"$1\") VALUES \0(\0, '$1'::text)\0",
+    )
+
+
+def test_rows_that_are_not_alike_are_a_bug() -> None:
+    one, two = Template((b"VALUES ($1)",)), Template((b"VALUES ($1), ($3)",))
+    with pytest.raises(AssertionError, match="not alike"):
+        insertion(one, two, (25,), Shape(("a",)), ())
