@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         120.0, ge=8, description="seconds until a client or server that answers nothing on TCP is given up"
     )
     drain_timeout: float = Field(30.0, ge=0, description="seconds that transactions may take to end after SIGTERM")
-    plan_inline_bytes: int = Field(4096, ge=0, description="longer statements are planned by a planner process")
+    plan_inline_bytes: int = Field(1024, ge=0, description="longer statements are planned by a planner process")
     plan_timeout: float = Field(10.0, gt=0, description="seconds until a planner process is killed (54001)")
     planner_processes: int = Field(1, ge=1, description="planner processes at most")
     plan_cache_bytes: int = Field(64 << 20, ge=0, description="bytes of each database's plan cache")

@@ -20,6 +20,7 @@ from proxy.server.listens import ListeningClient
 from proxy.server.planned import plan, wait_plan
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
+from proxy.server.sharing import flat
 from proxy.server.stopping import out_of_time, overdue, stop
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -248,7 +249,7 @@ class Client(ListeningClient, asyncio.Protocol):
         action = replace(action, text=self.planned(action.text))
         context = self.named(context).about(action.text, self.temporary)
         now = self.services.clock
-        if len(action.text) > self.services.options.plan_inline_bytes or not self.share.may_inline(now()):
+        if not (flat(action.text, self.services.options.plan_inline_bytes) and self.share.may_inline(now())):
             self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
             return
         budget, share = self.session.budget, self.share

@@ -149,7 +149,7 @@ class Options:
     max_client_connections: int = 1000
     login_timeout: float = 60.0
     drain_timeout: float = 30.0
-    plan_inline_bytes: int = 4096
+    plan_inline_bytes: int = 1024
     planner_processes: int = 1
     peer_timeout: float = PEER_TIMEOUT
     write_buffer: int = 262_144  # towards a client, before the server connection is not read any more

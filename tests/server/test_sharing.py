@@ -7,10 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from proxy.server.sharing import BURST, INLINE, Share, Shares
+from proxy.server.sharing import BURST, FLAT, INLINE, Share, Shares, flat
 from proxy.sql.plan import PlanContext, Planned
 from tests.kit.builders import ForwardingPlanner, plan_text
 from tests.server.conftest import House
+
+
+def test_a_text_that_is_long_or_nested_is_not_planned_on_the_loop() -> None:
+    assert flat(b"SELECT 1", 8)
+    assert not flat(b"SELECT 12", 8)
+    assert flat(b"SELECT " + b"(" * FLAT + b"1" + b")" * FLAT, 1000)
+    assert not flat(b"SELECT " + b"(" * (FLAT + 1) + b"1" + b")" * (FLAT + 1), 1000)
 
 
 def test_each_tenant_has_its_own_share() -> None:
