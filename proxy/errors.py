@@ -19,6 +19,9 @@ class Refusal(Exception):
 
     sqlstate = "XX000"
     severity = "ERROR"
+    rule = (
+        ""  # that refused it, where a session knows it by a name of its own; for audit and metrics, never for clients
+    )
 
     def __init__(
         self,

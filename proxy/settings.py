@@ -7,6 +7,7 @@ Secrets are never printed. What tenants may do stands in the rule files, not her
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -21,6 +22,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from pydantic_settings.exceptions import SettingsError
+
+LOOPBACK = re.compile(r"http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?(/|$)")
 
 
 class SettingsRefused(Exception):
@@ -172,6 +175,11 @@ class Settings(BaseSettings):
         if self.operator_password is not None and self.operator_role is None:
             raise ValueError("operator_password needs operator_role")
         store = self.counter_store
+        for host, url in self.peers.items():
+            if not url.startswith("https://") and not LOOPBACK.match(url):
+                raise ValueError(
+                    f"peers: the admin token is not sent unencrypted to another machine ({host}); use https"
+                )
         if store is not None and not store.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("counter_store must be a redis:// or rediss:// URL")
         return self

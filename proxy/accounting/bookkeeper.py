@@ -91,6 +91,7 @@ class Bookkeeper:
         self._marks: dict[Counted, object] = {}
         self._thread = ThreadPoolExecutor(1, "usage")
         self._task: asyncio.Task[None] | None = None
+        self.on_even: Callable[[], None] = lambda: None  # called when the journal has what was counted
         self._told: dict[str, str] = {}  # what went wrong last, by what it kept from being done
         self._failures = self._export_failures = self._exported = 0
         self._even = steady()
@@ -137,7 +138,17 @@ class Bookkeeper:
             self._pending.written()
         self._tell("journal", "")
         self._even = steady
+        self.on_even()
         return True
+
+    def has(self, counters: Counted) -> bool:
+        """Is all that these have counted in the journal? For `on_even`."""
+        return self._marks.get(counters) == counters.mark()
+
+    def forget(self, tenant: str, login: str, counters: Counted) -> None:
+        """They count no more; who has these names later begins at nothing. For `on_even`, of those that it has."""
+        self._marks.pop(counters, None)
+        self._pending.forget(tenant, login)
 
     async def look(self) -> None:
         """Files of the hours that are whole now; and what is too old goes."""

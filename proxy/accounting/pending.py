@@ -59,6 +59,10 @@ class Pending:
         """The journal has the batch."""
         self._batch = None
 
+    def forget(self, tenant: str, login: str) -> None:
+        """A login whose totals are written, and will not go on."""
+        self._seen.pop((tenant, login), None)
+
     def rest(self) -> dict[Row, Usage]:
         """Everything that is not known to be written."""
         found = dict(self._batch.rows) if self._batch is not None else {}

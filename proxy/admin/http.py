@@ -2,6 +2,7 @@
 
 It takes no signals and no part in the proxy's work; a slow scraper holds up nobody. These read only. What is asked at
 /control is what the control door is asked, with the admin token; without one in the settings there is no such page.
+From another machine it is asked by https only, so that the token is never in the clear on a network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hmac import compare_digest
+from ipaddress import ip_address
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from proxy.admin.arrival import Arrival, Arrivals, Tls
 from proxy.fleet.control import (
     INSIDE,
     MAX_REQUEST,
@@ -39,12 +42,15 @@ Handler = Callable[[ControlRequest], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What the pages show. control and token: who answers /control, and what must be shown there."""
+    """What the pages show. control and token: who answers /control, and what must be shown there. tls: the certificate
+    for who comes by https; None: there is none.
+    """
 
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], str | None]  # why /readyz says no
     control: Handler | None = None
     token: str | None = None
+    tls: Tls = lambda: None
 
 
 class _Server(uvicorn.Server):
@@ -78,6 +84,8 @@ def _control(handler: Handler, token: str) -> Callable[[Request], Awaitable[Resp
     expected = TOKEN + token.encode()
 
     async def control(request: Request) -> Response:
+        if not private(request):
+            return PlainTextResponse("https is needed from another machine\n", 403)
         shown = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if len(shown) != 1 or not compare_digest(shown[0], expected):
             return PlainTextResponse("the admin token is needed\n", 401, {"WWW-Authenticate": "Bearer"})
@@ -91,6 +99,17 @@ def _control(handler: Handler, token: str) -> Callable[[Request], Awaitable[Resp
         return _json(answer, 409 if answer.problems else 200)
 
     return control
+
+
+def private(request: Request) -> bool:
+    """Did it come encrypted, or from this machine? What others say in between about how it came is not believed."""
+    if request.scope["scheme"] == "https":
+        return True
+    try:
+        address = ip_address("" if request.client is None else request.client.host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 async def _handled(handler: Handler, asked: ControlRequest, request: Request) -> Answer:
@@ -129,9 +148,15 @@ class AdminServer:
 
     def __init__(self, pages: Pages) -> None:
         config = uvicorn.Config(
-            application(pages), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            application(pages),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            proxy_headers=False,  # or who sends them could say that it came from here, and encrypted
         )
         self._server = _Server(config)
+        self._arrivals = Arrivals(pages.tls)
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -141,6 +166,8 @@ class AdminServer:
         bound: int = listener.getsockname()[1]
         config = self._server.config
         config.load()
+        http = config.http_protocol_class
+        config.http_protocol_class = lambda **given: Arrival(self._arrivals, lambda: http(**given))  # type: ignore[assignment]  # it is called
         self._server.lifespan = config.lifespan_class(config)
         await self._server.startup(sockets=[listener])
         self._serving = asyncio.create_task(self._server.main_loop(), name="admin")
@@ -149,6 +176,7 @@ class AdminServer:
     async def close(self) -> None:
         """Ends it."""
         self._server.should_exit = True
+        await self._arrivals.close()
         if self._serving is not None:
             await self._serving
             await self._server.shutdown()

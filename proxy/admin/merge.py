@@ -20,7 +20,8 @@ GREATEST = frozenset(
     {
         "partywall_counter_store_age_seconds", "partywall_counter_store_fenced",
         "partywall_rules_generation", "partywall_rules_reload_failed", "partywall_info", "partywall_catalog_version",
-        "partywall_usage_behind_seconds", "python_info", "process_max_fds", "process_start_time_seconds",
+        "partywall_storage_bytes", "partywall_usage_behind_seconds", "python_info", "process_max_fds",
+        "process_start_time_seconds",
     }
 )  # fmt: skip
 LEAST = frozenset({"partywall_counter_store_up"})

@@ -250,7 +250,8 @@ def _quotas(quotas: Sequence[QuotaStatistics]) -> Iterator[Metric]:
     for one in quotas:
         refusals.add_metric([one.tenant, one.label], one.refusals)
         warnings.add_metric([one.tenant, one.label], one.warnings)
-        used.add_metric([one.tenant, one.label], one.used)
+        if one.used is not None:
+            used.add_metric([one.tenant, one.label], one.used)
     yield from (refusals, warnings, used)
 
 

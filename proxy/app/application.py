@@ -53,6 +53,7 @@ class App:
     storages: Storages = field(init=False)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
+    leaving: set[str] = field(default_factory=set)  # tenants that no rules name, of which something is left
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
 
@@ -101,6 +102,22 @@ class App:
         await self.tables.follow(book.tables)
         self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
         self.storages.follow(book.grants.values())
+        self.leaving = {*self.counters.tenants(), *self.pools.tenants()} - set(book.tenants)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
         return []
+
+    def forget(self) -> None:
+        """What is kept of tenants that no rules name, once they have no session and their use is in the journal."""
+        for tenant in tuple(self.leaving):
+            counted = self.counters.idle(tenant)
+            if counted is None or not all(self.bookkeeper.has(one) for one in counted.values()):
+                continue
+            if not self.pools.forget(tenant):
+                continue
+            for login, one in counted.items():
+                self.bookkeeper.forget(tenant, login, one)
+            self.counters.forget(tenant)
+            self.storages.forget(tenant)
+            self.listener.shares.forget(tenant)
+            self.leaving.discard(tenant)

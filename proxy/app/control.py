@@ -32,6 +32,7 @@ from proxy.fleet.control import (
     Request,
     Resume,
     Statistics,
+    Stored,
 )
 from proxy.pool.holds import Selection
 from proxy.server.client import Client
@@ -80,6 +81,9 @@ class Control:
                 for login, address, right in request.weighed:
                     app.listener.proofs.heard(login, address, right)
                 return Answer()
+            case Stored():
+                storages = app.storages
+                return Answer({"used": dict(storages.statistics().used) if storages.counted else None})
             case _:
                 assert_never(request)
 

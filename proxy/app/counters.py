@@ -13,14 +13,16 @@ from proxy.observe.log import get_logger
 from proxy.quota.exchange import CounterStore, Terms
 from proxy.settings import Settings
 
-SETTLE = 2.0  # seconds until a store without memory is believed to be new
+SETTLE = 2.0  # seconds until a new process is given anything: the others have heard of it
 READY = 10.0  # seconds that the start waits for the store's first word; then it goes on without
 SOCKET = "counters.sock"  # in the state directory: where the workers of one host share
 
 
 def terms_of(settings: Settings) -> Terms:
     """The times that the store and its processes keep."""
-    return Terms(settings.permit_ttl, settle=0.0 if settings.counter_store is None else SETTLE)
+    if settings.counter_store is None:
+        return Terms(settings.permit_ttl)
+    return Terms(settings.permit_ttl, settle=SETTLE, empty=settings.permit_ttl)
 
 
 def rationing_of(settings: Settings, local: Path | None) -> StoreRationing | None:

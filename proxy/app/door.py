@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from proxy.admin.arrival import Tls
 from proxy.admin.http import AdminServer, Pages
 from proxy.fleet.channel import ControlDoor, Handler
 from proxy.observe.log import get_logger
@@ -24,6 +25,7 @@ class Doors:
     handler: Handler
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], str | None]
+    tls: Tls = lambda: None  # the certificate for who comes by https
     inherited: socket.socket | None = None  # a worker's control door; it has no pages
     admin_port: int = 0
     _control: ControlDoor | None = None
@@ -46,6 +48,7 @@ class Doors:
             unready=self.unready,
             control=self.handler,
             token=None if token is None else token.get_secret_value(),
+            tls=self.tls,
         )
         self._admin = AdminServer(pages)
         self.admin_port = await self._admin.start(settings.admin_listen.host, settings.admin_listen.port)

@@ -1,4 +1,4 @@
-"""What one worker tells others: cancel requests that are another's, and what came of proofs.
+"""What one worker tells others, and asks them: cancel requests that are another's, what came of proofs, what is stored.
 
 Both are told beside the work and bounded: strangers can send cancel requests and wrong proofs, and must not make the
 workers busy with each other. What does not fit is dropped: a cancel request may be lost as it may on the network, and
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping
 
 from proxy.fleet.channel import Unanswered, ask
-from proxy.fleet.control import Cancel, Proofs
+from proxy.fleet.control import Cancel, Proofs, Stored
 from proxy.fleet.remote import post
 from proxy.server.cancel import place_of
 
@@ -60,6 +60,14 @@ class Elsewhere:
             return False
         finally:
             self._going -= 1
+
+    async def stored(self) -> Mapping[str, int] | None:
+        """What tenants have stored, by the first worker's count; None: it has not counted yet. Unanswered."""
+        answer = await ask(self._doors[0], Stored(), PATIENCE)
+        if answer.result is None:
+            raise Unanswered("; ".join(answer.problems))
+        used: Mapping[str, int] | None = answer.result["used"]
+        return used
 
     def weighed(self, login: str, address: str, right: bool) -> None:
         """A proof was weighed here."""

@@ -75,6 +75,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         settings.storage_interval,
         lambda grant: databases.of(grant).catalog,
         lambda database, why: storage_log.warning("count failed", database=database, problem=why),
+        None if app.number == 0 else app.elsewhere.stored,
     )
     app.sharing = sharing = rationing_of(settings, None if post is None else settings.state_directory / SOCKET)
     if sharing is not None:
@@ -103,6 +104,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
             lifecycle.install(interrupt=post is None)  # who finds the port open may send a signal
             app.port = await _listen(app)
             await canaries.start(app.book, settings.listen.host, app.port)
+            app.bookkeeper.on_even = app.forget
             app.bookkeeper.start()
             await app.tables.follow(app.book.tables)
             app.storages.follow(app.book.grants.values())
@@ -145,6 +147,7 @@ def _doors(app: App, lifecycle: Lifecycle) -> Doors:
         Control(app, lifecycle),
         metrics,
         lambda: unready(app),
+        lambda: app.tls,
         None if app.post is None else adopted(app.post.door),
     )
 

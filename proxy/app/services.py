@@ -16,6 +16,7 @@ from proxy.auth.addresses import parse_networks
 from proxy.auth.scram import mock_verifier
 from proxy.observe.audit import AuditLog
 from proxy.observe.log import get_logger
+from proxy.quota.budgets import QuotaStatistics
 from proxy.server import memory
 from proxy.server.services import AuditContext, Options, Services
 from proxy.session.actions import Audit
@@ -126,8 +127,17 @@ def sources_of(app: App) -> Sources:
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         store=lambda: None if app.sharing is None else app.sharing.statistics(),
-        quotas=lambda: app.budgets.statistics(time.monotonic()),
+        quotas=lambda: quotas_of(app),
     )
+
+
+def quotas_of(app: App) -> tuple[QuotaStatistics, ...]:
+    """Every limit that holds or was hit, also those that no meter counts."""
+    others = [
+        QuotaStatistics(tenant, name, None, refusals, warnings)
+        for tenant, name, refusals, warnings in app.counters.unmetered()
+    ]
+    return (*app.budgets.statistics(time.monotonic()), *others)
 
 
 def unready(app: App) -> str | None:
@@ -136,4 +146,6 @@ def unready(app: App) -> str | None:
         return "draining"
     if app.sharing is not None and app.sharing.statistics().fenced:
         return "the counter store is away for too long, or was never there"
+    if app.sharing is not None and not app.sharing.statistics().share:
+        return "the counter store gives nothing yet"
     return None

@@ -34,6 +34,7 @@ from proxy.fleet.stores.memory import MemoryStore
 from proxy.fleet.supervisor import Supervisor, Worker, WorkerFailed
 from proxy.observe.log import configure, get_logger
 from proxy.server.sockets import BACKLOG, bound
+from proxy.server.tls import ServerTls
 from proxy.server.unixsocket import UnixSocket, clients_path
 from proxy.settings import Settings
 
@@ -73,6 +74,7 @@ class Supervision:
         self._figures.register(
             Workers(lambda: sum(one.serving.is_set() for one in workers), lambda: self._supervisor.restarts)
         )
+        self._tls: ServerTls | None = None  # for operators; workers read it for clients
         self._own = CollectorRegistry()
         ProcessCollector(registry=self._own)
         PlatformCollector(registry=self._own)
@@ -82,10 +84,10 @@ class Supervision:
         WorkerFailed before it serves.
         """
         settings = self._settings
-        certificate_of(settings)
+        self._tls = certificate_of(settings)
         await rules_of(settings, self._environ, 1)
         secret_of(settings)  # made once, not by several at a time
-        operators = Doors(settings, self._conductor, self._metrics, lambda: self._supervisor.unready)
+        operators = Doors(settings, self._conductor, self._metrics, lambda: self._supervisor.unready, lambda: self._tls)
         loop = asyncio.get_running_loop()
         try:
             listen = self._listen()
@@ -162,11 +164,12 @@ class Supervision:
 
     async def _readable(self) -> list[str]:
         try:
-            certificate_of(self._settings)
+            tls = certificate_of(self._settings)
             await rules_of(self._settings, self._environ, 1)
         except ConfigurationError as error:
             get_logger("rules").error("rules refused, the old ones stay", problems=error.problems)
             return error.problems
+        self._tls = tls
         return []
 
     async def _metrics(self) -> bytes:

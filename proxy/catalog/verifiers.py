@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 INTERVAL = 10.0
 SPACING = 1.0  # between two looks, however often somebody asks for one
 KEEP = 60.0
+SLICE = 1000  # rows; some 5 ms
 PATIENCE = 5.0  # for one answer
 
 
@@ -53,6 +54,7 @@ class VerifierQuery:
         self._credentials = credentials
         self._query = query
         self._names = sorted(names)
+        self._wanted = frozenset(names)
         self._clock = clock
         self._known: Mapping[str, Verifier] = {}
         self._told = 0.0  # when
@@ -110,7 +112,7 @@ class VerifierQuery:
             if self._connection is None:
                 self._connection = await connect(self._server, self._credentials)
             rows = await self._connection.fetch(self._query, self._names, timeout=PATIENCE)
-            self._known = _known([tuple(row.values()) for row in rows], frozenset(self._names))
+            self._known = await _known([tuple(row.values()) for row in rows], self._wanted)
             self._told = self._clock()
         except BaseException:
             self._failures += 1
@@ -123,9 +125,18 @@ class VerifierQuery:
             connection.terminate()
 
 
-def _known(rows: Sequence[tuple[object, ...]], names: frozenset[str]) -> Mapping[str, Verifier]:
-    """The verifiers in an answer. A login with two rows has none: which of them is meant nobody knows."""
+async def _known(rows: Sequence[tuple[object, ...]], names: frozenset[str]) -> Mapping[str, Verifier]:
+    """The verifiers in an answer; ten thousand would hold everybody up for 50 ms, so others have their turn meanwhile.
+    A login with two rows has none: which of them is meant nobody knows.
+    """
     found: dict[str, Verifier | None] = {}
+    for begin in range(0, len(rows), SLICE):
+        _take(rows[begin : begin + SLICE], names, found)
+        await asyncio.sleep(0)
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _take(rows: Sequence[tuple[object, ...]], names: frozenset[str], found: dict[str, Verifier | None]) -> None:
     for row in rows:
         if len(row) != 2:
             raise ConfigurationError(["auth_query must return two columns: name and verifier"])
@@ -137,4 +148,3 @@ def _known(rows: Sequence[tuple[object, ...]], names: frozenset[str]) -> Mapping
         except ValueError:
             continue
         found[name] = None if name in found else verifier
-    return {name: one for name, one in found.items() if one is not None}

@@ -22,7 +22,7 @@ StateDirectory = Annotated[
     Path | None, typer.Option(help="The state_directory of the running proxy; default: of the settings.")
 ]
 At = Annotated[
-    str | None, typer.Option(help="The admin address of a proxy elsewhere, http://HOST:PORT; needs admin_token.")
+    str | None, typer.Option(help="The admin address of a proxy elsewhere, https://HOST:PORT; needs admin_token.")
 ]
 Config = Annotated[Path | None, typer.Option(help="The proxy's TOML file, for where it is and its token.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]

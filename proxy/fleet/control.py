@@ -97,9 +97,14 @@ class Proofs:
     weighed: tuple[tuple[str, str, bool], ...]
 
 
-Request = Statistics | Reload | Pause | Resume | Kill | Drain | Cancel | Ping | Metrics | Proofs
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What tenants have stored: the bytes of each, from the worker that counts."""
+
+
+Request = Statistics | Reload | Pause | Resume | Kill | Drain | Cancel | Ping | Metrics | Proofs | Stored
 REQUESTS: dict[str, type[Request]] = {one.__name__.lower(): one for one in get_args(Request)}
-INSIDE = (Ping, Metrics, Proofs)
+INSIDE = (Ping, Metrics, Proofs, Stored)
 _TYPES: dict[str, dict[str, Any]] = {name: get_type_hints(one) for name, one in REQUESTS.items()}
 
 

@@ -2,14 +2,14 @@
 
 A database is counted when any of its tenants has the quota `storage`; then all of them are, in one go, over a
 connection of its own and one database after the other. A count that fails leaves the last one standing, and is told
-and counted. Decision 0057.
+and counted. Of several workers one counts, and the others ask it. Decision 0057.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,6 +25,9 @@ INTEGER = re.compile(r"[-+]?[0-9]+")
 DIGITS = re.compile(r"[0-9a-f]{32}")  # of a UUID
 Place = tuple[Server, Credentials]
 OWN, SCHEMA = "database", "schema"
+SOON = 5.0  # seconds until another worker is asked again that has not counted yet
+Told = Callable[[], Awaitable[Mapping[str, int] | None]]
+"""Bytes by tenant, as another worker has counted them; None: it has not yet. Errors: OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +43,24 @@ class Storages:
     """Of the rule book in force. interval: seconds between two counts."""
 
     def __init__(
-        self, interval: float, catalog: Callable[[Grant], Catalog], report: Callable[[str, str], None]
+        self,
+        interval: float,
+        catalog: Callable[[Grant], Catalog],
+        report: Callable[[str, str], None],
+        told: Told | None = None,
     ) -> None:
-        """catalog: of a grant's database; CannotConnectNow when it is not open. report: database, and why not."""
+        """catalog: of a grant's database; CannotConnectNow when it is not open. report: database, and why not. told:
+        who counts instead.
+        """
         self._interval = interval
         self._catalog = catalog
         self._report = report
+        self._told = told
         self._tenants: dict[str, Storage] = {}
         self._places: dict[Place, list[Grant]] = {}  # where to count, and whose
         self._task: asyncio.Task[None] | None = None
         self._counts = self._failures = 0
+        self.counted = False  # every place at least once, by this process
 
     def of(self, grant: Grant) -> Storage:
         """What the tenant has stored; the same object for all its sessions."""
@@ -77,6 +88,10 @@ class Storages:
         if self._places and self._task is None:
             self._task = asyncio.create_task(self._run(), name="count storage")
 
+    def forget(self, tenant: str) -> None:
+        """No rules name it."""
+        self._tenants.pop(tenant, None)
+
     def statistics(self) -> StorageStatistics:
         """A snapshot."""
         tenants = {grant.tenant for many in self._places.values() for grant in many}
@@ -92,11 +107,13 @@ class Storages:
 
     async def _run(self) -> None:
         while True:
-            await self.count()
-            await asyncio.sleep(self._interval)
+            counted = await self.count()
+            await asyncio.sleep(self._interval if counted else min(self._interval, SOON))
 
-    async def count(self) -> None:
-        """Every place once."""
+    async def count(self) -> bool:
+        """Every place once. False: the worker that counts could not be asked, or has not counted yet."""
+        if self._told is not None:
+            return await self._listen(self._told)
         for place, grants in list(self._places.items()):
             self._counts += 1
             try:
@@ -104,6 +121,22 @@ class Storages:
             except (*FAILURES, CannotConnectNow) as problem:
                 self._failures += 1
                 self._report(grants[0].database, str(problem) or type(problem).__name__)
+        self.counted = True
+        return True
+
+    async def _listen(self, told: Told) -> bool:
+        try:
+            found = await told()
+        except OSError as problem:
+            self._failures += 1
+            self._report("", str(problem) or type(problem).__name__)
+            return False
+        if found is None:
+            return False
+        for grant in {grant.tenant: grant for grants in self._places.values() for grant in grants}.values():
+            self.of(grant).keep({})
+            self.of(grant).counted("", found.get(grant.tenant, 0))
+        return True
 
     async def _count(self, place: Place, grants: list[Grant]) -> None:
         server, credentials = place

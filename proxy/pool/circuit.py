@@ -2,7 +2,8 @@
 
 A server that cannot be reached, or that is not open yet, is left alone as a whole: by all tenants, databases and roles
 at its addresses. Whatever else fails while a connection is made (a password, a role, a database, a setting, a limit of
-connections) is left alone for the tenant that it happened to, and for nobody else.
+connections) is left alone for the tenant that it happened to, and for nobody else. After the wait one connection is
+tried, and who else asks is still refused until that one has come to something (barriers.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CLOSED = ("57P01", "57P02", "57P03")  # the server is not open, to anybody
 
 
 class Circuit:
-    """Trips for 100 ms, and twice as long after each failure up to 5 s; then `retry` is called."""
+    """Trips for 100 ms, and twice as long after each failure up to 5 s; then `retry` is called, which lets one try."""
 
     def __init__(self, retry: Callable[[], None]) -> None:
         self.failures = 0
@@ -89,19 +90,18 @@ class Circuits:
         circuit.cancel()
         return True
 
-    def refusal(self, *keys: Hashable) -> ConnectionFailure | None:
-        """What is heard of the first of these that is left alone now; None when none is."""
-        for key in keys:
-            circuit = self._tripped.get(key)
-            if circuit is not None and not circuit.idle:
-                return circuit.refusal()
-        return None
+    def refusal(self, key: Hashable) -> ConnectionFailure:
+        """What those hear who ask while it is left alone, or tried by another."""
+        circuit = self._tripped.get(key)
+        return ConnectionFailure("could not connect to the server") if circuit is None else circuit.refusal()
 
-    def forget(self) -> None:
-        """Drops those that have not failed for a minute: nobody tries any more."""
+    def forget(self) -> list[Hashable]:
+        """Drops those that have not failed for a minute: nobody tries any more. Their keys."""
         now = asyncio.get_running_loop().time()
-        for key in [key for key, one in self._tripped.items() if one.idle and now - one.tripped > FORGOTTEN]:
+        old = [key for key, one in self._tripped.items() if one.idle and now - one.tripped > FORGOTTEN]
+        for key in old:
             del self._tripped[key]
+        return old
 
     def cancel(self) -> None:
         """Forget every retry."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic
 
+from proxy.pool.barriers import Barriers
 from proxy.pool.ceilings import Ceilings
 from proxy.pool.share import (
     C,
@@ -44,7 +45,7 @@ class Ledger(Generic[C, T]):
         self.making_room: dict[C, Share[C, T]] = {}  # being closed, and for whom
         self.promised: dict[C, None] = {}  # being cleaned for somebody who waits, not for whose turn it is afterwards
         self.lines: Turns[C, T] = Turns()
-        self.blocked: dict[Hashable, None] = {}  # keys of sites and of shares: nothing is opened there for now
+        self.barriers: Barriers[C, T] = Barriers()
         self.clock = clock
 
     def share(self, server: Hashable, tenant: str, settings: Settings, site: Hashable = None) -> Share[C, T]:
@@ -103,8 +104,7 @@ class Ledger(Generic[C, T]):
     def wait(self, share: Share[C, T], waiter: T) -> list[Step[C, T]]:
         """Stand in line; a Lend for `waiter` comes with these steps or with later ones."""
         self._list(share)
-        now = self.clock()
-        share.waiting[waiter] = now
+        share.waiting[waiter] = now = self.clock()
         if share.entry is None:
             self.lines.place(share, now)
         return self.dispatch()
@@ -189,13 +189,14 @@ class Ledger(Generic[C, T]):
 
     # -- from time
 
-    def block(self, key: Hashable) -> None:
-        """Open nothing at this site, or for this share, until `unblock`."""
-        self.blocked[key] = None
+    def half_open(self, key: Hashable) -> list[Step[C, T]]:
+        """One opening may try whether it is well again."""
+        self.barriers.ajar(key)
+        return self.dispatch()
 
     def unblock(self, key: Hashable) -> list[Step[C, T]]:
-        """Openings may be tried again."""
-        self.blocked.pop(key, None)
+        """It is well again."""
+        self.barriers.lift(key)
         return self.dispatch()
 
     def tick(self, now: float) -> None:
@@ -209,7 +210,7 @@ class Ledger(Generic[C, T]):
     def fill(self, share: Share[C, T]) -> list[Step[C, T]]:
         """Open what the share keeps and has not, where nobody waits for the room."""
         steps: list[Step[C, T]] = []
-        while share.size < share.keep and not self.lines and self.ceilings.room(share) and not self._is_blocked(share):
+        while share.size < share.keep and not (self.lines or self.barriers.bars(share)) and self.ceilings.room(share):
             steps.append(self._open(share))
         return steps
 
@@ -231,14 +232,16 @@ class Ledger(Generic[C, T]):
 
     def order(self) -> Iterator[Share[C, T]]:
         """Those in line, the next one first."""
-        return self.lines.order(self.ceilings.total, self.shares.values(), self._is_blocked if self.blocked else None)
+        return self.lines.order(
+            self.ceilings.total, self.shares.values(), self.barriers.bars if self.barriers else None
+        )
 
     def _turn(self, share: Share[C, T]) -> list[Step[C, T]]:
         now = self.clock()
         connection = self.take(share, now)
         if connection is not None:
             return [self._lend(connection, share, now)]
-        if share.need <= 0 or self._is_blocked(share):
+        if share.need <= 0 or self.barriers.bars(share):
             return []
         if len(share.standing.places) >= share.standing.most:
             return self._make_room((one for one in self.idle if self.places[one].standing is share.standing), share)
@@ -279,11 +282,9 @@ class Ledger(Generic[C, T]):
 
     def _open(self, share: Share[C, T]) -> Step[C, T]:
         opening = Opening()
+        self.barriers.begun(opening, share)
         self._place(opening, share, share.opening)
         return Open(opening, share)
-
-    def _is_blocked(self, share: Share[C, T]) -> bool:
-        return bool(self.blocked) and (share.site.key in self.blocked or share.key in self.blocked)
 
     # -- what is above a ceiling
 
@@ -378,7 +379,9 @@ class Ledger(Generic[C, T]):
     def _remove(self, item: C | Opening) -> None:
         share = self.places.pop(item)
         self._unlist(item, share)
-        if not isinstance(item, Opening):
+        if isinstance(item, Opening):
+            self.barriers.ended(item)
+        else:
             other = self.making_room.pop(item, None)
             if other is not None:
                 other.reserved.pop(item, None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, TooManyConnections
@@ -240,10 +241,9 @@ class Pools:
     def _refuse_at_once(self, share: PoolShare) -> None:
         if self._closing:
             raise AdminShutdown(CLOSING)
-        if self._ledger.blocked and not share.hopeful:
-            refusal = self._works.circuits.refusal(share.site.key, share.key)
-            if refusal is not None:
-                raise refusal
+        key = self._ledger.barriers.hopeless(share)
+        if key is not None:
+            raise self._works.circuits.refusal(key)
 
     def _too_late(self, share: PoolShare, waiter: Waiter) -> None:
         if self._ledger.withdraw(share, waiter) and not waiter.done():
@@ -252,6 +252,21 @@ class Pools:
 
     def _hurry(self, share: PoolShare, waiter: Waiter) -> None:
         self._works.perform(self._ledger.hurry(share, waiter))
+
+    def tenants(self) -> AbstractSet[str]:
+        """Every one that had a connection, and was not forgotten."""
+        return self._ledger.standings.keys()
+
+    def forget(self, tenant: str) -> bool:
+        """No rules name it: what it has idle is closed. True once nothing of it is left."""
+        standing = self._ledger.standings.get(tenant)
+        self._upkeep.drop(tenant)
+        for connection in [one for share in standing.shares for one in share.idle] if standing else ():
+            self._works.destroy(connection, cancel=False)
+        if standing is not None and not (standing.shares or standing.places):
+            self._near.clear()
+            del self._ledger.standings[tenant]
+        return tenant not in self._ledger.standings
 
     # -- time, and the end
 

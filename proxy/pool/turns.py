@@ -85,7 +85,10 @@ class Turns(Generic[C, T]):
     def tick(self, now: float, active: Iterable[Standing[C, T]], every: Iterable[Standing[C, T]]) -> None:
         """Time goes on: about once a second. `active`: who may have used anything since; `every`: of all there are."""
         for standing in active:
-            self.mark(standing)
+            if standing.lines and standing.seconds != standing.marked:
+                self.place_all(standing, now)  # who uses one connection and waits for another
+            else:
+                self.mark(standing)
         if self._began is None:
             self._began = now
         self.growth = 2.0 ** ((now - self._began) / HALF_LIFE)

@@ -55,6 +55,11 @@ class Upkeep:
         elif self._kept:
             self._kept.pop(share.key, None)
 
+    def drop(self, tenant: str) -> None:
+        """It keeps nothing any more."""
+        for key in [key for key, kept in self._kept.items() if kept.share.tenant == tenant]:
+            self._kept.pop(key).share.keep = 0
+
     def round(self) -> int:
         """Everything once; returns how many connections were closed."""
         works, ledger, now = self._works, self._works.ledger, self._clock()
@@ -75,7 +80,7 @@ class Upkeep:
             ledger.places[connection].slim()
         self._look_after_kept(now)
         closed = len(ledger.going) - before
-        works.circuits.forget()
+        works.forget()
         return closed
 
     def _look_after_kept(self, now: float) -> None:

@@ -116,12 +116,15 @@ class Works:
             raise
         except Exception as error:  # whatever it is, who waits must hear of it
             refusal = error if isinstance(error, Refusal) else ConnectionFailure("could not connect to the server")
-            key: Hashable = share.site.key if is_everybodys(error) else share.key
+            own = not is_everybodys(error)
+            key: Hashable = share.key if own else share.site.key
             self.counters.failures += 1
             self.circuits.trip(key, refusal)
-            self.ledger.block(key)
+            self.ledger.barriers.shut(key)
             self.perform(self.ledger.failed(step.opening))
             self._refuse_hopeless(key, refusal)
+            if own and self.circuits.mend(share.site.key):  # the server is there, and said so
+                self.perform(self.ledger.unblock(share.site.key))
             return
         self.counters.opened += 1
         mended = [key for key in (share.site.key, share.key) if self.circuits.mend(key)]
@@ -145,7 +148,12 @@ class Works:
                 waiter.set_exception(ConnectionFailure(error.message, sqlstate=error.sqlstate))
 
     def _try_again(self, key: Hashable) -> None:
-        self.perform(self.ledger.unblock(key))
+        self.perform(self.ledger.half_open(key))
+
+    def forget(self) -> None:
+        """What failed long ago, and nobody has tried since, is as good as well."""
+        for key in self.circuits.forget():
+            self.perform(self.ledger.unblock(key))
 
     async def _discard(self, connection: ServerConnection) -> None:
         self.counters.resets += 1

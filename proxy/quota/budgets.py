@@ -16,11 +16,13 @@ from proxy.tenancy.policy import Limits
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatistics:
-    """One limit of one tenant; label login.NAME: of its logins together. used: the share of the one that used most."""
+    """One limit of one tenant; label login.NAME: of its logins together. used: the share of the one that used most;
+    None where that is not counted.
+    """
 
     tenant: str
     label: str
-    used: float
+    used: float | None
     refusals: int
     warnings: int
 
@@ -77,7 +79,7 @@ class Budgets:
             found[tenant, label] = QuotaStatistics(
                 tenant,
                 label,
-                max(before.used, meter.used(now)),
+                max(before.used or 0.0, meter.used(now)),
                 before.refusals + meter.refusals,
                 before.warnings + meter.warnings,
             )

@@ -17,6 +17,8 @@ HINTS = {
 }
 OTHERWISE = "Wait, ask for less, or have {} raised."
 TIMES = frozenset({"server_time_per_hour", "planning_time_per_minute"})
+UNMETERED = frozenset({"result_rows", "result_bytes", "storage"})
+"""Limits that no meter of a budget counts: who refuses by them counts it with the login."""
 NOT_ENFORCED = "It is not enforced yet."
 
 

@@ -27,13 +27,15 @@ class Terms:
     """The times that a store and its processes agree on, in seconds.
 
     permit_ttl: of silence until a process's permits are given to others. quiet: of silence until the store counts a
-    process's share as used by it alone. settle: until a store without memory believes that nobody holds anything, and
-    until a new process is given anything; 0 where the store cannot lose its memory without its processes.
+    process's share as used by it alone. settle: until a new process is given anything, so that the others know of it.
+    empty: until a store without memory, which nobody tells of an earlier one, believes that nobody holds anything; less
+    than permit_ttl is a guess. Both are 0 where the store cannot lose its memory without its processes.
     """
 
     permit_ttl: float = 60.0
     quiet: float = 0.5
     settle: float = 0.0
+    empty: float = 0.0
     timeout: float = 1.0  # for an answer
 
     @property

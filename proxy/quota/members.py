@@ -61,7 +61,7 @@ class Members:
             if self.claimers:
                 self._open = self.claimers >= self.expected or now >= self.born + self.ttl
             else:
-                self._open = now >= self.born + self.terms.settle
+                self._open = now >= self.born + max(self.terms.settle, self.terms.empty)
         return self._open
 
     def hear(self, request: Request, now: float) -> Member | None:

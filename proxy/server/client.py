@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import replace
 from typing import assert_never, cast
 
 from proxy.auth.addresses import LOCAL
@@ -17,7 +16,7 @@ from proxy.errors import InternalError, InvalidAuthorization, Refusal
 from proxy.server.flow import Flow, prepare_socket
 from proxy.server.leasing import wait_lease
 from proxy.server.listens import ListeningClient
-from proxy.server.planned import plan, wait_plan
+from proxy.server.planned import Account, Question
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
 from proxy.server.sharing import flat
@@ -57,7 +56,7 @@ from proxy.session.events import (
     Terminate,
     TlsStarted,
 )
-from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
+from proxy.sql.plan import Planned, Reject, StatementKind
 
 LINGER = 5.0  # seconds for a client to read its last words
 UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
@@ -246,37 +245,37 @@ class Client(ListeningClient, asyncio.Protocol):
         planning, context = self.planning, self.context
         if planning is None or context is None:
             raise InvalidAuthorization("not logged in")
-        action = replace(action, text=self.planned(action.text))
-        context = self.named(context).about(action.text, self.temporary)
-        now = self.services.clock
-        if not (flat(action.text, self.services.options.plan_inline_bytes) and self.share.may_inline(now())):
-            self.listener.tasks.start(self._wait_plan(action, planning, context, None), "plan")
+        text = self.planned(action.text)
+        context = self.named(context).about(text, self.temporary)
+        asked = Question(text, context, action.parameter_types, action.extended)
+        now = self.services.clock()
+        if not (flat(text, self.services.options.plan_inline_bytes) and self.share.may_inline(now)):
+            self.listener.tasks.start(self._wait_plan(action.ticket, planning, asked, None), "plan")
             return
-        budget, share = self.session.budget, self.share
-        planned = plan(planning, budget, share, now, action.text, context, action.parameter_types, action.extended)
+        planned = self._account().plan(planning, asked)
         if self._unknown(planned):
-            self.listener.tasks.start(self._wait_plan(action, planning, context, planned), "look again")
+            self.listener.tasks.start(self._wait_plan(action.ticket, planning, asked, planned), "look again")
             return
         self.session.handle(StatementPlanned(action.ticket, planned))
 
-    async def _wait_plan(
-        self, action: PlanStatement, planning: Planning, context: PlanContext, planned: Planned | None
-    ) -> None:
-        text, types, extended = action.text, action.parameter_types, action.extended
-        budget, share, clock = self.session.budget, self.share, self.services.clock
+    def _account(self) -> Account:
+        return Account(self.session.budget, self.share, self.services.clock)
+
+    async def _wait_plan(self, ticket: int, planning: Planning, asked: Question, planned: Planned | None) -> None:
+        account = self._account()
         try:
             if planned is None:
-                planned = await wait_plan(planning, budget, share, clock, text, context, types, extended)
+                planned = await account.wait_plan(planning, asked)
             if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
-                context = self.named(self.context).about(text, self.temporary)
-                planned = await wait_plan(planning, budget, share, clock, text, context, types, extended)
+                context = self.named(self.context).about(asked.text, self.temporary)
+                planned = await account.wait_plan(planning, asked._replace(context=context))
         except Refusal as refusal:
             reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
             planned = Planned((reject,))
         except Exception as problem:  # as data_received
             self._crash(problem)
             return
-        self.handle(StatementPlanned(action.ticket, planned))
+        self.handle(StatementPlanned(ticket, planned))
 
     @staticmethod
     def _unknown(planned: Planned) -> bool:

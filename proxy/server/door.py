@@ -1,7 +1,9 @@
 """Door: what the listening socket makes of each connection before anybody knows who it is.
 
 Who may enter becomes a Client on the same transport. Who may not is told why, once it has said something (an answer to
-who is still about to speak would be lost in the reset), and costs this small object for a second at most. From a
+who is still about to speak would be lost in the reset), and costs this small object for a second at most. Who asks for
+encryption first has an answer to that first, for clients word badly what else comes then: TLS while there are
+handshakes to spare, or else that there is none. From a
 balancer that is trusted to tell addresses (`proxy_protocol_from`) the header with the client's comes first, and nothing
 is decided before it.
 """
@@ -9,31 +11,40 @@ is decided before it.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, cast
 
 from proxy.auth.addresses import LOCAL
 from proxy.errors import RemoteProtocolError
 from proxy.server.client import Client
+from proxy.server.tls import upgrade
 from proxy.session.encode import error
+from proxy.session.startup import HANDSHAKE
 from proxy.wire.forwarded import decode_forwarded
+from proxy.wire.startup import GSSENCRequest, SSLRequest
 
 if TYPE_CHECKING:
     from proxy.server.listener import Listener
 
 PATIENCE = 1.0  # seconds for who is turned away to speak first
+GSS = GSSENCRequest().encode()
+REQUESTS = (SSLRequest().encode(), GSS)
 CROWD = 1000  # who wait to be turned away at most; beyond, nobody is even heard
 
 
 class Door(asyncio.Protocol):
     """One connection that was just accepted."""
 
-    __slots__ = ("_alarm", "_header", "_listener", "_transport", "_words")
+    __slots__ = ("_address", "_alarm", "_asked", "_header", "_listener", "_secured", "_transport", "_words")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._words = b""
+        self._address = LOCAL
+        self._asked = 0  # times for encryption
+        self._secured = False
         self._header: bytes | None = None  # what came of it; None: none is waited for
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,6 +62,7 @@ class Door(asyncio.Protocol):
 
     def _enter(self, transport: asyncio.Transport, address: str, source: tuple[str, int] | None) -> None:
         listener = self._listener
+        self._address = address
         refusal = listener.refusal(address)
         if refusal is None:
             client = Client(listener, listener.services)
@@ -101,10 +113,39 @@ class Door(asyncio.Protocol):
         """The header, or whatever it wants: this is the answer."""
         if self._transport is not None and self._header is not None:
             self._read_header(self._transport, self._header + data)
-        elif self._transport is not None and self._words:
+        elif self._transport is not None and self._words and not self._answers(self._transport, data):
             self._transport.write(self._words)
             self._transport.close()
             self._words = b""
+
+    def _answers(self, transport: asyncio.Transport, data: bytes) -> bool:
+        """Does it ask for encryption, so that it says more once it has an answer?"""
+        direct = data[0] == HANDSHAKE and not self._secured
+        if not direct and data not in REQUESTS:
+            return False
+        self._asked += 1
+        if self._asked > len(REQUESTS):
+            return False
+        tls = None if self._secured or data == GSS or self._address == LOCAL else self._listener.services.tls()
+        if tls is not None and self._listener.gate.handshake(self._address):
+            if not direct:
+                transport.write(b"S")
+            work = self._encrypt(transport, tls.context, data if direct else b"")
+            self._listener.tasks.start(work, "turn away")
+        elif direct:
+            return False
+        else:
+            transport.write(b"N")
+        return True
+
+    async def _encrypt(self, transport: asyncio.Transport, context: ssl.SSLContext, received: bytes) -> None:
+        try:
+            secured, early = await upgrade(transport, self, context, PATIENCE, received)
+        except (OSError, TimeoutError):  # it went, or was cut
+            return
+        self._transport, self._secured = secured, True
+        if early:
+            self.data_received(early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went."""

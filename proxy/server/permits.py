@@ -1,5 +1,6 @@
 """PermittedClient: a client's place among those of all processes that share limits: permits, given back at its end.
 
+Before that its database must be open: a tenant that nobody has used yet is opened by its first client, which waits.
 Without a shared store only this process counts. With one, a client whose process has no permit to spare waits for one,
 a second at most, before it hears that there are too many; at once where all permits are this process's. The order is
 that of all clients first, then the tenant's, then the login's.
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from proxy.errors import Refusal, TooManyConnections
+from proxy.errors import CannotConnectNow, Refusal, TooManyConnections
 from proxy.quota.gauge import Gauge
 from proxy.quota.leased import PermitGauge
 from proxy.server.port import ClientPort
@@ -34,6 +35,8 @@ class PermittedClient(ClientPort):
 
     def admit(self, grant: Grant) -> Refusal | Later | None:
         """Counts the session in, or says why not; LATER when it must wait."""
+        if not self._open(grant):
+            return LATER
         entered: list[Gauge] = []
         for gauge, _ in self._places(grant):
             if not gauge.enter():
@@ -42,6 +45,16 @@ class PermittedClient(ClientPort):
             entered.append(gauge)
         self.entered = tuple(entered)
         return self.count_in(grant)
+
+    def _open(self, grant: Grant) -> bool:
+        """Is the database open, or nothing to be waited for?"""
+        if self.services.wait_planning is None:
+            return True
+        try:
+            self.services.planning(grant)
+        except CannotConnectNow:
+            return False
+        return True
 
     def _places(self, grant: Grant) -> list[tuple[Gauge, str]]:
         """Every gauge that it must enter, and what is said when there is no place."""
@@ -61,15 +74,22 @@ class PermittedClient(ClientPort):
         """Waits for every place, and tells the session."""
         session, permits = self.session, self.services.permits
         grant = session.grant
-        if permits is None or grant is None:
+        if grant is None:
             return
+        if self.services.wait_planning is not None:
+            try:
+                await self.services.wait_planning(grant)
+            except CannotConnectNow as refusal:
+                self.handle(ClientAdmitted(refusal))
+                return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         entered: list[Gauge] = []
         try:
             for gauge, words in self._places(grant):
                 patience = deadline - loop.time() if isinstance(gauge, PermitGauge) and gauge.hopeful else 0.0
-                if not gauge.enter() and not (patience > 0.0 and await permits.wait_enter(gauge, patience)):
+                waiting = permits if patience > 0.0 else None
+                if not gauge.enter() and (waiting is None or not await waiting.wait_enter(gauge, patience)):
                     self.handle(ClientAdmitted(TooManyConnections(words)))
                     return
                 entered.append(gauge)

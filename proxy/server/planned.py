@@ -6,8 +6,10 @@ would all come in before the first was paid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import thread_time
+from typing import NamedTuple
 
 from proxy.quota.budget import Budget
 from proxy.server.services import Planning
@@ -17,44 +19,41 @@ from proxy.sql.plan import PlanContext, Planned
 BYTE = 2.7e-6  # seconds that planning takes for one of a long text, until it is known
 
 
-def plan(
-    planning: Planning,
-    budget: Budget | None,
-    share: Share,
-    clock: Callable[[], float],
-    text: bytes,
-    context: PlanContext,
-    types: Sequence[int],
-    extended: bool,
-) -> Planned:
-    """Plans at once. What it takes is this thread's processor time: nobody else's load is in it."""
-    began = thread_time()
-    try:
-        return planning.plan(text, context, types, extended)
-    finally:
-        took, now = thread_time() - began, clock()
-        share.spend(took, now)
-        if budget is not None and budget.planning:
-            budget.planned(took, now)
+class Question(NamedTuple):
+    """What a planner is asked, in the order of its arguments."""
+
+    text: bytes
+    context: PlanContext
+    parameter_types: tuple[int, ...] = ()
+    extended: bool = False
 
 
-async def wait_plan(
-    planning: Planning,
-    budget: Budget | None,
-    share: Share,
-    clock: Callable[[], float],
-    text: bytes,
-    context: PlanContext,
-    types: Sequence[int],
-    extended: bool,
-) -> Planned:
-    """Plans elsewhere, when it is the tenant's turn."""
-    if budget is None or not budget.planning:
-        async with share.turn:
-            return await planning.wait_plan(text, context, types, extended)
-    account, reckoned = budget, BYTE * len(text)
-    account.planned(reckoned, clock())
-    async with share.turn:
-        return await planning.wait_plan(
-            text, context, types, extended, lambda seconds: account.planned(seconds - reckoned, clock())
-        )
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who pays. budget: None where nothing of it is limited; clock: seconds."""
+
+    budget: Budget | None
+    share: Share
+    clock: Callable[[], float]
+
+    def plan(self, planning: Planning, asked: Question) -> Planned:
+        """Plans at once. What it takes is this thread's processor time: nobody else's load is in it."""
+        began = thread_time()
+        try:
+            return planning.plan(*asked)
+        finally:
+            took, now = thread_time() - began, self.clock()
+            self.share.spend(took, now)
+            if self.budget is not None and self.budget.planning:
+                self.budget.planned(took, now)
+
+    async def wait_plan(self, planning: Planning, asked: Question) -> Planned:
+        """Plans elsewhere, when it is the tenant's turn."""
+        budget, clock = self.budget, self.clock
+        if budget is None or not budget.planning:
+            async with self.share.turn:
+                return await planning.wait_plan(*asked)
+        reckoned = BYTE * len(asked.text)
+        budget.planned(reckoned, clock())
+        async with self.share.turn:
+            return await planning.wait_plan(*asked, spent=lambda seconds: budget.planned(seconds - reckoned, clock()))

@@ -191,7 +191,7 @@ class Services:
     """Everything a client connection is given."""
 
     rules: Callable[[], Rules]
-    planning: Callable[[Grant], Planning]
+    planning: Callable[[Grant], Planning]  # CannotConnectNow while it is not open
     pools: PoolsPort
     listening: ListeningPort
     counters: Traffic  # of every login
@@ -210,6 +210,7 @@ class Services:
     now: Callable[[], float]  # seconds since the epoch
     proof_weighed: Callable[[str, str, bool], object] = lambda _login, _address, _right: None  # for other workers
     cancel_elsewhere: Callable[[int, bytes], Awaitable[bool]] = nowhere  # a process id of another worker or host
+    wait_planning: Callable[[Grant], Awaitable[None]] | None = None  # until it is open; CannotConnectNow when it cannot
     storage: Callable[[Grant], Storage] = lambda grant: UNLIMITED  # what the grant's tenant has stored
     tls: Callable[[], ServerTls | None] = lambda: None  # as of now: a reload may bring another certificate
     permits: Permits | None = None  # of limits that other processes share

@@ -52,3 +52,7 @@ class Shares:
         if found is None:
             found = self._shares[tenant] = Share(self._processes)
         return found
+
+    def forget(self, tenant: str) -> None:
+        """Who still has the share keeps it."""
+        self._shares.pop(tenant, None)

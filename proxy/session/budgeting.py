@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.quota.budget import Budget
+from proxy.quota.exceeded import UNMETERED
 from proxy.quota.gauge import Gauge
 from proxy.session.actions import Audit
 from proxy.session.counters import Counters
@@ -47,6 +48,7 @@ class Budgeting:
         kind, rules = reject.kind, reject.rules
         if rules and rules[0].startswith(QUOTA):
             self.counters.refused += 1
+            self.note(self.counters.quota_refusals, rules[0])
             if not self.due_to_tell(rules[0]):
                 return
         else:
@@ -64,6 +66,12 @@ class Budgeting:
     def tired(self, now: float) -> bool:
         """Was a statement refused lately?"""
         return now - self.refused_at < QUIET + self.fatigue
+
+    def note(self, counts: dict[str, int], rule: str) -> None:
+        """Counts what was refused or let through by a limit, unless its meter does."""
+        name = rule.removeprefix(QUOTA)
+        if name in UNMETERED:
+            counts[name] = counts.get(name, 0) + 1
 
     def due_to_tell(self, rule: str) -> bool:
         """Was it not said within the last second?"""

@@ -391,4 +391,5 @@ class Conversation(Keeping, Counting, Budgeting):
 
     def own_refusal(self, kind: StatementKind, refusal: Refusal) -> Reject:
         """A refusal of the session's as a plan, for audit."""
-        return Reject(kind, refusal.sqlstate, refusal.message, rules=(f"session.{type(refusal).__name__}",))
+        rule = refusal.rule or f"session.{type(refusal).__name__}"
+        return Reject(kind, refusal.sqlstate, refusal.message, rules=(rule,))

@@ -33,6 +33,8 @@ class TrafficStatistics:
     server: float  # the server had something to do
     waited: float  # clients waited for a server connection
     refused: int  # by a quota
+    quota_refusals: Mapping[str, int]  # limit -> statements, of those limits that no meter counts
+    quota_warnings: Mapping[str, int]
 
 
 class Counters:
@@ -40,7 +42,8 @@ class Counters:
 
     __slots__ = (
         "answered", "buckets", "bytes_in", "bytes_out", "connections", "forwarded", "listening", "pinned", "plans",
-        "refused", "rejected", "rewritten", "rows", "seconds", "server", "sessions", "waited",
+        "quota_refusals", "quota_warnings", "refused", "rejected", "rewritten", "rows", "seconds", "server",
+        "sessions", "waited",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,6 +64,8 @@ class Counters:
         self.server = 0.0  # the server had something to do: from what was sent to it until nothing of it was due
         self.waited = 0.0  # for a server connection
         self.refused = 0  # by a quota
+        self.quota_refusals: dict[str, int] = {}  # by limit, of those that no meter counts
+        self.quota_warnings: dict[str, int] = {}
 
     def observe(self, seconds: float) -> None:
         """A statement or pipeline took this long."""
@@ -117,4 +122,6 @@ class Counters:
             self.server,
             self.waited,
             self.refused,
+            dict(self.quota_refusals),
+            dict(self.quota_warnings),
         )

@@ -32,7 +32,9 @@ def objection(s: Conversation, plan: Plan, text: bytes = b"") -> Refusal | None:
     if s.storage.warns:
         quotas.warn(s, exceeded, plan.kind, text, "")
         return None
-    return encode.refusal_of(quotas.rejected(exceeded, plan.kind))
+    refusal = encode.refusal_of(quotas.rejected(exceeded, plan.kind))
+    refusal.rule = exceeded.rule
+    return refusal
 
 
 def grows(s: Conversation, plan: Plan) -> bool:

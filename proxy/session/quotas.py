@@ -180,6 +180,7 @@ def warn(s: Conversation, exceeded: Exceeded, kind: StatementKind, text: bytes, 
 
 def warning(s: Conversation, exceeded: Exceeded, kind: StatementKind, text: bytes, shape: str) -> bytes:
     """Tells the audit, and what the client is to be told; nothing when it was told within a second, or hides it."""
+    s.note(s.counters.quota_warnings, exceeded.rule)
     if not s.due_to_tell(exceeded.rule):
         return b""
     decision = Decision("warn", kind, (exceeded.rule,), shape, WARNING, NO_EFFECTS, s.generation)

@@ -1,4 +1,5 @@
-"""Traffic: the counters of every login that ever came in, by tenant. They outlive sessions and reloads.
+"""Traffic: the counters of every login that ever came in, by tenant. They outlive sessions and reloads, but
+not the tenant.
 
 A login is asked for together with its tenant, for the rules may give its name to another one later.
 """
@@ -6,6 +7,7 @@ A login is asked for together with its tenant, for the rules may give its name t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from proxy.session.counters import Counters, TrafficStatistics
 
@@ -32,8 +34,22 @@ class Traffic:
         """Open now, of all its logins."""
         return sum(one.connections for one in self._tenants.get(tenant, {}).values())
 
+    def idle(self, tenant: str) -> dict[str, Counters] | None:
+        """Its logins' counters, while none of them has a session; None while one has."""
+        logins = self._tenants.get(tenant, {})
+        return None if any(one.connections for one in logins.values()) else logins
+
+    def forget(self, tenant: str) -> None:
+        """Nothing of it is left."""
+        if self._tenants.pop(tenant, None) is not None:
+            self._every = [one for one in self._every if one[0] != tenant]
+
+    def tenants(self) -> AbstractSet[str]:
+        """Every one that came in."""
+        return self._tenants.keys()
+
     def every(self) -> Sequence[tuple[str, str, Counters]]:
-        """Tenant, login and counters; new ones come at the end."""
+        """Tenant, login and counters."""
         return self._every
 
     def each(self) -> Iterator[tuple[str, TrafficStatistics]]:
@@ -46,6 +62,17 @@ class Traffic:
                 for one in those:
                     total.add(one)
             yield tenant, total.statistics()
+
+    def unmetered(self) -> Iterator[tuple[str, str, int, int]]:
+        """Tenant, limit, refusals and warnings, of limits that no meter counts."""
+        for tenant, logins in list(self._tenants.items()):
+            found: dict[str, list[int]] = {}
+            for one in logins.values():
+                for place, counts in enumerate((one.quota_refusals, one.quota_warnings)):
+                    for name, count in counts.items():
+                        found.setdefault(name, [0, 0])[place] += count
+            for name, (refusals, warnings) in found.items():
+                yield tenant, name, refusals, warnings
 
     def statistics(self) -> dict[str, TrafficStatistics]:
         """The same at once."""

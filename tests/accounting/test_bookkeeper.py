@@ -134,6 +134,30 @@ async def test_many_logins_are_read_in_turns_and_none_is_left_out(make: Make, pa
     assert statements(path) == 2 * SLICE + 1
 
 
+async def test_what_is_in_the_journal_may_be_forgotten_and_what_is_counted_meanwhile_may_not(
+    make: Make, path: Path, failing: Failing
+) -> None:
+    desk = make()
+    even: list[bool] = []
+    counters = desk.traffic.of("acme", "app")
+    desk.keeper.on_even = lambda: even.append(desk.keeper.has(counters))
+    desk.use(3)
+    failing.words = "INSERT"
+    assert not await desk.keeper.flush()
+    assert even == []
+    failing.words = ""
+    assert await desk.keeper.flush()
+    assert even == [True]
+    desk.use(2)
+    assert not desk.keeper.has(counters)
+    assert await desk.keeper.flush()
+    desk.keeper.forget("acme", "app", counters)
+    desk.traffic.forget("acme")
+    desk.use(4)  # of another tenant by that name
+    assert await desk.keeper.flush()
+    assert statements(path) == 9
+
+
 async def test_nothing_is_written_while_nothing_is_used(make: Make, path: Path) -> None:
     desk = make()
     await desk.keeper.flush()

@@ -68,3 +68,16 @@ def test_however_long_nothing_is_written_what_waits_stays_small_and_loses_nothin
     for (_, tenant_name, _), usage in pending.rest().items():
         counted[tenant_name] = counted.get(tenant_name, 0) + usage.statements
     assert counted == totals
+
+
+def test_a_login_that_is_forgotten_begins_at_nothing() -> None:
+    pending = Pending()
+    pending.take(used(7), 7, 1.0)
+    pending.batch()
+    pending.written()
+    pending.forget("acme", "app")
+    pending.forget("acme", "nobody")
+    pending.take(used(3), 7, 2.0)
+    batch = pending.batch()
+    assert batch is not None
+    assert dict(batch.rows) == {(7, "acme", "app"): Usage(statements=3)}

@@ -52,3 +52,21 @@ def test_an_open_session_keeps_nothing_that_new_rules_took_away(proxy: Proxy) ->
         (error,) = client.simple("SELECT count(*) FROM products").errors
         assert error["C"] == "42P01"
         assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+
+
+def test_of_a_tenant_that_the_rules_name_no_more_no_figure_is_left(proxy: Proxy) -> None:
+    sample = proxy.directory / "rules" / "sample.yaml"
+    with proxy.connect("globex_app") as client:
+        assert client.simple("SELECT count(*) FROM orders").errors == []
+        assert 'partywall_client_connections{tenant="globex"} 1.0' in proxy.metrics()
+        documents = sample.read_text().split("\n---\n")
+        sample.write_text("\n---\n".join(one for one in documents if "tenant: globex" not in one))
+        proxy.reload_whole()
+        assert eventually(lambda: 'tenant="globex"' not in proxy.metrics(), 20)
+    with proxy.connect("acme_app") as client:
+        assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
+    sample.write_text("\n---\n".join(documents))
+    proxy.reload_whole()
+    with proxy.connect("globex_app") as client:
+        assert client.simple("SELECT count(*) FROM orders").errors == []
+    assert 'partywall_sessions_total{tenant="globex"} 1.0' in proxy.metrics()

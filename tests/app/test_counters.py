@@ -36,7 +36,7 @@ def test_workers_of_one_host_share_over_its_socket_and_lose_no_time_at_the_start
     found = rationing_of(settings(), Path("/nowhere/counters.sock"))
     assert found is not None
     assert isinstance(found._store, LocalStore)
-    assert terms_of(settings()).settle == 0.0
+    assert (terms_of(settings()).settle, terms_of(settings()).empty) == (0.0, 0.0)
 
 
 def test_a_url_goes_before_the_socket_and_its_store_settles_first() -> None:
@@ -44,7 +44,8 @@ def test_a_url_goes_before_the_socket_and_its_store_settles_first() -> None:
     found = rationing_of(given, Path("/nowhere/counters.sock"))
     assert found is not None
     assert isinstance(found._store, RedisStore)
-    assert (terms_of(given).permit_ttl, terms_of(given).settle) == (9.0, SETTLE)
+    terms = terms_of(given)
+    assert (terms.permit_ttl, terms.settle, terms.empty) == (9.0, SETTLE, 9.0)
 
 
 def test_two_processes_never_have_the_same_name() -> None:
@@ -70,8 +71,13 @@ def test_settings_do_not_print_the_secret() -> None:
     assert "the-secret" not in repr(settings(counter_store=SECRET))
 
 
+def shared(url: str) -> dict[str, str]:
+    """A process that shares its limits there, and is given some of an empty store soon."""
+    return {"COUNTER_STORE": url, "PERMIT_TTL": "5"}
+
+
 def test_a_proxy_is_not_ready_before_its_store_answers_and_is_when_it_does(postgres15: Cluster) -> None:
-    with running_redis() as redis, running_proxy(load_sample(postgres15).port, COUNTER_STORE=redis.url) as proxy:
+    with running_redis() as redis, running_proxy(load_sample(postgres15).port, **shared(redis.url)) as proxy:
         assert "partywall_counter_store_up 1.0" in proxy.metrics()
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT 1").rows == [(b"1",)]

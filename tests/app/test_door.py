@@ -67,7 +67,7 @@ def test_two_tokens_are_none(proxy: Proxy) -> None:
         assert raw.recv(4096).startswith(b"HTTP/1.1 401")
 
 
-@pytest.mark.parametrize("request_name", ["ping", "metrics", "proofs", "nonsense"])
+@pytest.mark.parametrize("request_name", ["ping", "metrics", "proofs", "stored", "nonsense"])
 def test_what_workers_ask_each_other_is_no_request_over_http(proxy: Proxy, request_name: str) -> None:
     more = ', "weighed": []' if request_name == "proofs" else ""
     status, body = post(proxy, f'{{"request": "{request_name}"{more}}}'.encode())

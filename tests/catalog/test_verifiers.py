@@ -112,6 +112,21 @@ async def test_a_server_that_is_away_is_counted_and_asked_again(asks: Asks, monk
     assert query.verifier("a") is not None
 
 
-def test_more_columns_than_two_are_a_misunderstanding() -> None:
+async def test_more_columns_than_two_are_a_misunderstanding() -> None:
     with pytest.raises(ConfigurationError, match="two columns"):
-        module._known([("a", FIRST, "x")], frozenset("a"))
+        await module._known([("a", FIRST, "x")], frozenset("a"))
+
+
+async def test_ten_thousand_verifiers_are_looked_at_in_pieces(asks: Asks) -> None:
+    names = [f"login{number}" for number in range(3 * module.SLICE)]
+    query = asks(f"SELECT n, '{FIRST}' FROM unnest($1::text[]) n", *names)
+    rows = [(name, FIRST) for name in [*names, names[0]]]
+    looking = asyncio.ensure_future(module._known(rows, frozenset(names)))
+    turns = 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 4
+    assert (await looking).keys() == frozenset(names[1:])
+    await query.start()
+    assert query.statistics().known == len(names)

@@ -65,6 +65,8 @@ def test_no_redirection_is_followed_and_no_proxy_of_the_environment_asked(monkey
         (lambda: _answered(200, b"<html>"), "the answer is not JSON"),
         (lambda: post("ftp://a", "secret", Ping()), "is no http or https address"),
         (lambda: post("a:6433", "secret", Ping()), "is no http or https address"),
+        (lambda: post("http://192.0.2.7:6433", "secret", Ping()), "use https"),
+        (lambda: post("http://localhost.example.com", "secret", Ping()), "use https"),
     ],
 )
 def test_whatever_is_no_answer_is_told_as_such(asks: Callable[[], Answer], why: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.catalog.model import Catalog
+from proxy.errors import CannotConnectNow
 from proxy.fleet.storage import Storages, relations_of, spelt
 from proxy.sql.world import World
 from proxy.tenancy.policy import Credentials, Grant, Limits, Server
@@ -50,6 +51,43 @@ async def test_all_tenants_of_a_database_are_counted_where_one_is_limited(made: 
     assert storages.of(acme).full
     assert not storages.of(globex).full
     assert storages.of(replace(acme, limits=Limits(storage=1 << 30))) is storages.of(acme)
+
+
+def nothing(grant: Grant) -> Catalog:
+    raise CannotConnectNow("it need not be looked at")
+
+
+async def test_of_several_workers_one_counts_and_the_others_ask_it(made: Made, sample_port: int) -> None:
+    acme = granted("acme", 1, sample_port, 1000)
+    answers: list[dict[str, int] | OSError | None] = [None, OSError("away"), {"acme": 5000}, {}]
+    told: list[str] = []
+
+    async def ask() -> dict[str, int] | None:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    storages = Storages(3600.0, nothing, lambda _, why: told.append(why), ask)
+    storages._places = {(acme.server, acme.credentials): [acme]}
+    assert not await storages.count()  # nothing was counted yet
+    assert not await storages.count()
+    assert told == ["away"]
+    full = []
+    for _ in range(2):
+        full.append(storages.of(acme).full)
+        assert await storages.count()
+    assert [*full, storages.of(acme).full] == [False, True, False]
+
+
+async def test_who_counts_says_so_once_everything_was_counted(made: Made, sample_port: int) -> None:
+    storages = made()
+    counted = [storages.counted]
+    storages.follow([granted("acme", 1, sample_port, 1000)])
+    assert await storages.count()
+    assert [*counted, storages.counted] == [False, True]
+    storages.forget("acme")
+    assert storages.statistics().used == {}
 
 
 async def test_where_nobody_is_limited_nothing_is_counted(made: Made, sample_port: int) -> None:

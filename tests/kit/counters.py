@@ -13,7 +13,7 @@ from proxy.quota.exchange import Answer, CounterStore, Request, Terms
 from proxy.quota.leased import LeasedBucket, PermitGauge
 from proxy.quota.shared import SharedRationing
 
-TERMS = Terms(permit_ttl=4.0, quiet=0.5, settle=4.0, timeout=1.0)  # settle: no luck is needed, only time
+TERMS = Terms(permit_ttl=4.0, quiet=0.5, settle=4.0, empty=4.0, timeout=1.0)  # settle: no luck is needed, only time
 BUCKET = ("acme", "", "statements_per_second", "")
 GAUGE = ("acme", "", "connections", "")
 RATE, BURST, LIMIT = 10.0, 4.0, 5
@@ -173,7 +173,7 @@ class World:
         self.up = True
         for process in self.processes:
             process.cut = False
-        for _ in range(int((2 * self.terms.permit_ttl + self.terms.settle) / 0.25)):
+        for _ in range(int((2 * self.terms.permit_ttl + max(self.terms.settle, self.terms.empty)) / 0.25)):
             for process in self.processes:
                 self.give_up(process)
                 self.whole(process)

@@ -91,7 +91,7 @@ def test_a_blocked_server_opens_nothing_and_hopeless_waiters_are_told() -> None:
     world = World(3)
     share = world.share("acme")
     waiter = world.want(share)
-    world.ledger.block("a")
+    world.ledger.barriers.shut("a")
     world.do(world.ledger.failed(world.openings.pop()))
     assert world.ledger.hopeless("a") == [waiter]
     world.want(share)
@@ -197,7 +197,7 @@ def test_a_part_that_nobody_else_can_use_binds_nobody() -> None:
         world.want(wide)
     world.settle()
     assert (len(narrow.leased), len(wide.leased)) == (1, 5)
-    world.ledger.block("b")
+    world.ledger.barriers.shut("b")
     there = world.share("elsewhere", "b")
     world.want(there)
     world.want(wide)
@@ -301,7 +301,7 @@ def test_a_share_that_was_blocked_alone_blocks_no_other_there() -> None:
     world = World(9)
     acme, globex = world.share("acme"), world.share("globex")
     waiter = world.want(acme)
-    world.ledger.block(acme.key)
+    world.ledger.barriers.shut(acme.key)
     world.do(world.ledger.failed(world.openings.pop()))
     assert world.ledger.hopeless(acme.key) == [waiter]
     world.want(globex)
@@ -319,3 +319,17 @@ def test_who_waited_for_a_connection_that_could_not_be_cleaned_has_another_befor
     assert not world.openings
     world.do(world.ledger.doom("c1"))
     assert len(world.openings) == 1
+
+
+def test_who_has_one_connection_in_use_and_waits_for_another_goes_behind_as_time_goes_on() -> None:
+    world = World(9)
+    here, there, other = world.share("acme"), world.share("acme", "b"), world.share("globex", "b")
+    world.want(here)
+    world.open_all()
+    world.ledger.barriers.shut("b")
+    world.want(there)
+    world.want(other)
+    assert [one.tenant for one in world.ledger.order()] == ["acme", "globex"]
+    world.now += 1.0
+    world.ledger.tick(world.now)
+    assert [one.tenant for one in world.ledger.order()] == ["globex", "acme"]

@@ -4,7 +4,7 @@ of turn, nobody starved, no ceiling passed, whatever is lowered, blocked, lost o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import pairwise
 
 from hypothesis import settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxy.pool.ledger import Ledger
-from proxy.pool.share import NO_LIMIT, Share
+from proxy.pool.share import NO_LIMIT, Opening, Share
 from proxy.pool.turns import HALF_LIFE, PATIENCE
 from tests.pool.ledgers import NONE, World
 
@@ -70,7 +70,7 @@ class Watched(Ledger[str, int]):
             busy = 0
             for one in shares:
                 busy += one.busy if one.tenant == share.tenant else 0
-                free = one.waiting and not {one.site.key, one.key} & set(self.blocked)
+                free = one.waiting and not self.barriers.bars(one)
                 wanted[one.tenant] = wanted.get(one.tenant, 0) + one.busy + (max(0, one.need) if free else 0)
             able = {one: int(min(want, self.standings[one].most)) for one, want in wanted.items() if want}
             if busy / WEIGHTS[share.tenant] > height(total, able):
@@ -93,6 +93,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.alive: set[str] = set()
         self.began: dict[str, tuple[str, float]] = {}  # leased connection -> tenant, and since when
         self.counts: dict[str, int] = {}  # of every scope, after the last event
+        self.barred: dict[Hashable, set[Opening]] = {}  # where it failed, and what was under way then
+        self.tried: set[Hashable] = set()  # of these, where the wait is over
 
     def sync(self) -> None:
         """Take from the model's line who got something."""
@@ -164,17 +166,40 @@ class LedgerMachine(RuleBasedStateMachine):
             world.openings.remove(opening)
             share = self.ledger.places[opening]
             key = share.site.key if outcome == "site" else share.key
-            self.ledger.block(key)
+            self.ledger.barriers.shut(key)
+            self.barred[key] = set(world.openings)
+            self.tried.discard(key)
             world.do(self.ledger.failed(opening))
             for waiter in self.ledger.hopeless(key):
                 del self.waiting[waiter]
         self.sync()
 
     @rule()
-    def try_again(self) -> None:
-        for key in list(self.ledger.blocked):
+    def all_is_well_again(self) -> None:
+        for key in list(self.ledger.barriers):
             self.world.do(self.ledger.unblock(key))
+        self.barred.clear()
         self.sync()
+
+    @precondition(lambda self: self.barred)
+    @rule(data=st.data())
+    def one_may_try(self, data: st.DataObject) -> None:
+        """The wait after a failure is over."""
+        key = data.draw(st.sampled_from(sorted(self.barred, key=str)))
+        self.tried.add(key)
+        self.world.do(self.ledger.half_open(key))
+        self.sync()
+
+    @invariant()
+    def no_more_than_one_tries_where_it_failed(self) -> None:
+        assert set(self.ledger.barriers) == set(self.barred)
+        for key, before in self.barred.items():
+            there = {one for one in self.world.openings if key in self.keys_of(one)} - before
+            assert len(there) <= (key in self.tried), "opened where it had failed"
+
+    def keys_of(self, opening: Opening) -> tuple[Hashable, Hashable]:
+        share = self.ledger.places[opening]
+        return share.site.key, share.key
 
     @precondition(lambda self: self.world.leased)
     @rule(data=st.data(), how=st.sampled_from(["release", "release", "clean", "doom", "cancel"]))
@@ -292,7 +317,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for tenant, server in set(self.waiting.values()):
             share = ledger.shares[server, tenant, NONE]
             assert not share.idle, "an idle connection while somebody waits for it"
-            if share.need <= 0 or {share.site.key, share.key} & set(ledger.blocked):
+            if share.need <= 0 or ledger.barriers.bars(share):
                 continue
             standing = share.standing
             if len(standing.places) >= standing.most:
@@ -316,7 +341,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(200):
             if not self.waiting:
                 break
-            for key in list(self.ledger.blocked):
+            for key in list(self.ledger.barriers):
                 world.do(self.ledger.unblock(key))
             for connection in list(world.leased):
                 self.ended(connection)

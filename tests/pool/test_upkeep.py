@@ -157,3 +157,22 @@ async def test_the_rounds_begin_with_the_first_lease_and_end_with_the_pools(monk
     house.lose()
     await house.pools.close(0.0)
     assert all(task.get_name() != "upkeep" for task in asyncio.all_tasks())
+
+
+async def test_of_a_tenant_that_no_rules_name_nothing_is_kept_and_nothing_left() -> None:
+    house = House(Lifetimes())
+    kept = grant(min_pool_size=1)
+    other = replace(kept, tenant="globex")
+    lease = await house.pools.wait_lease(kept)
+    house.pools.release(await house.pools.wait_lease(other))
+    assert not house.pools.forget(kept.tenant)  # it is lent
+    house.pools.release(lease)
+    assert not house.pools.forget(kept.tenant)  # it is being closed
+    house.lose()
+    assert house.pools.forget(kept.tenant)
+    assert house.pools.forget("nobody")
+    await house.at(1.0)
+    assert [one.tenant for one in house.pools.statistics().tenants] == ["globex"]
+    assert house.pools.tenants() == {"globex"}
+    assert [connection.server for connection in house.open] == [other.server]
+    await house.pools.close(0.0)

@@ -31,10 +31,13 @@ class Servers:
         self.wrong: dict[str, BaseException] = {}
         self.away: set[str] = set()
         self.tried = 0
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def connect(self, grant: Grant, passwords: SaltedPasswords) -> ServerConnection:
         self.tried += 1
         await asyncio.sleep(0)
+        await self.open.wait()
         if grant.server.host in self.away:
             raise ConnectionFailure("could not connect to the server") from ConnectionRefusedError()
         if grant.tenant in self.wrong:
@@ -111,7 +114,50 @@ async def test_who_waits_when_the_server_goes_away_is_told_and_who_comes_when_it
             await asyncio.sleep(0.01)
     pools.release(lease)
     pools.release(await pools.wait_lease(of("t2")))
-    assert pools._ledger.blocked == {}
+    assert not pools._ledger.barriers
+    await pools.close(0.0)
+
+
+async def test_after_the_wait_one_connection_is_tried_and_who_else_asks_is_refused_until_that_came_to_something() -> (
+    None
+):
+    servers = Servers()
+    servers.away.add(HERE.host)
+    pools = Pools(9, connector=servers.connect)
+    with pytest.raises(ConnectionFailure):
+        await pools.wait_lease(of("acme"))
+    pools._works._try_again(HERE.addresses)  # the wait is over
+    servers.away.clear()
+    servers.open.clear()
+    trial = asyncio.ensure_future(pools.wait_lease(of("acme")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for tenant in ("acme", "globex"):
+        with pytest.raises(ConnectionFailure):
+            await pools.wait_lease(of(tenant))
+    assert servers.tried == 2
+    servers.open.set()
+    pools.release(await trial)
+    pools.release(await pools.wait_lease(of("globex")))
+    assert not pools._ledger.barriers
+    await pools.close(0.0)
+
+
+async def test_a_server_that_refuses_the_one_that_tries_is_there_for_the_others() -> None:
+    servers = Servers()
+    servers.away.add(HERE.host)
+    pools = Pools(9, connector=servers.connect)
+    with pytest.raises(ConnectionFailure):
+        await pools.wait_lease(of("acme"))
+    pools._works._try_again(HERE.addresses)
+    servers.away.clear()
+    servers.wrong["acme"] = refused("28P01")
+    with pytest.raises(ConnectionFailure):
+        await pools.wait_lease(of("acme"))
+    pools.release(await pools.wait_lease(of("globex")))
+    with pytest.raises(ConnectionFailure):
+        await pools.wait_lease(of("acme"))
+    assert servers.tried == 3  # it was not asked again for acme
     await pools.close(0.0)
 
 

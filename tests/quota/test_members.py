@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.quota.exchange import UNIT, Request, Terms
@@ -61,6 +63,17 @@ def test_nothing_is_given_before_the_store_has_settled_nor_to_one_whom_nobody_kn
     late = known(members, "b", 5.0)
     assert not members.welcome(late, 6.9)
     assert members.welcome(late, 7.0)
+
+
+def test_an_empty_store_that_nobody_tells_of_an_earlier_one_waits_as_long_as_anybody_may_hold_something() -> None:
+    members = Members("e", 0.0, replace(TERMS, empty=TERMS.permit_ttl))
+    early = known(members, "a", 0.0)
+    hear(members, "a", 2, 9.0, epoch="e")
+    assert not members.welcome(early, 9.9)
+    assert members.welcome(early, 10.0)
+    late = known(members, "b", 20.0)
+    assert not members.welcome(late, 21.9)
+    assert members.welcome(late, 22.0)  # who comes later is known to the others soon
 
 
 def test_an_epoch_opens_when_all_of_the_last_one_are_back() -> None:

@@ -23,13 +23,21 @@ from tests.wire.test_forwarded import header
 Houses = Callable[..., "asyncio.Task[House]"]
 FEW = Options(address_connection_rate=0.3, sweep_interval=0.02)  # three at once
 
+GSS_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x30"
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 
 
-async def refused(house: House, said: bytes) -> dict[str, str]:
-    """What somebody who says that is answered; the connection is closed behind it."""
+STARTUP = b"\0\0\0\x08\0\3\0\0"
+
+
+async def refused(house: House, *said: bytes) -> dict[str, str]:
+    """What somebody who says that is answered, each but the last by N; the connection is closed behind it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-    writer.write(said)
+    for one in said[:-1]:
+        writer.write(one)
+        async with asyncio.timeout(5):
+            assert await reader.readexactly(1) == b"N"
+    writer.write(said[-1])
     async with asyncio.timeout(5):
         told = await reader.read()
     writer.close()
@@ -41,8 +49,8 @@ async def refused(house: House, said: bytes) -> dict[str, str]:
 async def test_who_comes_too_often_is_told_so_whatever_it_says_first_and_who_is_inside_stays(houses: Houses) -> None:
     house = await houses(options=FEW)
     inside = [await house.connect() for _ in range(3)]
-    for said in (SSL_REQUEST, b"\0\0\0\x08\0\3\0\0", b"GET / HTTP/1.1\r\n"):
-        told = await refused(house, said)
+    for said in ([SSL_REQUEST, STARTUP], [GSS_REQUEST, SSL_REQUEST, STARTUP], [b"GET / HTTP/1.1\r\n"]):
+        told = await refused(house, *said)
         assert (told["S"], told["C"]) == ("FATAL", "53300")
         assert "connection_rate" in told["H"]
     assert len(house.listener.clients) == 3
@@ -52,6 +60,36 @@ async def test_who_comes_too_often_is_told_so_whatever_it_says_first_and_who_is_
         client.close()
     await until(lambda: any(event == "connections refused" for _, event, _ in house.log.events))
     assert sum(event == "connections refused" for _, event, _ in house.log.events) == 1
+
+
+async def test_who_asks_for_encryption_again_and_again_is_told_in_the_end(houses: Houses) -> None:
+    house = await houses(options=FEW)
+    for _ in range(3):
+        (await house.connect()).close()
+    assert (await refused(house, SSL_REQUEST, GSS_REQUEST, SSL_REQUEST))["C"] == "53300"
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_who_wants_tls_and_may_not_enter_is_told_why_inside_it(
+    houses: Houses, tmp_path: Path, direct: bool
+) -> None:
+    certificate = fresh(tmp_path)
+    house = await houses(tls=server_tls(*certificate))
+    house.listener.draining = True
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context.set_alpn_protocols(["postgresql"])
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    if not direct:
+        writer.write(SSL_REQUEST)
+        assert await reader.readexactly(1) == b"S"
+    await writer.start_tls(context, server_hostname="127.0.0.1")
+    writer.write(STARTUP)
+    async with asyncio.timeout(5):
+        told = await reader.read()
+    assert error_fields(told[5:])["C"] == "57P03"
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def test_who_is_turned_away_and_says_nothing_is_cut_soon(houses: Houses) -> None:

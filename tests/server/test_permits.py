@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from proxy.errors import CannotConnectNow
 from proxy.fleet.rationing import StoreRationing
 from proxy.fleet.stores.memory import MemoryStore
 from proxy.pool.pools import Pools
 from proxy.quota.exchange import Terms
 from proxy.server.listener import Listener
 from proxy.server.services import Options
-from proxy.tenancy.policy import Limits, Server
+from proxy.tenancy.policy import Grant, Limits, Server
 from tests.kit.builders import PASSWORD, ForwardingPlanner, OneTenant, Recorder, grant, services
 from tests.kit.postgres import Cluster
 from tests.kit.rawclient import RawClient
@@ -159,3 +160,37 @@ async def test_who_finds_all_permits_in_its_own_process_is_refused_without_waiti
     client = await one.connect()
     assert "too many connections" in await refused(one)
     await asyncio.to_thread(client.close)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+async def test_the_first_client_of_a_tenant_waits_until_its_database_is_open(doors: Cluster, opens: bool) -> None:
+    granted = replace(grant(doors.port), server=Server(doors.host, doors.port, DATABASE, "app"))
+    planner, there = ForwardingPlanner(), asyncio.Event()
+    asked: list[str] = []
+
+    def planning(one: Grant) -> ForwardingPlanner:
+        if not there.is_set():
+            raise CannotConnectNow("the database system is starting up")
+        return planner
+
+    async def wait_planning(one: Grant) -> None:
+        asked.append(one.tenant)
+        await asyncio.sleep(0)
+        if not opens:
+            raise CannotConnectNow("the database system is starting up")
+        there.set()
+
+    pools = Pools(10)
+    made = services(OneTenant(granted), pools, planner, Recorder(), Options())
+    listener = Listener(replace(made, planning=planning, wait_planning=wait_planning))
+    port = await listener.start("127.0.0.1", 0)
+    for _ in range(2):
+        client = await asyncio.to_thread(RawClient, "127.0.0.1", port, "alice", "test", PASSWORD)
+        if opens:
+            assert (await asyncio.to_thread(client.simple, "SELECT 1")).rows == [(b"1",)]
+        else:
+            assert [one["C"] for one in client.greeting.errors] == ["57P03"]
+        await asyncio.to_thread(client.close)
+    assert asked == [granted.tenant] * (1 if opens else 2)
+    await listener.close()
+    await pools.close()

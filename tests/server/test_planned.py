@@ -10,7 +10,7 @@ import pytest
 from proxy.errors import StatementTooComplex
 from proxy.quota.budget import Budget
 from proxy.quota.budgets import Budgets
-from proxy.server.planned import BYTE, plan, wait_plan
+from proxy.server.planned import BYTE, Account, Question
 from proxy.server.sharing import BURST, INLINE, Share
 from proxy.session.counters import Counters
 from proxy.sql.plan import PlanContext, Planned
@@ -19,6 +19,7 @@ from tests.kit.builders import POLICY, ForwardingPlanner
 
 CONTEXT = PlanContext(POLICY, 1)
 TEXT = b"SELECT 1" * 1000
+SHORT, LONG = Question(b"SELECT 1", CONTEXT), Question(TEXT, CONTEXT)
 
 
 class Busy(ForwardingPlanner):
@@ -69,7 +70,7 @@ def clock() -> float:
 
 
 async def test_a_short_text_costs_what_this_thread_did(budget: Budget) -> None:
-    plan(Busy(), budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False)
+    Account(budget, Share(1), clock).plan(Busy(), SHORT)
     assert 0.0001 < 10.0 - left(budget) < 10.0
 
 
@@ -78,14 +79,14 @@ async def test_a_short_text_is_spent_of_the_tenants_share_of_the_loop_as_well() 
     for _ in range(1000):
         if not share.may_inline(0.0):
             break
-        plan(Busy(), None, share, clock, b"SELECT 1", CONTEXT, (), False)
+        Account(None, share, clock).plan(Busy(), SHORT)
     assert not share.may_inline(0.0)
     assert share.may_inline(2 * BURST / INLINE)
 
 
 async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False))
+    waiting = asyncio.ensure_future(Account(budget, Share(1), clock).wait_plan(planning, LONG))
     await asyncio.sleep(0)
     assert left(budget) == pytest.approx(10.0 - BYTE * len(TEXT))
     planning.gate.set()
@@ -95,7 +96,7 @@ async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(bu
 
 async def test_a_client_that_does_not_wait_pays_all_the_same(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False))
+    waiting = asyncio.ensure_future(Account(budget, Share(1), clock).wait_plan(planning, LONG))
     await asyncio.sleep(0)
     waiting.cancel()
     assert planning.spent is not None
@@ -108,8 +109,8 @@ async def test_who_has_no_such_limit_is_not_measured() -> None:
     planning.gate.set()
     free = Budgets().of("acme", "alice", Limits(rows_per_minute=5), None, Counters(), 0.0)
     for budget in (None, free):
-        assert plan(planning, budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False).rejection is None
-        await wait_plan(planning, budget, Share(1), clock, TEXT, CONTEXT, (), False)
+        assert Account(budget, Share(1), clock).plan(planning, SHORT).rejection is None
+        await Account(budget, Share(1), clock).wait_plan(planning, LONG)
         assert planning.spent is None
 
 
@@ -122,5 +123,5 @@ async def test_planning_that_fails_is_spent_too(budget: Budget) -> None:
             raise StatementTooComplex("too complex")
 
     with pytest.raises(StatementTooComplex):
-        plan(Failing(), budget, Share(1), clock, b"SELECT 1", CONTEXT, (), False)
+        Account(budget, Share(1), clock).plan(Failing(), SHORT)
     assert left(budget) < 9.9999

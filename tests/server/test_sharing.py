@@ -26,6 +26,8 @@ def test_each_tenant_has_its_own_share() -> None:
     shares.of("acme").spend(2 * BURST, 0.0)
     assert not shares.of("acme").may_inline(0.0)
     assert shares.of("globex").may_inline(0.0)
+    shares.forget("acme")
+    assert shares.of("acme").may_inline(0.0)
 
 
 def test_in_the_long_run_a_tenant_plans_on_the_loop_for_its_share_of_the_time() -> None:

@@ -38,7 +38,10 @@ def test_what_adds_is_refused_and_the_rest_is_not(full: ClientSession, talk: Tal
     assert (fields["C"], fields["M"]) == ("53400", "quota exceeded: storage")
     assert fields["D"] == "The limit is 100 bytes, used 200 when they were counted last."
     assert "Delete rows" in fields["H"]
-    assert door.asked(Audit)
+    (audit,) = door.asked(Audit)
+    assert audit.decision.rules == ("quota.storage",)
+    assert full.counters.quota_refusals == {"storage": 1}
+    assert (full.counters.refused, full.counters.rejected) == (1, {})
     assert kinds(talk(query("DELETE FROM t"), complete("DELETE 1"))) == "CZ"
     assert kinds(talk(query("SELECT 1"), complete("SELECT 0"))) == "CZ"
 
@@ -61,6 +64,7 @@ def test_a_limit_that_only_warns_tells_once_a_second(full: ClientSession, talk: 
     times[0] = 1.0
     assert kinds(talk(query(INSERT.decode()), complete("INSERT 0 1"))) == "NCZ"
     assert [one.decision.verdict for one in door.asked(Audit)] == ["warn", "warn"]
+    assert (full.counters.quota_warnings, full.counters.quota_refusals) == ({"storage": 3}, {})
 
 
 def test_with_room_nothing_is_asked(full: ClientSession, talk: Talk) -> None:

@@ -48,6 +48,29 @@ def test_every_figure_of_a_tenant_is_the_sum_of_its_logins() -> None:
     assert traffic.statistics() == {"acme": _used(3).statistics(), "globex": _used(7).statistics()}
 
 
+def test_what_no_meter_counts_is_told_by_tenant_and_limit() -> None:
+    traffic = Traffic()
+    traffic.of("acme", "app").quota_refusals["storage"] = 2
+    traffic.of("acme", "report").quota_refusals["storage"] = 3
+    traffic.of("acme", "report").quota_warnings["result_rows"] = 1
+    traffic.of("globex", "app")
+    assert sorted(traffic.unmetered()) == [("acme", "result_rows", 0, 1), ("acme", "storage", 5, 0)]
+
+
+def test_a_tenant_is_forgotten_with_all_its_logins_and_begins_at_nothing() -> None:
+    traffic = Traffic()
+    traffic.of("acme", "app").connections = 1
+    traffic.of("globex", "app").rows = 7
+    assert traffic.idle("acme") is None
+    traffic.of("acme", "app").connections = 0
+    assert traffic.idle("acme") == {"app": traffic.of("acme", "app")}
+    traffic.forget("acme")
+    traffic.forget("nobody")
+    assert traffic.tenants() == {"globex"}
+    assert [(tenant, login) for tenant, login, _ in traffic.every()] == [("globex", "app")]
+    assert traffic.idle("acme") == {}
+
+
 def test_a_snapshot_of_a_tenant_does_not_change_any_more() -> None:
     traffic = Traffic()
     traffic.of("acme", "app").bytes_in = 5

@@ -1,9 +1,9 @@
 -- What proxy/quota/table.py says, for Redis and Valkey: one exchange of one process with the counters, whole or not at all.
 -- KEYS: members, this member's recalls, then a hash for each bucket and for each gauge of the request.
--- ARGV: the request (exchange.py), quiet, settle, the prefix of recalls, a time for tests or "".
+-- ARGV: the request (exchange.py), quiet, settle, the prefix of recalls, a time for tests or "", empty.
 -- A server that has started anew may have lost what it wrote last: it begins a new epoch, and old values are as none.
 local request = cjson.decode(ARGV[1])
-local quiet, settle = tonumber(ARGV[2]), tonumber(ARGV[3])
+local quiet, settle, empty = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6])
 local UNIT, KEPT = 1000000, 3600
 
 local function number(value) return string.format('%.17g', value) end
@@ -59,7 +59,7 @@ local function opened()
         if state.claimers > 0 then
             state.open = state.claimers >= state.expected or now >= state.born + state.ttl
         else
-            state.open = now >= state.born + settle
+            state.open = now >= state.born + math.max(settle, empty)
         end
     end
     return state.open

@@ -92,7 +92,8 @@ class RedisStore:
         keys += [f"{prefix}{one.key}:bucket" for one in request.takes]
         keys += [f"{prefix}{one.key}:gauge" for one in request.reports]
         now = "" if self._now is None else repr(self._now())
-        return [len(keys), *keys, orjson.dumps(request.plain()), repr(terms.quiet), repr(terms.settle), recalls, now]
+        times = [repr(terms.quiet), repr(terms.settle)]
+        return [len(keys), *keys, orjson.dumps(request.plain()), *times, recalls, now, repr(terms.empty)]
 
     async def close(self) -> None:
         """Ends the connection; what is asked later opens another."""
