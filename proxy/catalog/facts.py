@@ -16,13 +16,14 @@ from proxy.catalog.connect import NEWEST, OLDEST
 from proxy.catalog.finding import Finding, identifier
 from proxy.catalog.own import ALLOWED, own_findings
 from proxy.catalog.own_schema import schema_findings
+from proxy.catalog.walls import GROUP, wall_findings
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from proxy.catalog.connect import CatalogConnection, ServerAddress
 
-Kind = Literal["shared", "schema", "own"]
+Kind = Literal["shared", "behind", "schema", "own"]  # behind policies: a role of its own in a shared database
 Found = list[tuple[str, Finding]]  # with the role that it is about
 
 ATTRIBUTES = {  # -> the word, what it means, what becomes possible
@@ -64,20 +65,26 @@ DANGEROUS = frozenset({
 
 
 async def check_facts(
-    connection: CatalogConnection, server: ServerAddress, own: bool = False, schemas: Sequence[str] = ()
+    connection: CatalogConnection,
+    server: ServerAddress,
+    own: bool = False,
+    schemas: Sequence[str] = (),
+    keys: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """What is wrong with the role that `connection` is logged in as, and with the database, the critical first. own:
     the database is one tenant's, whose role may own what is in it. schemas: the first is one tenant's, whose role may
-    own what is in it and read the others. Errors: asyncpg.PostgresError.
+    own what is in it and read the others. keys: the tables have policies, for which the role has these. Errors:
+    asyncpg.PostgresError.
     """
     row = await connection.fetchrow(
         "SELECT current_user::pg_catalog.text AS name, session_user::pg_catalog.text AS other"
     )
     assert row is not None
     role, session = row["name"], row["other"]
-    kind: Kind = "schema" if schemas else "own" if own else "shared"
+    kind: Kind = "schema" if schemas else "own" if own else "shared" if keys is None else "behind"
     found = await role_facts(connection, {role: schemas[0] if schemas else ""}, kind, schemas[1:])
-    return (*_of_login(role, session, server.role), *found[role])
+    walls = [] if keys is None else await wall_findings(connection, role, keys)
+    return (*_of_login(role, session, server.role), *walls, *found[role])
 
 
 async def role_facts(
@@ -93,11 +100,11 @@ async def role_facts(
     found: Found = [(name, _unknown(name)) for name in roles if name not in rows]
     for name, row in rows.items():
         found += [(name, one) for one in (*_of_role(row), *_of_database(row)) if _matters(one, kind)]
-    found += _of_memberships(await connection.fetch(role_queries.MEMBERSHIPS, names), kind == "own")
+    found += _of_memberships(await connection.fetch(role_queries.MEMBERSHIPS, names), kind)
     if kind != "own":
         found += _of_owned(await connection.fetch(role_queries.OWNED, names, list(roles.values())), kind)
         found += _of_settings(await connection.fetch(role_queries.SETTINGS, names), rows)
-    if kind == "shared":
+    if kind in ("shared", "behind"):
         found += _of_creatable(await connection.fetch(role_queries.CREATABLE, ordinary))
     else:
         found += await own_findings(connection, ordinary)
@@ -122,8 +129,9 @@ def _unknown(role: str) -> Finding:
 
 
 def _matters(finding: Finding, kind: Kind) -> bool:
-    """Tenants with a schema of their own may make temporary objects; in a database of their own, what they like."""
-    return finding.name not in {"shared": (), "schema": ("database.temporary",), "own": ALLOWED}[kind]
+    """Tenants with a role of their own may make temporary objects; in a database of their own, what they like."""
+    temporary = ("database.temporary",)
+    return finding.name not in {"shared": (), "behind": temporary, "schema": temporary, "own": ALLOWED}[kind]
 
 
 def _of_login(role: str, session: str, wanted: str) -> Iterator[Finding]:
@@ -215,15 +223,20 @@ def _of_creatable(rows: list[Record]) -> Iterator[tuple[str, Finding]]:
         yield row["role"], Finding("schema.create", "critical", text, remedy, attack)
 
 
-def _of_memberships(rows: list[Record], own: bool) -> Iterator[tuple[str, Finding]]:
+def _of_memberships(rows: list[Record], kind: Kind) -> Iterator[tuple[str, Finding]]:
+    """Behind policies there is one group that a role has its privileges from, and it is in no other."""
     for row in rows:
         role, name = identifier(row["role"]), row["name"]
+        if kind == "behind" and name == GROUP and not row["powerful"] and not row["owner"]:
+            continue
         if name.startswith("pg_"):
             why = "a predefined role with privileges beyond any tenant's"
         elif row["powerful"]:
             why = "which has attributes that break isolation"
-        elif row["owner"] and not own:
+        elif row["owner"] and kind != "own":
             why = "which owns objects"
+        elif kind == "behind":
+            why = f"and behind policies it may be one of {GROUP} only"
         else:
             why = ""
         yield (

@@ -19,6 +19,7 @@ class Finding:
     text: str
     remedy: str
     attack: str = ""
+    acceptable: bool = True  # by name, in a rule file
 
 
 def identifier(name: str) -> str:

@@ -25,6 +25,7 @@ from proxy.catalog.model import (
     Relation,
     Type,
 )
+from proxy.catalog.walls import POLICIES, wall_of
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -60,6 +61,7 @@ async def introspect(
         casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)]
         collations = [Collation(*row) for row in await read.within(queries.COLLATIONS, "nspname")]
         ordering = await connection.fetch(queries.ORDERING_OPERATORS)
+        bypassing = await connection.fetch(queries.BYPASSING)
         names = await read.within(queries.SCHEMAS, "name")
         extensions = await connection.fetch(queries.EXTENSIONS)
     return Catalog(
@@ -75,6 +77,7 @@ async def introspect(
         ordering_operators=frozenset(row["operator"] for row in ordering),
         schemas=frozenset(row["name"] for row in names),
         extensions={row["name"]: row["version"] for row in extensions},
+        bypassing=frozenset(row["name"] for row in bypassing),
     )
 
 
@@ -135,6 +138,12 @@ async def _relations(read: _Reader) -> list[Relation]:
     triggers: dict[int, list[str]] = defaultdict(list)
     for row in await read.of(queries.TRIGGERS, oids):
         triggers[row["relation"]].append(row["name"])
+    policies: dict[int, list[Record]] = defaultdict(list)
+    for row in await read.of(POLICIES, oids):
+        policies[row["relation"]].append(row)
+    reads: dict[int, list[int]] = defaultdict(list)
+    for row in await read.of(queries.READS, oids):
+        reads[row["relation"]].append(row["read"])
     return [
         Relation(
             oid=row["oid"],
@@ -153,6 +162,8 @@ async def _relations(read: _Reader) -> list[Relation]:
             triggers=tuple(triggers[row["oid"]]),
             rules=row["rules"],
             row_security=row["row_security"],
+            wall=wall_of(policies[row["oid"]]),
+            reads=tuple(reads[row["oid"]]),
         )
         for row in rows
     ]

@@ -107,6 +107,8 @@ class Relation:
     triggers: tuple[str, ...] = ()
     rules: bool = False  # has rewrite rules besides a view's own
     row_security: bool = False
+    wall: tuple[str, str] | None = None  # tenant column and key of walls.py's policy, which holds for everybody
+    reads: tuple[int, ...] = ()  # what the definition of a view or materialized view names
 
     def column(self, name: str) -> Column | None:
         """The column of that name, or None."""
@@ -179,6 +181,7 @@ class Catalog:
     ordering_operators: frozenset[int] = frozenset()  # pg_amop.amoppurpose = 'o'
     schemas: frozenset[str] = frozenset()
     extensions: Mapping[str, str] = field(default_factory=dict)  # name -> version
+    bypassing: frozenset[str] = frozenset()  # roles that no policy holds for
 
     @property
     def major(self) -> int:

@@ -98,6 +98,19 @@ SELECT t.tgrelid AS relation, t.tgname AS name
   FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal ORDER BY t.tgrelid, t.tgname
 """
 
+READS = """
+SELECT DISTINCT r.ev_class AS relation, d.refobjid AS read
+  FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+  JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+ WHERE c.relkind IN ('v', 'm') AND r.rulename = '_RETURN'
+   AND c.relnamespace NOT IN ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
+ ORDER BY 1, 2
+"""
+
+BYPASSING = "SELECT rolname::pg_catalog.text AS name FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls ORDER BY 1"
+
 TYPES = r"""
 SELECT t.oid, n.nspname AS schema, t.typname AS name, t.typtype::pg_catalog.text AS kind,
        t.typcategory::pg_catalog.text AS category, t.typbasetype AS base,
@@ -161,6 +174,7 @@ _FINGERPRINTED = {
     "pg_inherits": "inhrelid || '.' || inhparent",
     "pg_trigger": "oid",
     "pg_rewrite": "oid",
+    "pg_policy": "oid",
     "pg_type": "oid",
     "pg_range": "rngtypid",
     "pg_proc": "oid",
@@ -205,6 +219,7 @@ SCOPED_FINGERPRINT = _fingerprint(
         "pg_inherits": f"inhrelid = {_here}",
         "pg_trigger": f"tgrelid = {_here}",
         "pg_rewrite": f"ev_class = {_here}",
+        "pg_policy": f"polrelid = {_here}",
         "pg_type": f"typnamespace = ANY ({_homes})",
         "pg_proc": f"pronamespace = ANY ({_homes})",
         "pg_operator": f"oprnamespace = ANY ({_homes})",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from proxy.catalog.examination import Examination, examine
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import fingerprint, introspect
+from proxy.catalog.walls import BYPASSING, wall_findings, without_walls
 from proxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class WatchStatistics:
 
 class CatalogWatch:
     """The Catalog of one server; own: its database is one tenant's; schemas: only these are read, the first of which is
-    one tenant's. `interval` and `spacing` are seconds; `clock` is monotonic.
+    one tenant's; keys: the role's, where the tables have policies: while the server says something else of them, none
+    of these counts. `interval` and `spacing` are seconds; `clock` is monotonic.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class CatalogWatch:
         *,
         own: bool = False,
         schemas: tuple[str, ...] = (),
+        keys: Mapping[str, str] | None = None,
         interval: float = 30.0,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
@@ -62,6 +65,7 @@ class CatalogWatch:
         self._credentials = credentials
         self._own = own
         self._schemas = schemas
+        self._keys = keys
         self._interval = interval
         self._spacing = spacing
         self._clock = clock
@@ -91,7 +95,7 @@ class CatalogWatch:
         """
         try:
             connection = await self._connected()
-            self.findings = await check_facts(connection, self._server, self._own, self._schemas)
+            self.findings = await check_facts(connection, self._server, self._own, self._schemas, self._keys)
             self.examination = None if self._own or self._schemas else await examine(connection)
             await self._look(connection)
         except BaseException:
@@ -138,8 +142,7 @@ class CatalogWatch:
 
     async def _refresh(self) -> None:
         try:
-            await self._look(await self._connected())
-            self._error = ""
+            self._error = await self._look(await self._connected())
         except FAILURES as error:
             self._failures += 1
             self._error = f"{type(error).__name__}: {error}"
@@ -148,22 +151,30 @@ class CatalogWatch:
             self._last = self._clock()
             self._refreshing = None
 
-    async def _look(self, connection: CatalogConnection) -> None:
+    async def _look(self, connection: CatalogConnection) -> str:
+        """Why no policy counts, or ""."""
         self._checks += 1
         mark = await fingerprint(
             connection, self._schemas
         )  # before the reading: what changes between the two is read again next time
+        fallen = ""
+        if self._keys is not None:
+            found = await wall_findings(connection, self._server.role, self._keys)
+            fallen = "; ".join(one.text for one in found)
+            mark += f" {fallen} {await connection.fetchval(BYPASSING)}"
         if mark == self._fingerprint:
-            return
+            return fallen
         self._introspections += 1
         old = self._catalog
         new = await introspect(connection, 1 if old is None else old.version + 1, self._own, self._schemas)
+        new = without_walls(new) if fallen else new
         self._fingerprint = mark
         if old is not None and replace(new, version=old.version) == old:
-            return
+            return fallen
         self._catalog = new
         for callback in tuple(self._subscribers):
             callback(new)
+        return fallen
 
     async def _connected(self) -> CatalogConnection:
         if self._connection is None or self._connection.is_closed():

@@ -81,7 +81,7 @@ async def _check_servers(grants: list[Grant]) -> bool:
         try:
             own = grant.policy.isolation == "database"
             schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
-            findings = await check_facts(connection, grant.server, own, schemas)
+            findings = await check_facts(connection, grant.server, own, schemas, grant.wall_keys)
             catalog = await introspect(connection, 1, own, schemas)
         finally:
             await connection.close()
@@ -96,8 +96,9 @@ async def _check_servers(grants: list[Grant]) -> bool:
         for text in extension_findings(catalog, grant.policy):
             typer.echo(f"{grant.database}: {text}", err=True)
         sound = sound and not set(grant.policy.extensions) - set(catalog.extensions)
-        reasons = World(grant.policy, catalog).hidden_reasons
-        for (schema, name), why in sorted(reasons.items()):
+        world = World(grant.policy, catalog)
+        sound = sound and not world.unwalled
+        for (schema, name), why in sorted(world.hidden_reasons.items()):
             typer.echo(f"{grant.database}: {schema}.{name} is hidden: {why}", err=True)
     return sound
 

@@ -88,7 +88,7 @@ async def _examine(grant: Grant) -> Report:
         connection = await connect(grant.server, grant.credentials)
         try:
             schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
-            facts = await check_facts(connection, grant.server, own, schemas)
+            facts = await check_facts(connection, grant.server, own, schemas, grant.wall_keys)
             if own or schemas:
                 return report_of(facts, (), ())
             world = World(grant.policy, await introspect(connection, 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from proxy.auth.scram import build_verifier
 from proxy.tenancy.policy import Grant
 
-ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+ATTRIBUTES = "LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 # Everything in the schema that has an owner of its own; indexes and row types go with their tables.
 TAKE_OVER = """\
 DO $provision$ DECLARE one record; BEGIN
@@ -38,15 +38,8 @@ def provision(grant: Grant, salt: bytes) -> str:
     """The statements for one tenant on one database, each idempotent. salt: 16 random bytes, for the password."""
     policy, server = grant.policy, grant.server
     role, schema, database = _name(server.role), _name(policy.schema), _name(server.database)
-    role_text, schema_text = _text(server.role), _text(_name(policy.schema))
-    password = grant.credentials.password
-    lines = [
-        f"DO $provision$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {role_text})"
-        f" THEN CREATE ROLE {role}; END IF; END $provision$;",
-        f"ALTER ROLE {role} {ATTRIBUTES};",
-    ]
-    if password is not None:
-        lines.append(f"ALTER ROLE {role} PASSWORD {_text(build_verifier(password, salt))};")
+    schema_text = text_of(_name(policy.schema))
+    lines = role_of(grant, salt)
     lines += [
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC;",
         f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};",
@@ -64,13 +57,29 @@ def provision(grant: Grant, salt: bytes) -> str:
             f"GRANT SELECT ON ALL TABLES IN SCHEMA {shared} TO {role};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {shared} GRANT SELECT ON TABLES TO {role};",
         ]
-    taken = TAKE_OVER.format(role=role.replace("'", "''"), role_text=_text(_name(server.role)), schema_text=schema_text)
+    taken = TAKE_OVER.format(
+        role=role.replace("'", "''"), role_text=text_of(_name(server.role)), schema_text=schema_text
+    )
     return "\n".join([*lines, taken])
+
+
+def role_of(grant: Grant, salt: bytes) -> list[str]:
+    """A tenant's login role, with its password if the rules know one."""
+    role, password = _name(grant.server.role), grant.credentials.password
+    lines = [
+        f"DO $provision$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname ="
+        f" {text_of(grant.server.role)}) THEN CREATE ROLE {role}; END IF; END $provision$;",
+        f"ALTER ROLE {role} {ATTRIBUTES};",
+    ]
+    if password is not None:
+        lines.append(f"ALTER ROLE {role} PASSWORD {text_of(build_verifier(password, salt))};")
+    return lines
 
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(value: str) -> str:
+def text_of(value: str) -> str:
+    """A literal."""
     return "'" + value.replace("'", "''") + "'"

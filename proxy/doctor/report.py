@@ -13,6 +13,7 @@ from itertools import chain
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import Finding
 from proxy.catalog.model import Catalog
+from proxy.doctor.behind import wall_findings
 from proxy.doctor.columns import column_findings
 from proxy.doctor.grants import default_findings, sequence_findings
 from proxy.doctor.indexes import index_findings, partition_findings
@@ -66,13 +67,14 @@ def schema_findings(patient: Patient) -> Iterator[Finding]:
         action_findings(patient),
         index_findings(patient),
         partition_findings(patient),
+        wall_findings(patient),
     )
 
 
 def refusing(grant: Grant, catalog: Catalog, examination: Examination) -> list[Finding]:
     """The critical findings of a shared database that the grant's rules do not accept by name."""
     found = schema_findings(Patient(World(grant.policy, catalog), examination))
-    return [one for one in found if one.severity == "critical" and one.name not in grant.accept]
+    return [one for one in found if one.severity == "critical" and not (one.acceptable and one.name in grant.accept)]
 
 
 def _of_version(patient: Patient) -> Iterator[Finding]:
@@ -86,5 +88,5 @@ def _of_version(patient: Patient) -> Iterator[Finding]:
 
 def report_of(facts: Iterable[Finding], schema: Iterable[Finding], accepted: Collection[str]) -> Report:
     """The worst first, otherwise in their order; only those of the schema can be accepted."""
-    found = [(one, False) for one in facts] + [(one, one.name in accepted) for one in schema]
+    found = [(one, False) for one in facts] + [(one, one.acceptable and one.name in accepted) for one in schema]
     return Report(tuple(sorted(found, key=lambda one: ORDER.index(one[0].severity))))

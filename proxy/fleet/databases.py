@@ -198,7 +198,9 @@ class Databases:
         server, name = grant.server, grant.database
         own = grant.policy.isolation == "database"
         schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
-        watch = CatalogWatch(server, grant.credentials, own=own, schemas=schemas, interval=self._interval)
+        watch = CatalogWatch(
+            server, grant.credentials, own=own, schemas=schemas, keys=grant.wall_keys, interval=self._interval
+        )
         try:
             catalog = await watch.start()
         except FAILURES as error:
@@ -206,7 +208,10 @@ class Databases:
         problems = [f"{one.text}. Remedy: {one.remedy}" for one in watch.findings if one.severity == "critical"]
         if watch.examination is not None:
             judged = self._judge(grant, catalog, watch.examination)
-            problems += [f"{one.text}. Remedy, or else accept {one.name}: {one.remedy}" for one in judged]
+            problems += [
+                f"{one.text}. Remedy{f', or else accept {one.name}' if one.acceptable else ''}: {one.remedy}"
+                for one in judged
+            ]
         if problems:
             await watch.close()
             raise ConfigurationError([f"database {name}: {one}" for one in problems])

@@ -82,7 +82,7 @@ def _with_views(functions: frozenset[str], catalog: Catalog) -> frozenset[str]:
     views = [one for one in relations if one.kind == "v"]
     acting = set(functions)
     acting |= {one.name for one in catalog.types.values() if one.checked and one.schema not in SYSTEM}
-    acting |= {one.name for one in relations if one.kind == "f" or one.rules or one.row_security}
+    acting |= {one.name for one in relations if one.kind == "f" or one.rules or (one.row_security and one.wall is None)}
     words = {one.oid: set(WORD.findall(one.definition)) for one in views}
     grows = True
     while grows:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from proxy.catalog.model import Catalog, Column, Function, Relation
 from proxy.sql.plan import Temporary
 from proxy.sql.sequences import own_numbers
+from proxy.sql.walls import STORED, unwalled
 from proxy.tenancy.policy import PROXY_SCHEMA, FunctionRule, Policy, RelationRule
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
@@ -98,6 +99,7 @@ class World:
         self._seen: dict[tuple[str, str], Visible | None] = {}
         self._own: dict[str, Visible] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self._unwalled: dict[tuple[str, str], str] = {}
         self.confined_catalogs: dict[
             tuple[str, str, bool], Any
         ] = {}  # sub-selects of catalog relations, made once (catalogs.py)
@@ -135,6 +137,11 @@ class World:
         for schema, name in self._catalog.relations:
             self.relation(schema, name)
         return self._reasons
+
+    @property
+    def unwalled(self) -> Mapping[tuple[str, str], str]:
+        """Those of them that are hidden because the server's own wall does not stand around them."""
+        return self._unwalled if self.hidden_reasons else {}
 
     def relation(self, schema: str | None, name: str) -> Visible | None:
         """The relation of that name as the tenant sees it; None where it is hidden or absent."""
@@ -255,8 +262,20 @@ class World:
             if self._policy.schema and schema not in SYSTEM_SCHEMAS:
                 self._seen[at] = in_own_world(self._policy, relation, schema, name)
             else:
-                self._seen[at] = None if relation is None else self._judge(relation)
+                self._seen[at] = None if relation is None else self._behind(self._judge(relation))
         return self._seen[at]
+
+    def _behind(self, seen: Visible | None) -> Visible | None:
+        """What is seen, where policies at the server must hold for it."""
+        if seen is None or not seen.confined or not self._policy.behind_rls:
+            return seen
+        why = unwalled(self, seen)
+        if not why:
+            return seen
+        self._hide(seen.relation, why)
+        if why != STORED:
+            self._unwalled[seen.relation.schema, seen.relation.name] = why
+        return None
 
     def _hide(self, relation: Relation, why: str) -> None:
         self._reasons[(relation.schema, relation.name)] = why

@@ -213,6 +213,13 @@ class Grant:
     comments: str = "drop"  # or keep: the one at the end of a statement goes to the server
     accept: tuple[str, ...] = ()  # names of the doctor's findings
 
+    @property
+    def wall_keys(self) -> Mapping[str, str] | None:
+        """What the server must know of the tenant's role, where it has policies: the keys of the rule file."""
+        if not self.policy.behind_rls:
+            return None
+        return {name: value for name, value in self.keys.items() if not name.startswith("$")}
+
 
 @dataclass(frozen=True, slots=True)
 class Login:

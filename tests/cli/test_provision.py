@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.cli.conftest import Run
 from tests.kit.postgres import SUPERUSER, Cluster
+from tests.kit.rls import rls_rules
+from tests.kit.sample import pristine
 from tests.kit.schemas import REFERENCE, schema_rules
 
 
@@ -31,10 +33,32 @@ def test_it_prints_and_runs_what_makes_schemas_and_roles(run: Run, server: Clust
 def test_rules_without_such_a_tenant_and_a_wrong_place_are_mistakes(run: Run, sample: str, tmp_path: Path) -> None:
     result = run("provision", "--rules", sample)
     assert result.exit_code == 1
-    assert "no tenant of these rules has a schema of its own" in result.output
+    assert "no tenant of these rules has a schema or policies" in result.output
     other = tmp_path / "other"
     other.mkdir()
     (other / "rules.yaml").write_text(schema_rules(1, "nowhere"))
     result = run("provision", "--rules", str(other), "--run", "nonsense")
     assert result.exit_code == 1
     assert "--run: must be" in result.output
+
+
+def test_policies_are_made_for_the_tables_that_are_there(run: Run, shared_server: Cluster, tmp_path: Path) -> None:
+    with pristine(shared_server) as database:
+        (tmp_path / "rules.yaml").write_text(rls_rules(shared_server.port, database))
+        refused = run("provision", "--rules", str(tmp_path))
+        assert refused.exit_code == 1
+        assert f"database {database}: --read must say where the tables are, or --run" in refused.output
+        place = f"127.0.0.1:{shared_server.port}/{database}?sslmode=disable"
+        printed = run("provision", "--rules", str(tmp_path), "--read", f"postgresql://app@{place}")
+        assert 'CREATE POLICY partywall ON "public"."orders" FOR ALL TO PUBLIC' in printed.output
+        assert 'CREATE ROLE "acme_rls"' in printed.output
+        assert run("check", str(tmp_path), "--online").exit_code == 1
+        for _ in range(2):
+            result = run("provision", "--rules", str(tmp_path), "--run", f"postgresql://{SUPERUSER}@{place}")
+            assert (result.exit_code, result.output) == (0, "")
+        result = run("check", str(tmp_path), "--online")
+        assert result.exit_code == 0, result.output
+        shared_server.psql(database, "CREATE TABLE later (tenant_id int NOT NULL)")
+        result = run("check", str(tmp_path), "--online")
+        assert result.exit_code == 1
+        assert "public.later is hidden: the server has not the policy" in result.output

@@ -43,6 +43,8 @@ ELSEWHERE = {
     "partywall usage host1/usage.sqlite host2/usage.sqlite": "tests/cli/test_usage.py has two journals",
     "partywall provision --tenant hooli --rules rules": "tests/cli/test_provision.py has such rules",
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/erp": "the same, as a superuser",
+    "partywall provision --rules rules --read postgresql://partywall_check@127.0.0.1:5432/desk": "the same",
+    "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/desk": "the same, as a superuser",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }
