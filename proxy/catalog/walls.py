@@ -3,7 +3,7 @@
 A table `partywall.tenant_keys` maps each tenant's role to its keys, a function tells the role that has logged in its
 own key, and one policy on every tenant table compares the tenant column with it. `wall_of` recognizes that policy and
 no other; `wall_findings` says what is wrong with table, function and the role's keys. Sources: PostgreSQL
-documentation, "Row Security Policies", "Writing SECURITY DEFINER Functions Safely"; decision 0078.
+documentation, "Row Security Policies", "Writing SECURITY DEFINER Functions Safely"; decision 0079.
 """
 
 from __future__ import annotations

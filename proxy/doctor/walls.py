@@ -2,7 +2,7 @@
 
 Promises: afterwards a tenant's role reaches its own rows of what the rules call the tenants', reads what is shared, and
 nothing else. What stands already as it must is left out, so that a second run locks nothing; nothing is dropped but an
-older version of our own policy. Pure: what the database holds is an argument. Decision 0078.
+older version of our own policy. Pure: what the database holds is an argument. Decision 0079.
 """
 
 from __future__ import annotations
