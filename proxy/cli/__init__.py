@@ -20,6 +20,7 @@ from proxy.cli.kill import kill
 from proxy.cli.pause import pause
 from proxy.cli.provision import provision
 from proxy.cli.reload import reload
+from proxy.cli.restore import restore
 from proxy.cli.resume import resume
 from proxy.cli.schema import schema
 from proxy.cli.serve import serve
@@ -36,8 +37,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, serve, check, explain, doctor, provision, backup, verify, schema, usage, status, reload, pause, resume, kill,
-    drain,
+    demo, serve, check, explain, doctor, provision, backup, verify, restore, schema, usage, status, reload, pause,
+    resume, kill, drain,
 ):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)

@@ -92,19 +92,32 @@ STEPS = {
     "partywall tenant list": r"^initech  active  shop       initech_app$",
     "partywall tenant disable initech": "^$",
     "partywall tenant enable initech": "^$",
+}
+# The same beside a proxy that serves.
+BESIDE = {
     "partywall backup --tenant acme --database shop -o acme.partywall": r"^acme in shop: \d+ rows of \d tables, as of ",
     "partywall verify acme.partywall": r"^acme in shop \(row\), as of \S+, PostgreSQL 18: \d+ rows of \d tables$",
     "age-keygen -o operator.key": "^$",
     'partywall backup --tenant acme --database shop -o acme.age --recipient "$(age-keygen -y operator.key)"': "rows",
     "partywall verify acme.age --identity operator.key": r"^acme in shop",
     "age -d -i operator.key acme.age | tar -tf -": r"^manifest\.json$",
+    "partywall restore acme.partywall --mode replace --dry-run": r"^nothing differs$",
+    "partywall restore acme.partywall --mode replace": r"^nothing differs$",
     "mkdir out": "^$",
     "tar -xf acme.partywall -C out": "^$",
     "cat out/data/0001/*.copy.zst | zstd -dc": r"^1\t",
 }
 STARTING = {SERVE, SERVE_SOMEWHERE}
 SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"', DRAIN: '"event": "drained"'}
-EXPORTS = {"PARTYWALL_ADMIN_TOKEN", "SHOP_SERVER", "SHOP_PASSWORD", "ACME_APP_VERIFIER", "GLOBEX_APP_VERIFIER"}
+EXPORTS = {
+    "PARTYWALL_ADMIN_TOKEN",
+    "PARTYWALL_OPERATOR_ROLE",
+    "PARTYWALL_OPERATOR_PASSWORD",
+    "SHOP_SERVER",
+    "SHOP_PASSWORD",
+    "ACME_APP_VERIFIER",
+    "GLOBEX_APP_VERIFIER",
+}
 SECONDS = 30.0
 
 
@@ -214,7 +227,7 @@ def exported() -> set[str]:
 
 def test_every_command_of_the_pages_is_run_or_has_its_reason() -> None:
     written = {one for one in commands() if not one.startswith("export ")}
-    assert written == ANSWERS.keys() | STEPS.keys() | STARTING | SIGNALS.keys() | ELSEWHERE.keys()
+    assert written == ANSWERS.keys() | STEPS.keys() | BESIDE.keys() | STARTING | SIGNALS.keys() | ELSEWHERE.keys()
     assert exported() == EXPORTS
 
 
@@ -239,6 +252,15 @@ def test_the_steps_do_what_the_page_says(place: Place, tmp_path: Path) -> None:
         said = own.run(command)
         assert re.search(wanted, said, re.MULTILINE), said
     assert "2 tenants" not in own.run("partywall check rules")
+
+
+def test_what_the_page_of_backups_says_is_done_beside_a_proxy_that_serves(served: Place, shop: Cluster) -> None:
+    (text,) = [one.text for one in blocks() if one.page == "docs/backup.md" and one.language == "sql"]
+    shop.psql("shop", text)
+    role = {"PARTYWALL_OPERATOR_ROLE": "keeper", "PARTYWALL_OPERATOR_PASSWORD": "for-the-keeper"}
+    for command, wanted in BESIDE.items():
+        said = served.run(command, **role)
+        assert re.search(wanted, said, re.MULTILINE), f"{command}: {said}"
 
 
 @pytest.mark.parametrize("command", SIGNALS)

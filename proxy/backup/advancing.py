@@ -1,0 +1,71 @@
+"""Sequences are brought beyond the numbers of rows that come in, and never back: others draw from them meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from proxy.backup.manifest import SequenceForm
+from proxy.backup.selection import text
+from proxy.backup.sequences import own_place, position
+from proxy.backup.target import Table
+from proxy.catalog.finding import identifier
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+FAR = 100_000  # so many numbers are drawn one by one, rather than that somebody's are set back
+
+
+async def draw(connection: CatalogConnection, sequence: str, count: int) -> None:
+    """Puts so many numbers of a sequence, named in SQL, into the temporary table `drawn`."""
+    await connection.execute(
+        f"INSERT INTO pg_temp.drawn SELECT pg_catalog.nextval({text(sequence)}::pg_catalog.regclass)"
+        f" FROM pg_catalog.generate_series(1, {count})"
+    )
+
+
+async def advanced(connection: CatalogConnection, place: str, least: int) -> None:
+    """The sequence, named in SQL, gives no number up to `least` any more. It never goes back, whoever else draws.
+
+    Where it is far behind it is set: between the look and that, others would have to draw as many numbers as it lacks.
+    """
+    step = int(
+        await connection.fetchval(
+            "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = $1::pg_catalog.text::pg_catalog.regclass",
+            place,
+        )
+    )
+    value, called = await position(connection, place)
+    behind = least - (value if called else value - step)
+    if step <= 0 or behind < step:
+        return
+    if behind > FAR * step:
+        await connection.execute(f"SELECT pg_catalog.setval({text(place)}, {least})")
+        return
+    await connection.execute(
+        f"SELECT pg_catalog.max(pg_catalog.nextval({text(place)}::pg_catalog.regclass))"
+        f" FROM pg_catalog.generate_series(1, {behind // step})"
+    )
+
+
+async def passed(
+    connection: CatalogConnection, grant: Grant, forms: Sequence[SequenceForm], tables: Sequence[Table]
+) -> None:
+    """Every sequence of the archive that is there, beyond its saved position if it is nobody's column's, and beyond the
+    numbers of the archive's rows if it is."""
+    by_name = {(one.form.schema_name, one.form.name): one for one in tables}
+    for form in forms:
+        place = own_place(grant, form)
+        if await connection.fetchval("SELECT pg_catalog.to_regclass($1)", place) is None:
+            continue
+        least = form.value if form.called else form.value - 1
+        if form.column is not None:
+            table = by_name.get(form.column[:2])
+            if table is None:
+                continue
+            column = identifier(form.column[2])
+            least = await connection.fetchval(f"SELECT pg_catalog.max({column})::pg_catalog.int8 FROM {table.stage}")
+        if least is not None:
+            await advanced(connection, place, least)

@@ -1,0 +1,72 @@
+"""Nothing of a tenant runs for a while: the proxies that serve it are asked to pause it, and to resume it after.
+
+Promises: it is paused at all of them or at none; who does not answer is a reason not to go on. A pause ends by itself
+after a time, so that a command that is killed holds nobody up for good. One that somebody else made is left as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from proxy.errors import ConfigurationError
+from proxy.fleet.channel import Unanswered, ask
+from proxy.fleet.control import Pause, Resume
+from proxy.fleet.remote import post
+
+if TYPE_CHECKING:
+    from proxy.fleet.control import Answer, Request
+    from proxy.settings import Settings
+
+
+@asynccontextmanager
+async def paused(
+    tenant: str, database: str, timeout: float, hold: float, settings: Settings, at: Sequence[str] = ()
+) -> AsyncIterator[None]:
+    """The tenant's sessions wait in the block. timeout: seconds that what runs may take to end. hold: seconds after
+    which they go on by themselves. at: admin addresses to ask instead of this host's door and the settings' peers.
+    """
+    doors: list[str | None] = list(at) if at else [None, *settings.peers.values()]
+    ours: list[str | None] = []
+    try:
+        for door in doors:
+            answer = await _asked(Pause(tenant, database, timeout, hold), door, settings)
+            if answer.problems and not _harmless(answer, tenant, database):
+                holders = answer.result.get("holders", ()) if isinstance(answer.result, dict) else ()
+                who = [f"  {one.get('peer', '')} {one.get('state', '')}".rstrip() for one in holders]
+                raise ConfigurationError([*answer.problems, *who])
+            if not answer.problems:
+                ours.append(door)
+        yield
+    finally:
+        for door in ours:
+            await _asked(Resume(tenant, database), door, settings)
+
+
+def _harmless(answer: Answer, tenant: str, database: str) -> bool:
+    """Paused by somebody else, or nobody whom this proxy serves."""
+    known = (f"there is no tenant {tenant}", f"there is no database {database}")
+    return all(one in known or one.endswith("is paused already") for one in answer.problems)
+
+
+async def _asked(request: Request, door: str | None, settings: Settings) -> Answer:
+    from proxy.app.door import CONTROL
+
+    if door is None:
+        path = settings.state_directory / CONTROL
+        try:
+            return await ask(str(path), request)
+        except (Unanswered, OSError) as problem:
+            raise ConfigurationError([_silent(str(path), problem)]) from None
+    if settings.admin_token is None:
+        raise ConfigurationError([f"{door}: admin_token is not set"])
+    try:
+        return await asyncio.to_thread(post, door, settings.admin_token.get_secret_value(), request)
+    except OSError as problem:
+        raise ConfigurationError([_silent(door, problem)]) from None
+
+
+def _silent(where: str, problem: Exception) -> str:
+    return f"{where}: {problem}: the tenant cannot be paused there; where no proxy serves it, use --no-pause"

@@ -1,0 +1,123 @@
+"""`partywall restore`: an archive's rows become a tenant's, in one transaction, or nothing does.
+
+Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from proxy.cli.operator import Config, Identity, Rules, ServerUri, grant_of, place_for, told
+from proxy.cli.report import reported
+from proxy.cli.showing import shown
+from proxy.cli.verify import checked, keys
+from proxy.errors import ConfigurationError
+from proxy.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from proxy.backup.manifest import Manifest
+    from proxy.backup.restoring import Quiet, Restored
+
+
+def restore(
+    archive: Annotated[str, typer.Argument(help="A file, a folder, or a URL such as s3://….")],
+    tenant: Annotated[
+        str | None, typer.Option("--as", help="Whose rows they become; default: whose they were.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="The database, as applications name it; default: where they were.")
+    ] = None,
+    mode: Annotated[
+        Literal["into-empty", "merge", "replace"],
+        typer.Option(help="Only where the tenant has no rows; or beside those it has; or instead of them."),
+    ] = "into-empty",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
+    triggers: Annotated[
+        Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
+    ] = "fire",
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", help="Hold the tenant's sessions while rows are written.")
+    ] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")] = 30,
+    hold: Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")] = 600,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
+    ] = None,
+    identity: Identity = None,
+    rules: Rules = Path("rules"),
+    server: ServerUri = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Put an archive's rows back: in place, as another tenant's, or in another database."""
+    from proxy.cli.quiet import paused
+
+    with reported():
+        if archive == "-":
+            raise ConfigurationError(["an archive is read twice, to be sure of it before; name a file"])
+        settings = load_settings(config, {})
+        manifest = checked(archive, identity)
+        whose, where = tenant or manifest.tenant, database or manifest.database
+        quiet = pause and mode != "into-empty"
+        done = asyncio.run(
+            _restored(
+                archive,
+                manifest,
+                whose,
+                where,
+                mode,
+                dry_run,
+                triggers == "fire",
+                (lambda: paused(whose, where, timeout, hold, settings, at or ())) if quiet else nullcontext,
+                identity,
+                rules,
+                server,
+                settings,
+            )
+        )
+    if as_json:
+        tables = {name: asdict(one) for name, one in done.tables.items()}
+        typer.echo(json.dumps({"tables": tables, "renumbered": dict(done.renumbered)}, indent=2))
+    else:
+        typer.echo("\n".join(described(done, dry_run)))
+
+
+def described(done: Restored, dry_run: bool) -> list[str]:
+    """What was done, line by line."""
+    lines = [
+        f"{name}: {one.insert} inserted, {one.update} updated, {one.delete} deleted"
+        for name, one in done.tables.items()
+        if one
+    ]
+    lines += [f"{name}: {count} keys given anew" for name, count in done.renumbered.items()]
+    return [*(lines or ["nothing differs"]), *(["a dry run: nothing was changed"] if dry_run else [])]
+
+
+async def _restored(
+    archive: str,
+    manifest: Manifest,
+    tenant: str,
+    database: str,
+    mode: Literal["into-empty", "merge", "replace"],
+    dry_run: bool,
+    triggers: bool,
+    quiet: Quiet,
+    identity: Path | None,
+    rules: Path,
+    server: str | None,
+    settings: Settings,
+) -> Restored:
+    from proxy.backup.restoring import restore as restored
+
+    grant = await grant_of(rules, tenant, database)
+    place = place_for(grant, server, settings)
+    with told(f"restore of {tenant}: nothing was changed"), shown() as tell:
+        return await restored(place, grant, manifest, archive, keys(identity), mode, dry_run, triggers, quiet, tell)

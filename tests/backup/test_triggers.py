@@ -1,0 +1,53 @@
+"""Triggers are off inside the block, and afterwards as they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.backup.manifest import RelationForm
+from proxy.backup.selection import selected
+from proxy.backup.snapshot import WRITING
+from proxy.backup.target import Table
+from proxy.backup.triggers import silenced
+from proxy.catalog.connect import connect
+from proxy.catalog.introspect import introspect
+from tests.backup.shelf import operators, small
+from tests.kit.postgres import Cluster
+
+SQL = """
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+CREATE TABLE parted (tenant_id int NOT NULL) PARTITION BY LIST (tenant_id);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+CREATE TABLE other (id int);
+CREATE TRIGGER whole AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TRIGGER "Part" AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TRIGGER always AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+ALTER TABLE parted_2 ENABLE ALWAYS TRIGGER always;
+CREATE TRIGGER never AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+ALTER TABLE parted_2 DISABLE TRIGGER never;
+CREATE TRIGGER elsewhere AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION nothing();
+"""
+STATES = "SELECT tgrelid::regclass::text, tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+
+
+async def test_those_of_the_tables_and_their_partitions_are_off_and_then_as_before(server: Cluster) -> None:
+    with small(server, SQL) as grants:
+        grant = grants["globex"]
+        connection = await connect(*operators(server, grant.server.database), settings=WRITING)
+        try:
+            (kept,) = selected(await introspect(connection, 1), grant)
+            table = Table(1, RelationForm(schema="public", name="parted", columns=()), kept, (), (), frozenset())
+            before = [tuple(row) for row in await connection.fetch(STATES)]
+            async with connection.transaction(), silenced(connection, [table]) as count:
+                assert count == 3
+                on = {row["tgname"] for row in await connection.fetch(STATES) if row["tgenabled"] != "D"}
+                assert on == {"elsewhere"}
+            assert [tuple(row) for row in await connection.fetch(STATES)] == before
+            with pytest.raises(ZeroDivisionError):
+                async with connection.transaction(), silenced(connection, [replace(table)]):
+                    raise ZeroDivisionError
+            assert [tuple(row) for row in await connection.fetch(STATES)] == before
+        finally:
+            await connection.close()
