@@ -136,8 +136,11 @@ async def _relations(read: _Reader) -> list[Relation]:
     for row in await read.of(queries.PARENTS, oids):
         parents[row["relation"]].append(row["parent"])
     triggers: dict[int, list[str]] = defaultdict(list)
+    early: set[int] = set()
     for row in await read.of(queries.TRIGGERS, oids):
         triggers[row["relation"]].append(row["name"])
+        if row["before"]:
+            early.add(row["relation"])
     policies: dict[int, list[Record]] = defaultdict(list)
     for row in await read.of(POLICIES, oids):
         policies[row["relation"]].append(row)
@@ -160,6 +163,7 @@ async def _relations(read: _Reader) -> list[Relation]:
             definition=row["definition"],
             security_invoker=row["security_invoker"],
             triggers=tuple(triggers[row["oid"]]),
+            changes_rows=row["oid"] in early,
             rules=row["rules"],
             row_security=row["row_security"],
             wall=wall_of(policies[row["oid"]]),

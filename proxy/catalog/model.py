@@ -105,6 +105,7 @@ class Relation:
     definition: str = ""  # pg_get_viewdef of a view or materialized view
     security_invoker: bool = False
     triggers: tuple[str, ...] = ()
+    changes_rows: bool = False  # a trigger sees a row before it is stored, and may change it
     rules: bool = False  # has rewrite rules besides a view's own
     row_security: bool = False
     wall: tuple[str, str] | None = None  # tenant column and key of walls.py's policy, which holds for everybody

@@ -94,7 +94,7 @@ SELECT i.inhrelid AS relation, i.inhparent AS parent
 """
 
 TRIGGERS = """
-SELECT t.tgrelid AS relation, t.tgname AS name
+SELECT t.tgrelid AS relation, t.tgname AS name, t.tgtype & 2 <> 0 AS before
   FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal ORDER BY t.tgrelid, t.tgname
 """
 

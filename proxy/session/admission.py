@@ -16,6 +16,7 @@ from proxy.session.statements import Statement
 from proxy.sql.admission import admitted, parameters_refused
 from proxy.sql.oids import INT2, INT4, INT8, UNTYPED
 from proxy.sql.plan import Forward, Planned
+from proxy.sql.restored import Restore, as_text
 from proxy.wire.fields import Reader
 
 NUMBERS = frozenset({INT2, INT4, INT8, 26})  # pg_type.oid; 26 is oid's own
@@ -68,6 +69,13 @@ def bound(s: Conversation, statement: Statement, values: bytes) -> Refusal | Non
     if refusal is not None:
         s.audit(s.own_refusal(plan.kind, refusal), statement.text, "")
     return refusal
+
+
+def kept_values(restore: Restore, statement: Statement, values: bytes) -> tuple[bytes | None, ...]:
+    """The parameters of an INSERT as text. `values` is the message from its formats on."""
+    reader = Reader(values)
+    formats = reader.int16s()
+    return tuple(as_text(restore, statement.parameter_types, formats, reader.values()))
 
 
 def unbound(name: bytes, values: bytes) -> Refusal | None:

@@ -43,7 +43,7 @@ class Due:
 
     __slots__ = (
         "early", "forward", "index", "inserting", "key", "kind", "name", "names", "plan", "plans", "prepared",
-        "previous", "refusal", "reply", "started", "starts", "tag", "text",
+        "previous", "refusal", "reply", "started", "starts", "tag", "text", "values",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Due:
         self.names: list[tuple[int, bytes, Statement | None]] = []  # what names meant before, by statement of a QUERY
         self.prepared: list[tuple[int, StatementKey]] = []  # QUERY: what its statements prepare
         self.previous: Statement | None = None  # PARSE: what the name meant before
+        self.values: tuple[bytes | None, ...] = ()  # EXECUTE: parameters, where an error may have to tell of them
         self.inserting: Inserting | None = None  # LOAD
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from proxy.errors import Refusal, RemoteProtocolError
 from proxy.session import copy, encode, growth, prepared, quotas, stale
 from proxy.session.actions import CloseFrontend
-from proxy.session.admission import bound, unbound, with_values
+from proxy.session.admission import bound, kept_values, unbound, with_values
 from proxy.session.blocks import aborted, outside_block, undecided_yet
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, SUPPLY, SYNC, Due, undecided
@@ -181,7 +181,9 @@ def bind(s: Conversation, body: bytes) -> bool:
         stale.begin(s, statement.key, (66, body))
     fence(s, portal.decode("utf-8", "replace"), plan)
     run = statement if plan is statement.plan else replace(statement, plan=plan)
-    s.portals[portal] = Portal(run, len(body), due, quotas.counted_as(s, name, statement), True)
+    opened = s.portals[portal] = Portal(run, len(body), due, quotas.counted_as(s, name, statement), True)
+    if plan.restore is not None and plan.restore.parameters:
+        opened.values = kept_values(plan.restore, statement, body[second + 1 :])
     s.open = True
     return True
 
@@ -292,7 +294,9 @@ def execute(s: Conversation, body: bytes) -> bool:
     announce(s, plan)
     s.result.sent(plan)
     s.up.append(message(69, body))
-    s.due.append(Due(EXECUTE, plan=plan, text=portal.statement.text))
+    due = Due(EXECUTE, plan=plan, text=portal.statement.text)
+    due.values = portal.values
+    s.due.append(due)
     copy.wait_for_server(s, (plan,))
     s.open = True
     if plan.effects.resets or plan.effects.discards:

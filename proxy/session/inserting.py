@@ -24,6 +24,7 @@ from proxy.sql.admission import output, parameters_refused
 from proxy.sql.copied import CopyIn, Insertion
 from proxy.sql.insertion import APART
 from proxy.sql.plan import Forward
+from proxy.sql.restored import with_detail
 from proxy.wire.backend import CopyInResponse
 from proxy.wire.copyfields import DEFAULT, BadCopy, Line, cut
 from proxy.wire.fields import message
@@ -31,6 +32,7 @@ from proxy.wire.fields import message
 MOST_PARAMETERS = 65_535
 MOST_ROWS = 128
 BATCH = 65_536  # bytes of values
+FIRST = 16  # rows that go one by one, so that it is certain which of them an error is about
 IN_FLIGHT = 8  # batches that the server has not answered
 LARGEST_ROW = 64 * 1_048_576  # bytes; each is held whole
 PARAMETER = re.compile(r"unnamed portal parameter \$(\d+)(?: = .*)?")
@@ -43,8 +45,8 @@ class Inserting:
     """due: what the client waits for. simple: it came as a Query. count: rows that went in."""
 
     __slots__ = (
-        "_batch", "_form", "_head", "_keys", "_parts", "_prepared", "_size", "_tail", "_width", "begun", "copy",
-        "count", "due", "ended", "failure", "flight", "insert", "reader", "simple",
+        "_batch", "_first", "_form", "_head", "_keys", "_parts", "_prepared", "_size", "_tail", "_width", "begun",
+        "copy", "count", "due", "ended", "failure", "flight", "insert", "reader", "simple",
     )  # fmt: skip
 
     def __init__(self, due: Due, copy: CopyIn, insert: Insertion, text: bytes, keys: Mapping[str, str], simple: bool):
@@ -65,6 +67,7 @@ class Inserting:
         self._prepared = 1  # rows of the statement that is prepared
         self._batch: list[Line] = []
         self._size = 0
+        self._first = FIRST  # rows that still go one by one
 
     @property
     def most(self) -> int:
@@ -132,7 +135,7 @@ class Inserting:
                 continue
             self._batch.append(line)
             self._size += sum([len(one) for one in row if isinstance(one, bytes)])
-            if len(self._batch) >= self.most or self._size >= BATCH:
+            if self._first or len(self._batch) >= self.most or self._size >= BATCH:
                 self._flush(s)
         if self.reader.problem is not None:
             self._flush(s)  # an error in a row before it comes first
@@ -179,6 +182,7 @@ class Inserting:
             s.up.append(self.statement(len(batch)))
             self._prepared = len(batch)
         self._batch, self._size = [], 0
+        self._first = max(0, self._first - 1)
         self._run(s, batch)
 
     def _run(self, s: Conversation, batch: list[Line]) -> None:
@@ -211,7 +215,7 @@ class Inserting:
         """CommandComplete of a batch; the COPY's own, where it was the last."""
         self.count += int(tag.rpartition(" ")[2])
         self.flight.popleft()
-        if s.waiting is Waiting.COPY and not self.ended:
+        if s.waiting is Waiting.COPY and not self.ended and len(self.flight) < IN_FLIGHT:
             s.waiting = Waiting.NOTHING
         return self._complete(s) if self.ended and self.failure is None and not self.flight else b""
 
@@ -242,6 +246,9 @@ class Inserting:
             else:
                 place = self._place(int(found[1]) - 1)
         place = place or self._row(fields)
+        if self.insert.restore is not None and self.flight and len(self.flight[0]) == 1 and len(self._form) == 2:
+            values = [one if isinstance(one, bytes) else None for one in self.flight[0][0][1]]
+            fields = with_detail(fields, self.insert.restore, self._keys, (), values)
         kept += [place] if place else []
         if kept:
             fields["W"] = "\n".join(kept)

@@ -22,7 +22,9 @@ from proxy.session.prepared import rename, undo
 from proxy.session.query import lead
 from proxy.session.resets import discarded
 from proxy.sql.copied import CopyOut
+from proxy.sql.lift import lift
 from proxy.sql.plan import OUTLASTING, UNTRACKED, Answer, Forward, StatementKind
+from proxy.sql.restored import with_detail
 from proxy.wire.fields import Reader
 from proxy.wire.framing import Mark
 
@@ -281,7 +283,10 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
     else:
         plan = running(due, fields)
         rename(s, fields, due)
-        reply = encode.report(69, s.port.answer(fields, plan, due.text))
+        fields = s.port.answer(fields, plan, due.text)
+        if plan is not None and plan.restore is not None and s.grant is not None:
+            fields = told_again(fields, plan, due, s.grant.keys)
+        reply = encode.report(69, fields)
     if due.kind is QUERY:
         if not due.forward:
             setting_refused(s, reply)
@@ -296,6 +301,13 @@ def error_response(s: Conversation, state: BackendState, run: bytes, start: int,
         s.waiting, s.message = Waiting.NOTHING, None
         s.due[0].forward = True
     return reply
+
+
+def told_again(fields: dict[str, str], plan: Forward, due: Due, keys: Mapping[str, str]) -> dict[str, str]:
+    """With the DETAIL that a server with policies keeps to itself."""
+    assert plan.restore is not None
+    lifted = lift(due.text)
+    return with_detail(fields, plan.restore, keys, () if lifted is None else lifted.literals, due.values)
 
 
 def copy_in(s: Conversation, state: BackendState, run: bytes, start: int, end: int) -> Verdict:

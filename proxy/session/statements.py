@@ -60,3 +60,4 @@ class Portal:
     bound: object = None
     counted: int = UNCLASSED
     paid: bool = False
+    values: tuple[bytes | None, ...] = ()  # of its parameters, as text, where an error may have to tell of them

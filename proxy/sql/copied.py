@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.sql.plan import Forward, KeyCheck, Template
+from proxy.sql.restored import Restore
 from proxy.wire.copyfields import Shape
 from proxy.wire.copyformat import CopyFormat
 
@@ -21,7 +22,8 @@ class CopyOut:
 class Insertion:
     """A COPY FROM that is sent as INSERTs. parts: with NUL between, the text before the rows, what stands around the
     fields of a row, and the text behind the rows. order: which field stands where, from 0; lone: the fields in whose
-    place DEFAULT may stand; types: of the parameters; checks: asked of each row, with the numbers of its fields from 1.
+    place DEFAULT may stand; types: of the parameters; checks: asked of each row, with the numbers of its fields from 1;
+    restore: of one row.
     """
 
     parts: Template
@@ -30,6 +32,7 @@ class Insertion:
     types: tuple[int, ...]
     shape: Shape
     checks: tuple[KeyCheck, ...] = ()
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True, slots=True)

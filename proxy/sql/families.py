@@ -32,6 +32,7 @@ from proxy.sql.plan import Effects, KeyCheck, NameCheck
 from proxy.sql.prepared import arguments, refuse_names
 from proxy.sql.regs import check_made, check_reg
 from proxy.sql.render import render
+from proxy.sql.restored import restorable
 from proxy.sql.rewrite import rewrite
 from proxy.sql.scope import Named
 from proxy.sql.stand_ins import stand_in
@@ -173,7 +174,8 @@ def inserted(draft: Draft, scene: Scene, tree: Node, copied: CopyIn, asked: Inse
     ]
     one, two = drafts
     checks = one.checks
-    insert = insertion(render(one.tree).template, render(two.tree).template, asked.types, asked.shape, checks)
+    restore = restorable(one.tree, scene.world)
+    insert = insertion(render(one.tree).template, render(two.tree).template, asked.types, asked.shape, checks, restore)
     return replace(
         two, copy=replace(copied, insert=insert), checks=without_rows(checks), rules=(*two.rules, "row.copy_insert")
     )

@@ -17,6 +17,7 @@ from proxy.errors import FeatureNotSupported, UndefinedColumn
 from proxy.sql.copied import Insertion
 from proxy.sql.nodes import Nodes
 from proxy.sql.plan import Hole, KeyCheck, Template
+from proxy.sql.restored import Restore
 from proxy.sql.rewrite.edit import column_ref, fence_off, string
 from proxy.sql.scope import strings
 from proxy.sql.world import Visible
@@ -103,7 +104,12 @@ def types_of(visible: Visible, columns: Sequence[str]) -> tuple[int, ...]:
 
 
 def insertion(
-    one: Template, two: Template, types: tuple[int, ...], shape: Shape, checks: tuple[KeyCheck, ...]
+    one: Template,
+    two: Template,
+    types: tuple[int, ...],
+    shape: Shape,
+    checks: tuple[KeyCheck, ...],
+    restore: Restore | None = None,
 ) -> Insertion:
     """What the session makes INSERTs of. one, two: the texts for one row and for two."""
     width = len(types)
@@ -127,7 +133,7 @@ def insertion(
                 pieces[-1] += piece.encode()
         pieces[-1] += APART
     pieces[-1] = pieces[-1][:-1]
-    return Insertion(Template(tuple(pieces), tuple(used)), order, lone, types, shape, checks)
+    return Insertion(Template(tuple(pieces), tuple(used)), order, lone, types, shape, checks, restore)
 
 
 def _flat(template: Template, holes: list[Hole]) -> str:

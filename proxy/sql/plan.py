@@ -16,6 +16,7 @@ from proxy.tenancy.policy import COPY, DDL, READ, UNCLASSED, WRITE, Policy
 
 if TYPE_CHECKING:
     from proxy.sql.copied import CopyIn, CopyOut
+    from proxy.sql.restored import Restore
 
 STATEMENT_NAME = b"pw_00000000"
 """Stands in the first piece of a template for the server's name of a prepared statement, which is as long."""
@@ -252,6 +253,7 @@ class Forward:
     begins: int | None = None  # the text is the client's own, from behind so many characters of it
     shift: tuple[int, int] = (0, 0)  # and behind so many characters of what is sent, so many more
     reads: bool = False  # it certainly does nothing else (reading.py)
+    restore: Restore | None = None  # what DETAIL of a key's violation says, where the server does not
     plain: bool = field(init=False, repr=False, compare=False)  # the session has nothing to do before it is sent
     quiet: bool = field(init=False, repr=False, compare=False)  # nor while its reply is relayed, if it completes
     counted: int = field(init=False, repr=False, compare=False)  # as which class of statements by quotas
@@ -259,7 +261,8 @@ class Forward:
     def __post_init__(self) -> None:
         effects = self.effects
         before = self.checks or self.names or self.copy or effects.asked or effects.announced or effects.fresh
-        object.__setattr__(self, "plain", not (before or effects.block))
+        bound = self.restore is not None and self.restore.parameters  # then they are kept until it completes
+        object.__setattr__(self, "plain", not (before or effects.block or bound))
         object.__setattr__(self, "quiet", not (before or effects.block or effects.noted) and self.tag is None)
         counted = COUNTED.get(self.kind, WRITE if effects.writes else UNCLASSED)
         object.__setattr__(self, "counted", WRITE if effects.writes and counted == READ else counted)

@@ -42,6 +42,7 @@ from proxy.sql.prepared import declared_types, refuse_names, require_one_name
 from proxy.sql.reading import Reading
 from proxy.sql.rejection import rejected
 from proxy.sql.render import fill, render
+from proxy.sql.restored import restorable
 from proxy.sql.schema.effects import beside_others
 from proxy.sql.schema.planning import plan_definition
 from proxy.sql.sequences import draws
@@ -246,6 +247,7 @@ class Planner:
         rendered = render(draft.tree)
         template = rendered.template
         effects = replace(draft.effects, draws=True) if draws(template) else draft.effects
+        restore = restorable(draft.tree, self._world(context)) if context.policy.behind_rls else None
         positions = pack(rendered.positions, rendered.holes, lifted)
         if effects.executes is not None or "PrepareStmt" in draft.tree:
             require_one_name(template)
@@ -267,6 +269,7 @@ class Planner:
             tells_text=KeyHole(QUERY) in template.holes,
             names=draft.names,
             reads=self._reading.only(classified.kind, draft.tree, effects, draft.copy),
+            restore=restore,
         )
 
     def _key(self, context: PlanContext, parameter_types: Sequence[int], extended: bool) -> int:

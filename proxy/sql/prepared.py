@@ -75,10 +75,11 @@ def refuse_names(types: Sequence[int], catalog: Catalog) -> None:
 def arguments(query: Node) -> tuple[LiteralHole | bytes | None, ...]:
     """What is known of the values of EXECUTE's arguments, the query's VALUES; None for an expression."""
     rows = query["SelectStmt"].get("valuesLists", ())
-    return tuple(_argument(one.get("A_Const", {})) for row in rows for one in row["List"]["items"])
+    return tuple(constant_of(one.get("A_Const", {})) for row in rows for one in row["List"]["items"])
 
 
-def _argument(constant: dict[str, Any]) -> LiteralHole | bytes | None:
+def constant_of(constant: dict[str, Any]) -> LiteralHole | bytes | None:
+    """An A_Const's literal, or its text; None for what is no constant."""
     hole = constant.get("_hole")
     if isinstance(hole, LiteralHole):
         return hole

@@ -119,7 +119,7 @@ def _baked(plan: Forward, literals: tuple[bytes, ...]) -> Forward:
         for one in plan.checks
     )
     template = Template(tuple(pieces), tuple(holes))
-    return replace(plan, template=template, checks=checks, positions=places.tobytes())
+    return replace(plan, template=template, checks=checks, positions=places.tobytes(), restore=None)
 
 
 def _place(lifted: Lifted, at: int, literals: int) -> int:
@@ -136,7 +136,7 @@ def _known(plan: Forward) -> set[int]:
 def _pushed(plan: Forward, cut: Collapsed) -> Forward:
     """Another statement of the text: its literals may come after the list."""
     template = Template(plan.template.pieces, tuple(_later(hole, cut) for hole in plan.template.holes))
-    return replace(plan, template=template, checks=_checks(plan, cut), positions=b"")
+    return replace(plan, template=template, checks=_checks(plan, cut), positions=b"", restore=None)
 
 
 def _unrolled(plan: Forward, cut: Collapsed) -> Forward | None:
@@ -159,7 +159,7 @@ def _unrolled(plan: Forward, cut: Collapsed) -> Forward | None:
         (*holes[:three], *more, *(_later(hole, cut) for hole in holes[three:])),
     )
     positions = _positions(plan.positions, cut, len(block), sum(len(piece) for piece in printed))
-    return replace(plan, template=template, checks=_checks(plan, cut), positions=positions)
+    return replace(plan, template=template, checks=_checks(plan, cut), positions=positions, restore=None)
 
 
 def _shifted(hole: LiteralHole, by: int) -> LiteralHole:

@@ -30,44 +30,27 @@ from tests.kit.checksums import foreign_checksums
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import running_proxy
 from tests.kit.rawclient import RawClient
-from tests.kit.rules import sample_rules
+from tests.kit.rls import WALLED, load_walled, provision_walls, rls_grants, rls_rules
 from tests.kit.sample import pristine
 
 REFUSED = re.compile("ON_ERROR ignore|latin1")
-WALL = """
-DO $$ BEGIN CREATE ROLE acme_dev LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO acme_dev;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO acme_dev;
-DO $$ DECLARE r record; BEGIN
-  FOR r IN SELECT a.attrelid::regclass AS rel, a.attname
-             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-              AND a.attname IN ('tenant_id', 'tenant', 'tenant_uid', 'TenantId')
-  LOOP EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', r.rel);
-  EXECUTE format('CREATE POLICY dev ON %s USING (%I = %L)', r.rel, r.attname,
-    CASE r.attname WHEN 'tenant' THEN 'acme' WHEN 'tenant_uid' THEN '00000000-0000-4000-8000-000000000001'
-    ELSE '1' END); END LOOP;
-END $$;
-"""
 
 
 @pytest.fixture(scope="module", params=["rls", "row+rls"])
 def pair(shared_server: Cluster, request: pytest.FixtureRequest) -> Iterator[Pair]:
-    with pristine(shared_server) as shared, pristine(shared_server, "private1") as private:
-        shared_server.psql(shared, PLAIN.format("") + WALL)
+    mode = request.param
+    with pristine(load_walled(shared_server), WALLED) as walled, pristine(shared_server, "private1") as private:
+        shared_server.psql(walled, PLAIN.format(""))
+        provision_walls(shared_server, walled, rls_grants(shared_server.port, walled, mode))
         shared_server.psql(private, PLAIN.format(" DEFAULT 1"))
-        before = foreign_checksums(shared_server, shared, 1)
-        mode = {"rls": "isolation: rls", "row+rls": "isolation: row\nsecond_wall: rls"}[request.param]
-        rules = sample_rules(shared_server.port, shared).replace("isolation: row", mode)
-        for one in ("acme", "globex", "initech"):
-            rules = rules.replace(f"tenant: {one}\n", f"tenant: {one}\nserver_login: {one}_dev\n")
+        before = foreign_checksums(shared_server, walled, 1)
         with (
-            running_proxy(shared_server.port, shared, rules=rules) as proxy,
+            running_proxy(shared_server.port, walled, rules=rls_rules(shared_server.port, walled, mode)) as proxy,
             proxy.connect("acme_app") as proxied,
             RawClient("127.0.0.1", shared_server.port, "app", private) as alone,
         ):
             yield Pair(proxied, alone, shared_server.major)
-        assert foreign_checksums(shared_server, shared, 1) == before
+        assert foreign_checksums(shared_server, walled, 1) == before
 
 
 @given(TEXT_OPTIONS, st.lists(st.sampled_from(TEXT), max_size=5).map(b"".join), CUTS)

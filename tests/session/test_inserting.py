@@ -8,7 +8,7 @@ from proxy.quota.budgets import Budgets
 from proxy.session.conversation import Waiting
 from proxy.session.encode import FAIL_BIND, FLUSH, fields_of
 from proxy.session.events import RowsOverdue
-from proxy.session.inserting import IN_FLIGHT, MOST_ROWS
+from proxy.session.inserting import FIRST, IN_FLIGHT, MOST_ROWS
 from proxy.session.session import ClientSession
 from proxy.sql.copied import CopyIn, Insertion, inserts
 from proxy.sql.oids import INT4, TEXT
@@ -92,11 +92,16 @@ def test_the_client_sees_a_copy_and_the_server_a_batch_of_parameters(session: Cl
     (one,) = door.free
     begun(session, door)
     session.data(data(b"1\tx\n2\t\\") + data(b"N\n"))
-    assert one.written == b""
+    assert one.written == sent(b"1", b"x") + sent(b"2", None)
+    one.written = b""
+    session.data(data(b"1\tx\n" * (FIRST - 2)))
+    session.backend_data(inserted(1) * FIRST)
+    one.written = b""
+    session.data(data(b"1\tx\n2\t\\N\n"))
     session.data(DONE)
     assert one.written == TWO + sent(b"1", b"x", b"2", None) + SYNC
     session.backend_data(PARSED + inserted(2) + b"Z\0\0\0\5I")
-    assert door.take() == complete("COPY 2")
+    assert door.take() == complete(f"COPY {FIRST + 2}")
     assert [released[1] for released in door.released] == [False]
 
 
@@ -134,7 +139,7 @@ def test_an_error_ends_it_and_names_the_line_and_column_of_the_value(session: Cl
     begun(session, door)
     session.data(data(b"1\tx\nq\ty\n") + DONE)
     one.written = b""
-    session.backend_data(PARSED + error("22P02", "unnamed portal parameter $3 = 'q'"))
+    session.backend_data(inserted(1) + error("22P02", "unnamed portal parameter $1 = 'q'"))
     fields = fields_of(door.take()[5:])
     assert fields["W"] == 'COPY t, line 2, column a: "q"'
     session.backend_data(b"Z\0\0\0\5I")
@@ -150,7 +155,7 @@ def test_an_error_before_the_end_is_followed_by_sync_and_the_rest_of_the_data_is
     begun(session, door)
     session.data(data(b"1\tx\n" * MOST_ROWS))
     one.written = b""
-    session.backend_data(PARSED + BOUND + error("23505"))
+    session.backend_data(BOUND + error("23505"))
     assert one.written == SYNC
     session.backend_data(b"Z\0\0\0\5E")
     session.data(data(b"2\ty\n") + DONE)
@@ -185,8 +190,8 @@ def test_giving_up_undoes_what_went_in(session: ClientSession, door: Door) -> No
     (one,) = door.free
     begun(session, door)
     session.data(data(b"1\tx\n") + message(102, b"no more\0"))
-    assert one.written == FAIL_BIND + FLUSH + SYNC
-    session.backend_data(failed("26000", "I"))
+    assert one.written == sent(b"1", b"x") + FAIL_BIND + FLUSH + SYNC
+    session.backend_data(inserted(1) + failed("26000", "I"))
     fields = fields_of(door.take()[5:])
     assert (fields["C"], fields["M"]) == ("57014", "COPY from stdin failed: no more")
 
@@ -221,13 +226,15 @@ def test_what_stands_behind_it_in_its_pipeline_is_skipped_with_it(session: Clien
 
 def test_the_client_is_not_read_while_batches_wait_for_the_server(session: ClientSession, door: Door) -> None:
     begun(session, door)
-    session.data(data(b"1\tx\n" * MOST_ROWS * IN_FLIGHT))
+    session.data(data(b"1\tx\n" * (FIRST + MOST_ROWS * IN_FLIGHT)))
     assert waits(session)
-    session.backend_data(PARSED + inserted(MOST_ROWS))
+    session.backend_data(inserted(1) * FIRST + PARSED)
+    assert waits(session)
+    session.backend_data(inserted(MOST_ROWS))
     assert not waits(session)
     session.data(DONE)
     session.backend_data(inserted(MOST_ROWS) * (IN_FLIGHT - 1) + b"Z\0\0\0\5I")
-    assert door.take() == complete(f"COPY {MOST_ROWS * IN_FLIGHT}")
+    assert door.take() == complete(f"COPY {FIRST + MOST_ROWS * IN_FLIGHT}")
 
 
 def test_a_row_with_a_default_is_a_statement_of_its_own(session: ClientSession, door: Door) -> None:

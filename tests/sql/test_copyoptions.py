@@ -7,18 +7,17 @@ from dataclasses import replace
 import pytest
 
 from proxy.sql.copied import CopyIn
-from proxy.sql.plan import Forward, PlanContext, Reject
+from proxy.sql.plan import Forward, Reject
 from proxy.sql.planner import Planner
-from proxy.sql.world import World
-from proxy.tenancy.rulebook import classified
 from proxy.wire.copyfields import Shape
-from tests.sql.worlds import sample_policy
+from tests.kit.postgres import Cluster
+from tests.kit.rls import rls_catalog, rls_context
 
 
-def planned(world: World, options: str, major: int) -> Forward | Reject:
-    planner = Planner(replace(world.catalog, server_version=major * 10000), 1 << 20)
-    text = f"COPY notes (id, body) FROM STDIN {options}"
-    (plan,) = planner.plan(text.encode(), PlanContext(classified(replace(sample_policy(), second_wall=True)), 1)).plans
+def planned(server: Cluster, options: str, major: int) -> Forward | Reject:
+    context = rls_context(server, "row+rls")
+    planner = Planner(replace(rls_catalog(server.port), server_version=major * 10000), 1 << 20)
+    (plan,) = planner.plan(f"COPY notes (id, body) FROM STDIN {options}".encode(), context).plans
     assert isinstance(plan, Forward | Reject)
     return plan
 
@@ -37,8 +36,8 @@ def planned(world: World, options: str, major: int) -> Forward | Reject:
         ("(ON_ERROR stop, LOG_VERBOSITY verbose)", Shape(("id", "body"))),
     ],
 )
-def test_options_say_what_fields_are(world: World, options: str, shape: Shape) -> None:
-    plan = planned(world, options, 18)
+def test_options_say_what_fields_are(postgres15: Cluster, options: str, shape: Shape) -> None:
+    plan = planned(postgres15, options, 18)
     assert isinstance(plan, Forward), plan
     assert isinstance(plan.copy, CopyIn)
     assert plan.copy.insert is not None
@@ -65,13 +64,15 @@ def test_options_say_what_fields_are(world: World, options: str, shape: Shape) -
         ("(REJECT_LIMIT 1)", "22023", "COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE"),
     ],
 )
-def test_what_the_server_would_refuse_is_refused(world: World, options: str, sqlstate: str, message: str) -> None:
-    plan = planned(world, options, 18)
+def test_what_the_server_would_refuse_is_refused(
+    postgres15: Cluster, options: str, sqlstate: str, message: str
+) -> None:
+    plan = planned(postgres15, options, 18)
     assert isinstance(plan, Reject), plan
     assert (plan.sqlstate, plan.message) == (sqlstate, message)
 
 
-def test_older_servers_have_other_words(world: World) -> None:
-    plan = planned(world, "(QUOTE 'x')", 15)
+def test_older_servers_have_other_words(postgres15: Cluster) -> None:
+    plan = planned(postgres15, "(QUOTE 'x')", 15)
     assert isinstance(plan, Reject)
     assert plan.message == "COPY quote available only in CSV mode"

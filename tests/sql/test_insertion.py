@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from proxy.sql.copied import CopyIn, Insertion
 from proxy.sql.insertion import APART, insertion
-from proxy.sql.plan import Forward, KeyHole, PlanContext, Reject, Template
+from proxy.sql.plan import Forward, KeyHole, Reject, Template
 from proxy.sql.planner import Planner
-from proxy.sql.world import World
-from proxy.tenancy.rulebook import classified
 from proxy.wire.copyfields import Shape
-from tests.sql.worlds import keys_of, sample_policy
+from tests.kit.postgres import Cluster
+from tests.kit.rls import rls_catalog, rls_context
+from tests.sql.worlds import keys_of
 
 
-def planned(world: World, text: str) -> tuple[str, Forward | Reject]:
+def planned(server: Cluster, text: str) -> tuple[str, Forward | Reject]:
     """What is proved for tenant 1, and the plan, in row mode with a second wall."""
-    planner = Planner(world.catalog, 1 << 20)
-    made = planner.plan(text.encode(), PlanContext(classified(replace(sample_policy(), second_wall=True)), 1))
+    context = rls_context(server, "row+rls")
+    planner = Planner(rls_catalog(server.port), 1 << 20)
+    made = planner.plan(text.encode(), context)
     (plan,) = made.plans
     assert isinstance(plan, Forward | Reject)
     return "".join(planner.explain_text(made, keys_of(1))), plan
@@ -32,8 +31,8 @@ def of(plan: Forward | Reject) -> Insertion:
     return plan.copy.insert
 
 
-def test_rows_without_the_tenant_column_get_it(world: World) -> None:
-    text, plan = planned(world, "COPY notes (id, body) FROM STDIN")
+def test_rows_without_the_tenant_column_get_it(postgres15: Cluster) -> None:
+    text, plan = planned(postgres15, "COPY notes (id, body) FROM STDIN")
     assert text == (
         "INSERT INTO public.notes (id, body, tenant) VALUES "
         "($1, $2, 'acme'::pg_catalog.text), ($3, $4, 'acme'::pg_catalog.text)"
@@ -46,8 +45,8 @@ def test_rows_without_the_tenant_column_get_it(world: World) -> None:
     assert (made.order, made.lone, made.checks) == ((0, 1), frozenset({0, 1}), ())
 
 
-def test_rows_with_the_tenant_column_are_asked_for_it(world: World) -> None:
-    _, plan = planned(world, "COPY orders (tenant_id, id, note) FROM STDIN CSV HEADER")
+def test_rows_with_the_tenant_column_are_asked_for_it(postgres15: Cluster) -> None:
+    _, plan = planned(postgres15, "COPY orders (tenant_id, id, note) FROM STDIN CSV HEADER")
     made = of(plan)
     assert [(one.table, one.value) for one in made.checks] == [("orders", 1)]
     assert made.lone == {1, 2}
@@ -56,8 +55,8 @@ def test_rows_with_the_tenant_column_are_asked_for_it(world: World) -> None:
     assert plan.checks == ()
 
 
-def test_a_condition_is_asked_of_the_rows(world: World) -> None:
-    text, plan = planned(world, "COPY notes (id, body) FROM STDIN WHERE id > 1 AND body <> 'x'")
+def test_a_condition_is_asked_of_the_rows(postgres15: Cluster) -> None:
+    text, plan = planned(postgres15, "COPY notes (id, body) FROM STDIN WHERE id > 1 AND body <> 'x'")
     assert text.endswith("FROM (VALUES ($1, $2), ($3, $4) OFFSET 0) notes(id, body) WHERE id > 1 AND body <> 'x'")
     assert of(plan).parts.pieces[-1] == b""
 
@@ -74,8 +73,8 @@ def test_a_condition_is_asked_of_the_rows(world: World) -> None:
         ("COPY open_orders FROM STDIN", "42809"),
     ],
 )
-def test_what_cannot_be_inserted_is_refused(world: World, text: str, sqlstate: str) -> None:
-    _, plan = planned(world, text)
+def test_what_cannot_be_inserted_is_refused(postgres15: Cluster, text: str, sqlstate: str) -> None:
+    _, plan = planned(postgres15, text)
     assert isinstance(plan, Reject)
     assert plan.sqlstate == sqlstate
 

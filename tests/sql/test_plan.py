@@ -91,6 +91,6 @@ def test_what_a_plan_says_besides_its_effects_is_judged_as_well() -> None:
     checks, names = (KeyCheck("t", "default", 23, 1),), (NameCheck(1, "regclass", True),)
     for plan in (replace(FORWARD, checks=checks), replace(FORWARD, names=names), replace(FORWARD, copy=CopyOut())):
         assert (plan.plain, plan.quiet) == (False, False)
-    judged = {"kind", "template", "effects", "tag", "checks", "copy", "names", "plain", "quiet"}
+    judged = {"kind", "template", "effects", "tag", "checks", "copy", "names", "plain", "quiet", "restore"}
     nothing = {"rewritten", "rules", "positions", "fenced", "tells_text", "begins", "shift", "reads", "counted"}
     assert {one.name for one in fields(Forward)} == judged | nothing
