@@ -194,3 +194,11 @@ class ConfigurationError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class UnsupportedServer(ConfigurationError):
+    """A server whose major version is too old or too new."""
+
+    def __init__(self, problems: list[str], major: int) -> None:
+        super().__init__(problems)
+        self.major = major

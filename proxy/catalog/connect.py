@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from proxy.catalog.tls import TlsOptions, tls_context
-from proxy.errors import ConfigurationError
+from proxy.errors import ConfigurationError, UnsupportedServer
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -62,12 +62,11 @@ class ServerCredentials(TlsOptions, Protocol):
 
 
 def require_supported(server_version: int, place: str) -> None:
-    """ConfigurationError unless `server_version` (server_version_num, such as 150018) is of PostgreSQL 14 to 18."""
+    """UnsupportedServer unless `server_version` (server_version_num, such as 150018) is of PostgreSQL 14 to 18."""
     major = server_version // 10000
     if not OLDEST <= major <= NEWEST:
-        raise ConfigurationError(
-            [f"{place}: PostgreSQL {major} is not supported; supported are PostgreSQL {OLDEST} to {NEWEST}"]
-        )
+        problem = f"{place}: PostgreSQL {major} is not supported; supported are PostgreSQL {OLDEST} to {NEWEST}"
+        raise UnsupportedServer([problem], major)
 
 
 async def connect(
@@ -80,8 +79,8 @@ async def connect(
     """A pinned connection; `timeout` in seconds, for each of the server's addresses; `command_timeout` in seconds, for
     each command.
 
-    Errors: asyncpg.PostgresError, OSError, TimeoutError; ConfigurationError for a server whose version is not one of
-    14 to 18, and for TLS settings that cannot be used.
+    Errors: asyncpg.PostgresError, OSError, TimeoutError; UnsupportedServer for one whose version is not one of 14 to
+    18, ConfigurationError for TLS settings that cannot be used.
     """
     failure: Exception = ConnectionError("could not connect to the server")
     for target in server.targets:

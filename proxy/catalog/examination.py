@@ -41,15 +41,16 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, ARRAY(
  WHERE c.relkind = 'S' AND {_OUTSIDE} ORDER BY 1, 2
 """  # noqa: S608  # as above
 
-# What whoever makes a table or sequence from now on gives to the role or to everybody.
+# What whoever makes a table or sequence from now on gives to the role, to one that it is a member of, or ("") to all.
 DEFAULTS = """
 SELECT pg_get_userbyid(d.defaclrole)::text AS maker, COALESCE(n.nspname::text, '') AS schema,
-       CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' ELSE 'SEQUENCES' END AS kind, a.grantee = 0 AS to_public,
+       CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' ELSE 'SEQUENCES' END AS kind,
+       CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee)::text END AS grantee,
        array_agg(a.privilege_type ORDER BY a.privilege_type) AS privileges
   FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) a
   LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
  WHERE d.defaclobjtype IN ('r', 'S')
-   AND (a.grantee = 0 OR a.grantee = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user))
+   AND (a.grantee = 0 OR pg_has_role(a.grantee, 'MEMBER'))
  GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
 """
 
@@ -136,12 +137,14 @@ class SequenceGrant:
 
 @dataclass(frozen=True, slots=True)
 class DefaultGrant:
-    """What `maker` gives away of each table or sequence that it makes, in a schema or ("") anywhere."""
+    """What `maker` gives away of each table or sequence that it makes, in a schema or ("") anywhere; grantee: "" for
+    everybody.
+    """
 
     maker: str
     schema: str
     kind: str  # TABLES | SEQUENCES
-    to_public: bool
+    grantee: str
     privileges: tuple[str, ...]
 
 
@@ -195,7 +198,7 @@ async def examine(connection: CatalogConnection) -> Examination:
             for one in await connection.fetch(SEQUENCES)
         ),
         tuple(
-            DefaultGrant(one["maker"], one["schema"], one["kind"], one["to_public"], tuple(one["privileges"]))
+            DefaultGrant(one["maker"], one["schema"], one["kind"], one["grantee"], tuple(one["privileges"]))
             for one in await connection.fetch(DEFAULTS)
         ),
     )

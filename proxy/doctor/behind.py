@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.catalog.finding import Finding, identifier
-from proxy.catalog.walls import GROUP
 from proxy.doctor.patient import Patient, full, short
 
 ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
@@ -36,7 +35,7 @@ def wall_findings(patient: Patient) -> Iterator[Finding]:
         surplus = [one for one in patient.may(relation) if one not in allowed]
         if surplus and (relation.schema, relation.name) not in patient.world.unwalled:
             text = f"role {patient.role} may {', '.join(surplus)} on {full(relation)}"
-            remedy = f"REVOKE {', '.join(surplus)} ON {full(relation)} FROM PUBLIC, {patient.role}, {GROUP};"
+            remedy = f"REVOKE {', '.join(surplus)} ON {full(relation)} FROM {patient.holders};"
             attack = f"{ATTACKS.get(surplus[0], surplus[0])} {full(relation)}"
             yield _critical(f"rls.grants.{short(relation.schema, relation.name)}", text, remedy, attack)
     for oid, signature in sorted(patient.examination.functions.items(), key=lambda one: one[1]):
@@ -44,7 +43,7 @@ def wall_findings(patient: Patient) -> Iterator[Finding]:
         if function is not None and function.security_definer and function.owner in patient.catalog.bypassing:
             kind = "PROCEDURE" if function.kind == "p" else "FUNCTION"
             text = f"role {patient.role} may call {signature}, which runs as {function.owner}: no policy holds for it"
-            remedy = f"REVOKE EXECUTE ON {kind} {signature} FROM PUBLIC, {patient.role}, {GROUP};"
+            remedy = f"REVOKE EXECUTE ON {kind} {signature} FROM {patient.holders};"
             attack = f"SELECT {identifier(function.schema)}.{identifier(function.name)}(…)"
             yield _critical(f"rls.definer.{short(function.schema, function.name)}", text, remedy, attack)
 

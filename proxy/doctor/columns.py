@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from proxy.catalog.finding import Finding, identifier
 from proxy.catalog.model import Column, Relation
 from proxy.doctor.patient import Patient, full, short
+from proxy.sql.walls import STORED
 from proxy.sql.world import KEY_TYPES
+
+NULLABLE = "is nullable"
+UNFIT = (NULLABLE, "has no leakproof equality", "is not deterministic")
 
 
 def column_findings(patient: Patient) -> Iterator[Finding]:
@@ -19,13 +23,13 @@ def column_findings(patient: Patient) -> Iterator[Finding]:
     reasons = patient.world.hidden_reasons
     for relation, _ in patient.relations():
         why = reasons.get((relation.schema, relation.name))
-        if why is None:
+        if why is None or why == STORED or (relation.schema, relation.name) in patient.world.unwalled:
             continue
         table, column = full(relation), _tenant_column(patient, relation)
-        if column is None:
+        if column is None or not why.endswith(UNFIT):
             remedy = "give it a rule that fits, or hide it by rule"
             attack = f"SELECT * FROM {table} -- shows the role everything, and tenants nothing"
-        elif why.endswith("is nullable"):
+        elif why.endswith(NULLABLE):
             remedy = _not_null(patient, relation, column)
             attack = (
                 f"INSERT INTO {table} ({identifier(column.name)}) VALUES (NULL) -- nobody's, and no key holds for it"

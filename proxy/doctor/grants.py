@@ -32,7 +32,7 @@ def sequence_findings(patient: Patient) -> Iterator[Finding]:
                 f"sequence.{short(one.schema, one.name)}",
                 severity,
                 f"role {patient.role} may {', '.join(surplus)} on sequence {name}, which no tenant needs",
-                f"REVOKE {', '.join(surplus)} ON SEQUENCE {name} FROM PUBLIC, {patient.role};",
+                f"REVOKE {', '.join(surplus)} ON SEQUENCE {name} FROM {patient.holders};",
                 next(shown for verb, shown in SHOWN.items() if verb in surplus).replace("{}", name),
             )
 
@@ -48,20 +48,19 @@ def default_findings(patient: Patient) -> Iterator[Finding]:
     """
     by_schema: dict[str, list[tuple[DefaultGrant, list[str]]]] = {}
     for one in patient.examination.defaults:
-        surplus = [verb for verb in one.privileges if one.to_public or verb not in NEEDED[one.kind]]
+        surplus = [verb for verb in one.privileges if not one.grantee or verb not in NEEDED[one.kind]]
         if surplus:
             by_schema.setdefault(one.schema, []).append((one, surplus))
     for schema, many in by_schema.items():
         told = "; ".join(
-            f"{', '.join(verbs)} on {one.kind.lower()} of {identifier(one.maker)} to {_to(patient, one)}"
-            for one, verbs in many
+            f"{', '.join(verbs)} on {one.kind.lower()} of {identifier(one.maker)} to {_to(one)}" for one, verbs in many
         )
         where = f"schema {identifier(schema)}" if schema else "any schema"
         yield Finding(
             f"defaults.{schema or '*'}",
             "warning",
             f"what will be made in {where} is given away: {told}",
-            " ".join(_revoked(patient, one, verbs) for one, verbs in many),
+            " ".join(_revoked(one, verbs) for one, verbs in many),
             f"{_use(*many[0])} -- that is made next",
         )
 
@@ -72,13 +71,13 @@ def _use(one: DefaultGrant, verbs: list[str]) -> str:
     return "TRUNCATE a_table" if "TRUNCATE" in verbs else "SELECT * FROM a_table"
 
 
-def _to(patient: Patient, one: DefaultGrant) -> str:
-    return "PUBLIC" if one.to_public else patient.role
+def _to(one: DefaultGrant) -> str:
+    return identifier(one.grantee) if one.grantee else "PUBLIC"
 
 
-def _revoked(patient: Patient, one: DefaultGrant, verbs: list[str]) -> str:
+def _revoked(one: DefaultGrant, verbs: list[str]) -> str:
     where = f" IN SCHEMA {identifier(one.schema)}" if one.schema else ""
     return (
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(one.maker)}{where}"
-        f" REVOKE {', '.join(verbs)} ON {one.kind} FROM {_to(patient, one)};"
+        f" REVOKE {', '.join(verbs)} ON {one.kind} FROM {_to(one)};"
     )

@@ -96,6 +96,6 @@ def _in_parts(patient: Patient, relation: Relation, own: str) -> str:
         f" CREATE TABLE {part} PARTITION OF {table} FOR VALUES IN ('own');"
         f" CREATE TABLE {rest} PARTITION OF {table} DEFAULT;"
         f" INSERT INTO {table} ({columns}){overriding} SELECT {columns} FROM {old}; DROP TABLE {old};"
-        + (f" GRANT {', '.join(held)} ON {table} TO {patient.role};" if held else "")
+        + (f" GRANT {', '.join(held)} ON {table} TO {patient.given_to};" if held else "")
         + f" ANALYZE {table}; -- so for each large tenant; then make triggers, policies and foreign keys anew"
     )

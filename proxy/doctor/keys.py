@@ -68,7 +68,7 @@ def _mended(patient: Patient, relation: Relation, column: Column, lacking: list[
         for other, foreign in _leading(patient, relation, key):
             seen = patient.world.relation(other.schema, other.name)
             if seen is not None and seen.column is not None and foreign.columns == (seen.column.number,):
-                return f"REVOKE INSERT, UPDATE ON {full(relation)} FROM PUBLIC, {patient.role};"
+                return f"REVOKE INSERT, UPDATE ON {full(relation)} FROM {patient.holders};"
     return " ".join(line for one in lacking for line in _widened(patient, relation, column, *one))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import identifier
 from proxy.catalog.model import Catalog, Column, Relation
+from proxy.catalog.walls import GROUP
 from proxy.sql.world import SYSTEM_SCHEMAS, Visible, World
 from proxy.tenancy.policy import PROXY_SCHEMA
 
@@ -25,6 +26,16 @@ class Patient:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "role", identifier(self.examination.role))
+
+    @property
+    def given_to(self) -> str:
+        """Who has the privileges that tenants use: the role, or the group of the tenants behind policies."""
+        return identifier(GROUP) if self.world.policy.behind_rls else self.role
+
+    @property
+    def holders(self) -> str:
+        """Whoever the role may have a privilege from."""
+        return ", ".join(dict.fromkeys(("PUBLIC", self.role, self.given_to)))
 
     @property
     def catalog(self) -> Catalog:

@@ -49,7 +49,7 @@ def relation_findings(patient: Patient) -> Iterator[Finding]:
                 f"{KINDS[relation.kind]}.{name}",
                 severity,
                 f"{full(relation)} is hidden, and role {patient.role} may use it: it {what}",
-                f"REVOKE ALL ON {full(relation)} FROM PUBLIC, {patient.role};",
+                f"REVOKE ALL ON {full(relation)} FROM {patient.holders};",
                 f"SELECT * FROM {full(relation)}",
             )
             continue
@@ -61,9 +61,9 @@ def relation_findings(patient: Patient) -> Iterator[Finding]:
         attack = f"GRANT {given[0]} ON {table} TO PUBLIC" if given else ""
         if surplus:
             attack = next(one for verb, one in SHOWN.items() if verb in surplus).replace("{}", table)
-        remedies = [f"REVOKE {', '.join(surplus)} ON {table} FROM PUBLIC, {patient.role};"] if surplus else []
+        remedies = [f"REVOKE {', '.join(surplus)} ON {table} FROM {patient.holders};"] if surplus else []
         if given:
-            remedies.append(f"REVOKE GRANT OPTION FOR ALL ON {table} FROM {patient.role} CASCADE;")
+            remedies.append(f"REVOKE GRANT OPTION FOR ALL ON {table} FROM {patient.given_to} CASCADE;")
         may = [f"may {', '.join(surplus)}"] if surplus else []
         may += [f"may grant {', '.join(given)} to others"] if given else []
         yield Finding(
@@ -92,7 +92,7 @@ def function_findings(patient: Patient) -> Iterator[Finding]:
         kind = "PROCEDURE" if function.kind == "p" else "FUNCTION"
         named = f"{kind} {_qualified(function, signature)}"
         cost = f"ALTER {named} COST 100;" if cheap else ""
-        revoked = f"REVOKE EXECUTE ON {named} FROM PUBLIC, {patient.role};"
+        revoked = f"REVOKE EXECUTE ON {named} FROM {patient.holders};"
         invoker = f"ALTER {named} SECURITY INVOKER;" if function.security_definer else ""
         why = f"is written in {function.language}, and no rule says that it was reviewed"
         if function.security_definer:

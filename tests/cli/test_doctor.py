@@ -22,7 +22,10 @@ key: 1
 databases: [clinic]
 """
 SOUND = "CREATE TABLE t (tenant_id int NOT NULL, id int NOT NULL, PRIMARY KEY (tenant_id, id));"
-REVOKED = "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$;"
+REVOKED = (
+    "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());"
+    f" EXECUTE format('GRANT CONNECT ON DATABASE %I TO {ROLE}', current_database()); END $$;"
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ REVOKED = "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBL
     [
         (SOUND + REVOKED, "", 0, 100),
         (SOUND + REVOKED + "CREATE INDEX odd ON t (id);", "", 0, 99),
-        (SOUND, "", 3, 95),
+        (SOUND, "", 3, 94),  # temporary objects, and everybody may connect
         (REVOKED + "CREATE TABLE t (tenant_id int NOT NULL, id int PRIMARY KEY);", "", 1, 74),
         (REVOKED + "CREATE TABLE t (tenant_id int NOT NULL, id int PRIMARY KEY);", "keys.t", 0, 99),
         (REVOKED + "CREATE TABLE t (tenant_id int NOT NULL, id int PRIMARY KEY);", "keys.u", 1, 74),
@@ -62,4 +65,6 @@ def test_a_database_that_no_rule_names_or_no_server_answers_is_refused(run: Run,
     assert (done.exit_code, "no tenant has a database other" in done.output) == (1, True)
     done = run("doctor", "--database", "clinic", "--rules", str(tmp_path))
     assert (done.exit_code, "database clinic: " in done.output) == (1, True)
-    assert run("doctor").exit_code == 2
+    done = run("doctor", "--tenant", "nobody", "--rules", str(tmp_path))
+    assert (done.exit_code, "no tenant nobody that has a database in these rules" in done.output) == (1, True)
+    assert run("doctor", "--wrong").exit_code == 2

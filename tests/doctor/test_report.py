@@ -14,9 +14,9 @@ from proxy.catalog.examination import examine
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import introspect
-from proxy.cli.doctor import described
 from proxy.doctor.patient import Patient
 from proxy.doctor.report import MENDED, Report, report_of, schema_findings
+from proxy.doctor.telling import described
 from proxy.sql.world import World
 from proxy.tenancy.load import load
 from tests.doctor.clinic import clinic, patient
