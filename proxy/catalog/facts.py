@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from proxy.catalog import role_queries
 from proxy.catalog.connect import NEWEST, OLDEST
 from proxy.catalog.finding import Finding, identifier
+from proxy.catalog.neighbours import neighbour_findings
 from proxy.catalog.own import ALLOWED, own_findings
 from proxy.catalog.own_schema import schema_findings
 from proxy.catalog.walls import GROUP, wall_findings
@@ -108,6 +109,8 @@ async def role_facts(
         found += _of_creatable(await connection.fetch(role_queries.CREATABLE, ordinary))
     else:
         found += await own_findings(connection, ordinary)
+    if kind == "own":
+        found += await neighbour_findings(connection, ordinary)
     if kind == "schema":
         found += await schema_findings(connection, {name: roles[name] for name in rows}, shared)
     for row in await connection.fetch(role_queries.RULES, names):

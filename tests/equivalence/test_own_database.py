@@ -1,45 +1,33 @@
-"""On a tenant's own database every block of legit.sql, every mistake and every story of a session's answers as without
-the proxy, by both protocols, on both majors.
+"""On a tenant's own database every mistake and every story of a session's answers as without the proxy, by both
+protocols, on both majors. The corpora are test_equality.py's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.equivalence.compare import observe
-from tests.equivalence.corpus import read_blocks
-from tests.equivalence.run import run
 from tests.equivalence.test_errors import MISTAKES
 from tests.equivalence.test_sessions import CURSORS, PREPARED, SETTINGS, STRINGS, TABLES
 from tests.equivalence.test_transaction_pooling import FEATURES, say
+from tests.kit.owned import ROLES, owned, owned_rules
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
-from tests.kit.rules import own_rules
-from tests.kit.sample import pristine
-
-BLOCKS = read_blocks(Path(__file__).parents[1] / "data" / "legit.sql")
 
 
 @pytest.fixture(scope="module")
-def proxy(shared_server: Cluster) -> Iterator[Proxy]:
-    with (
-        pristine(shared_server, "private1") as copy,
-        running_proxy(shared_server.port, rules=own_rules(shared_server.port, copy)) as proxy,
-    ):
+def private(server: Cluster) -> Iterator[str]:
+    with owned(server, 1, served=False) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def proxy(server: Cluster) -> Iterator[Proxy]:
+    with owned(server, 1) as copy, running_proxy(server.port, rules=owned_rules(server.port, {1: copy})) as proxy:
         yield proxy
-
-
-@pytest.mark.parametrize("protocol", ["simple", "extended"])
-def test_every_block_answers_as_it_does_without_the_proxy(shared_server: Cluster, proxy: Proxy, protocol: str) -> None:
-    private = partial(RawClient, "127.0.0.1", shared_server.port, "app", "private1")
-    outcomes = run(BLOCKS, private, partial(proxy.connect, "acme_app"), protocol)
-    wrong = {one.block.id: (one.expected, one.seen) for one in outcomes if one.verdict != "equal"}
-    assert wrong == {}
 
 
 # What one statement after the other tells, by name.
@@ -65,12 +53,12 @@ STORIES = {
 
 
 @pytest.mark.parametrize("protocol", ["simple", "extended"])
-def test_every_story_is_told_as_without_the_proxy(shared_server: Cluster, proxy: Proxy, protocol: str) -> None:
+def test_every_story_is_told_as_without_the_proxy(server: Cluster, private: str, proxy: Proxy, protocol: str) -> None:
     wrong = {}
     for name, story in STORIES.items():
         told = []
         for client in (
-            RawClient("127.0.0.1", shared_server.port, "app", "private1"),
+            RawClient("127.0.0.1", server.port, ROLES[1], private),
             proxy.connect("acme_app"),
         ):
             with client:

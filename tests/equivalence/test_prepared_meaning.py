@@ -9,10 +9,9 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from tests.kit.owned import owned, owned_rules
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.rules import own_rules
-from tests.kit.sample import pristine
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -26,10 +25,11 @@ def shared(shared_server: Cluster) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def own(shared_server: Cluster) -> Iterator[Proxy]:
-    with pristine(shared_server, "private1") as copy:
-        shared_server.psql(copy, "GRANT CREATE ON SCHEMA public TO app")
-        with running_proxy(shared_server.port, rules=own_rules(shared_server.port, copy)) as proxy:
-            yield proxy
+    with (
+        owned(shared_server, 1) as copy,
+        running_proxy(shared_server.port, rules=owned_rules(shared_server.port, {1: copy})) as proxy,
+    ):
+        yield proxy
 
 
 @pytest.fixture
