@@ -1,9 +1,9 @@
 """CatalogWatch: the current Catalog of one server, kept fresh while migrations run beside the proxy.
 
-A timer and `refresh` ask the server for a cheap fingerprint; only when that changed the catalog is read again, and only
-when its content differs does the version grow and are subscribers called. Refreshes are single flight and at most one a
-second, so that unknown names cannot be used to keep the server busy. A failed refresh keeps the last catalog and is
-counted; it is tried again. Decides nothing about what anybody may see.
+A timer, NOTIFY partywall_catalog and `refresh` ask the server for a cheap fingerprint; only when that changed the
+catalog is read again, and only when its content differs does the version grow and are subscribers called. Refreshes are
+single flight and at most one a second, so that unknown names cannot be used to keep the server busy. A failed refresh
+keeps the last catalog and is counted; it is tried again. Decides nothing about what anybody may see.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
     from proxy.catalog.model import Catalog
 
+CHANNEL = "partywall_catalog"  # on which a migration says that it was there
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ConfigurationError)
 
 
@@ -75,6 +76,7 @@ class CatalogWatch:
         self._connection: CatalogConnection | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
+        self._told = asyncio.Event()
         self._last = float("-inf")  # when the last refresh ended
         self._checks = self._introspections = self._failures = 0
         self._error = ""
@@ -137,7 +139,11 @@ class CatalogWatch:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._told.wait()
+                    await asyncio.sleep(max(0.0, self._last + self._spacing - self._clock()))
+            self._told.clear()
             await self.refresh()
 
     async def _refresh(self) -> None:
@@ -179,6 +185,8 @@ class CatalogWatch:
     async def _connected(self) -> CatalogConnection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._server, self._credentials)
+            with suppress(asyncpg.PostgresError):  # a standby cannot listen
+                await self._connection.add_listener(CHANNEL, lambda *_: self._told.set())
         return self._connection
 
     async def _disconnect(self) -> None:

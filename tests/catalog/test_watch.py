@@ -85,6 +85,26 @@ async def test_what_leaves_the_content_alone_leaves_the_version_alone(
     assert watch.statistics().introspections == 2
 
 
+async def test_a_migration_that_says_so_is_noticed_at_once(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch
+) -> None:
+    told: asyncio.Queue[Catalog] = asyncio.Queue()
+    watch.subscribe(told.put_nowait)
+    watch._last = float("-inf")  # a second has passed since the last look
+    shared_server.psql(pristine_shared, "CREATE TABLE fresh (tenant_id int NOT NULL); NOTIFY partywall_catalog")
+    assert ("public", "fresh") in (await asyncio.wait_for(told.get(), 20)).relations
+
+
+async def test_many_that_say_so_are_looked_at_no_more_than_once_a_second(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
+) -> None:
+    clock.now += 0.5
+    checks = watch.statistics().checks
+    for _ in range(5):
+        shared_server.psql(pristine_shared, "NOTIFY partywall_catalog")
+    assert watch.statistics().checks <= checks + 1
+
+
 async def test_a_lost_connection_keeps_the_catalog_and_is_mended(
     shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
 ) -> None:

@@ -21,6 +21,7 @@ import yaml
 
 from proxy.auth.scram import build_verifier
 from tests.docs.pages import README, ROOT, blocks, commands
+from tests.docs.test_migrations import COMMANDS
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster, free_port, running
 
@@ -45,6 +46,8 @@ ELSEWHERE = {
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/erp": "the same, as a superuser",
     "partywall provision --rules rules --read postgresql://partywall_check@127.0.0.1:5432/desk": "the same",
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/desk": "the same, as a superuser",
+    "python -m tests.equivalence.equality": "tests/equivalence/test_equality.py sees the same",
+    **dict.fromkeys(COMMANDS, "tests/docs/test_migrations.py runs the section as a whole"),
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }
