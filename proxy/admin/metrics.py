@@ -184,6 +184,15 @@ def _pools(pools: PoolsStatistics) -> Iterator[Metric]:
         "partywall_server_connections", "Server connections of this process", value=pools.connections
     )
     yield GaugeMetricFamily("partywall_server_connections_limit", "Their ceiling", value=pools.ceiling)
+    at_server = GaugeMetricFamily(
+        "partywall_connections_to_server", "Server connections of this process to one server", labels=["server"]
+    )
+    at_most = GaugeMetricFamily("partywall_connections_to_server_limit", "Their ceiling", labels=["server"])
+    for site in pools.sites:
+        at_server.add_metric([site.name], site.connections)
+        if site.ceiling is not None:
+            at_most.add_metric([site.name], site.ceiling)
+    yield from (at_server, at_most)
     for name, what in (
         ("opened", "Server connections opened"),
         ("closed", "Server connections closed"),

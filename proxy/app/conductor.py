@@ -182,5 +182,5 @@ def _absent(number: int) -> dict[str, Any]:
     """What is told of a worker that does not serve now."""
     none = dict.fromkeys(("pid", "generation", "clients", "server_connections", "server_connections_limit"), 0)
     return {"worker": number, **none, "state": "starting", "reload_failed": False} | {
-        name: [] for name in ("paused", "drained", "tenants")
+        name: [] for name in ("paused", "drained", "tenants", "servers")
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 from proxy import __version__
@@ -32,6 +33,7 @@ def status(app: App, tenant: str | None) -> dict[str, Any]:
         "clients": len(app.listener.clients),
         "server_connections": pools.connections,
         "server_connections_limit": pools.ceiling,
+        "servers": [asdict(one) for one in pools.sites],
         "paused": [
             {"tenant": one.tenant, "database": one.database, "for": left}
             for one, left in app.pools.holds.left().items()

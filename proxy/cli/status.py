@@ -30,6 +30,7 @@ def described(processes: list[dict[str, Any]]) -> list[str]:
     """As people read it, line by line. Tenants are added up over the processes."""
     lines = []
     paused: dict[str, None] = {}
+    servers: dict[str, int] = {}
     tenants: dict[str, list[int]] = {}
     for one in processes:
         lines.append(
@@ -37,6 +38,8 @@ def described(processes: list[dict[str, Any]]) -> list[str]:
             f" {one['clients']} clients, {one['server_connections']} of {one['server_connections_limit']}"
             f" server connections{', the last reload was refused' if one['reload_failed'] else ''}"
         )
+        for server in one["servers"]:
+            servers[server["name"]] = servers.get(server["name"], 0) + server["connections"]
         paused |= dict.fromkeys(_hold(hold) for hold in one["paused"])
         paused |= dict.fromkeys(f"drained: tenant {name}" for name in one["drained"])
         for tenant in one["tenants"]:
@@ -45,6 +48,7 @@ def described(processes: list[dict[str, Any]]) -> list[str]:
             counts = [tenant["clients"], lists["waiting"], tenant["held"], own, lists["idle"], tenant["statements"]]
             before = tenants.get(tenant["tenant"], [0] * len(counts))
             tenants[tenant["tenant"]] = [a + b for a, b in zip(before, counts, strict=True)]
+    lines += [f"server {name}: {count} server connections" for name, count in sorted(servers.items())]
     lines += paused
     rows = [HEADER, *((name, *map(str, row)) for name, row in sorted(tenants.items()))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]

@@ -133,7 +133,7 @@ class Databases:
         self._report = report
         self._judge = judge
         self._open: dict[Place, Database] = {}
-        self._closed: dict[Place, Grant] = {}  # tenants' own that could not be opened yet
+        self._closed: dict[Place, Grant] = {}  # of tenants alone, and could not be opened yet
         self._opening: asyncio.Task[None] | None = None
 
     def of(self, grant: Grant) -> Database:
@@ -148,8 +148,9 @@ class Databases:
 
     async def reconcile(self, grants: Iterable[Grant]) -> None:
         """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing
-        has changed. A tenant's own database that cannot be opened is that tenant's trouble: it is reported, stays
-        closed, and is tried again when somebody asks for it.
+        has changed. A database or schema of a tenant's own that cannot be opened is that tenant's trouble, and so is a
+        server that only tenants' own documents name: it is reported, stays closed, and is tried again when somebody
+        asks for it.
         """
         # Ten thousand tenants share few places: most are told apart before any is hashed.
         distinct = {(id(grant.server), id(grant.credentials)): grant for grant in grants}.values()
@@ -157,10 +158,11 @@ class Databases:
         missing = [place for place in wanted if place not in self._open]
         opened = await asyncio.gather(*(self._start(wanted[place]) for place in missing), return_exceptions=True)
         results = dict(zip(missing, opened, strict=True))
+        needed = {(one.server, one.credentials) for one in distinct if not _of_tenants(one)}
         trouble = {
             place: one.problems
             for place, one in results.items()
-            if isinstance(one, ConfigurationError) and wanted[place].policy.own_role
+            if isinstance(one, ConfigurationError) and place not in needed
         }
         failed = [one for place, one in results.items() if isinstance(one, BaseException) and place not in trouble]
         if failed:
@@ -231,6 +233,11 @@ class Databases:
         every, self._open = list(self._open.values()), {}
         await asyncio.gather(*(one.close() for one in every))
         await self._processes.close()
+
+
+def _of_tenants(grant: Grant) -> bool:
+    """Is it the tenant's trouble alone when its place cannot be opened?"""
+    return grant.routed or grant.policy.own_role
 
 
 def _problems(error: BaseException) -> list[str]:

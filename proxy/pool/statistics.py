@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 from proxy.pool.ledger import Ledger
+from proxy.pool.share import NO_LIMIT
 from proxy.pool.turns import demands
 from proxy.quota.fairness import max_min
-from proxy.tenancy.policy import Server
+from proxy.tenancy.policy import Address, Server
 
 
 @dataclass(slots=True)
@@ -41,6 +42,17 @@ class ShareStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteStatistics:
+    """One server, whatever the database: its address or addresses, connections to it, and how many there may be at
+    most; None: as many as of all.
+    """
+
+    name: str
+    connections: int
+    ceiling: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TenantStatistics:
     """One tenant, over all its shares. Times in seconds, since the start."""
 
@@ -68,6 +80,7 @@ class PoolsStatistics:
     connections: int
     ceiling: int
     counters: Counters
+    sites: tuple[SiteStatistics, ...] = ()
 
     @property
     def idle(self) -> int:
@@ -103,7 +116,23 @@ def snapshot(ledger: Ledger[Any, Any], counters: Counters) -> PoolsStatistics:
             for share in ledger.shares.values()
         ]
     )
-    return PoolsStatistics(shares, _tenants(ledger), len(ledger.places), ledger.ceilings.total, replace(counters))
+    return PoolsStatistics(
+        shares, _tenants(ledger), len(ledger.places), ledger.ceilings.total, replace(counters), _sites(ledger)
+    )
+
+
+def _sites(ledger: Ledger[Any, Any]) -> tuple[SiteStatistics, ...]:
+    return tuple(
+        [
+            SiteStatistics(
+                ",".join(f"{host}:{port}" for host, port in cast("tuple[Address, ...]", one.key)),
+                len(one.places),
+                None if one.ceiling == NO_LIMIT else int(one.ceiling),
+            )
+            for one in ledger.sites.values()
+            if one.key is not None
+        ]
+    )
 
 
 def demand(ledger: Ledger[Any, Any]) -> dict[str, Demand]:

@@ -6,7 +6,6 @@ given by whoever can ask a server. A message never holds the value of a secret.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
 from proxy.tenancy.modes import mode_problems
-from proxy.tenancy.places import shared_places
+from proxy.tenancy.places import shared_keys, shared_places
 from proxy.tenancy.policy import (
     Access,
     Address,
@@ -37,7 +36,7 @@ from proxy.tenancy.quotas import limits_of
 from proxy.tenancy.read import Reader, Source
 from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 from proxy.tenancy.servers import Place, place_of
-from proxy.tenancy.values import Strict, function_name, qualified_name
+from proxy.tenancy.values import Strict, canonical, function_name, qualified_name
 
 NOTHING: Mapping[Path, str] = MappingProxyType({})
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
@@ -138,7 +137,8 @@ class _Assembly:
     def book(self, generation: int) -> RuleBook:
         """The rule book, or less of it when there were problems."""
         places = {name: self._place(source, model) for name, (source, model) in self.databases.items()}
-        self.ceilings = self._ceilings(places)
+        routes = {name: self._place(source, model) for name, (source, model) in self.tenants.items()}
+        self.ceilings = self._ceilings(places, routes)
         logins: dict[str, Login] = {}
         grants: dict[tuple[str, str, bool], Grant] = {}
         for name, (source, model) in self.tenants.items():
@@ -148,7 +148,7 @@ class _Assembly:
                 if one.asked and logins[login].source is None and not self.problems:
                     where = source.at("logins", login)
                     self.problems.append(f"{where}: {login}: none of the tenant's databases has an auth_query")
-            own = self._place(source, model)
+            own = routes[name]
             kinds = {False, *(one.read_only for one in model.logins.values())}
             for database in model.databases:
                 if database not in self.databases:
@@ -165,6 +165,11 @@ class _Assembly:
             key = "server" if owner.policy.isolation == OWN else "schema" if what == "schema" else "server_login"
             where = self.tenants[owner.tenant][0].at(key)
             self.problems.append(f"{where}: tenant {other.tenant} has the same {what} at {owner.server.host}")
+        for owner, other, name in shared_keys(grants.values()):
+            source, model = self.tenants[owner.tenant]
+            where = source.at("key") if model.keys is None else source.at("keys", name)
+            there = f"{owner.server.host}:{owner.server.port}/{owner.server.database}"
+            self.problems.append(f"{where}: tenant {other.tenant} has the same key in {there}, by another name of it")
         self._check_keys()
         issuers = tuple(model.run() for _, model in self.issuers.values())
         self._check_tokens()
@@ -180,10 +185,18 @@ class _Assembly:
             usual_iterations(logins.values()),
         )
 
-    def _ceilings(self, places: Mapping[str, Place | None]) -> dict[tuple[Address, ...], int]:
-        """How many connections a server may have, by its addresses: those of several documents must agree."""
+    def _ceilings(
+        self, places: Mapping[str, Place | None], routes: Mapping[str, Place | None]
+    ) -> dict[tuple[Address, ...], int]:
+        """How many connections a server may have, by its addresses: those of several documents must agree. One that a
+        tenant names has what the tenant's database says.
+        """
         found: dict[tuple[Address, ...], tuple[int, str]] = {}
-        for name, place in places.items():
+        stated = [(place, name) for name, place in places.items()]
+        stated += [(place, name) for tenant, place in routes.items() for name in self.tenants[tenant][1].databases]
+        for place, name in stated:
+            if name not in self.databases:
+                continue
             source, model = self.databases[name]
             if place is not None and model.max_server_connections is not None:
                 first = found.setdefault(place[0].addresses, (model.max_server_connections, name))
@@ -218,7 +231,7 @@ class _Assembly:
                 if database in self.databases and self._isolation(model, database) not in TABLES:
                     continue
                 for key, value in keys.items():
-                    owner = owners.setdefault((database, key, _canonical(value)), name)
+                    owner = owners.setdefault((database, key, canonical(value)), name)
                     if owner != name:
                         where = source.at("key") if model.keys is None else source.at("keys", key)
                         self.problems.append(f"{where}: tenant {owner} has the same key on database {database}")
@@ -288,11 +301,12 @@ class _Assembly:
             limits=limits,
             settings={name: str(value) for name, value in {**self.defaults.settings, **model.settings}.items()},
             pool_sharing=rules.pool_sharing,
-            max_server_connections=self.ceilings.get(place[0].addresses, rules.max_server_connections),
+            max_server_connections=self.ceilings.get(place[0].addresses),
             pool_mode=model.pool_mode or rules.pool_mode,
             lazy_begin=rules.lazy_begin,
             comments="drop" if mode == OWN else rules.comments,
             accept=tuple(rules.accept) if tables else (),
+            routed=model.server is not None,
         )
 
 
@@ -319,15 +333,6 @@ def _own_policy(rules: Database, limits: Limits) -> Policy:
 
 def _own_sequences(rules: Database) -> list[tuple[str, str]]:
     return [qualified_name(name) for name, kind in rules.sequences.items() if kind == "per_tenant"]
-
-
-def _canonical(value: str | int) -> str:
-    """One spelling for what integer and uuid columns take for the same value."""
-    text = str(value).strip()
-    if re.fullmatch(r"[-+]?[0-9]+", text):
-        return str(int(text))
-    digits = re.sub(r"[-{}]", "", text).lower()
-    return digits if re.fullmatch(r"[0-9a-f]{32}", digits) else str(value)
 
 
 def _of_login(model: Tenant, place: Place) -> Place:

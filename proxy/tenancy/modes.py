@@ -25,8 +25,8 @@ def _row(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
         yield f"{source.at()}: must say exactly one of key and keys: database {rules.database} is shared"
     elif rules.has_policies and model.server_login is None:
         yield f"{source.at()}: must say server_login: the tables of database {rules.database} have policies"
-    else:
-        yield from _no_server(source, model, rules)
+    elif model.server is None and rules.server is None:
+        yield f"{source.at('databases')}: neither the tenant nor database {rules.database} has a server"
 
 
 def _rls(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
@@ -42,10 +42,8 @@ def _schema(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
         yield f"{source.at()}: must say schema and server_login: database {rules.database} has a schema for each tenant"
     elif model.schema_name in rules.shared_schemas:
         yield f"{source.at('schema')}: schema: {model.schema_name} is shared on database {rules.database}"
-    elif rules.server is None:
-        yield f"{source.at('databases')}: database {rules.database} has no server"
-    else:
-        yield from _no_server(source, model, rules)
+    elif model.server is None and rules.server is None:
+        yield f"{source.at('databases')}: neither the tenant nor database {rules.database} has a server"
     yield from _no_canary(source, model, rules)
 
 
@@ -58,11 +56,6 @@ def _database(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
         if one.read_only:
             where = source.at("logins", login)
             yield f"{where}: read_only is for shared databases; {rules.database} is the tenant's own"
-
-
-def _no_server(source: Source, model: Tenant, rules: Database) -> Iterator[str]:
-    if model.server is not None:
-        yield f"{source.at('server')}: server: database {rules.database} is shared, and has a server"
 
 
 def _no_canary(source: Source, model: Tenant, rules: Database) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Which places two tenants may share.
+"""Which places two tenants may share, and what they may not have in common there.
 
-A tenant with a database of its own shares neither that database nor the role it is served by with anybody, a tenant
-with a schema of its own neither that nor its role, and a tenant behind policies not its role: that decides which rows
-there are, and what one role may do to its own sessions at a server (see them, cancel them) it may do in every database
-there.
+Tenants of shared tables differ in their keys, by whatever names the rules call the database. A tenant with a database
+of its own shares neither that database nor the role it is served by with anybody, a tenant with a schema of its own
+neither that nor its role, and a tenant behind policies not its role: that decides which rows there are, and what one
+role may do to its own sessions at a server (see them, cancel them) it may do in every database there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from proxy.tenancy.policy import Grant, Policy
+from proxy.tenancy.values import canonical
+
+KEYED = ("row", "rls")  # modes in which tenants share tables
 
 
 def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
@@ -35,3 +38,23 @@ def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]
 
 def _has_its_own(policy: Policy, what: str) -> bool:
     return policy.isolation == "database" if what == "database" else policy.own_role
+
+
+def shared_keys(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
+    """Every two tenants that would be one, because they have a key in common in one database of a server that the rules
+    call by several names: (its grant, the other's, the key's name). Of one name, load tells.
+    """
+    found: dict[tuple[str, int, str, str, str], Grant] = {}
+    told: set[tuple[str, str]] = set()
+    for grant in grants:
+        if grant.policy.isolation not in KEYED:
+            continue
+        for name, value in grant.keys.items():
+            if name.startswith("$"):  # derived
+                continue
+            for host, port in grant.server.addresses:
+                first = found.setdefault((host.lower(), port, grant.server.database, name, canonical(value)), grant)
+                pair = grant.tenant, first.tenant
+                if first.tenant != grant.tenant and first.database != grant.database and pair not in told:
+                    told.add(pair)
+                    yield grant, first, name

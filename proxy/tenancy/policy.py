@@ -212,6 +212,7 @@ class Grant:
     lazy_begin: bool = False  # BEGIN goes to the server with the statement after it
     comments: str = "drop"  # or keep: the one at the end of a statement goes to the server
     accept: tuple[str, ...] = ()  # names of the doctor's findings
+    routed: bool = False  # its tenant says where it goes: that is its trouble alone when it cannot be served there
 
     @property
     def wall_keys(self) -> Mapping[str, str] | None:

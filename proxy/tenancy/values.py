@@ -71,6 +71,15 @@ def function_name(text: str) -> tuple[str, str, tuple[str, ...] | None]:
     return schema, name, tuple(part.strip() for part in inner.split(",")) if inner else ()
 
 
+def canonical(value: str | int) -> str:
+    """One spelling for what integer and uuid columns take for the same value."""
+    text = str(value).strip()
+    if re.fullmatch(r"[-+]?[0-9]+", text):
+        return str(int(text))
+    digits = re.sub(r"[-{}]", "", text).lower()
+    return digits if re.fullmatch(r"[0-9a-f]{32}", digits) else str(value)
+
+
 class Strict(BaseModel):
     """What every part has in common: unknown keys are errors."""
 

@@ -81,5 +81,5 @@ def test_no_label_is_a_clients_choice(proxy: Proxy) -> None:
     ours = "\n".join(line for line in text.splitlines() if line.startswith("partywall_"))
     assert ours
     names = set(re.findall(r'[{,](\w+)="', ours))
-    known = {"tenant", "reason", "kind", "verdict", "le", "state", "database", "result", "version", "outcome"}
+    known = {"tenant", "reason", "kind", "verdict", "le", "state", "database", "result", "version", "outcome", "server"}
     assert names <= known, names

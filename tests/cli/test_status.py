@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from proxy.cli.status import described
@@ -15,7 +16,8 @@ def test_it_shows_the_process_its_tenants_and_what_is_paused(proxy: Proxy) -> No
         proxy.command("pause", "--database", "shared", "--for", "600")
         done = proxy.command("status")
     assert done.returncode == 0, done.stderr
-    first, second, header, *rows = done.stdout.splitlines()
+    first, server, second, header, *rows = done.stdout.splitlines()
+    assert re.fullmatch(r"server 127\.0\.0\.1:\d+: \d+ server connections", server)
     assert first.startswith(f"worker 0: pid {proxy.process.pid}, serving, generation ")
     assert second.startswith("paused: database shared, for ")
     assert header.split() == ["tenant", "clients", "waiting", "paused", "server", "idle", "statements"]
@@ -51,6 +53,7 @@ def process(worker: int, clients: int) -> dict[str, Any]:
         "worker": worker, "pid": 7 + worker, "version": "1", "state": "serving", "generation": 3,
         "reload_failed": worker == 1, "clients": clients, "server_connections": 6, "server_connections_limit": 10,
         "paused": [{"tenant": "acme", "database": None, "for": None}], "drained": ["globex"], "tenants": [acme],
+        "servers": [{"name": "db:5432", "connections": 3, "ceiling": None}],
     }  # fmt: skip
 
 
@@ -59,5 +62,5 @@ def test_tenants_are_added_up_over_the_workers_and_a_pause_is_told_once() -> Non
     assert lines[1] == (
         "worker 1: pid 8, serving, generation 3, 4 clients, 6 of 10 server connections, the last reload was refused"
     )
-    assert lines[2:4] == ["paused: tenant acme", "drained: tenant globex"]
-    assert lines[5].split() == ["acme", "5", "2", "4", "12", "2", "10"]
+    assert lines[2:5] == ["server db:5432: 6 server connections", "paused: tenant acme", "drained: tenant globex"]
+    assert lines[6].split() == ["acme", "5", "2", "4", "12", "2", "10"]

@@ -298,14 +298,18 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {"RULES_PASSWORD": "for-the-rules"}, 1)
     assert (book.databases, book.tenants) == (
-        ("crm", "desk", "erp", "orders", "shop"),
-        ("acme", "globex", "hooli", "initech", "soylent", "stark", "umbrella"),
+        ("crm", "desk", "erp", "orders", "shop", "store"),
+        ("acme", "apart", "custom", "globex", "hooli", "initech", "large", "small", "soylent", "stark", "umbrella"),
     )
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
+        "apart": "database",
+        "custom": "schema",
         "globex": "row",
         "hooli": "schema",
         "initech": "database",
+        "large": "row",
+        "small": "row",
         "soylent": "row",
         "stark": "rls",
         "umbrella": "row",

@@ -151,10 +151,25 @@ async def test_a_tenants_own_database_that_cannot_be_opened_keeps_nobody_else_ou
         await databases.close()
 
 
+async def test_a_server_that_only_tenants_name_is_their_trouble_and_one_that_others_need_is_everybodys(
+    processes: PlannerProcesses, sample_port: int
+) -> None:
+    databases = Databases(1 << 20, 3600.0, processes)
+    shared, routed = grant_at(sample_port), replace(grant_at(sample_port, "nowhere"), routed=True)
+    try:
+        await databases.reconcile([shared, routed])
+        with pytest.raises(CannotConnectNow):
+            databases.of(routed)
+        with pytest.raises(ConfigurationError):
+            await databases.reconcile([shared, routed, grant_at(sample_port, "nowhere")])
+    finally:
+        await databases.close()
+
+
 async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerProcesses, sample_port: int) -> None:
     databases = Databases(1 << 20, 3600.0, processes)
-    own = replace(grant_at(sample_port), policy=replace(sample_policy(), isolation="database"))
-    unreachable = replace(own, server=Server("127.0.0.1", 1, "shared", "app"))
+    own = replace(grant_at(sample_port, "postgres"), policy=replace(sample_policy(), isolation="database"))
+    unreachable = replace(own, server=Server("127.0.0.1", 1, "postgres", "app"))
     try:
         await databases.reconcile([unreachable])
         databases._closed = {(unreachable.server, unreachable.credentials): own}  # as if the server had come back
@@ -162,7 +177,7 @@ async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerP
             databases.of(unreachable)
         assert databases._opening is not None
         await databases._opening
-        assert databases.of(unreachable).catalog.database == "shared"
+        assert databases.of(unreachable).catalog.database == "postgres"
     finally:
         await databases.close()
 

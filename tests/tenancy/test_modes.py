@@ -53,7 +53,6 @@ def test_a_tenant_of_a_shared_database_may_have_a_schema_of_its_own(tmp_path: Pa
         (SHOP + ACME.replace("server_login: acme_rw\n", ""), "schema and server_login belong together"),
         (SHOP + ACME.replace("schema: acme", "schema: reference"), "schema: reference is shared on database shop"),
         (SHOP + ACME.replace("schema: acme", "schema: pg_catalog"), "pg_catalog is the server's own"),
-        (SHOP + ACME + "server: postgresql://x@y/z\n", "server: database shop is shared, and has a server"),
         (SHOP + ACME + "canary: true\n", "there is nobody to hide from"),
         (SHOP + "tenant_column: a\n" + ACME, "tenant_column is for tables that tenants share"),
         (SHOP.replace("[reference]", "[pg_catalog]") + ACME, "shared_schemas: pg_catalog is the server's own"),
@@ -117,7 +116,6 @@ def test_a_tenant_without_policies_is_served_by_the_role_of_all(tmp_path: Path) 
         ),
         (SHOP + BEHIND + "isolation: rls\n", "isolation: database shop has no tenant_column"),
         (RLS + "second_wall: rls\n" + BEHIND, "second_wall is for isolation: row"),
-        (RLS + "shared_schemas: [reference]\n" + BEHIND + "server: postgresql://x@y/z\n", "database shop is shared"),
         (RLS + BEHIND + OTHER.replace("globex_rw", "acme_rw"), "tenant globex has the same role at db"),
         (RLS + BEHIND + OTHER.replace("key: 2", "key: 1"), "tenant acme has the same key on database shop"),
         (WALLED + "relations: {notes: {tenant_column: t, key: slug}}\n" + BEHIND, "asks for the key slug"),
@@ -133,3 +131,56 @@ def test_every_mode_has_its_questions() -> None:
     for mode in get_args(Isolation):
         with pytest.raises(AttributeError):  # it looks at the tenant
             mode_problems(None, None, None, mode)  # type: ignore[arg-type]  # nobody
+
+
+ROW = "database: shop\nserver: postgresql://app@db/shop\ntenant_column: tenant_id\nmax_server_connections: 9\n"
+
+
+def test_a_tenant_of_any_mode_may_be_served_elsewhere(tmp_path: Path) -> None:
+    text = ROW + "---\ntenant: near\ndatabases: [shop]\nkey: 1\n"
+    text += "---\ntenant: far\ndatabases: [shop]\nkey: 2\nserver: postgresql://app@other/shop\npassword: there\n"
+    text += ACME + "isolation: schema\nserver: postgresql://operator@other:6/erp\n"
+    found = {
+        one.tenant: (one.server.host, one.server.port, one.server.database, one.server.role, one.credentials.password)
+        for one in book(text, tmp_path).grants.values()
+    }
+    assert found == {
+        "near": ("db", 5432, "shop", "app", None),
+        "far": ("other", 5432, "shop", "app", "there"),
+        "acme": ("other", 6, "erp", "acme_rw", "secret"),
+    }
+    grants = book(text, tmp_path).grants
+    assert {one.tenant: one.routed for one in grants.values()} == {"near": False, "far": True, "acme": True}
+    assert {one.max_server_connections for one in grants.values()} == {9}  # each server by itself
+
+
+def test_a_server_has_one_ceiling_whoever_names_it(tmp_path: Path) -> None:
+    other = ROW.replace("shop", "crm").replace("@db", "@other")
+    far = "---\ntenant: far\ndatabases: [shop]\nkey: 2\nserver: postgresql://app@other/shop\n"
+    for said, problem in (
+        ("max_server_connections: 9\n", None),
+        ("", None),  # then what the other says
+        ("max_server_connections: 8\n", "database crm is at the same server, and says 8"),
+    ):
+        text = ROW + "---\n" + other.replace("max_server_connections: 9\n", said) + far
+        if problem is None:
+            assert book(text, tmp_path).grants["far", "shop", False].max_server_connections == 9
+            continue
+        with pytest.raises(ConfigurationError) as caught:
+            book(text, tmp_path)
+        assert any(problem in one for one in caught.value.problems), caught.value.problems
+
+
+def test_two_tenants_have_two_keys_in_one_place_whatever_it_is_called(tmp_path: Path) -> None:
+    one = "---\ntenant: one\ndatabases: [shop]\nkey: 7\n"
+    two = "---\ntenant: two\ndatabases: [crm]\nkey: 007\n"
+    crm = "---\n" + ROW.replace("database: shop", "database: crm")
+    elsewhere = crm.replace("@db", "@other")
+    assert len(book(ROW + elsewhere + one + two, tmp_path).grants) == 2
+    for text in (
+        ROW + crm + one + two,
+        ROW + elsewhere + one + two + "server: postgresql://app@DB/shop\n",
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            book(text, tmp_path)
+        assert any("tenant one has the same key in" in problem for problem in caught.value.problems)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.tenancy.places import shared_places
+from proxy.tenancy.places import shared_keys, shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
 
@@ -52,3 +52,19 @@ def test_tenants_behind_policies_share_the_database_and_never_a_role(policy: Pol
     for other in (replace(globex, server=acme.server), grant("globex", "row", "elsewhere", "acme_rw")):
         ((_, _, what),) = shared_places([acme, other])
         assert what == "role"
+
+
+def test_tenants_of_one_place_that_has_several_names_differ_in_their_keys() -> None:
+    acme, globex = (
+        replace(grant(tenant, "row", "shop", "app"), database=name, keys={"default": key, "$seed": "same"})
+        for tenant, name, key in (("acme", "shop", "7"), ("globex", "crm", "07"))
+    )
+    assert [(one.tenant, two.tenant, name) for one, two, name in shared_keys([acme, globex])] == [
+        ("globex", "acme", "default")
+    ]
+    assert not list(shared_keys([acme, replace(globex, database="shop")]))  # of one name load tells
+    assert not list(shared_keys([acme, replace(globex, keys={"default": "8"})]))
+    assert not list(shared_keys([acme, replace(globex, keys={"slug": "7"})]))
+    assert not list(shared_keys([acme, replace(globex, server=replace(globex.server, database="crm"))]))
+    assert not list(shared_keys([acme, replace(globex, policy=replace(globex.policy, isolation="schema"))]))
+    assert not list(shared_keys([acme, replace(acme, database="crm")]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.tenancy.models import Tenant, document
-from proxy.tenancy.values import function_name, qualified_name
+from proxy.tenancy.values import canonical, function_name, qualified_name
 from tests.tenancy.test_models import TENANT, mistakes
 
 
@@ -25,6 +25,20 @@ def test_a_name_is_read_as_sql_reads_it_but_for_case(text: str, name: tuple[str,
 def test_what_is_no_name_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="not the name"):
         qualified_name(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [
+        (7, "7"),
+        ("+07", "7"),
+        (" -7", "-7"),
+        ("Acme", "Acme"),
+        ("{A0EEBC99-9C0B4EF8BB6D-6BB9BD380A11}", "a0eebc999c0b4ef8bb6d6bb9bd380a11"),
+    ],
+)
+def test_what_a_column_takes_for_the_same_value_has_one_spelling(value: str | int, spelt: str) -> None:
+    assert canonical(value) == spelt
 
 
 def test_a_function_is_named_with_or_without_its_arguments() -> None:
