@@ -255,13 +255,15 @@ def _quotas(quotas: Sequence[QuotaStatistics]) -> Iterator[Metric]:
     warnings = CounterMetricFamily(
         "partywall_quota_warnings", "Statements beyond a quota that only warns", labels=labels
     )
+    waits = CounterMetricFamily("partywall_quota_waits", "Statements that waited for a quota", labels=labels)
     used = GaugeMetricFamily("partywall_quota_used_ratio", "Share that is used; above 1: owed", labels=labels)
     for one in quotas:
         refusals.add_metric([one.tenant, one.label], one.refusals)
         warnings.add_metric([one.tenant, one.label], one.warnings)
+        waits.add_metric([one.tenant, one.label], one.waits)
         if one.used is not None:
             used.add_metric([one.tenant, one.label], one.used)
-    yield from (refusals, warnings, used)
+    yield from (refusals, warnings, waits, used)
 
 
 def _logins(logins: LoginStatistics) -> Iterator[Metric]:

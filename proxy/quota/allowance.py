@@ -6,13 +6,14 @@ counted is kept also while its limit is gone.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from proxy.quota.bucket import Bucket
 from proxy.quota.exceeded import Exceeded, gauge_exceeded, rate_exceeded, too_many_together
-from proxy.quota.gauge import Gauge
+from proxy.quota.gauge import Gauge, Line
 from proxy.quota.leased import SOON, LeasedBucket, PermitGauge
 from proxy.quota.rationing import Key, Rationing
 from proxy.tenancy.policy import CLASSES, Limits
@@ -24,6 +25,8 @@ SENT = "bytes_per_minute"
 RECEIVED = "received_bytes_per_minute"
 SERVER = "server_time_per_hour"
 PLANNING = "planning_time_per_minute"
+MOMENT = 0.001  # seconds that are waited at least
+LONG = 1.0  # seconds after which who waits for another to leave looks again
 PERIODS = {ROWS: 60.0, SENT: 60.0, RECEIVED: 60.0, SERVER: 3600.0, PLANNING: 60.0}
 """Seconds of the unit of time of what is spent after the fact; as much as in one of them may be spent at once."""
 
@@ -44,10 +47,13 @@ class Meter:
     name: str  # as in rule files, with its class in front
     measure: Measure
     warns: bool = False
+    waits: bool = False
     bucket: Bucket | None = None
     gauge: Gauge | None = None
     refusals: int = 0
     warnings: int = 0
+    waited: int = 0  # statements
+    line: Line = field(default_factory=deque)
 
     @property
     def login(self) -> bool:
@@ -88,6 +94,18 @@ class Meter:
             return self.gauge.hopeful
         return isinstance(self.bucket, LeasedBucket) and self.bucket.until(amount, now) <= SOON
 
+    def until(self, now: float, amount: int = 1) -> float | None:
+        """Seconds until it may be there, behind those that wait already; None where nobody may wait for it."""
+        bucket = self.bucket
+        if not self.waits:
+            return None
+        if bucket is None:
+            return LONG  # or until somebody leaves
+        if amount > bucket.burst:
+            return None
+        ahead = (1 + len(self.line)) * amount if self.measure.per == 1.0 else 0.0
+        return max(MOMENT, (ahead - bucket.left(now)) / bucket.rate)
+
     def used(self, now: float) -> float:
         """The share that is used: 1.0 is all, more is owed; 0.0 where there is no limit now."""
         if self.gauge is not None:
@@ -122,10 +140,12 @@ class Allowance:
                 found = self.meters[name] = Meter((self.tenant, self.login, limit, kind), name, measure)
             found.measure = measure
             found.warns = limits is not None and name in limits.warn
+            found.waits = limits is not None and name in limits.wait
             if measure.per:
                 found.bucket = self.rationing.bucket(found.key, measure.amount / measure.per, measure.burst)
             else:
                 found.gauge = self.rationing.gauge(found.key, int(measure.amount))
+                found.line = found.gauge.line
         return True
 
     def of(self, limit: str, kind: str = "") -> Meter | None:

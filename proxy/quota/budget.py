@@ -32,7 +32,8 @@ class Used(Protocol):
 
 class Judgement(NamedTuple):
     """exceeded: refused, and nothing was taken. warned: admitted although these are used up. entered: gauges. meter:
-    what was exceeded; who refuses counts it there. soon: other processes share it and may have some to spare.
+    what was exceeded; who refuses counts it there. soon: other processes share it and may have some to spare. until:
+    seconds to wait for it, where the statement may.
     """
 
     exceeded: Exceeded | None
@@ -40,6 +41,7 @@ class Judgement(NamedTuple):
     entered: tuple[Gauge, ...] = ()
     meter: Meter | None = None
     soon: bool = False
+    until: float | None = None
 
 
 class Budget:
@@ -217,7 +219,8 @@ def _gauge(meter: Meter) -> Gauge:
 
 
 def _refused(meter: Meter, now: float, amount: int = 1) -> Judgement:
-    return Judgement(meter.exceeded(now, amount), meter=meter, soon=meter.soon(now, amount))
+    soon, until = meter.soon(now, amount), meter.until(now, amount)
+    return Judgement(meter.exceeded(now, amount), meter=meter, soon=soon, until=until)
 
 
 def _warned(meter: Meter, now: float, amount: int = 1) -> Exceeded:

@@ -25,6 +25,7 @@ class QuotaStatistics:
     used: float | None
     refusals: int
     warnings: int
+    waits: int = 0
 
 
 class Budgets:
@@ -82,6 +83,7 @@ class Budgets:
                 max(before.used or 0.0, meter.used(now)),
                 before.refusals + meter.refusals,
                 before.warnings + meter.warnings,
+                before.waits + meter.waited,
             )
         return tuple(found.values())
 

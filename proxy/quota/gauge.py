@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
+
+Line = deque[Callable[[], object]]
+"""Who waits for a limit, in order; each is called when its turn may have come."""
 
 
 class Gauge(Protocol):
     """One limit of one budget. Exact and local here; permits where several processes share it."""
 
     limit: int
+    line: Line
 
     @property
     def held(self) -> int:
@@ -24,11 +30,12 @@ class Gauge(Protocol):
 class CountingGauge:
     """The exact one."""
 
-    __slots__ = ("held", "limit")
+    __slots__ = ("held", "limit", "line")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit  # may be lowered below what is held: then nobody comes in until enough have left
         self.held = 0
+        self.line: Line = deque()
 
     def enter(self) -> bool:
         """As Gauge."""
@@ -43,3 +50,5 @@ class CountingGauge:
         if held < 0:
             raise ValueError("nobody is in")
         self.held = held
+        if self.line:
+            self.line.popleft()()

@@ -8,9 +8,11 @@ allotted, and nobody once the process is fenced. Pure: time is an argument, or a
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from proxy.quota.exchange import Report, Take
+from proxy.quota.gauge import Line
 
 WORTH = 0.1  # seconds of the rate that a block is worth at most
 SOON = 0.01  # seconds that an answer of the store takes, more or less
@@ -164,7 +166,7 @@ class LeasedBucket:
 class PermitGauge:
     """Permits for one limit (gauge.Gauge)."""
 
-    __slots__ = ("_holder", "_short", "allotted", "held", "key", "limit", "waiting")
+    __slots__ = ("_holder", "_short", "allotted", "held", "key", "limit", "line", "waiting")
 
     def __init__(self, holder: Holder, key: str, limit: int) -> None:
         self._holder = holder
@@ -173,6 +175,7 @@ class PermitGauge:
         self.held = 0
         self.allotted = 0  # to this process
         self.waiting = 0  # for one
+        self.line: Line = deque()
         self._short = True  # somebody found none; a new one wants one
 
     @property
@@ -199,6 +202,8 @@ class PermitGauge:
         self.held -= 1
         if self.waiting or self.held >= self.allotted:
             self._holder.want(self, self.waiting > 0)
+        if self.line:
+            self.line.popleft()()
 
     def report(self) -> Report:
         """As the store is told."""

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from proxy.errors import CannotConnectNow, Refusal, TooManyConnections
-from proxy.quota.gauge import Gauge
+from proxy.quota.gauge import Gauge, Line
 from proxy.quota.leased import PermitGauge
 from proxy.server.port import ClientPort
 from proxy.session.actions import AwaitQuota
-from proxy.session.conversation import Phase
+from proxy.session.conversation import Phase, Waiting
 from proxy.session.events import ClientAdmitted, Event, QuotaHeard
 from proxy.session.ports import LATER, Later
 from proxy.tenancy.policy import Grant
@@ -102,7 +102,12 @@ class PermittedClient(ClientPort):
     async def wait_quota(self, action: AwaitQuota) -> None:
         """Waits for the time given, or for the counter store's next answer, and tells the session."""
         permits = self.services.permits
-        if action.seconds:
+        line, session = action.line, self.session
+        if line is not None:
+            called = await _called(line, action.seconds)
+            if called and line and (session.waiting, session.ticket) != (Waiting.QUOTA, action.ticket):
+                line.popleft()()  # who was called has gone
+        elif action.seconds:
             await asyncio.sleep(action.seconds)
         elif permits is not None:
             with suppress(TimeoutError):
@@ -117,6 +122,21 @@ class PermittedClient(ClientPort):
             self.session.counters.connections -= 1
         entered, self.entered = self.entered, ()
         leave(entered)
+
+
+async def _called(line: Line, seconds: float) -> bool:
+    """Stands in line for so long; False: and was not called."""
+    turn = asyncio.Event()
+    line.append(turn.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await turn.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if not turn.is_set():
+            line.remove(turn.set)
+    return turn.is_set()
 
 
 def leave(entered: tuple[Gauge, ...] | list[Gauge]) -> None:

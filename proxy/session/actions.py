@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proxy.errors import Refusal
+from proxy.quota.gauge import Line
 from proxy.sql.plan import Decision
 
 
@@ -78,10 +79,13 @@ class AwaitAdmission:
 
 @dataclass(frozen=True, slots=True)
 class AwaitQuota:
-    """Wait for so many seconds, or for what the counter store answers; answered by QuotaHeard with the same ticket."""
+    """Wait for so many seconds, in this line if there is one, or else for what the counter store answers; answered by
+    QuotaHeard with the same ticket.
+    """
 
     ticket: int
     seconds: float = 0.0
+    line: Line | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from proxy.errors import Refusal
+from proxy.quota.allowance import MOMENT
 from proxy.quota.budget import NEVER, Judgement
 from proxy.quota.exceeded import NOT_ENFORCED, Exceeded
 from proxy.session import encode
@@ -114,10 +115,18 @@ def _asked(
 
 
 def _waits(s: Conversation, judged: Judgement, now: float) -> bool:
-    """Waits for the counter store, unless the message did so for long enough; or, once, because the session was refused
-    lately: a flood of refusals is everybody's load.
+    """Waits for its turn or for the counter store, unless the message did so for long enough; or, once, because the
+    session was refused lately: a flood of refusals is everybody's load.
     """
-    if judged.soon and now < (s.patience or NEVER):
+    line = None
+    if judged.until is not None and judged.meter is not None and s.grant is not None and now < (s.patience or NEVER):
+        if not s.patience:
+            judged.meter.waited += 1
+            s.patience = now + s.grant.limits.query_wait_timeout
+        seconds = 0.0
+        if not judged.soon:
+            seconds, line = min(judged.until, max(s.patience - now, MOMENT)), judged.meter.line
+    elif judged.soon and now < (s.patience or NEVER):
         seconds, s.patience = 0.0, s.patience or now + PATIENCE
     elif not s.patience and s.tired(now):
         seconds, s.patience = s.fatigue, now + s.fatigue
@@ -126,7 +135,7 @@ def _waits(s: Conversation, judged: Judgement, now: float) -> bool:
     s.charged = False
     s.waiting = Waiting.QUOTA
     s.ticket += 1
-    s.port.act(AwaitQuota(s.ticket, seconds))
+    s.port.act(AwaitQuota(s.ticket, seconds, line))
     return True
 
 

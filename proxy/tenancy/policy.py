@@ -92,6 +92,7 @@ class Limits:
     storage: int | None = None
     classes: Mapping[str, ClassLimits] = field(default_factory=dict)  # by read, write, ddl, copy
     warn: frozenset[str] = frozenset()  # names of limits that are told and not enforced; of a class: write.NAME
+    wait: frozenset[str] = frozenset()  # of those at which statements wait for their turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ CAN_WARN = frozenset({
     "concurrent_statements", "statements_per_second", "rows_per_minute", "bytes_per_minute",
     "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "result_rows", "result_bytes",
 })  # fmt: skip
+# Limits at which statements can wait for their turn instead of being refused.
+CAN_WAIT = CAN_WARN - {"planning_time_per_minute", "result_rows", "result_bytes"}
 COUNTED = (
     "concurrent_statements", "statements_per_second", "statement_burst", "rows_per_minute", "bytes_per_minute",
     "received_bytes_per_minute", "server_time_per_hour", "planning_time_per_minute", "classes",
@@ -59,13 +61,21 @@ class LoginQuotas(Strict):
     idle_in_transaction_timeout: Duration | None = None
     classes: dict[StatementClass, ClassQuotas] | None = None
     warn: list[str] | None = None
+    wait: list[str] | None = None
 
     @model_validator(mode="after")
     def _built(self) -> Self:
-        for name in self.warn or ():
-            kind, dot, limit = name.rpartition(".")
-            if (kind not in CLASSES or limit not in CLASSES_CAN_WARN) if dot else name not in self.can_warn:
-                raise ValueError(f"warn: {name} is no limit that can only warn")
+        for key, names, those, what in (
+            ("warn", self.warn, self.can_warn, "that can only warn"),
+            ("wait", self.wait, CAN_WAIT, "at which statements can wait"),
+        ):
+            for name in names or ():
+                kind, dot, limit = name.rpartition(".")
+                if (kind not in CLASSES or limit not in CLASSES_CAN_WARN) if dot else name not in those:
+                    raise ValueError(f"{key}: {name} is no limit {what}")
+        both = set(self.warn or ()) & set(self.wait or ())
+        if both:
+            raise ValueError(f"wait: {min(both)} only warns")
         return self
 
 
@@ -100,8 +110,8 @@ def limits_of(own: LoginQuotas, defaults: Quotas | None = None) -> Limits:
             given |= {name: value for name in type(quotas).model_fields if (value := getattr(quotas, name)) is not None}
     if own.classes is not None or (defaults is not None and defaults.classes is not None):
         given["classes"] = _classes(None if defaults is None else defaults.classes, own.classes)
-    if "warn" in given:
-        given["warn"] = frozenset(given["warn"])
+    for key in {"warn", "wait"} & given.keys():
+        given[key] = frozenset(given[key])
     return Limits(**given)
 
 

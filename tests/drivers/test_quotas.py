@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -258,6 +258,23 @@ def test_so_many_statements_at_one_time(proxy: Proxy, quotas: Quotas) -> None:
         assert error["D"] == "Limit 1, used 1; it opens again when one of them has ended."
         busy.close()  # in the middle of it
         assert eventually(lambda: count(client), 10.0)
+
+
+def test_statements_wait_for_their_turn_in_order_where_the_rules_say_so(proxy: Proxy, quotas: Quotas) -> None:
+    quotas("concurrent_statements: 1, wait: [concurrent_statements]")
+    waits = 'partywall_quota_waits_total{limit="concurrent_statements",tenant="acme"} '
+    with ExitStack() as stack:
+        busy, second, third = (stack.enter_context(proxy.connect("acme_app")) for _ in range(3))
+        busy.send("Q", b"SELECT pg_sleep(30)\0")
+        second.send("Q", b"SELECT 1\0")
+        assert eventually(lambda: f"{waits}1.0" in proxy.metrics(), 10.0)
+        third.send("Q", b"SELECT 2\0")
+        assert eventually(lambda: f"{waits}2.0" in proxy.metrics(), 10.0)
+        third.close()
+        busy.close()  # in the middle of it
+        assert second.collect().rows == [(b"1",)]
+        with connected(proxy) as one:
+            assert one.execute("SELECT count(*) FROM orders").fetchone() == (21,)
 
 
 def test_a_copy_ends_where_the_received_bytes_are_used_up(proxy: Proxy, quotas: Quotas) -> None:

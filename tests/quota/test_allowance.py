@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from proxy.quota.allowance import CONCURRENT, ROWS, STATEMENTS, Allowance, measures
+from proxy.quota.allowance import CONCURRENT, LONG, ROWS, STATEMENTS, Allowance, measures
+from proxy.quota.exchange import Terms
+from proxy.quota.leased import PermitGauge
 from proxy.quota.rationing import LocalRationing
+from proxy.quota.shared import SharedRationing
 from proxy.tenancy.policy import ClassLimits, Limits
 
 
@@ -68,3 +72,45 @@ def test_what_only_warns_is_owed_one_times_worth_and_no_more() -> None:
             meter.spend(100, 0.0)
         assert meter.bucket is not None
         assert meter.bucket.left(0.0) == owed
+
+
+def test_where_statements_wait_each_is_told_when_its_part_is_there_behind_those_in_line() -> None:
+    one = allowance(
+        statements_per_second=10.0, statement_burst=2, rows_per_minute=60, concurrent_statements=1,
+        wait=frozenset({STATEMENTS, ROWS, CONCURRENT}),
+    )  # fmt: skip
+    rate, rows, count = one.of(STATEMENTS), one.of(ROWS), one.of(CONCURRENT)
+    assert rate is not None
+    assert rate.bucket is not None
+    assert rows is not None
+    assert count is not None
+    assert count.gauge is not None
+    assert rate.bucket.take(2, 0.0) == 0.0
+    assert rate.until(0.0) == 0.1
+    rate.line.append(print)
+    assert rate.until(0.0) == 0.2
+    assert rate.until(0.0, 3) is None  # never so many at once
+    rows.spend(90, 0.0)
+    assert rows.until(0.0) == 30.0
+    assert count.line is count.gauge.line
+    assert count.until(0.0) == LONG
+    one.apply(Limits(concurrent_statements=1))
+    assert count.until(0.0) is None  # it is refused
+
+
+def test_who_leaves_calls_the_first_in_line() -> None:
+    called: list[str] = []
+    for gauge in (LocalRationing().gauge(("acme", "", CONCURRENT, ""), 1), shared_gauge()):
+        assert gauge.enter()
+        gauge.line.extend([partial(called.append, "first"), partial(called.append, "second")])
+        gauge.leave()
+        assert called.pop() == "first"
+        assert len(gauge.line) == 1
+
+
+def shared_gauge() -> PermitGauge:
+    rationing = SharedRationing("one", Terms(), lambda: 0.0, lambda: None)
+    gauge = rationing.gauge(("acme", "", CONCURRENT, ""), 1)
+    rationing.fence_at = 1.0
+    gauge.told(1, True)
+    return gauge

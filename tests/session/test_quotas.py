@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import TooManyConnections
+from proxy.quota.allowance import LONG
 from proxy.quota.budgets import Budgets
 from proxy.session.actions import Audit, AwaitQuota, LeaseBackend, PlanStatement
 from proxy.session.encode import fields_of
@@ -369,3 +370,47 @@ def test_a_session_without_limits_is_asked_for_nothing(limited: Limited) -> None
     assert session.entered == ()
     session.backend_data(PARSED + BOUND + DONE + IDLE)
     assert session.told is None
+
+
+def test_at_a_limit_in_wait_a_statement_waits_for_its_turn_and_is_refused_in_the_end(
+    limited: Limited, door: Door, clock: Clock
+) -> None:
+    session = limited(concurrent_statements=1, wait=frozenset({"concurrent_statements"}))
+    budget = session.budget
+    assert budget is not None
+    assert session.grant is not None
+    gauge = budget.gauges[READ][0]
+    for ends in (True, False):
+        door.actions.clear()
+        assert gauge.enter()  # another session's
+        session.data(query("SELECT 1"))
+        assert (door.take(), session.stalled) == (b"", True)
+        (asked,) = door.asked(AwaitQuota)
+        assert (asked.line is gauge.line, asked.seconds) == (True, LONG)
+        if ends:
+            gauge.leave()
+        else:
+            clock.now += session.grant.limits.query_wait_timeout
+        session.handle(QuotaHeard(asked.ticket))
+        if ends:
+            session.backend_data(complete("SELECT 1"))
+            assert (kinds(door.take()), gauge.held) == ("CZ", 0)
+        else:
+            assert told(door)["C"] == "53400"
+    (found,) = [one for one in budget.tenant.meters.values() if one.gauge is gauge]
+    assert (found.waited, found.refusals) == (2, 1)
+
+
+def test_a_rate_in_wait_spreads_what_comes_together(limited: Limited, door: Door, clock: Clock) -> None:
+    session = limited(statements_per_second=10.0, statement_burst=1, wait=frozenset({"statements_per_second"}))
+    for _ in range(3):
+        door.actions.clear()
+        session.data(BATCH)
+        for asked in door.asked(AwaitQuota):
+            assert asked.seconds == pytest.approx(0.1)
+            clock.now += 0.1
+            session.handle(QuotaHeard(asked.ticket))
+        session.backend_data(PARSED + BOUND + DONE + IDLE)
+        assert kinds(door.take()) == "12CZ"
+    session.data(query("SELECT 1; SELECT 2"))
+    assert told(door)["C"] == "53400"  # so many never are admitted at once

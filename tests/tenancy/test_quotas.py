@@ -50,7 +50,9 @@ def test_a_login_has_no_limit_that_it_does_not_name() -> None:
         {"rows_per_minute": 0}, {"statements_per_second": 0.0}, {"statements_per_second": float("inf")},
         {"concurrent_statements": 1.5}, {"classes": {"select": {}}}, {"classes": {"read": {"rows_per_minute": 1}}},
         {"server_time_per_hour": "0s"}, {"warn": ["connections"]}, {"warn": ["write.rows_per_minute"]},
-        {"warn": ["select.statements_per_second"]}, {"warn": ["everything"]},
+        {"warn": ["select.statements_per_second"]}, {"warn": ["everything"]}, {"wait": ["everything"]},
+        {"wait": ["result_rows"]}, {"wait": ["planning_time_per_minute"]}, {"wait": ["ddl.rows_per_minute"]},
+        {"wait": ["rows_per_minute"], "warn": ["rows_per_minute"]},
     ],
 )  # fmt: skip
 def test_what_is_no_limit_is_a_mistake(given: dict[str, Any]) -> None:
@@ -61,6 +63,12 @@ def test_what_is_no_limit_is_a_mistake(given: dict[str, Any]) -> None:
 def test_what_only_warns_is_named_with_its_class() -> None:
     names = ["rows_per_minute", "write.statements_per_second", "ddl.concurrent_statements"]
     assert limits_of(Quotas(warn=names), Quotas()).warn == set(names)
+
+
+def test_where_statements_wait_is_named_as_well() -> None:
+    names = ["statements_per_second", "copy.concurrent_statements", "server_time_per_hour"]
+    assert limits_of(Quotas(wait=names), Quotas(wait=["rows_per_minute"])).wait == set(names)
+    assert limits_of(Quotas(), Quotas(wait=["rows_per_minute"])).wait == {"rows_per_minute"}
 
 
 def test_only_a_tenants_storage_can_warn() -> None:
