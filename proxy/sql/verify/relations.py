@@ -67,9 +67,34 @@ class Relations:
         column = relation.column(rule.tenant_column or self.policy.tenant_column)
         if column is None or column.type not in KEYS:
             return None
+        found: Shown | None = None
         if relation.kind in "rp" and rule.access == "tenant" and column.not_null:
-            return Shown(relation, "tenant", column, rule.key)
-        return Shown(relation, "view", column, rule.key) if relation.kind in "vm" else None
+            found = Shown(relation, "tenant", column, rule.key)
+        elif relation.kind in "vm":
+            found = Shown(relation, "view", column, rule.key)
+        return found if found is None or not self.policy.behind_rls or self._walled(found, column.name) else None
+
+    def _walled(self, shown: Shown, column: str) -> bool:
+        """Does the server's own policy hold for it, where there must be one?"""
+        relation = shown.relation
+        if relation.kind == "v":
+            return self._reads_walled(relation, ())
+        return relation.kind != "m" and relation.wall == (column, shown.key)
+
+    def _reads_walled(self, view: Relation, within: tuple[int, ...]) -> bool:
+        """Is a view asked with rights that policies hold for, and reads nothing else?"""
+        if not view.security_invoker and view.owner in self.catalog.bypassing:
+            return False
+        for oid in view.reads:
+            one = self.catalog.relations_by_oid.get(oid)
+            if one is None or one.schema in SYSTEM or oid in within:
+                continue
+            if one.kind == "v":
+                if not self._reads_walled(one, (*within, view.oid)):
+                    return False
+            elif (seen := self.shown(one.schema, one.name)) is None or seen.access not in ("tenant", "shared"):
+                return False
+        return True
 
     def _beside(self, schema: str, relation: Relation, known: bool) -> Shown | None:
         """Of a tenant with a schema of its own, beside those of others: what it makes there, and what is shared."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from proxy.sql.planner import Planner
 from proxy.sql.verify.relations import Relations
+from tests.kit.postgres import Cluster
+from tests.kit.rls import rls_catalog, rls_context
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,33 @@ def test_what_only_computes_can_be_called(relations: Relations) -> None:
     assert relations.callable(None, "lower")
     assert relations.callable("pg_catalog", "count")
     assert not relations.callable("public", "lower")
+
+
+def test_behind_policies_only_what_they_hold_for_is_shown(postgres15: Cluster) -> None:
+    context = rls_context(postgres15, "row+rls")
+    catalog = rls_catalog(postgres15.port)
+    shown = Relations(context.policy, catalog).shown
+    assert shown("public", "orders") is not None
+    assert shown("public", "open_orders") is not None
+    assert shown("public", "mv_order_stats") is None
+    orders, view = catalog.relations["public", "orders"], catalog.relations["public", "open_orders"]
+    for other in (
+        replace(orders, wall=None),
+        replace(orders, wall=("tenant_id", "slug")),
+        replace(view, security_invoker=False, owner="postgres"),
+        replace(view, reads=(*view.reads, catalog.relations["public", "mv_order_stats"].oid)),
+    ):
+        name = (other.schema, other.name)
+        fewer = replace(
+            catalog,
+            relations={**catalog.relations, name: other},
+            bypassing=catalog.bypassing | {"postgres"},
+        )
+        assert Relations(context.policy, fewer).shown(*name) is None
+
+
+def test_what_is_shown_behind_policies_is_what_catalogs_show(postgres15: Cluster) -> None:
+    for mode in ("rls", "row+rls"):
+        context = rls_context(postgres15, mode)
+        planned = Planner(rls_catalog(postgres15.port), 1 << 20).plan(b"SELECT relname FROM pg_class", context)
+        assert planned.rejection is None
