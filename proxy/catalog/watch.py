@@ -35,7 +35,9 @@ FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError
 
 @dataclass(frozen=True, slots=True)
 class WatchStatistics:
-    """Counts since the start; `error` is the text of the last refresh's failure, "" when it went well."""
+    """Counts since the start; `error` is the text of the last refresh's failure, or of what makes policies worth
+    nothing, which counts as one; "" when it went well.
+    """
 
     version: int
     checks: int
@@ -149,6 +151,7 @@ class CatalogWatch:
     async def _refresh(self) -> None:
         try:
             self._error = await self._look(await self._connected())
+            self._failures += bool(self._error)
         except FAILURES as error:
             self._failures += 1
             self._error = f"{type(error).__name__}: {error}"
