@@ -20,7 +20,7 @@ from proxy.accounting.bookkeeper import UsageStatistics
 from proxy.catalog.tenants import TableStatistics
 from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
-from proxy.fleet.databases import DatabaseStatistics
+from proxy.fleet.database import DatabaseStatistics
 from proxy.fleet.rationing import StoreStatistics
 from proxy.fleet.storage import StorageStatistics
 from proxy.pool.statistics import PoolsStatistics, TenantStatistics
@@ -316,6 +316,7 @@ def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
         "partywall_catalog_version", "Grows with every change of the schema", labels=["database"]
     )
     failures = CounterMetricFamily("partywall_catalog_failures", "Looks at the schema that failed", labels=["database"])
+    tenants = GaugeMetricFamily("partywall_catalog_tenants", "Tenants whose picture is in memory", labels=["database"])
     for name, one in databases.items():
         plans = one.plans
         entries.add_metric([name], plans.entries)
@@ -323,4 +324,6 @@ def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:
         evictions.add_metric([name], plans.evictions)
         version.add_metric([name], one.catalog.version)
         failures.add_metric([name], one.catalog.failures)
-    yield from (entries, size, evictions, version, failures)
+        if one.tenants is not None:
+            tenants.add_metric([name], one.tenants)
+    yield from (entries, size, evictions, version, failures, tenants)

@@ -52,6 +52,7 @@ def services_of(app: App) -> Services:
     return Services(
         rules=lambda: app.book,
         planning=app.databases.of,
+        wait_planning=app.databases.wait_open,
         pools=app.pools,
         listening=app.listening,
         counters=app.counters,

@@ -8,11 +8,13 @@ whose search_path is pg_catalog; decides nothing. Sources: PostgreSQL documentat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from proxy.catalog import queries
 from proxy.catalog.connect import require_supported
+from proxy.catalog.layers import Layered, Part
 from proxy.catalog.model import (
     Cast,
     Catalog,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 
 SYSTEM = ("pg_catalog", "information_schema")
+NO_TYPES: Mapping[int, Type] = MappingProxyType({})
 
 
 async def introspect(
@@ -55,9 +58,7 @@ async def introspect(
         relations = [] if own else await _relations(read)
         types = _types(await read.within(queries.TYPES), members)
         functions = _functions(await read.within(queries.FUNCTIONS), members)
-        operators: dict[str, list[Operator]] = defaultdict(list)
-        for row in await read.within(queries.OPERATORS):
-            operators[row["name"]].append(Operator(*row))
+        operators = _operators(await read.within(queries.OPERATORS))
         casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)]
         collations = [Collation(*row) for row in await read.within(queries.COLLATIONS, "nspname")]
         ordering = await connection.fetch(queries.ORDERING_OPERATORS)
@@ -71,7 +72,7 @@ async def introspect(
         relations={(one.schema, one.name): one for one in relations},
         types=types,
         functions=functions,
-        operators={name: tuple(many) for name, many in operators.items()},
+        operators=operators,
         casts={(one.source, one.target): one for one in casts if {one.source, one.target} <= types.keys()},
         collations={one.oid: one for one in collations},
         ordering_operators=frozenset(row["operator"] for row in ordering),
@@ -79,6 +80,42 @@ async def introspect(
         extensions={row["name"]: row["version"] for row in extensions},
         bypassing=frozenset(row["name"] for row in bypassing),
     )
+
+
+async def read_part(connection: CatalogConnection, schema: str, shared: Catalog) -> Part:
+    """What is in this schema, to lie over the picture of what all tenants of the database share. Errors:
+    asyncpg.PostgresError, OSError.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
+        read = _Reader(connection, (schema,))
+        relations = await _relations(read)
+        types = _types(await read.within(queries.TYPES), members, shared.types)
+        functions = _functions(await read.within(queries.FUNCTIONS), members)
+        operators = _operators(await read.within(queries.OPERATORS))
+        casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)] if types else []
+        collations = [Collation(*row) for row in await read.within(queries.COLLATIONS, "nspname")]
+        present = bool(await read.within(queries.SCHEMAS, "name"))
+    known = Layered(types, shared.types)
+    return Part(
+        schema,
+        relations={(one.schema, one.name): one for one in relations},
+        types=types,
+        functions=functions,
+        operators=operators,
+        casts={
+            (one.source, one.target): one
+            for one in casts
+            if (one.source in types or one.target in types) and one.source in known and one.target in known
+        },
+        collations={one.oid: one for one in collations},
+        present=present,
+    )
+
+
+async def part_fingerprint(connection: CatalogConnection, schema: str) -> str:
+    """As fingerprint(), of what read_part reads."""
+    return str(await connection.fetchval(queries.PART_FINGERPRINT, [schema]))
 
 
 async def fingerprint(connection: CatalogConnection, schemas: Sequence[str] = ()) -> str:
@@ -181,7 +218,10 @@ def _key(row: Record) -> Key:
     return Key(row["name"], row["kind"], tuple(columns), row["partial"], row["deferrable"], row["valid"])
 
 
-def _types(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[int, Type]:
+def _types(
+    rows: Iterable[Record], members: dict[tuple[str, int], str], others: Mapping[int, Type] = NO_TYPES
+) -> dict[int, Type]:
+    """others: what a domain may be made of that is not in these rows."""
     raw = {row["oid"]: row for row in rows}
 
     def checked(oid: int) -> bool:
@@ -189,7 +229,7 @@ def _types(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[
             if raw[oid]["checked"]:
                 return True
             oid = raw[oid]["base"]
-        return False
+        return oid in others and others[oid].checked
 
     return {
         oid: Type(
@@ -210,6 +250,13 @@ def _types(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[
         )
         for oid, row in raw.items()
     }
+
+
+def _operators(rows: Iterable[Record]) -> dict[str, tuple[Operator, ...]]:
+    found: dict[str, list[Operator]] = defaultdict(list)
+    for row in rows:
+        found[row["name"]].append(Operator(*row))
+    return {name: tuple(many) for name, many in found.items()}
 
 
 def _functions(rows: Iterable[Record], members: dict[tuple[str, int], str]) -> dict[str, tuple[Function, ...]]:

@@ -206,26 +206,25 @@ FINGERPRINT = _fingerprint(_FINGERPRINTED, {"pg_depend": "deptype = 'e'"})
 
 _homes = "ARRAY(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::pg_catalog.name[]))"
 _here = "ANY (ARRAY(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = ANY (" + _homes + ")))"  # noqa: S608 - names from above
-SCOPED_FINGERPRINT = _fingerprint(
-    _FINGERPRINTED,
-    {
-        "pg_depend": "deptype = 'e'",
-        "pg_namespace": "nspname = ANY ($1::pg_catalog.name[])",
-        "pg_class": f"relnamespace = ANY ({_homes})",
-        "pg_attribute": f"attrelid = {_here}",
-        "pg_attrdef": f"adrelid = {_here}",
-        "pg_constraint": f"connamespace = ANY ({_homes})",
-        "pg_index": f"indrelid = {_here}",
-        "pg_inherits": f"inhrelid = {_here}",
-        "pg_trigger": f"tgrelid = {_here}",
-        "pg_rewrite": f"ev_class = {_here}",
-        "pg_policy": f"polrelid = {_here}",
-        "pg_type": f"typnamespace = ANY ({_homes})",
-        "pg_proc": f"pronamespace = ANY ({_homes})",
-        "pg_operator": f"oprnamespace = ANY ({_homes})",
-        "pg_collation": f"collnamespace = ANY ({_homes})",
-    },
-)
+_within = {
+    "pg_namespace": "nspname = ANY ($1::pg_catalog.name[])",
+    "pg_class": f"relnamespace = ANY ({_homes})",
+    "pg_attribute": f"attrelid = {_here}",
+    "pg_attrdef": f"adrelid = {_here}",
+    "pg_constraint": f"connamespace = ANY ({_homes})",
+    "pg_index": f"indrelid = {_here}",
+    "pg_inherits": f"inhrelid = {_here}",
+    "pg_trigger": f"tgrelid = {_here}",
+    "pg_rewrite": f"ev_class = {_here}",
+    "pg_policy": f"polrelid = {_here}",
+    "pg_type": f"typnamespace = ANY ({_homes})",
+    "pg_proc": f"pronamespace = ANY ({_homes})",
+    "pg_operator": f"oprnamespace = ANY ({_homes})",
+    "pg_collation": f"collnamespace = ANY ({_homes})",
+}
+SCOPED_FINGERPRINT = _fingerprint(_FINGERPRINTED, {"pg_depend": "deptype = 'e'", **_within})
+# What stands in no schema is everybody's, and not looked at for each tenant.
+PART_FINGERPRINT = _fingerprint({one: _FINGERPRINTED[one] for one in _within}, _within)
 
 
 def scoped(query: str, column: str) -> str:

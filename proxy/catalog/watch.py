@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
@@ -29,8 +29,18 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
     from proxy.catalog.model import Catalog
 
+    Connector = Callable[[], Awaitable[CatalogConnection]]
+
+T = TypeVar("T")
 CHANNEL = "partywall_catalog"  # on which a migration says that it was there
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ConfigurationError)
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what comes of a connection that the server ends at the wrong moment
+    OSError,
+    TimeoutError,
+    ConfigurationError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,11 @@ class CatalogWatch:
         interval: float = 30.0,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        connector: Connector | None = None,
     ) -> None:
+        """connector: makes the connection by whatever login, where no login's facts are to be checked."""
+        self._connector = connector
+        self._turn = asyncio.Lock()  # of who asks the server
         self._server = server
         self._credentials = credentials
         self._own = own
@@ -79,6 +93,7 @@ class CatalogWatch:
         self._refreshing: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
+        self.on_look: Callable[[], None] = lambda: None  # called after each look that nobody asked for
         self._last = float("-inf")  # when the last refresh ended
         self._checks = self._introspections = self._failures = 0
         self._error = ""
@@ -99,8 +114,9 @@ class CatalogWatch:
         """
         try:
             connection = await self._connected()
-            self.findings = await check_facts(connection, self._server, self._own, self._schemas, self._keys)
-            self.examination = None if self._own or self._schemas else await examine(connection)
+            if self._connector is None:
+                self.findings = await check_facts(connection, self._server, self._own, self._schemas, self._keys)
+                self.examination = None if self._own or self._schemas else await examine(connection)
             await self._look(connection)
         except BaseException:
             await self._disconnect()
@@ -139,6 +155,20 @@ class CatalogWatch:
         await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
         return self.current
 
+    async def ask(self, work: Callable[[CatalogConnection], Awaitable[T]]) -> T:
+        """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one."""
+        async with self._turn:
+            try:
+                return await work(await self._connected())
+            except FAILURES:
+                await self._disconnect()
+                raise
+
+    async def reconnect(self) -> None:
+        """The login is not to be used any more: what is asked next goes over another connection."""
+        async with self._turn:
+            await self._disconnect()
+
     async def _tick(self) -> None:
         while True:
             with suppress(TimeoutError):
@@ -147,15 +177,15 @@ class CatalogWatch:
                     await asyncio.sleep(max(0.0, self._last + self._spacing - self._clock()))
             self._told.clear()
             await self.refresh()
+            self.on_look()
 
     async def _refresh(self) -> None:
         try:
-            self._error = await self._look(await self._connected())
+            self._error = await self.ask(self._look)
             self._failures += bool(self._error)
         except FAILURES as error:
             self._failures += 1
             self._error = f"{type(error).__name__}: {error}"
-            await self._disconnect()
         finally:
             self._last = self._clock()
             self._refreshing = None
@@ -187,7 +217,10 @@ class CatalogWatch:
 
     async def _connected(self) -> CatalogConnection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._server, self._credentials)
+            if self._connector is None:
+                self._connection = await connect(self._server, self._credentials)
+            else:
+                self._connection = await self._connector()
             with suppress(asyncpg.PostgresError):  # a standby cannot listen
                 await self._connection.add_listener(CHANNEL, lambda *_: self._told.set())
         return self._connection

@@ -1,118 +1,30 @@
 """Databases: for each server and database that the rules name, its catalog, its planner and the processes behind it.
 
 `reconcile` follows the rules: what is new is opened and checked before anything is given up, so that a reload that
-fails changes
-nothing. A long text is planned in one process only, however many clients send it (single flight). Decides nothing
-about SQL.
+fails changes nothing. Tenants with a schema each in one database are neighbours (neighbours.py), and opened when they
+come. Decides nothing about SQL.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import Finding
 from proxy.catalog.model import Catalog
-from proxy.catalog.watch import FAILURES, CatalogWatch, WatchStatistics
+from proxy.catalog.watch import FAILURES, CatalogWatch
 from proxy.errors import CannotConnectNow, ConfigurationError
+from proxy.fleet import neighbours
+from proxy.fleet.database import Database, DatabaseStatistics
+from proxy.fleet.neighbours import Neighbours
 from proxy.fleet.planning import PlannerProcesses
-from proxy.sql.cache import CacheStatistics
-from proxy.sql.plan import PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.tenancy.policy import Credentials, Grant, Server
 
 RETRY = 1.0  # seconds between two attempts to open what is closed
+SCHEMA = "schema"
 Place = tuple[Server, Credentials]
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseStatistics:
-    """One database: what its plan cache and its catalog watch count."""
-
-    name: str
-    plans: CacheStatistics
-    catalog: WatchStatistics
-
-
-@dataclass(slots=True, eq=False)
-class Database:
-    """One database as clients' connections use it (server.services.Planning)."""
-
-    name: str
-    watch: CatalogWatch
-    planner: Planner
-    processes: PlannerProcesses
-    flights: dict[object, asyncio.Future[Planned]] = field(default_factory=dict)
-
-    @property
-    def catalog(self) -> Catalog:
-        """The present picture."""
-        return self.planner.catalog
-
-    def lookup(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
-    ) -> Planned | None:
-        """The plans of a text that was planned before."""
-        return self.planner.lookup(text, context, parameter_types, extended)
-
-    def plan(
-        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
-    ) -> Planned:
-        """Plans at once."""
-        return self.planner.plan(text, context, parameter_types, extended)
-
-    async def wait_plan(
-        self,
-        text: bytes,
-        context: PlanContext,
-        parameter_types: Sequence[int] = (),
-        extended: bool = False,
-        spent: Callable[[float], None] | None = None,
-    ) -> Planned:
-        """Plans in a planner process. Refusal when it takes too long or the process fails. spent: told once how many
-        seconds it took; of those who wait for the same, the first is told, and the others that it took none.
-        """
-        types = tuple(parameter_types)
-        key = (text, context.identity, context.catalog_version, types, extended)
-        flight = self.flights.get(key)
-        if flight is None:
-            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended, spent))
-            self.flights[key] = flight
-            flight.add_done_callback(lambda _: self.flights.pop(key, None))
-        elif spent is not None:
-            spent(0.0)
-        return await asyncio.shield(flight)  # who stops waiting does not stop the others' planning
-
-    async def _plan_elsewhere(
-        self,
-        text: bytes,
-        context: PlanContext,
-        types: tuple[int, ...],
-        extended: bool,
-        spent: Callable[[float], None] | None,
-    ) -> Planned:
-        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended, spent)
-        self.planner.remember(text, context, types, extended, planned)
-        return planned
-
-    async def refresh(self) -> bool:
-        """Looks at the database again; True when its catalog changed."""
-        before = self.catalog.version
-        return (await self.watch.refresh()).version != before
-
-    def statistics(self) -> DatabaseStatistics:
-        """A snapshot."""
-        return DatabaseStatistics(self.name, self.planner.statistics(), self.watch.statistics())
-
-    async def close(self) -> None:
-        """Ends the watch and what is being planned."""
-        flights = list(self.flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
-        await self.watch.close()
 
 
 class Databases:
@@ -135,14 +47,30 @@ class Databases:
         self._open: dict[Place, Database] = {}
         self._closed: dict[Place, Grant] = {}  # of tenants alone, and could not be opened yet
         self._opening: asyncio.Task[None] | None = None
+        self._neighbours: dict[neighbours.Place, Neighbours] = {}
 
     def of(self, grant: Grant) -> Database:
         """The database of a grant. CannotConnectNow (57P03) when it is not open."""
+        if grant.policy.isolation == SCHEMA:
+            return self._beside(grant).of(grant)
         place = (grant.server, grant.credentials)
         found = self._open.get(place)
         if found is None:
             if place in self._closed and self._opening is None:
                 self._opening = asyncio.create_task(self._try_again(), name="open databases")
+            raise CannotConnectNow("the database system is starting up")
+        return found
+
+    async def wait_open(self, grant: Grant) -> None:
+        """Returns when of() has it; a tenant among neighbours is opened when it comes. CannotConnectNow when not."""
+        if grant.policy.isolation == SCHEMA:
+            await self._beside(grant).wait_open(grant)
+        else:
+            self.of(grant)
+
+    def _beside(self, grant: Grant) -> Neighbours:
+        found = self._neighbours.get(neighbours.place_of(grant))
+        if found is None:
             raise CannotConnectNow("the database system is starting up")
         return found
 
@@ -153,7 +81,8 @@ class Databases:
         asks for it.
         """
         # Ten thousand tenants share few places: most are told apart before any is hashed.
-        distinct = {(id(grant.server), id(grant.credentials)): grant for grant in grants}.values()
+        every = {(id(grant.server), id(grant.credentials)): grant for grant in grants}.values()
+        distinct = [grant for grant in every if grant.policy.isolation != SCHEMA]
         wanted = {(grant.server, grant.credentials): grant for grant in distinct}
         missing = [place for place in wanted if place not in self._open]
         opened = await asyncio.gather(*(self._start(wanted[place]) for place in missing), return_exceptions=True)
@@ -176,6 +105,23 @@ class Databases:
         await asyncio.gather(*(one.close() for one in left))
         for problems in trouble.values():
             self._report(problems)
+        await self._settle([grant for grant in every if grant.policy.isolation == SCHEMA])
+
+    async def _settle(self, grants: Sequence[Grant]) -> None:
+        """The tenants with schemas of their own: by what database they share."""
+        places: dict[neighbours.Place, list[Grant]] = {}
+        for grant in grants:
+            places.setdefault(neighbours.place_of(grant), []).append(grant)
+        for place in [one for one in self._neighbours if one not in places]:
+            await self._neighbours.pop(place).close()
+        for place, some in places.items():
+            found = self._neighbours.get(place)
+            if found is not None:
+                await found.follow(some)
+                continue
+            made = Neighbours(some[0], self._cache_bytes, self._interval, self._processes, self._report)
+            self._neighbours[place] = made
+            await made.start(some)
 
     async def _try_again(self) -> None:
         """Opens what is closed, if it can be; at most one round at a time, and RETRY seconds apart."""
@@ -199,10 +145,7 @@ class Databases:
     async def _start(self, grant: Grant) -> Database:
         server, name = grant.server, grant.database
         own = grant.policy.isolation == "database"
-        schemas = grant.policy.path if grant.policy.isolation == "schema" else ()
-        watch = CatalogWatch(
-            server, grant.credentials, own=own, schemas=schemas, keys=grant.wall_keys, interval=self._interval
-        )
+        watch = CatalogWatch(server, grant.credentials, own=own, keys=grant.wall_keys, interval=self._interval)
         try:
             catalog = await watch.start()
         except FAILURES as error:
@@ -223,14 +166,16 @@ class Databases:
 
     def statistics(self) -> Mapping[str, DatabaseStatistics]:
         """Snapshots by name."""
-        return {one.name: one.statistics() for one in self._open.values()}
+        every: list[Database | Neighbours] = [*self._open.values(), *self._neighbours.values()]
+        return {one.name: one.statistics() for one in every}
 
     async def close(self) -> None:
         """Closes all of them and the planner processes."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        every, self._open = list(self._open.values()), {}
+        every: list[Database | Neighbours] = [*self._open.values(), *self._neighbours.values()]
+        self._open, self._neighbours = {}, {}
         await asyncio.gather(*(one.close() for one in every))
         await self._processes.close()
 

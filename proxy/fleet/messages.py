@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 
+from proxy.catalog.layers import Part
 from proxy.catalog.model import Catalog
 from proxy.fleet.frames import framed
 from proxy.sql.plan import PlanContext, Planned
@@ -20,6 +21,32 @@ class TakeCatalog:
 
     database: str
     catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class TakeShared:
+    """What the tenants of some database share, by a number."""
+
+    number: int
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class TakePart:
+    """The database that `database` names is this part over what has that number, from now on."""
+
+    database: str
+    number: int
+    part: Part
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nobody will ask about these any more."""
+
+    databases: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +71,10 @@ class PlannedText:
     seconds: float = 0.0
 
 
-def encode(message: TakeCatalog | PlanText | PlannedText) -> bytes:
+Message = TakeCatalog | TakeShared | TakePart | Forget | PlanText | PlannedText
+
+
+def encode(message: Message) -> bytes:
     """One frame."""
     return framed(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
 

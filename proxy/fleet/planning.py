@@ -2,24 +2,38 @@
 
 A process plans one text at a time; one that is still at it after `timeout` seconds is killed and replaced, and the
 statement is refused
-with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process. When no
-process
-can be had, the statement is refused, never planned on the loop and never forwarded.
+with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process, and what
+tenants share once for all of them; of such tenants a process keeps the last MOST. When no process can be had, the
+statement is refused, never planned on the loop and never forwarded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.catalog.layers import LayeredCatalog, Part
 from proxy.catalog.model import Catalog
 from proxy.errors import InternalError, StatementTooComplex
 from proxy.fleet.frames import HEADER
-from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.messages import (
+    Forget,
+    Message,
+    PlannedText,
+    PlanText,
+    TakeCatalog,
+    TakePart,
+    TakeShared,
+    decode,
+    encode,
+)
 from proxy.sql.plan import PlanContext, Planned
 
+MOST = 100  # tenants with a part of their own whose pictures a process keeps
+MOST_SHARED = 16  # databases whose shared part it keeps
 HINT = "Send the statement in smaller parts, or raise plan_timeout."
 
 
@@ -27,6 +41,39 @@ HINT = "Send the statement in smaller parts, or raise plan_timeout."
 class _Child:
     process: asyncio.subprocess.Process
     versions: dict[str, int] = field(default_factory=dict)
+    parts: OrderedDict[str, None] = field(default_factory=OrderedDict)  # tenants' pictures, least recently used first
+    shared: OrderedDict[int, Catalog] = field(default_factory=OrderedDict)  # by id(), which is nobody else's meanwhile
+
+    def lacks(self, database: str, catalog: Catalog) -> list[Message]:
+        """What it must be told before it can plan there, and what it need not keep for that any more."""
+        if isinstance(catalog, LayeredCatalog) and catalog.shared is not None and catalog.own is not None:
+            return self._lacks_part(database, catalog.shared, catalog.own, catalog.version)
+        if self.versions.get(database) == catalog.version:
+            return []
+        self.versions[database] = catalog.version
+        return [TakeCatalog(database, catalog)]
+
+    def _lacks_part(self, database: str, shared: Catalog, part: Part, version: int) -> list[Message]:
+        told: list[Message] = []
+        self.parts[database] = None
+        self.parts.move_to_end(database)
+        if self.versions.get(database) == version:
+            return told
+        number = id(shared)
+        if number not in self.shared:
+            told.append(TakeShared(number, shared))
+            self.shared[number] = shared
+        self.shared.move_to_end(number)
+        told.append(TakePart(database, number, part, version))
+        self.versions[database] = version
+        while len(self.parts) > MOST:
+            gone, _ = self.parts.popitem(last=False)
+            self.versions.pop(gone, None)
+            told.append(Forget((gone,)))
+        while len(self.shared) > MOST_SHARED:
+            old, _ = self.shared.popitem(last=False)
+            told.append(Forget((), (old,)))
+        return told
 
 
 class PlannerProcesses:
@@ -73,9 +120,8 @@ class PlannerProcesses:
             child = self._idle.pop() if self._idle else await self._start()
             try:
                 async with asyncio.timeout(self._timeout):
-                    if child.versions.get(database) != catalog.version:
-                        await self._send(child, encode(TakeCatalog(database, catalog)))
-                        child.versions[database] = catalog.version
+                    for message in child.lacks(database, catalog):
+                        await self._send(child, encode(message))
                     await self._send(child, encode(asked))
                     answer = await self._receive(child)
             except TimeoutError:

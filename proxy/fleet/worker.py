@@ -14,8 +14,10 @@ import time
 import traceback
 from typing import BinaryIO
 
+from proxy.catalog.layers import layered
+from proxy.catalog.model import Catalog
 from proxy.fleet.frames import HEADER
-from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.messages import Forget, PlannedText, PlanText, TakeCatalog, TakePart, TakeShared, decode, encode
 from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
 
@@ -25,10 +27,21 @@ NICE = 5
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answers until the pipe ends."""
     planners: dict[str, Planner] = {}
+    shared: dict[int, Catalog] = {}
     while len(header := source.read(HEADER.size)) == HEADER.size:
         message = decode(source.read(HEADER.unpack(header)[0]))
         if isinstance(message, TakeCatalog):
             planners[message.database] = Planner(message.catalog, 0)
+        elif isinstance(message, TakeShared):
+            shared[message.number] = message.catalog
+        elif isinstance(message, TakePart):
+            catalog = layered(shared[message.number], message.part, message.version)
+            planners[message.database] = Planner(catalog, 0)
+        elif isinstance(message, Forget):
+            for name in message.databases:
+                planners.pop(name, None)
+            for number in message.numbers:
+                shared.pop(number, None)
         elif isinstance(message, PlanText):
             sink.write(encode(_plan(planners, message)))
             sink.flush()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from proxy.sql.lift import Lifted, booleans_of, lift_like, pieces_of
 from proxy.sql.plan import NOBODY, Forward, Owner, Planned
@@ -76,7 +77,18 @@ class PlanCache:
         self._accounts: dict[str, Account] = {}  # by tenant; none is empty
         self._likes: dict[tuple[Hashable, int, bytes], tuple[At, tuple[bytes, ...], Booleans]] = {}
         self._bytes = 0
+        self._count = count()
         self._hits_l1 = self._hits_l2 = self._misses = self._evictions = 0
+
+    def number(self) -> int:
+        """A key that nobody else was given: planners of several tenants may keep their plans here."""
+        return next(self._count)
+
+    def drop(self, tenant: str) -> None:
+        """Forgets what the tenant brought in."""
+        account = self._accounts.get(tenant)
+        while account is not None and account.kept:
+            self._drop(next(iter(account.kept)))
 
     def get(self, key: Hashable, text: bytes) -> Planned | None:
         """The plans of exactly this text, or of one that is like the last one as long that began as it does: then

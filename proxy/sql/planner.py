@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 
 from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, Refusal, StatementTooComplex, SyntaxRefused
@@ -63,14 +62,14 @@ EMPTY = Answer(StatementKind.EMPTY, AnswerKind.EMPTY)
 class Planner:
     """Plans for one database as of one catalog; the cache outlives catalogs because its keys hold their version."""
 
-    def __init__(self, catalog: Catalog, cache_bytes: int) -> None:
+    def __init__(self, catalog: Catalog, cache: PlanCache | int) -> None:
+        """cache: one that other planners have, too, for it gives each of them keys of its own; or bytes."""
         self.catalog = catalog
         self._known = Known.of(catalog)
         self._reading = Reading.of(catalog)
-        self._cache = PlanCache(cache_bytes)
+        self._cache = PlanCache(cache) if isinstance(cache, int) else cache
         self._worlds: dict[object, World] = {}
         self._numbers: dict[object, int] = {}  # what keys of the cache are made of
-        self._count = count()
         self._near: dict[tuple[int, tuple[int, ...], bool], tuple[PlanContext, int]] = {}  # by the context's id()
 
     def statistics(self) -> CacheStatistics:
@@ -284,7 +283,7 @@ class Planner:
             if len(self._numbers) >= MAX_NUMBERS:
                 # the numbers go on: what was kept under the old ones is never found again, and ages out
                 self._numbers.clear()
-            found = self._numbers[full] = next(self._count)
+            found = self._numbers[full] = self._cache.number()
         if len(self._near) >= MAX_NEAR:
             self._near.clear()
         self._near[id(context), types, extended] = (context, found)

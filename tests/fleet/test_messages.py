@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from proxy.catalog.layers import Part
 from proxy.fleet.frames import HEADER
-from proxy.fleet.messages import PlannedText, PlanText, TakeCatalog, decode, encode
+from proxy.fleet.messages import Forget, PlannedText, PlanText, TakeCatalog, TakePart, TakeShared, decode, encode
 from proxy.sql.world import World
 from tests.kit.builders import plan_text
 from tests.sql.test_planner import context_of
@@ -14,6 +15,9 @@ def test_every_message_survives_its_way_through_a_pipe(world: World) -> None:
     text = b"SELECT 'a\x00\xff', 1"
     for message in (
         TakeCatalog("app@shop", world.catalog),
+        TakeShared(7, world.catalog),
+        TakePart("app@shop", 7, Part("acme", {}, {}, {}, {}, {}, {}), 3),
+        Forget(("app@shop",), (7,)),
         PlanText("app@shop", text, context, (23, 25), True),
         PlannedText(plan_text(b"SELECT 1"), ""),
         PlannedText(None, "Traceback …"),

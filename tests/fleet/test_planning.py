@@ -7,15 +7,24 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from proxy.catalog.connect import connect
+from proxy.catalog.introspect import introspect, read_part
+from proxy.catalog.layers import LayeredCatalog, layered
 from proxy.errors import InternalError, StatementTooComplex
+from proxy.fleet import planning as module
+from proxy.fleet.messages import Forget, Message, encode
 from proxy.fleet.planning import PlannerProcesses
 from proxy.fleet.worker import NICE
-from proxy.sql.plan import Planned
+from proxy.sql.plan import Forward, PlanContext, Planned
 from proxy.sql.world import World
+from proxy.tenancy.policy import Credentials, Server
+from tests.kit.postgres import Cluster
+from tests.kit.schemas import load_schemas, schema_policy
 from tests.sql.test_planner import context_of
 
 TEXT = b"SELECT note FROM orders WHERE id = 5"
@@ -132,3 +141,59 @@ async def test_what_it_took_is_told_once_whatever_happens(processes: PlannerProc
     with suppress(asyncio.CancelledError):
         await waiting
     assert spent == [30.0, 0.0]
+
+
+@pytest.fixture
+async def pictures(postgres15: Cluster) -> dict[str, LayeredCatalog]:
+    """Those of three tenants over what they share."""
+    load_schemas(postgres15)
+    connection = await connect(Server("127.0.0.1", postgres15.port, "beside", "acme_rw"), Credentials(tls="disable"))
+    shared = await introspect(connection, 1, schemas=("reference",))
+    names = ("acme", "globex", "initech")
+    found = {one: layered(shared, await read_part(connection, one, shared), 5) for one in names}
+    await connection.close()
+    return found
+
+
+async def test_what_tenants_share_is_sent_once_and_each_is_planned_for_in_its_own_picture(
+    processes: PlannerProcesses, pictures: dict[str, LayeredCatalog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    sent: list[object] = []
+
+    def noted(message: Message) -> bytes:
+        sent.append(message)
+        return encode(message)
+
+    monkeypatch.setattr(module, "encode", noted)
+    for _ in range(2):
+        for tenant, catalog in pictures.items():
+            policy = schema_policy(tenant)
+            context = PlanContext(policy, catalog.version, policy.path, f"{tenant}_rw")
+            planned = await processes.plan(tenant, catalog, b"SELECT note FROM orders", context, (), False)
+            (plan,) = planned.plans
+            assert isinstance(plan, Forward)
+            assert f"{tenant}.orders".encode() in b"".join(plan.template.pieces)
+    kinds = [type(one).__name__ for one in sent]
+    assert kinds.count("TakeShared") == 1
+    assert kinds.count("TakePart") == 6  # two at a time are kept
+    assert [one.databases for one in sent if isinstance(one, Forget)] == [
+        ("acme",), ("globex",), ("initech",), ("acme",),
+    ]  # fmt: skip
+
+
+async def test_a_shared_part_that_is_old_is_forgotten(
+    processes: PlannerProcesses, pictures: dict[str, LayeredCatalog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SHARED", 1)
+    policy = schema_policy("acme")
+    for version in (6, 7, 8):
+        shared, own = pictures["acme"].shared, pictures["acme"].own
+        assert shared is not None
+        assert own is not None
+        catalog = layered(replace(shared, version=version), own, version)
+        context = PlanContext(policy, version, policy.path, "acme_rw")
+        planned = await processes.plan("acme", catalog, b"SELECT note FROM orders", context, (), False)
+        assert planned.rejection is None
+    (child,) = processes._all
+    assert len(child.shared) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 
-from proxy.fleet.databases import Database
+from proxy.fleet.database import Database
 from proxy.pool.connection import ServerConnection
 from proxy.pool.pools import Pools
 from proxy.server import services

@@ -213,3 +213,21 @@ def test_the_books_are_right_whatever_comes(steps: list[tuple[str, int, int]]) -
         assert sum(held) == cache.statistics().bytes <= 20_000
         assert cache.held_by(tenant) <= (SHARES[tenant] or 20_000)
         assert (cache.statistics().bytes == 0) == (cache.statistics().entries == 0)
+
+
+def test_every_number_is_given_once() -> None:
+    cache = PlanCache(1 << 20)
+    assert len({cache.number() for _ in range(100)}) == 100
+
+
+def test_what_a_tenant_brought_in_is_dropped_and_what_others_did_stays() -> None:
+    cache = PlanCache(1 << 20)
+    for tenant in ("acme", "globex"):
+        for number in range(3):
+            cache.put_exact((tenant, number), b"SELECT 1", planned("x"), Owner(tenant))
+    cache.drop("acme")
+    cache.drop("nobody")
+    assert cache.get(("acme", 1), b"SELECT 1") is None
+    assert cache.get(("globex", 1), b"SELECT 1") is not None
+    assert cache.held_by("acme") == 0
+    assert cache.statistics().entries == 3

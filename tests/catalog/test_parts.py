@@ -1,0 +1,97 @@
+"""A tenant's picture is read anew when its schema changed, or what lies below it; and never shows a neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+
+from proxy.catalog.model import Catalog
+from proxy.catalog.parts import PartWatch
+from proxy.catalog.watch import CatalogWatch
+from proxy.tenancy.policy import Credentials, Server
+from tests.catalog.test_watch import Clock
+from tests.kit.postgres import Cluster
+
+TABLES = """
+CREATE SCHEMA common; CREATE SCHEMA one; CREATE SCHEMA two;
+CREATE TABLE common.countries (code text PRIMARY KEY);
+CREATE TABLE one.things (id int PRIMARY KEY); CREATE TABLE two.things (id int PRIMARY KEY, secret text);
+"""
+
+
+@pytest.fixture
+async def shared(shared_server: Cluster, pristine_shared: str, clock: Clock) -> AsyncIterator[CatalogWatch]:
+    shared_server.psql(pristine_shared, TABLES)
+    server = Server("127.0.0.1", shared_server.port, pristine_shared, "app")
+    watch = CatalogWatch(server, Credentials(tls="disable"), schemas=("common",), interval=3600.0, clock=clock)
+    await watch.start()
+    yield watch
+    await watch.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def test_each_tenant_sees_its_own_and_what_is_shared(shared: CatalogWatch, clock: Clock) -> None:
+    versions = count(1)
+    parts = [PartWatch(shared, name, lambda: next(versions), clock=clock) for name in ("one", "two")]
+    one, two = [await part.start() for part in parts]
+    assert [column.name for column in one.relations["one", "things"].columns] == ["id"]
+    assert [column.name for column in two.relations["two", "things"].columns] == ["id", "secret"]
+    assert ("two", "things") not in one.relations
+    assert ("common", "countries") in one.relations
+    assert one.version != two.version  # no number is given twice
+
+
+async def test_what_changes_in_its_schema_or_below_makes_another_version_and_what_a_neighbour_does_none(
+    shared: CatalogWatch, shared_server: Cluster, pristine_shared: str, clock: Clock
+) -> None:
+    versions = count(1)
+    part = PartWatch(shared, "one", lambda: next(versions), clock=clock)
+    told: list[Catalog] = []
+    part.subscribe(told.append)
+    await part.start()
+    for statement, version in (
+        ("ALTER TABLE one.things ADD COLUMN note text", 2),
+        ("ALTER TABLE two.things ADD COLUMN note text", 2),
+        ("CREATE TABLE common.rates (rate numeric)", 3),
+        ("CREATE FUNCTION one.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", 4),
+        ("COMMENT ON TABLE one.things IS 'x'", 4),
+    ):
+        shared_server.psql(pristine_shared, statement)
+        clock.now += 2
+        assert (await part.refresh()).version == version, statement
+    assert [one.version for one in told] == [1, 2, 3, 4]
+    assert ("common", "rates") in part.current.relations
+    assert "f" in part.current.functions
+    assert part.statistics().failures == 0
+
+
+async def test_within_a_second_the_server_is_not_asked_again(shared: CatalogWatch, clock: Clock) -> None:
+    part = PartWatch(shared, "one", lambda: 1, clock=clock)
+    await part.start()
+    checks = part.statistics().checks
+    await part.refresh()
+    assert part.statistics().checks == checks
+    clock.now += 2
+    await part.refresh()
+    assert part.statistics().checks == checks + 1
+    await part.close()
+
+
+async def test_a_look_that_fails_keeps_the_picture_and_the_next_goes_over_another_connection(
+    shared: CatalogWatch, shared_server: Cluster, pristine_shared: str, clock: Clock
+) -> None:
+    part = PartWatch(shared, "one", lambda: 1, clock=clock)
+    before = await part.start()
+    shared_server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                       f"datname = '{pristine_shared}' AND application_name = 'partywall catalog'")  # fmt: skip
+    clock.now += 2
+    assert await part.refresh() is before
+    clock.now += 2
+    assert await part.refresh() is before
+    assert part.statistics().error == ""

@@ -1,0 +1,66 @@
+"""One database as clients use it: what is planned elsewhere is kept, and a look says whether anything changed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from proxy.catalog.watch import WatchStatistics
+from proxy.fleet.database import Database
+from proxy.fleet.planning import PlannerProcesses
+from proxy.sql.planner import Planner
+from proxy.sql.world import World
+from tests.sql.test_planner import context_of
+
+
+class Watch:
+    """A watch whose picture changes when a test says so."""
+
+    def __init__(self, catalog: Any) -> None:
+        self.current = catalog
+        self.closed = False
+
+    async def refresh(self) -> Any:
+        return self.current
+
+    def statistics(self) -> WatchStatistics:
+        return WatchStatistics(1, 0, 0, 0, "")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def database(world: World) -> Database:
+    watch = cast("Any", Watch(world.catalog))
+    return Database("d", watch, Planner(world.catalog, 1 << 20), PlannerProcesses(1, 30))
+
+
+async def test_what_a_process_planned_is_found_at_once_afterwards(database: Database, world: World) -> None:
+    text, context = b"SELECT count(*) FROM orders", context_of(world)
+    assert database.lookup(text, context) is None
+    planned = await database.wait_plan(text, context)
+    found = database.lookup(text, context)
+    assert found is not None
+    assert found.plans == planned.plans
+    assert database.statistics().plans.entries == 1
+    await database.processes.close()
+
+
+async def test_a_look_says_whether_the_picture_is_another(database: Database, world: World) -> None:
+    assert not await database.refresh()
+    database.planner.replace_catalog(world.catalog)
+    cast("Any", database.watch).current = type("Newer", (), {"version": world.catalog.version + 1})()
+    assert await database.refresh()
+
+
+async def test_what_is_being_planned_ends_with_it(database: Database, world: World) -> None:
+    waiting = asyncio.ensure_future(database.wait_plan(b"SELECT 1", context_of(world)))
+    await asyncio.sleep(0)
+    await database.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert cast("Any", database.watch).closed
+    await database.processes.close()
