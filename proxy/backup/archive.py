@@ -169,5 +169,5 @@ def _taped(file: Any) -> Iterator[tuple[str, bytes]]:
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     last = (MANIFEST, SEAL)
     names = sorted(one.relative_to(path).as_posix() for one in path.rglob("*") if not one.is_dir())
-    for name in sorted(names, key=lambda one: (one in last, one)):
+    for name in sorted(names, key=lambda one: (one in last, not one.startswith("definitions/"), one)):
         yield name, (path / name).read_bytes()

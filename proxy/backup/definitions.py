@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from proxy.backup.snapshot import Snapshot
 
 SECTIONS = ("pre-data", "post-data")
-CLIENT = ("\\restrict ", "\\unrestrict ")  # lines for psql, which is not who runs it
+# Lines for psql, which is not who runs it, and a setting that older servers do not know.
+LEFT_OUT = ("\\restrict ", "\\unrestrict ", "SET transaction_timeout ")
 
 
 async def definitions(
@@ -93,5 +94,5 @@ async def _dumped(place: Place, grant: Grant, snapshot: str, section: str, progr
         raise
     if process.returncode:
         raise Refused([f"{program}: {line}" for line in err.decode(errors="replace").splitlines() if line])
-    kept = [line for line in out.decode().splitlines(keepends=True) if not line.startswith(CLIENT)]
+    kept = [line for line in out.decode().splitlines(keepends=True) if not line.startswith(LEFT_OUT)]
     return "".join(kept).encode()

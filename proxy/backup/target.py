@@ -127,10 +127,10 @@ def _foreign(catalog: Catalog, columns: tuple[Column, ...]) -> frozenset[str]:
 
 def check_kinds(manifest: Manifest, grant: Grant) -> None:
     """Refused where an archive of this kind cannot become the tenant's."""
-    there = grant.policy.isolation
-    for what, mode in ((f"the archive of {manifest.tenant}", manifest.isolation), (grant.tenant, there)):
-        if mode not in ("row", "rls"):
-            raise Refused([f"{what} is of mode {mode}; only rows of tables that tenants share are restored"])
+    rows = ("row", "rls")
+    here, there = manifest.isolation, grant.policy.isolation
+    if here != there and not (here in rows and there in rows):
+        raise Refused([f"the archive is of mode {here}, and {grant.tenant} is in mode {there} there"])
     problems = [
         f"{grant.tenant} has no key {form.key}, which {form.title} needs"
         for form in manifest.relations

@@ -10,6 +10,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from secrets import token_bytes as random_bytes
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -20,6 +21,8 @@ from proxy.cli.showing import shown
 from proxy.cli.verify import checked, keys
 from proxy.errors import ConfigurationError
 from proxy.settings import Settings, load_settings
+
+SALT_BYTES = 16
 
 if TYPE_CHECKING:
     from proxy.backup.manifest import Manifest
@@ -115,9 +118,16 @@ async def _restored(
     server: str | None,
     settings: Settings,
 ) -> Restored:
+    from proxy.backup.remaking import remake
     from proxy.backup.restoring import restore as restored
+    from proxy.backup.target import check_kinds
+    from proxy.doctor.provision import provision
 
     grant = await grant_of(rules, tenant, database)
     place = place_for(grant, server, settings)
     with told(f"restore of {tenant}: nothing was changed"), shown() as tell:
+        check_kinds(manifest, grant)
+        if manifest.isolation in ("schema", "database"):
+            text = provision(grant, random_bytes(SALT_BYTES)) if grant.policy.schema else ""
+            return await remake(place, grant, manifest, archive, keys(identity), mode, dry_run, text, quiet, tell)
         return await restored(place, grant, manifest, archive, keys(identity), mode, dry_run, triggers, quiet, tell)

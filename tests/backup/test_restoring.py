@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from proxy.backup.archive import writing
 from proxy.backup.refusal import Refused
+from proxy.backup.taking import back_up
 from proxy.backup.writing import Difference
 from proxy.tenancy.policy import Grant
-from tests.backup.shelf import archived, book_of, checked, checksums, mended, put_back, sample_grant, small
+from tests.backup.shelf import UNDER, archived, book_of, checked, checksums, mended, put_back, sample_grant, small
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
+from tests.kit.rls import WALLED, load_walled, rls_grants
 from tests.kit.rules import sample_rules
+from tests.kit.sample import load_sample, pristine
 
 CHANGES = """
 UPDATE orders SET note = 'changed', amount = amount + 1 WHERE tenant_id = 2 AND id % 2 = 0;
@@ -226,8 +231,6 @@ def test_somebody_who_writes_the_tenants_rows_beside_makes_it_fail(
 
 
 def test_an_archive_of_another_kind_and_a_migration_in_between_are_refused(postgres15: Cluster, tmp_path: Path) -> None:
-    from tests.kit.sample import load_sample, pristine
-
     with pristine(load_sample(postgres15)) as database:
         grant = sample_grant(postgres15, database)
         archived(postgres15, grant, tmp_path / "a")
@@ -241,3 +244,23 @@ def test_an_archive_of_another_kind_and_a_migration_in_between_are_refused(postg
             "coupons.pct is bigint there, integer here",
         ]
         assert checked(tmp_path / "a").rows == 197
+
+
+def test_behind_policies_a_tenants_own_role_backs_nothing_up_and_the_operator_restores(
+    server: Cluster, tmp_path: Path
+) -> None:
+    load_walled(server)
+    with pristine(server, WALLED) as database:
+        grant = next(one for one in rls_grants(server.port, database) if one.tenant == "globex")
+        place = (grant.server, grant.credentials)
+        with pytest.raises(Exception, match="row-level security"), writing(str(tmp_path / "none")) as sink:
+            asyncio.run(back_up(place, grant, UNDER, sink))
+        before = checksums(server, database)
+        manifest = archived(server, grant, tmp_path / "a")
+        assert (manifest.isolation, manifest.rows) == ("rls", 197)
+        quiet = "ALTER TABLE orders {} TRIGGER USER;"  # it writes as its owner, who is no tenant
+        server.psql(database, f"{quiet.format('DISABLE')} {CHANGES} {quiet.format('ENABLE')}")
+        with pytest.raises(Exception, match="row-level security"):
+            put_back(server, grant, tmp_path / "a")
+        assert put_back(server, grant, tmp_path / "a", triggers=False).tables["metrics"] == Difference(20, 0, 0)
+        assert checksums(server, database) == before

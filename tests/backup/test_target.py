@@ -88,9 +88,9 @@ def test_modes_and_keys_must_fit() -> None:
     row = book_of(sample_rules(5432, "shared")).grants["acme", "shared", False]
     own = book_of(own_rules(5432, "private1")).grants["acme", "shared", False]
     check_kinds(manifest(FORM), row)
-    with pytest.raises(Refused, match="acme is of mode database; only rows of tables that tenants share are restored"):
+    with pytest.raises(Refused, match="the archive is of mode row, and acme is in mode database there"):
         check_kinds(manifest(FORM), own)
-    with pytest.raises(Refused, match="the archive of acme is of mode schema"):
+    with pytest.raises(Refused, match="the archive is of mode schema, and acme is in mode row there"):
         check_kinds(MANIFEST.model_copy(update={"isolation": "schema"}), row)
     with pytest.raises(Refused, match="acme has no key other, which t needs"):
         check_kinds(manifest(FORM.model_copy(update={"key": "other"})), row)

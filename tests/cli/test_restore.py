@@ -16,6 +16,7 @@ from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample, pristine
+from tests.kit.schemas import load_schemas, schema_rules
 
 SETTING = "PARTYWALL_STATE_DIRECTORY"
 
@@ -123,3 +124,29 @@ def test_what_is_in_the_way_is_told_and_nothing_is_changed(
 
 def server_notes(cluster: Cluster, proxy: Proxy) -> str:
     return cluster.psql(proxy.database, "SELECT count(*) FROM notes").strip()
+
+
+def test_a_schema_of_ones_own_comes_back_and_is_its_roles(run: Run, postgres15: Cluster, tmp_path: Path) -> None:
+    load_schemas(postgres15)
+    postgres15.create_database("beside_restored", "template_beside")
+    try:
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "r.yaml").write_text(schema_rules(postgres15.port, "beside_restored"), "utf-8")
+        uri = f"postgresql://postgres@127.0.0.1:{postgres15.port}/beside_restored?sslmode=disable"
+        where = ("--rules", str(tmp_path / "rules"), "--server", uri)
+        path = str(tmp_path / "a")
+        program = str(postgres15.binaries / "pg_dump")
+        made = run("backup", "--tenant", "acme", "--database", "shared", "-o", path, "--pg-dump", program, *where)
+        assert made.exit_code == 0, made.output
+        postgres15.psql("beside_restored", "DROP TABLE acme.orders CASCADE; CREATE TABLE acme.other (id int)")
+        arguments = ("restore", path, "--mode", "replace", "--no-pause", *where)
+        assert "acme.orders: 21 inserted, 0 updated, 0 deleted" in run(*arguments, "--dry-run").stdout
+        done = run(*arguments)
+        assert done.exit_code == 0, done.output
+        owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'acme'"
+        assert postgres15.psql("beside_restored", owners).split() == ["acme_rw"]
+        assert postgres15.psql("beside_restored", "SELECT count(*) FROM acme.orders").strip() == "21"
+        refused = run("restore", path, "--mode", "merge", "--no-pause", *where)
+        assert (refused.exit_code, "is not merged" in refused.stderr) == (1, True)
+    finally:
+        postgres15.drop_database("beside_restored")

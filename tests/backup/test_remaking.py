@@ -1,0 +1,188 @@
+"""A schema or a database of one's own comes back with its definitions, as itself or under another name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from proxy.backup.archive import members, writing
+from proxy.backup.manifest import SEAL, Manifest
+from proxy.backup.refusal import Damaged, Refused
+from proxy.backup.remaking import remake
+from proxy.backup.restoring import Restored
+from proxy.backup.taking import back_up
+from proxy.backup.writing import Difference, Mode
+from proxy.doctor.provision import provision
+from proxy.tenancy.policy import Grant
+from tests.backup.shelf import UNDER, book_of, checked, operators
+from tests.kit.postgres import Cluster, find_binaries
+from tests.kit.rules import own_rules
+from tests.kit.sample import load_sample, pristine
+from tests.kit.schemas import load_schemas, schema_rules
+
+PROGRAM = str(find_binaries(18) / "pg_dump")
+_numbers = count(1)
+RELATIONS = """
+SELECT relname, relkind::text, format('%%I.%%I', relnamespace::regnamespace, relname), pg_get_userbyid(relowner)
+  FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p', 'm', 'S')
+"""
+DEFINITIONS = (
+    "SELECT conrelid::regclass || conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace",
+    "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indexrelid"
+    " WHERE relnamespace",
+    "SELECT oid::regprocedure::text, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace",
+    "SELECT oid::regclass::text, pg_get_viewdef(oid) FROM pg_class WHERE relkind IN ('v', 'm') AND relnamespace",
+    "SELECT tgrelid::regclass || tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid"
+    " WHERE NOT tgisinternal AND relnamespace",
+)
+
+
+@contextmanager
+def beside(cluster: Cluster) -> Iterator[tuple[str, dict[str, Grant]]]:
+    """A copy of `beside`, and the grants of its tenants and of newco, which has no schema yet."""
+    load_schemas(cluster)
+    name = f"beside_copy_{next(_numbers)}"
+    cluster.create_database(name, "template_beside")
+    try:
+        text = schema_rules(cluster.port, name) + (
+            "---\ntenant: newco\ndatabases: [shared]\nschema: newco\nserver_login: newco_rw\n"
+        )
+        book = book_of(text)
+        yield name, {one: book.grants[one, "shared", False] for one in book.tenants}
+    finally:
+        cluster.drop_database(name)
+        cluster.psql(sql="DROP ROLE IF EXISTS newco_rw")
+
+
+def archived(cluster: Cluster, grant: Grant, target: str) -> Manifest:
+    with writing(target) as sink:
+        place = operators(cluster, grant.server.database)
+        return asyncio.run(back_up(place, grant, UNDER, sink, pg_dump=PROGRAM))
+
+
+def put_back(cluster: Cluster, grant: Grant, path: str, mode: Mode, dry_run: bool = False) -> Restored:
+    manifest = checked(Path(path))
+    text = provision(grant, b"0123456789abcdef") if grant.policy.schema else ""
+    place = operators(cluster, grant.server.database)
+    return asyncio.run(remake(place, grant, manifest, path, (), mode, dry_run, text))
+
+
+def pictured(cluster: Cluster, database: str, schema: str) -> dict[str, str]:
+    """Everything of a schema: rows of its tables and sequences, definitions with that schema called S."""
+    found: dict[str, str] = {}
+    with psycopg.connect(cluster.dsn(database=database), autocommit=True) as connection:
+        for name, kind, full, owner in connection.execute(RELATIONS, [schema]).fetchall():
+            what = "(last_value, is_called)" if kind == "S" else "t"
+            rows = f"SELECT md5(string_agg({what}::text, ',' ORDER BY {what}::text)) FROM {full} t"
+            (digest,) = connection.execute(rows).fetchall()
+            found[f"{kind} {name}"] = f"{digest[0]} {owner.replace(schema, 'S')}"
+        for query in DEFINITIONS:
+            rows_of = connection.execute(f"{query} = '{schema}'::regnamespace").fetchall()
+            found |= {one.replace(f"{schema}.", "S."): text.replace(f"{schema}.", "S.") for one, text in rows_of}
+    return found
+
+
+CHANGES = """
+ALTER TABLE {0}.orders ADD COLUMN more int; DROP TABLE {0}.order_items CASCADE; CREATE TABLE {0}.fresh (id int);
+UPDATE {0}.customers SET name = 'x'; DROP FUNCTION {0}.slugify; SELECT setval('{0}.accounts_id_seq', 5000);
+"""
+
+
+def test_a_schema_comes_back_as_it_was_with_its_definitions(server: Cluster, tmp_path: Path) -> None:
+    with beside(server) as (database, grants):
+        before = {one: pictured(server, database, one) for one in ("acme", "globex", "initech", "reference")}
+        archived(server, grants["globex"], str(tmp_path / "a"))
+        server.psql(database, CHANGES.format("globex"))
+        changed = pictured(server, database, "globex")
+        would = put_back(server, grants["globex"], str(tmp_path / "a"), "replace", dry_run=True)
+        assert would.tables["globex.orders"] == Difference(insert=22, delete=22)
+        assert would.tables["globex.order_items"] == Difference(insert=44)
+        with pytest.raises(Refused, match="the schema is not empty: "):
+            put_back(server, grants["globex"], str(tmp_path / "a"), "into-empty")
+        assert pictured(server, database, "globex") == changed
+        put_back(server, grants["globex"], str(tmp_path / "a"), "replace")
+        assert {one: pictured(server, database, one) for one in before} == before
+        assert "partywall" not in server.psql(database, "SELECT nspname FROM pg_namespace")
+
+
+def test_another_tenant_gets_the_schema_under_its_own_name(server: Cluster, tmp_path: Path) -> None:
+    with beside(server) as (database, grants):
+        # A function that names its schema in its text cannot be renamed; that one is refused below.
+        naming = server.psql(
+            database,
+            "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'globex'::regnamespace"
+            " AND (strpos(prosrc, 'globex') > 0 OR strpos(coalesce(proconfig::text, ''), 'globex') > 0)",
+        ).splitlines()
+        assert naming
+        archived(server, grants["globex"], str(tmp_path / "a"))
+        before = {one: pictured(server, database, one) for one in ("acme", "globex")}
+        with pytest.raises(Refused, match="functions name the schema globex in their text, which is newco there"):
+            put_back(server, grants["newco"], str(tmp_path / "a"), "into-empty")
+        assert {one: pictured(server, database, one) for one in before} == before
+        for one in naming:
+            server.psql(database, f"DROP FUNCTION {one} CASCADE")
+        before = {one: pictured(server, database, one) for one in ("acme", "globex")}
+        archived(server, grants["globex"], str(tmp_path / "b"))
+        put_back(server, grants["newco"], str(tmp_path / "b"), "into-empty")
+        assert {one: pictured(server, database, one) for one in before} == before
+        assert pictured(server, database, "newco") == before["globex"]
+        with psycopg.connect(server.dsn("newco_rw", database), autocommit=True) as tenant:
+            assert tenant.execute("SELECT count(*) FROM newco.orders").fetchone() == (22,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                tenant.execute("SELECT count(*) FROM globex.orders")
+            tenant.execute("CREATE TABLE newco.mine (id int)")
+
+
+def test_what_depends_on_the_schema_from_outside_does_not_go_along(server: Cluster, tmp_path: Path) -> None:
+    with beside(server) as (database, grants):
+        archived(server, grants["globex"], str(tmp_path / "a"))
+        server.psql(database, "CREATE VIEW reference.peek AS SELECT count(*) FROM globex.orders")
+        before = pictured(server, database, "globex")
+        with pytest.raises(
+            Refused, match=r"outside the schema globex there depends on what is in it: .*reference\.peek"
+        ):
+            put_back(server, grants["globex"], str(tmp_path / "a"), "replace")
+        assert pictured(server, database, "globex") == before
+        assert server.psql(database, "SELECT * FROM reference.peek").strip() == "22"
+
+
+def test_a_database_comes_back_in_an_empty_one(server: Cluster, tmp_path: Path) -> None:
+    with pristine(load_sample(server), "private1") as database:
+        grant = book_of(own_rules(server.port, database)).grants["acme", "shared", False]
+        archived(server, grant, f"{tmp_path}/folder/")
+        before = pictured(server, database, "public")
+        with pytest.raises(Refused, match="the database is not empty: "):
+            put_back(server, grant, f"{tmp_path}/folder/", "into-empty")
+        with pytest.raises(Refused, match="make one, and name it in the rules"):
+            put_back(server, grant, f"{tmp_path}/folder/", "replace")
+        with pytest.raises(Refused, match="is not merged"):
+            put_back(server, grant, f"{tmp_path}/folder/", "merge")
+        server.create_database("remade")
+        try:
+            empty = book_of(own_rules(server.port, "remade")).grants["acme", "shared", False]
+            put_back(server, empty, f"{tmp_path}/folder/", "into-empty")
+            assert pictured(server, "remade", "public") == before
+            assert server.psql("remade", "SELECT has_table_privilege('app', 'orders', 'UPDATE')").strip() == "t"
+        finally:
+            server.drop_database("remade")
+
+
+def test_an_archive_that_is_not_whole_any_more_leaves_everything_as_it_is(postgres15: Cluster, tmp_path: Path) -> None:
+    with beside(postgres15) as (database, grants):
+        manifest = archived(postgres15, grants["globex"], str(tmp_path / "a"))
+        before = pictured(postgres15, database, "globex")
+        listed = list(members(str(tmp_path / "a")))
+        with writing(str(tmp_path / "b")) as sink:
+            for name, stored in listed:
+                if name not in {SEAL, manifest.relations[0].members[0].name}:
+                    sink.add(name, stored)
+        place = operators(postgres15, database)
+        with pytest.raises(Damaged, match="is gone since it was verified"):
+            asyncio.run(remake(place, grants["globex"], manifest, str(tmp_path / "b"), (), "replace"))
+        assert pictured(postgres15, database, "globex") == before
