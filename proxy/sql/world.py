@@ -80,6 +80,9 @@ class Scenery(Protocol):
     """What name resolution asks of a world."""
 
     @property
+    def policy(self) -> Policy: ...
+
+    @property
     def catalog(self) -> Catalog: ...
 
     @property

@@ -3,7 +3,7 @@ rows only (isolation.md 2.1).
 
 WHERE; the ON of the innermost join that has the relation on its nullable side; or a join fence `(R JOIN (SELECT) AS
 _isoN ON R.c = key)`, a join with a one-row query without columns, where neither can take it. The base relation
-stays in the range table in every form."""
+stays in the range table in every form. Under `isolation: rls` there are none (decision 0084)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from proxy.sql.scope import Join, Level, Source, Tree
 
 
 def place_predicates(edit: Edit) -> None:
-    """Put the predicate of every confined relation in, first among its conjuncts."""
+    """Put the predicate of every confined relation in, first among its conjuncts; none where the server's policies
+    decide which rows there are.
+    """
+    if edit.world.policy.isolation == "rls":
+        return
     for level in edit.analysis.levels:
         where: list[Tree] = []
         on: dict[int, tuple[Join, list[Tree]]] = {}

@@ -45,6 +45,11 @@ class Relations:
         self.catalog = catalog
         self._own = {one.name: one for one in temporary}
 
+    @property
+    def by_policies(self) -> bool:
+        """Do the server's policies alone decide which rows there are? All that is shown has one then."""
+        return self.policy.isolation == "rls"
+
     def shown(self, schema: str, name: str) -> Shown | None:
         """The relation, or None where policy hides it."""
         if schema == "pg_temp":
