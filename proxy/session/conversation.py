@@ -127,6 +127,7 @@ class Conversation(Keeping, Counting, Budgeting):
         self.draining = False
         self.fenced: set[str] = set()  # cursors and portals of this transaction that do not show rows as they are
         self.tables: tuple[Temporary, ...] = ()  # as the port was told
+        self.path: str | None = None
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.subscribed: dict[str, str] = {}  # channel at the server -> name; what the listening connection tells
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
@@ -293,6 +294,7 @@ class Conversation(Keeping, Counting, Budgeting):
         self.depart()
         self.unpin(*self.pins)
         self.lease = self.link = self.state = None
+        self.settings.uncover()
         self.settings.state = None
         self.settings.savepoints.clear()
         self.settings.objects.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from proxy.backend.state import BackendState
 from proxy.errors import InternalError
 from proxy.session.counters import Counters
-from proxy.session.parameters import Settings
+from proxy.session.parameters import PATH, Settings
 from proxy.session.ports import Port
 from proxy.sql.plan import FINAL, Forward, Temporary
 from proxy.tenancy.policy import Grant
@@ -25,6 +25,7 @@ class Keeping:
     counters: Counters
     pins: set[str]  # why the connection stays with the session when it is idle
     tables: tuple[Temporary, ...]  # as the port was told
+    path: str | None  # the search path, likewise
     port: Port
 
     def backend(self) -> BackendState:
@@ -68,8 +69,9 @@ class Keeping:
                 self.unpin(reason)
 
     def tell_tables(self) -> None:
-        """Statements are planned with the temporary tables that the session has now."""
-        known = self.settings.objects.known
-        if known != self.tables:
-            self.tables = known
+        """Statements are planned with the temporary tables and the search path that the session has now."""
+        known, current = self.settings.objects.known, self.settings.current
+        path = current.get(PATH) if current else None
+        if known != self.tables or path != self.path:
+            self.tables, self.path = known, path
             self.port.know(known)

@@ -17,6 +17,7 @@ from proxy.session.objects import Objects, Snapshot
 from proxy.sql.plan import Effects, SettingEffect, TransactionVerb
 from proxy.tenancy.policy import Limits
 
+PATH = "search_path"  # what names mean to the planner, so that SET LOCAL of it is followed too
 NO_CEILINGS: Mapping[str, float] = MappingProxyType({})
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0, "": 1.0}
 
@@ -72,6 +73,16 @@ def ceilings_of(limits: Limits) -> Mapping[str, float]:
     return {name: seconds for name, seconds in limit.items() if seconds is not None}
 
 
+def _with(settings: Mapping[str, str], path: str | None) -> Mapping[str, str]:
+    """The settings with this path; None for the one that the connection began with."""
+    changed = dict(settings)
+    if path is None:
+        changed.pop(PATH, None)
+    else:
+        changed[PATH] = path
+    return changed
+
+
 class Settings:
     """The settings of one session, and those of the connection it holds, through transactions and savepoints."""
 
@@ -86,6 +97,7 @@ class Settings:
         "objects",
         "savepoints",
         "state",
+        "under",
     )
 
     def __init__(
@@ -99,7 +111,10 @@ class Settings:
         self.base: tuple[Mapping[str, str], Mapping[str, str]] = (defaults, NO_SETTINGS)
         self.objects = Objects()  # undone together with the settings
         self.base_objects = self.objects.snapshot()
-        self.savepoints: list[tuple[str, Mapping[str, str], Mapping[str, str], Snapshot]] = []
+        self.under: tuple[str | None, str | None] | None = None  # the path below a SET LOCAL: ours, the connection's
+        self.savepoints: list[
+            tuple[str, Mapping[str, str], Mapping[str, str], Snapshot, tuple[str | None, str | None] | None]
+        ] = []
         self.ended = 0  # transactions, on whatever connection
 
     def begin(self, state: BackendState) -> None:
@@ -145,7 +160,9 @@ class Settings:
             if state is not None:
                 state.settings = NO_SETTINGS
         for one in effects.settings:
-            if one.local:
+            if one.name == PATH:
+                self._cover(one.local)
+            if one.local and (one.name != PATH or state is None):
                 continue
             current = dict(self.current)
             applied = dict(state.settings) if state is not None else {}
@@ -162,14 +179,34 @@ class Settings:
         if verb is not None:
             self._transaction(verb, effects.savepoint or "", tag)
 
+    def _cover(self, local: bool) -> None:
+        """SET LOCAL of the path hides what it was until the transaction ends; SET takes the place of both."""
+        if not local:
+            self.under = None
+        elif self.under is None and self.state is not None:
+            self.under = (self.current.get(PATH), self.state.settings.get(PATH))
+
+    def uncover(self) -> None:
+        """The transaction is over, and with it a SET LOCAL of the path."""
+        if self.under is None:
+            return
+        ours, theirs = self.under
+        self.under = None
+        self.current = _with(self.current, ours)
+        if self.state is not None:
+            applied = _with(self.state.settings, theirs)
+            self.state.settings = self.current if self.current == applied else applied
+
     def reset_all(self) -> None:
         """RESET ALL: a connection is brought in line before the next statement."""
+        self.under = None
         self.current = self.defaults
 
     def keep(self) -> None:
         """The transaction is committed."""
         self.ended += 1
         self.savepoints.clear()
+        self.uncover()
         self.objects.commit()
         self.base_objects = self.objects.snapshot()
         if self.state is not None:
@@ -179,6 +216,7 @@ class Settings:
         """The transaction is rolled back."""
         self.ended += 1
         self.savepoints.clear()
+        self.under = None
         self.current = self.base[0]
         self.objects.roll_back(self.base_objects)
         if self.state is not None:
@@ -189,11 +227,11 @@ class Settings:
         if state is None:
             return
         if verb is TransactionVerb.SAVEPOINT:
-            self.savepoints.append((name, self.current, state.settings, self.objects.snapshot()))
+            self.savepoints.append((name, self.current, state.settings, self.objects.snapshot(), self.under))
         elif verb is TransactionVerb.ROLLBACK_TO:
             at = self._find(name)
             if at is not None:
-                _, self.current, state.settings, objects = self.savepoints[at]
+                _, self.current, state.settings, objects, self.under = self.savepoints[at]
                 self.objects.restore(objects)
                 del self.savepoints[at + 1 :]
         elif verb is TransactionVerb.RELEASE:

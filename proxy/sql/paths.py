@@ -15,7 +15,7 @@ from proxy.errors import FeatureNotSupported, Refusal
 from proxy.sql.classified import Classified
 from proxy.sql.names import split_name
 from proxy.sql.parse import Statement
-from proxy.sql.plan import Effects, PlanContext, SettingEffect, StatementKind
+from proxy.sql.plan import Effects, PlanContext, SettingEffect, StatementKind, TransactionVerb
 from proxy.sql.search_path import BARE
 from proxy.tenancy.policy import Policy
 
@@ -24,6 +24,9 @@ QUOTED = re.compile(r"'((?:[^']|'')*)'")
 USER = "$user"
 CONFIGURATION = "default_text_search_config"
 LONGEST = 1000  # bytes
+APART = "Send it in a text of its own."
+TAKING_BACK = frozenset({TransactionVerb.ROLLBACK, TransactionVerb.ROLLBACK_TO})
+KNOWN = frozenset({"TransactionStmt", "VariableSetStmt", "VariableShowStmt"})  # in which no name is looked up
 HINT = "Leave pg_catalog out of the list: it is searched first. Qualify other names of the server's."
 
 
@@ -42,16 +45,42 @@ def with_path(context: PlanContext, effects: Effects) -> PlanContext:
     return context
 
 
+class Course:
+    """The contexts of the statements of one text, one after the other. A path that was set in the text is not known any
+    more once a transaction was ended or taken back there.
+    """
+
+    def __init__(self, context: PlanContext) -> None:
+        self.context = context
+        self._set, self._local, self._lost = False, False, False
+
+    def follow(self, effects: Effects) -> None:
+        """Behind a statement with these effects."""
+        if not self.context.policy.schema:
+            return
+        paths = [one.local for one in effects.settings if one.name == "search_path"]
+        if paths:
+            self._set, self._local, self._lost = True, any(paths), False
+            self.context = with_path(self.context, effects)
+        elif effects.transaction in TAKING_BACK:
+            self._lost = self._lost or self._set
+        elif effects.transaction is TransactionVerb.COMMIT:
+            self._lost = self._lost or self._local
+
+    def check(self, tree: Node) -> None:
+        """FeatureNotSupported for a statement whose names nobody can read."""
+        if self._lost and not KNOWN & tree.keys():
+            raise FeatureNotSupported("this statement is not supported behind another search_path", hint=APART)
+
+
 def set_path(body: Node) -> Classified | None:
     """What SET or RESET search_path does; None for a SET of anything else."""
     if str(body.get("name", "")).lower() != "search_path":
         return None
     kind, local = body.get("kind"), bool(body.get("is_local", False))
     tree = {"VariableSetStmt": body}
-    if local:
-        raise FeatureNotSupported("SET LOCAL search_path is not supported", hint="Use SET search_path.")
     if kind in ("VAR_RESET", "VAR_SET_DEFAULT"):
-        effects = Effects(settings=(SettingEffect("search_path", None),))
+        effects = Effects(settings=(SettingEffect("search_path", None, local),))
         return Classified(StatementKind.SETTING, tree, effects, tag="RESET" if kind == "VAR_RESET" else None)
     names = [one.get("A_Const", {}).get("sval", {}).get("sval") for one in body.get("args", ())]
     constants = [one.get("A_Const", {}) for one in body.get("args", ())]
@@ -60,7 +89,7 @@ def set_path(body: Node) -> Classified | None:
     plain = [str(name or "") for name in names]
     require_path(plain)
     text = ", ".join("'" + one.replace("'", "''") + "'" for one in plain)
-    return Classified(StatementKind.SETTING, tree, Effects(settings=(SettingEffect("search_path", text),)))
+    return Classified(StatementKind.SETTING, tree, Effects(settings=(SettingEffect("search_path", text, local),)))
 
 
 def require_path(names: list[str]) -> None:

@@ -20,7 +20,7 @@ from proxy.sql.families import Scene, drafted
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import remaining_literals
 from proxy.sql.parse import Statement, masked, parse
-from proxy.sql.paths import check_settings, classify_path, with_path
+from proxy.sql.paths import Course, check_settings, classify_path
 from proxy.sql.plan import (
     Answer,
     AnswerKind,
@@ -152,9 +152,10 @@ class Planner:
             return Planned((rejected(StatementKind.INVALID, refusal, text),))
         plans: list[Plan] = []
         whole = len(statements) == 1
+        course = Course(context)
         for one in statements:
-            plans.append(self._plan_statement(one, text, whole, lifted, context, parameter_types))
-            context = _after(context, plans[-1])
+            plans.append(self._plan_statement(one, text, whole, lifted, course, parameter_types))
+            course.context = _after(course, plans[-1])
         refused = any(isinstance(one, Reject) for one in plans)
         return Planned(tuple(plans) or (EMPTY,), lifted.literals if lifted else (), _shape(text, lifted, refused))
 
@@ -192,11 +193,12 @@ class Planner:
         text: bytes,
         whole: bool,
         lifted: Lifted | None,
-        context: PlanContext,
+        course: Course,
         parameter_types: Sequence[int],
     ) -> Plan:
-        kind = kind_of(statement)
+        kind, context = kind_of(statement), course.context
         try:
+            course.check(statement.tree)
             if context.policy.schema:
                 made = plan_definition(statement, text, whole, context, self._world(context))
                 if made is not None:
@@ -297,11 +299,12 @@ class Planner:
         return world.with_temporary(context.temporary)
 
 
-def _after(context: PlanContext, plan: Plan) -> PlanContext:
+def _after(course: Course, plan: Plan) -> PlanContext:
     """The context of the next statement of a text."""
     if not isinstance(plan, Forward):
-        return context
-    context = with_path(context, plan.effects)
+        return course.context
+    course.follow(plan.effects)
+    context = course.context
     if plan.effects.creates is None and not plan.effects.drops:
         return context
     gone = plan.effects.drops

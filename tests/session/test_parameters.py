@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.backend.state import BackendState
 from proxy.session.parameters import Settings, difference, exceeds, milliseconds, quote_name, quote_value
-from proxy.sql.plan import Effects, SettingEffect
+from proxy.sql.plan import Effects, SettingEffect, TransactionVerb
 
 
 def test_the_difference_is_what_turns_one_into_the_other_and_no_more() -> None:
@@ -75,3 +76,73 @@ def test_other_limits_leave_what_a_session_chose_within_them() -> None:
     assert settings.current["statement_timeout"] == "2000"
     settings.limit({}, {})
     assert settings.current == {"work_mem": "'1MB'"}
+
+
+def fresh() -> BackendState:
+    return BackendState(1, b"", {})
+
+
+def local(value: str | None) -> Effects:
+    return Effects(settings=(SettingEffect("search_path", value, local=True),))
+
+
+def lasting(value: str | None) -> Effects:
+    return Effects(settings=(SettingEffect("search_path", value),))
+
+
+def verb(one: TransactionVerb, name: str = "s") -> Effects:
+    return Effects(transaction=one, savepoint=name)
+
+
+SAVEPOINT, ROLLBACK_TO = verb(TransactionVerb.SAVEPOINT), verb(TransactionVerb.ROLLBACK_TO)
+COMMIT, ROLLBACK = verb(TransactionVerb.COMMIT), verb(TransactionVerb.ROLLBACK)
+
+
+@pytest.mark.parametrize(
+    ("effects", "within", "after"),
+    [
+        ((local("'a'"),), "'a'", None),
+        ((local("'a'"), local("'b'")), "'b'", None),
+        ((lasting("'a'"), local("'b'")), "'b'", "'a'"),
+        ((local("'b'"), lasting("'a'")), "'a'", "'a'"),
+        ((local("'b'"), lasting(None)), None, None),
+        ((lasting("'a'"), local(None)), None, "'a'"),
+        ((local("'a'"), SAVEPOINT, local("'b'"), ROLLBACK_TO), "'a'", None),
+        ((SAVEPOINT, local("'b'"), ROLLBACK_TO), None, None),
+        ((lasting("'a'"), SAVEPOINT, local("'b'"), lasting("'c'"), ROLLBACK_TO), "'a'", "'a'"),
+        ((local("'b'"), SAVEPOINT, lasting("'c'"), ROLLBACK_TO), "'b'", None),
+        ((local("'b'"), Effects(resets=True)), None, None),
+    ],
+)
+def test_a_path_that_is_set_for_the_transaction_ends_with_it(
+    effects: tuple[Effects, ...], within: str | None, after: str | None
+) -> None:
+    for end, tag, then in ((COMMIT, "COMMIT", after), (COMMIT, "ROLLBACK", None), (ROLLBACK, "ROLLBACK", None)):
+        settings, state = Settings({}), fresh()
+        settings.begin(state)
+        for one in effects:
+            settings.note(one, "")
+        assert settings.current.get("search_path") == state.settings.get("search_path") == within
+        settings.note(end, tag)
+        assert settings.current.get("search_path") == state.settings.get("search_path") == then
+        assert settings.under is None
+
+
+def test_outside_of_a_block_it_ends_with_its_statement() -> None:
+    settings, state = Settings({"search_path": "'mine'"}), fresh()
+    state.settings = {"search_path": "'mine'"}
+    settings.begin(state)
+    settings.note(local("'a'"), "SET")
+    settings.keep()
+    assert settings.current == state.settings == {"search_path": "'mine'"}
+    settings.note(local("'a'"), "SET")
+    settings.state = None
+    settings.uncover()
+    assert settings.current == {"search_path": "'mine'"}
+
+
+def test_another_setting_for_the_transaction_is_the_servers_alone() -> None:
+    settings, state = Settings({}), fresh()
+    settings.begin(state)
+    settings.note(Effects(settings=(SettingEffect("work_mem", "'1MB'", local=True),)), "SET")
+    assert settings.current == state.settings == {}

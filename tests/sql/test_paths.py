@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.errors import FeatureNotSupported, Refusal
 from proxy.sql.parse import parse
 from proxy.sql.paths import (
+    Course,
     check_settings,
     may_be_configuration,
     may_be_path,
@@ -15,7 +18,7 @@ from proxy.sql.paths import (
     require_path,
     set_path,
 )
-from proxy.sql.plan import Effects, SettingEffect
+from proxy.sql.plan import Effects, PlanContext, SettingEffect, TransactionVerb
 from tests.kit.schemas import schema_policy
 
 POLICY = schema_policy()
@@ -59,8 +62,8 @@ def test_reset_and_default_go_back() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "SET LOCAL search_path = acme",
         "SET search_path = acme, pg_catalog",
+        "SET LOCAL search_path = acme, pg_catalog",
         "SET search_path = information_schema",
         "SET search_path = pg_temp",
         "SET search_path FROM CURRENT",
@@ -70,6 +73,61 @@ def test_reset_and_default_go_back() -> None:
 def test_a_path_that_the_planner_could_not_read_names_with_is_refused(text: str) -> None:
     with pytest.raises(FeatureNotSupported):
         done(text)
+
+
+def test_a_local_one_is_the_transactions() -> None:
+    assert done("SET LOCAL search_path = reference") == SettingEffect("search_path", "'reference'", local=True)
+    assert done("SET LOCAL search_path TO DEFAULT") == SettingEffect("search_path", None, local=True)
+
+
+SET = Effects(settings=(SettingEffect("search_path", "'reference'"),))
+SET_LOCAL = Effects(settings=(SettingEffect("search_path", "'reference'", local=True),))
+BEGIN, COMMIT, ROLLBACK, ROLLBACK_TO = (
+    Effects(transaction=one)
+    for one in (TransactionVerb.BEGIN, TransactionVerb.COMMIT, TransactionVerb.ROLLBACK, TransactionVerb.ROLLBACK_TO)
+)
+QUERY: dict[str, Any] = {"SelectStmt": {"targetList": []}}
+
+
+def followed(*effects: Effects) -> Course:
+    course = Course(PlanContext(POLICY, 1, POLICY.path, "acme_rw"))
+    for one in effects:
+        course.follow(one)
+    return course
+
+
+@pytest.mark.parametrize(
+    ("effects", "path"),
+    [
+        ((), ("acme", "reference")),
+        ((SET,), ("reference",)),
+        ((BEGIN, SET_LOCAL), ("reference",)),
+        ((BEGIN, SET, COMMIT), ("reference",)),
+        ((BEGIN, SET_LOCAL, COMMIT, SET), ("reference",)),
+        ((BEGIN, COMMIT, ROLLBACK), ("acme", "reference")),
+    ],
+)
+def test_what_stands_behind_it_in_a_text_is_read_with_it(effects: tuple[Effects, ...], path: tuple[str, ...]) -> None:
+    course = followed(*effects)
+    course.check(QUERY)
+    assert course.context.search_path == path
+
+
+@pytest.mark.parametrize(
+    "effects",
+    [
+        (BEGIN, SET, ROLLBACK),
+        (BEGIN, SET_LOCAL, COMMIT),
+        (BEGIN, SET_LOCAL, ROLLBACK_TO),
+        (SET, BEGIN, ROLLBACK, BEGIN),
+    ],
+)
+def test_nobody_reads_names_behind_the_end_of_its_transaction_in_the_same_text(effects: tuple[Effects, ...]) -> None:
+    course = followed(*effects)
+    course.check({"TransactionStmt": {}})
+    with pytest.raises(FeatureNotSupported) as refused:
+        course.check(QUERY)
+    assert refused.value.hint is not None
 
 
 def test_another_setting_is_not_its_business() -> None:
