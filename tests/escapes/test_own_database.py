@@ -142,6 +142,23 @@ def test_the_name_of_a_setting_is_not_left_to_the_next_session(proxy: Proxy, tex
 @pytest.mark.parametrize(
     "text",
     [
+        "UPDATE pg_settings SET setting = '77MB' WHERE name = 'work_mem'",
+        "WITH w AS (SELECT 1) UPDATE pg_catalog.pg_settings s SET setting = '77MB' WHERE s.name = 'work_mem'",
+        "PREPARE p AS UPDATE pg_settings SET setting = '77MB' WHERE name = 'work_mem'; EXECUTE p",
+        "EXPLAIN ANALYZE UPDATE pg_settings SET setting = '77MB' WHERE name = 'work_mem'",
+    ],
+)
+def test_a_setting_that_is_changed_as_a_row_is_not_left_to_the_next_session(proxy: Proxy, text: str) -> None:
+    with proxy.connect("acme_app") as client:
+        assert client.simple(text).errors == []
+        assert client.simple("SHOW work_mem").rows == [(b"77MB",)]  # it is the session's own
+    with proxy.connect("acme_app") as client:
+        assert client.simple("SHOW work_mem").rows != [(b"77MB",)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "EXPLAIN ANALYZE CREATE TEMP TABLE left_so AS SELECT 1",
         "SELECT 1 INTO TEMP left_so UNION SELECT 2",
         "PREPARE p AS SELECT 1; EXPLAIN ANALYZE CREATE TEMP TABLE left_so AS EXECUTE p",

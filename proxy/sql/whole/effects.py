@@ -24,6 +24,7 @@ from proxy.sql.whole.settings import SEED, leaves_name, may_call, set_statement
 Node = dict[str, Any]
 Handler = Callable[[Node, Node], Classified]
 LISTEN = "listen"  # the reason to pin
+SETTINGS = "pg_settings"  # UPDATE of it is SET
 
 # Statements that leave in a session only what their calls leave.
 PLAIN = frozenset({
@@ -58,6 +59,8 @@ def effects_of(tree: Node, known: Known) -> Classified:
     grows = bool(made or statements & GROWING or ("CopyStmt" in statements and body.get("is_from")))
     if not statements <= PLAIN or nodes.of("IntoClause"):
         return Classified(kind, tree, replace(known.effects(tree), pins=UNTRACKED, writes=True, grows=grows))
+    if any(_names(body, SETTINGS) for one in CHANGES & statements for body in nodes.of(one)):
+        return Classified(kind, tree, Effects(pins=UNTRACKED, writes=True))
     effects = known.effects(tree)
     settings = setting_calls(tree, may_call)
     if settings:
@@ -71,6 +74,11 @@ def effects_of(tree: Node, known: Known) -> Classified:
     if writes:
         effects = replace(effects, writes=True, draws=draws, grows=grows)
     return Classified(kind, tree, effects)
+
+
+def _names(body: Node, relation: str) -> bool:
+    """Does a statement change this relation?"""
+    return bool(body.get("relation", {}).get("relname") == relation)
 
 
 def _transaction(tree: Node, body: Node) -> Classified:
