@@ -21,7 +21,9 @@ from proxy.session.holdings import room, size_of
 from proxy.session.statements import Statement
 from proxy.sql.admission import parameters_refused
 from proxy.sql.copied import inserts
+from proxy.sql.explaining import COUNTED
 from proxy.sql.plan import (
+    CATALOGS,
     FINAL,
     STATEMENT_NAME,
     Answer,
@@ -108,6 +110,8 @@ def unfit(
     """Why this statement cannot be executed with these arguments."""
     if isinstance(found, Answer) or found.effects.asked:
         return FeatureNotSupported("this statement cannot be executed by EXECUTE", hint="Send it as it is.")
+    if run.explained and s.grant is not None and s.grant.policy.schema and CATALOGS in found.rules:
+        return FeatureNotSupported("EXPLAIN of a catalog is not supported", hint=COUNTED)
     if s.grant is None or not (found.checks or found.names):
         return None
     if any(run.arguments[one.parameter - 1 : one.parameter] == (None,) for one in found.names):

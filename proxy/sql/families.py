@@ -17,7 +17,7 @@ from proxy.sql.classify import cursor_of, setting_calls
 from proxy.sql.constraints import qualified
 from proxy.sql.copied import CopyIn, CopyOut, Insertion
 from proxy.sql.copy import settle
-from proxy.sql.explaining import explained
+from proxy.sql.explaining import COUNTED, explained
 from proxy.sql.far import send_nowhere
 from proxy.sql.insertion import insertion, with_rows, without_rows
 from proxy.sql.lift import Lifted
@@ -28,7 +28,7 @@ from proxy.sql.mapped import map_calls, with_calls
 from proxy.sql.nodes import Node, Nodes
 from proxy.sql.objects import bound_names
 from proxy.sql.permit import permit
-from proxy.sql.plan import Effects, KeyCheck, NameCheck
+from proxy.sql.plan import CATALOGS, Effects, KeyCheck, NameCheck
 from proxy.sql.prepared import arguments, refuse_names
 from proxy.sql.regs import check_made, check_reg
 from proxy.sql.render import render
@@ -114,7 +114,7 @@ def confine(draft: Draft, scene: Scene) -> Draft:
     query = without_holes(outcome.tree, marked if looked_at else outcome.sensitive & marked)
     if effects.executes is not None:
         effects = replace(effects, executes=replace(effects.executes, arguments=arguments(query)))
-    noted = (("catalog.confine", confined), ("shared.map", mapped.acted))
+    noted = ((CATALOGS, confined), ("shared.map", mapped.acted))
     return replace(
         draft,
         tree=with_query(draft.tree, query),
@@ -141,8 +141,8 @@ def explain(draft: Draft, scene: Scene) -> Draft:
     """EXPLAIN, as the rule allows it."""
     policy = scene.world.policy
     done = confine_within(replace(draft, tree=explained(draft.tree, policy)), scene)
-    if policy.schema and "catalog.confine" in done.rules:
-        raise FeatureNotSupported("EXPLAIN of a catalog is not supported", hint="It would count everybody's objects.")
+    if policy.schema and CATALOGS in done.rules:
+        raise FeatureNotSupported("EXPLAIN of a catalog is not supported", hint=COUNTED)
     return done
 
 

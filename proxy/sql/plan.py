@@ -88,11 +88,12 @@ class Preparation:
 @dataclass(frozen=True, slots=True)
 class Execution:
     """EXECUTE of a prepared statement, also within another statement. arguments: of each, its literal, the text of one
-    that was not lifted, or None where the value is NULL or is not known before it runs.
+    that was not lifted, or None where the value is NULL or is not known before it runs. explained: by EXPLAIN.
     """
 
     name: str
     arguments: tuple[LiteralHole | bytes | None, ...] = ()
+    explained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ class Effects:
 
 
 NO_EFFECTS = Effects()
+CATALOGS = "catalog.confine"  # the rule by which a statement's catalogs show the tenant's world
 ADVISORY_LOCK = "advisory_lock"
 UNTRACKED = "untracked"  # what a statement has done to the session is not known
 SETSEED = "setseed"  # random() is the session's own

@@ -389,3 +389,13 @@ def test_nor_by_a_value_that_is_bound(proxy: Proxy) -> None:
         if found[0] != found[1]:
             wrong[text] = found
     assert wrong == {}
+
+
+def test_a_question_to_a_catalog_is_not_explained_by_its_name_either(proxy: Proxy) -> None:
+    with proxy.connect("acme_app") as client:
+        assert client.simple("PREPARE asked AS SELECT relname FROM pg_class; PREPARE own AS SELECT 1").errors == []
+        for text in ("EXPLAIN EXECUTE asked", "EXPLAIN (ANALYZE, COSTS OFF) EXECUTE asked"):
+            for exchange in (client.simple(text), client.extended(text), client.simple(f"SELECT 1; {text}")):
+                assert [one["C"] for one in exchange.errors] == ["0A000"], text
+        assert client.simple("EXPLAIN EXECUTE own").errors == []
+        assert [one["C"] for one in client.simple("EXPLAIN EXECUTE absent").errors] == ["26000"]

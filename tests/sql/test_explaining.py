@@ -78,7 +78,6 @@ def test_an_unknown_option_is_what_it_is_for_the_server(world: World) -> None:
     "sql",
     [
         "CREATE TEMP TABLE t AS SELECT 1",
-        "EXECUTE p",
         "DECLARE c CURSOR FOR SELECT 1",
         "DELETE FROM orders WHERE CURRENT OF c",
     ],
@@ -120,3 +119,15 @@ def test_the_verifier_proves_the_rule_itself(world: World, options: str) -> None
         verify("EXPLAIN (COSTS off) SELECT id FROM public.orders", PlanContext(policy, 1), world.catalog, keys_of(1))
     with pytest.raises(FeatureNotSupported):
         verify("EXPLAIN (COSTS off) SELECT 1", PlanContext(sample_policy(), 1), world.catalog, keys_of(1))
+
+
+@pytest.mark.parametrize("rule", ["allowed", "costs_off"])
+def test_what_a_name_stands_for_is_explained_under_the_name_that_the_proxy_gave(world: World, rule: str) -> None:
+    plan = planned(world, "EXPLAIN EXECUTE mine (1)", rule)
+    assert isinstance(plan, Forward)
+    executes = plan.effects.executes
+    assert executes is not None
+    assert (executes.name, executes.explained) == ("mine", True)
+    costs = "" if rule == "allowed" else " (COSTS OFF)"
+    assert sent(world, "EXPLAIN EXECUTE mine", rule) == f"EXPLAIN{costs} EXECUTE pw_00000000"
+    assert isinstance(planned(world, "EXPLAIN EXECUTE mine", "refused"), Reject)
