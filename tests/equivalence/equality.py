@@ -28,6 +28,20 @@ MARKERS = re.compile(r"(<!-- made: modes -->\n).*?(<!-- end: modes -->)", re.DOT
 MAJORS = (15, 18)
 VERDICTS = ("different", "refused")  # the graver first
 
+# Why a block of legit.sql is not equal somewhere; the page shows it.
+_WITHHELD = "the DETAIL of a violated key, which a server with policies keeps to itself"
+REASONS = {
+    "L175": "a materialized view holds rows that no policy filters: it is absent",
+    "L213": "a key without the tenant column",
+    "L214": "the same, by ON CONFLICT",
+    "L248": _WITHHELD,
+    "L249": _WITHHELD,
+    "L250": _WITHHELD,
+    "L251": _WITHHELD,
+    "L345": "a function that the rules do not list",
+    "L346": "a procedure that they do not list",
+}
+
 Unequal = Mapping[str, str]
 """Block -> verdict, of those that are not equal."""
 Record = Mapping[str, Mapping[str, Unequal]]
@@ -64,6 +78,10 @@ def page_part(record: Record) -> str:
     """Both corpora by family, and legit.sql by kind of statement."""
     parts = [
         *_table("family of `legit.sql`", _families("legit"), record["legit"], total=True),
+        "",
+        "| block | why it is not equal there |",
+        "| --- | --- |",
+        *(f"| {name} | {why} |" for name, why in REASONS.items()),
         "",
         *_table("statements of `legit.sql`", _kinds("legit"), record["legit"]),
         "",

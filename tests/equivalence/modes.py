@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tests.equivalence.corpus import Block, read_blocks
 from tests.equivalence.run import Outcome, run
+from tests.kit.checksums import foreign_checksums
 from tests.kit.owned import ROLES, owned, owned_rules
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
+from tests.kit.rls import WALLED, load_walled, rls_rules
 from tests.kit.rules import TENANTS
 from tests.kit.sample import load_sample, pristine
 from tests.kit.schemas import load_schemas, schema_rules
@@ -34,6 +36,7 @@ class Stage:
     proxy: Proxy
     private: dict[int, Callable[[], RawClient]]
     adapted: Callable[[Block, int], Block] = lambda block, tenant: block
+    others: Callable[[int], object] = lambda tenant: None  # checksums of what is not this tenant's
 
     def play(self, corpus: str, tenant: int, protocol: str) -> list[Outcome]:
         """Every block of a corpus at both."""
@@ -58,7 +61,20 @@ def row(cluster: Cluster) -> Iterator[Stage]:
     with ExitStack() as stack:
         alone = {one: stack.enter_context(pristine(cluster, f"private{one}")) for one in TENANTS}
         shared = stack.enter_context(pristine(cluster))
-        yield Stage(stack.enter_context(running_proxy(cluster.port, shared)), _direct(cluster, alone))
+        proxy = stack.enter_context(running_proxy(cluster.port, shared))
+        yield Stage(proxy, _direct(cluster, alone), others=partial(foreign_checksums, cluster, shared))
+
+
+@contextmanager
+def behind_policies(mode: str, cluster: Cluster) -> Iterator[Stage]:
+    """A table for all tenants, with policies at the server, which alone or besides keep rows apart."""
+    load_walled(cluster)
+    with ExitStack() as stack:
+        alone = {one: stack.enter_context(pristine(cluster, f"private{one}")) for one in TENANTS}
+        walled = stack.enter_context(pristine(cluster, WALLED))
+        rules = rls_rules(cluster.port, walled, mode)
+        proxy = stack.enter_context(running_proxy(cluster.port, walled, rules=rules))
+        yield Stage(proxy, _direct(cluster, alone), others=partial(foreign_checksums, cluster, walled))
 
 
 @contextmanager
@@ -107,6 +123,8 @@ def _direct(
 
 MODES = (
     Mode("row", 4, row),
+    Mode("rls", 16, partial(behind_policies, "rls")),
+    Mode("row+rls", 16, partial(behind_policies, "row+rls")),
     Mode("schema", 0, schema),
     Mode("database", 0, database),
 )
