@@ -45,7 +45,10 @@ CONNECTIONS = 8  # to the server, of all tenants; the noisy one may have half of
 RATE = 200  # statements of the steady tenant in a second
 STEADY_CLIENTS = 4
 SELECT = "\\set aid random(1, 1000)\nSELECT abalance FROM pgbench_accounts WHERE {own}aid = :aid;\n"
-QUOTAS = f"server_connections: {CONNECTIONS // 2}, planning_time_per_minute: 10s"
+QUOTAS = (
+    f"server_connections: {CONNECTIONS // 2}, concurrent_statements: 1, wait: [concurrent_statements],"
+    " planning_time_per_minute: 3s"
+)
 FREE = "Partywall without quotas"
 PRIORITY = -10  # of the proxies, whichever they are
 WARM = 1.0  # seconds of the steady tenant's that are not counted: connections are opened, plans are made
@@ -282,8 +285,8 @@ def main() -> None:
         f"The steady tenant asks for one row {RATE} times a second, each timed from when it was due. The noisy one, at the same time: "
         + ", ".join(f"{count} of {kind}" for kind, count in CLIENTS.items())
         + f" (`benchmarks/noise.py`). The server has {CONNECTIONS} connections for both; the noisy one may have {CONNECTIONS // 2} of them,"
-        " by its quota in Partywall (which has ten seconds a minute for planning besides), by its database's `pool_size` in PgBouncer. PgBouncer is spared the cancel requests: version 1.18.0 ends"
-        " at them (its issue 801).",
+        f" by its database's `pool_size` in PgBouncer, and in Partywall by its quotas: `{QUOTAS}`. PgBouncer is spared the cancel requests:"
+        " version 1.18.0 ends at them (its issue 801).",
         "",
         *table(names, results),
         "",
