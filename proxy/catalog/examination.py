@@ -89,6 +89,8 @@ SELECT r.ev_class, 'RULE', r.rulename::text, '',
 ORDER BY 1, 2, 3
 """  # noqa: S608  # as above
 
+POLICIES = "SELECT p.polrelid AS relation, p.polname::text AS name FROM pg_policy p ORDER BY 1, 2"
+
 FOREIGN_KEYS = f"""
 SELECT k.conrelid AS relation, k.conname::text AS name, pg_get_constraintdef(k.oid) AS definition
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -163,6 +165,7 @@ class Examination:
     grantable: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # with GRANT OPTION
     sequences: tuple[SequenceGrant, ...] = ()
     defaults: tuple[DefaultGrant, ...] = ()
+    policies: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # their names
 
 
 async def examine(connection: CatalogConnection) -> Examination:
@@ -182,6 +185,9 @@ async def examine(connection: CatalogConnection) -> Examination:
     for one in await connection.fetch(ACTIONS):
         action = Action(one["kind"], one["name"], one["what"], one["event"])
         actions[one["relation"]] = (*actions.get(one["relation"], ()), action)
+    policies: dict[int, tuple[str, ...]] = {}
+    for one in await connection.fetch(POLICIES):
+        policies[one["relation"]] = (*policies.get(one["relation"], ()), one["name"])
     foreign = await connection.fetch(FOREIGN_KEYS)
     return Examination(
         row["role"],
@@ -201,4 +207,5 @@ async def examine(connection: CatalogConnection) -> Examination:
             DefaultGrant(one["maker"], one["schema"], one["kind"], one["grantee"], tuple(one["privileges"]))
             for one in await connection.fetch(DEFAULTS)
         ),
+        policies,
     )

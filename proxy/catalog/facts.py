@@ -9,6 +9,7 @@ Roles", "Privileges"; pg_db_role_setting.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from proxy.catalog import role_queries
@@ -31,7 +32,7 @@ ATTRIBUTES = {  # -> the word, what it means, what becomes possible
     "rolsuper": (
         "SUPERUSER",
         "is a superuser: no privilege and no policy holds for it",
-        "COPY (SELECT '') TO PROGRAM 'true' -- any program on the server's machine",
+        "COPY (SELECT '') TO PROGRAM 'cat > /dev/null' -- any program on the server's machine",
     ),
     "rolbypassrls": ("BYPASSRLS", "ignores row security", "SELECT * FROM a_table -- all rows, whatever its policies"),
     "rolcreaterole": (
@@ -107,8 +108,7 @@ async def role_facts(
         found += _of_settings(await connection.fetch(role_queries.SETTINGS, names), rows)
     if kind in ("shared", "behind"):
         found += _of_creatable(await connection.fetch(role_queries.CREATABLE, ordinary))
-    else:
-        found += await own_findings(connection, ordinary)
+    found += _of_ways_out(await own_findings(connection, ordinary), kind)
     if kind == "own":
         found += await neighbour_findings(connection, ordinary)
     if kind == "schema":
@@ -224,6 +224,15 @@ def _of_creatable(rows: list[Record]) -> Iterator[tuple[str, Finding]]:
         remedy = f"REVOKE CREATE ON SCHEMA {name} FROM PUBLIC, {role};"
         attack = f"CREATE TABLE {name}.another () -- or a function that others call"
         yield row["role"], Finding("schema.create", "critical", text, remedy, attack)
+
+
+def _of_ways_out(found: Found, kind: Kind) -> Iterator[tuple[str, Finding]]:
+    """Where the proxy is the wall it calls no function that is not on its list; databases are told of with what is
+    owned.
+    """
+    for role, one in found:
+        if kind in ("own", "schema") or one.name != "role.databases":
+            yield role, replace(one, severity="warning") if kind == "shared" else one
 
 
 def _of_memberships(rows: list[Record], kind: Kind) -> Iterator[tuple[str, Finding]]:

@@ -27,8 +27,8 @@ REACHING = [
 
 
 async def own_findings(connection: CatalogConnection, roles: Sequence[str]) -> list[tuple[str, Finding]]:
-    """What the roles of tenants with a database or schema of their own can reach beyond it, each with its role; nothing
-    of superusers. Errors: asyncpg.PostgresError.
+    """What these roles can reach beyond the database, each with its role; nothing of superusers. Errors:
+    asyncpg.PostgresError.
     """
     names = list(roles)
     found = []

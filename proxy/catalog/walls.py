@@ -127,10 +127,12 @@ async def wall_findings(connection: CatalogConnection, role: str, keys: Mapping[
     if not row["superusers"]:
         text = "the schema partywall, its table tenant_keys or its function tenant_key is not a superuser's"
         attack = "UPDATE partywall.tenant_keys SET value = 'another' -- by the owner"
-        found.append(_critical("rls.owner", text, "ALTER ... OWNER TO a_superuser;", attack))
+        things = ("SCHEMA partywall", "TABLE partywall.tenant_keys", f"FUNCTION {FUNCTION}")
+        remedy = " ".join(f"ALTER {one} OWNER TO a_superuser;" for one in things)
+        found.append(_critical("rls.owner", text, remedy, attack))
     if row["granted"] or not row["plain"]:
         text = "partywall.tenant_keys is not a plain table that nobody but its owner reaches"
-        remedy = "REVOKE ALL ON partywall.tenant_keys FROM each role that has any"
+        remedy = f"DROP TABLE partywall.tenant_keys; -- then {again}"
         attack = "UPDATE partywall.tenant_keys SET value = 'another' -- by who may"
         found.append(_critical("rls.keys", text, remedy, attack))
     if not row["usable"]:

@@ -14,6 +14,7 @@ from proxy.doctor.patient import Patient, full, short
 
 NEEDLESS = ("TRUNCATE", "REFERENCES", "TRIGGER")
 SHOWN = {  # the worst first
+    "SELECT": "SELECT * FROM {} -- everybody's",
     "TRUNCATE": "TRUNCATE {} -- everybody's rows, which no predicate confines",
     "DELETE": "DELETE FROM {} -- everybody's",
     "UPDATE": "UPDATE {} SET … -- everybody's",

@@ -94,6 +94,13 @@ CASES = [
         "warning",
         blanks={"a_table": "orders"},
     ),
+    Case(
+        f"GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {ROLE}",
+        "role.function",
+        "warning",
+        blanks={"(…)": "('PG_VERSION')"},
+    ),
+    Case(f"CREATE FOREIGN DATA WRAPPER w; GRANT USAGE ON FOREIGN DATA WRAPPER w TO {ROLE}", "role.foreign", "warning"),
     Case(f"GRANT pg_read_all_data TO {ROLE}", "role.member"),
     Case(f"CREATE ROLE facts_group; GRANT app_owner TO facts_group; GRANT facts_group TO {ROLE}", "role.member"),
     Case(f"CREATE ROLE facts_group CREATEDB; GRANT facts_group TO {ROLE}", "role.member"),

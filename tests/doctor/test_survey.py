@@ -17,7 +17,7 @@ from proxy.doctor.survey import grouped, survey
 from proxy.errors import ConfigurationError, UnsupportedServer
 from proxy.tenancy.load import load
 from proxy.tenancy.policy import Credentials, Grant, Server
-from tests.kit.attacks import tried, works
+from tests.kit.attacks import tried
 from tests.kit.postgres import Cluster
 from tests.kit.rls import load_walled, rls_rules
 from tests.kit.rules import own_rules, sample_rules
@@ -183,10 +183,10 @@ async def test_what_tenants_behind_policies_have_in_common_is_told_once(
     server.psql(walled, "ALTER ROLE globex_rls CREATEDB; GRANT DELETE ON products TO partywall_tenants")
     ((common, other),) = await survey(every)
     shown = next(one for one in common.report.open if one.name == "rls.grants.products")
-    assert works(tried(server, walled, "acme_rls", shown.attack + " WHERE false", {}))
+    assert tried(server, walled, "acme_rls", shown.attack, {}) == "23503"  # only that they are referred to stops it
     assert (other.tenants, [one.name for one in other.report.open]) == (("globex",), ["role.createdb"])
     for one in (*common.report.open, *other.report.open):
         server.psql(walled, one.remedy)
-    assert tried(server, walled, "acme_rls", shown.attack + " WHERE false", {}) == "42501"
+    assert tried(server, walled, "acme_rls", shown.attack, {}) == "42501"
     ((common,),) = await survey(every)
     assert common.report.open == ()
