@@ -21,9 +21,8 @@ from proxy.backup.progress import Progress
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.restoring import Quiet, Restored
 from proxy.backup.selection import text
-from proxy.backup.snapshot import WRITING
+from proxy.backup.snapshot import WRITING, opened
 from proxy.backup.writing import Difference, Mode
-from proxy.catalog.connect import connect
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import PROXY_SCHEMA, Grant
 from proxy.tenancy.servers import Place
@@ -97,7 +96,7 @@ async def remake(
                 else "a database of one's own is restored into an empty one: make one, and name it in the rules"
             ]
         )
-    connection = await connect(*place, settings=WRITING, command_timeout=None)
+    connection = await opened(place, WRITING)
     try:
         if mode == "into-empty":
             await _check_empty(connection, schema)

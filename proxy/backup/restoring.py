@@ -21,11 +21,10 @@ from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
 from proxy.backup.rekeying import Pair, Place, keys, pairs
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
-from proxy.backup.snapshot import WRITING, lock
+from proxy.backup.snapshot import WRITING, lock, opened
 from proxy.backup.target import Table, Types, check_kinds, tables
 from proxy.backup.triggers import silenced
 from proxy.backup.writing import Difference, Mode, Writing
-from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
 from proxy.tenancy.policy import Grant
@@ -82,7 +81,7 @@ async def restore(
     Errors: those of proxy.catalog.watch.FAILURES; Refused.
     """
     check_kinds(manifest, grant)
-    connection = await connect(*place, settings=WRITING, command_timeout=None)
+    connection = await opened(place, WRITING)
     try:
         catalog = await introspect(connection, 1)
         kept = ordered(catalog, selected(catalog, grant))

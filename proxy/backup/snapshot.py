@@ -7,7 +7,7 @@ value is written are pinned. Source: PostgreSQL documentation, "Snapshot Synchro
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ READING = SETTINGS | {
     "application_name": "partywall backup",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
     "lock_timeout": "30s",
     "row_security": "off",
     "DateStyle": "ISO, YMD",
@@ -66,10 +67,18 @@ class Snapshot:
     lsn: str
 
 
+async def opened(place: Place, settings: Mapping[str, str]) -> CatalogConnection:
+    """A connection that no time limit of the role or the database ends. settings: READING or WRITING."""
+    connection = await connect(*place, settings=settings, command_timeout=None)
+    if connection.get_server_version().major >= 17:
+        await connection.execute("SET transaction_timeout = 0")
+    return connection
+
+
 @asynccontextmanager
 async def taken(place: Place, select: Select) -> AsyncIterator[Snapshot]:
     """A snapshot of the tables that `select` picks from a catalog and the relations that belong to extensions."""
-    connection = await connect(*place, settings=READING, command_timeout=None)
+    connection = await opened(place, READING)
     try:
         for _ in range(ATTEMPTS):
             wanted = select(await introspect(connection, 1), await _members(connection))
@@ -102,7 +111,7 @@ async def _members(connection: CatalogConnection) -> frozenset[int]:
 @asynccontextmanager
 async def seen(snapshot: Snapshot) -> AsyncIterator[CatalogConnection]:
     """Another connection that sees the same moment."""
-    connection = await connect(*snapshot.place, settings=READING, command_timeout=None)
+    connection = await opened(snapshot.place, READING)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot.id}'")

@@ -33,6 +33,8 @@ from proxy.tenancy.servers import Place
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
+HELD = 64 << 20  # bytes of rows on their way, about, of all jobs together
+
 TYPES = """
 SELECT pg_catalog.format_type(t.type, t.typmod) AS name
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
@@ -48,17 +50,19 @@ async def back_up(
     sink: Sink,
     jobs: int = 2,
     told: Callable[[Progress], None] = lambda _: None,
-    piece: int = PIECE,
+    piece: int | None = None,
     pg_dump: str = "pg_dump",
 ) -> Manifest:
-    """Puts the tenant's rows into `sink`; what it has afterwards. jobs: connections that read at a time. pg_dump: the
-    program, for tenants that have definitions of their own.
+    """Puts the tenant's rows into `sink`; what it has afterwards.
+
+    jobs: connections that read at a time. piece: bytes of a member, about; by default fewer the more jobs there are, so
+    that all together hold as much. pg_dump: the program, for tenants that have definitions of their own.
 
     Errors: those of proxy.catalog.watch.FAILURES; Refused.
     """
     async with taken(place, lambda catalog, members: ordered(catalog, selected(catalog, grant, members))) as snapshot:
         kept = snapshot.kept
-        taking = _Taking(grant, sink, told, piece, len(kept))
+        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // jobs), len(kept))
         written = await definitions(place, grant, snapshot, sink, pg_dump)
         await taking.estimate(snapshot.connection, kept)
         waiting = iter(sorted(range(len(kept)), key=lambda number: -taking.expected[number]))

@@ -14,7 +14,6 @@ import psycopg
 from proxy.backup.archive import members, writing
 from proxy.backup.checking import verified
 from proxy.backup.manifest import Manifest, RulesForm
-from proxy.backup.pieces import PIECE
 from proxy.backup.restoring import Restored, restore
 from proxy.backup.taking import back_up
 from proxy.backup.writing import Mode
@@ -54,7 +53,7 @@ def operators(cluster: Cluster, database: str) -> Place:
     return place_of(f"postgresql://{SUPERUSER}@127.0.0.1:{cluster.port}/{database}?sslmode=disable", None)
 
 
-def archived(cluster: Cluster, grant: Grant, path: Path, piece: int = PIECE, jobs: int = 2) -> Manifest:
+def archived(cluster: Cluster, grant: Grant, path: Path, piece: int | None = None, jobs: int = 2) -> Manifest:
     """A backup in this file."""
     place = operators(cluster, grant.server.database)
     with writing(str(path)) as sink:

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, selected
-from proxy.backup.snapshot import ATTEMPTS, lock, seen, taken
+from proxy.backup.snapshot import ATTEMPTS, READING, WRITING, lock, opened, seen, taken
 from proxy.catalog.model import Catalog
 from tests.backup.shelf import operators, sample_grant
 from tests.kit.postgres import Cluster
@@ -70,3 +70,17 @@ async def test_rows_that_a_policy_hides_are_an_error_and_not_left_out(server: Cl
     async with taken((grant.server, grant.credentials), lambda *_: ()) as snapshot:
         with pytest.raises(Exception, match="would be affected by row-level security"):
             await snapshot.connection.fetch("SELECT * FROM public.coupons")
+
+
+async def test_time_limits_of_a_role_or_a_database_do_not_end_it(server: Cluster, pristine_shared: str) -> None:
+    limits = ["statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"]
+    limits += ["transaction_timeout"] * (int(server.psql(sql="SHOW server_version_num")) >= 170000)
+    for one in limits:
+        server.psql(pristine_shared, f"ALTER DATABASE {pristine_shared} SET {one} = '7min'")
+    for settings in (READING, WRITING):
+        connection = await opened(operators(server, pristine_shared), settings)
+        try:
+            found = [await connection.fetchval(f"SHOW {one}") for one in limits]
+        finally:
+            await connection.close()
+        assert found == ["0"] * len(limits)
