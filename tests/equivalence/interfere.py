@@ -24,7 +24,7 @@ from tests.equivalence.compare import Seen, observe
 from tests.equivalence.generate import ask_of
 from tests.equivalence.grammar import generate
 from tests.equivalence.lockstep import CLOCKS, Ask, Side, error_of
-from tests.equivalence.stage import TEMPLATE, Stage, load_traps
+from tests.equivalence.stage import TEMPLATE, Rewriting, Stage, load_traps
 from tests.kit.postgres import Cluster, running
 from tests.kit.rawclient import RawClient
 
@@ -105,10 +105,12 @@ def load_others(cluster: Cluster, *, fresh: bool, large: bool) -> tuple[str, str
 class Interference:
     """Over the two databases, as tenant 1."""
 
-    def __init__(self, port: int, major: int, names: tuple[str, str]) -> None:
-        direct = partial(RawClient, "127.0.0.1", port, "app")
+    def __init__(
+        self, port: int, major: int, names: tuple[str, str], rewriting: Rewriting | None = None, role: str = "app"
+    ) -> None:
+        direct = partial(RawClient, "127.0.0.1", port, role)
         prepare = ("SET statement_timeout = 4000",)
-        self.rewriting = Stage(port, major, 1, names[0]).rewriting
+        self.rewriting = rewriting or Stage(port, major, 1, names[0]).rewriting
         self.sides = [Side(partial(direct, name), prepare) for name in names]
         self.bound = 0  # statements with bind parameters
 
