@@ -14,16 +14,22 @@ from proxy.session.actions import Established, LearnParameters
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.label import NAME, cleaned, cut, labelled
 from proxy.session.parameters import exceeds
+from proxy.sql.settings import READ_ONLY
 from proxy.wire.backend import BackendKeyData
 from proxy.wire.streams import MESSAGE_LIMIT
 
 
 def with_ceilings(s: Conversation, asked: Mapping[str, str]) -> Mapping[str, str]:
-    """The session's defaults: what was asked for, no timeout longer than the tenant's limit."""
+    """The session's defaults: what was asked for, no timeout longer than the tenant's limit; and read-only transactions
+    of a login that only reads, where the tenant has functions of its own.
+    """
     settings = dict(asked)
     ceiling = s.limits.statement_timeout
     if ceiling is not None and ("statement_timeout" not in settings or exceeds(settings["statement_timeout"], ceiling)):
         settings["statement_timeout"] = str(round(ceiling * 1000))
+    policy = s.grant.policy if s.grant is not None else None
+    if policy is not None and policy.schema and policy.read_only:
+        settings[READ_ONLY] = "'on'"  # what its functions do, no statement shows
     if s.port.label:
         settings[NAME] = labelled(settings.get(NAME, "''"), s.port.label)
     return settings

@@ -44,6 +44,7 @@ from proxy.sql.render import fill, render
 from proxy.sql.restored import restorable
 from proxy.sql.schema.effects import beside_others
 from proxy.sql.schema.planning import plan_definition
+from proxy.sql.schema.read_only import check_effects, check_transaction
 from proxy.sql.sequences import draws
 from proxy.sql.unroll import Collapsed, baked, collapse, unroll
 from proxy.sql.verify import Unproven, verify_fillings
@@ -199,12 +200,17 @@ class Planner:
         kind, context = kind_of(statement), course.context
         try:
             course.check(statement.tree)
+            reads_only = bool(context.policy.schema) and context.policy.read_only
+            if reads_only:
+                check_transaction(statement.tree)
             if context.policy.schema:
                 made = plan_definition(statement, text, whole, context, self._world(context))
                 if made is not None:
                     return made
             classified = classify_path(statement, context) or classify(statement, context.bare)
             check_settings(classified.effects, context.policy)
+            if reads_only:
+                check_effects(classified.effects.settings)
             answer = classified.answer
             if classified.kind is StatementKind.NOTIFY:
                 return plan_channel(classified.tree)

@@ -69,6 +69,7 @@ READABLE = frozenset({
     "wal_block_size", "data_checksums",
 })  # fmt: skip
 
+READ_ONLY = "default_transaction_read_only"
 QUIET = frozenset({"debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info"})
 OWN_NAME = re.compile(r"[a-z_][a-z0-9_$]*\.[a-z_][a-z0-9_$.]*", re.IGNORECASE)
 # Prefixes that extensions and the procedural languages give a meaning to.

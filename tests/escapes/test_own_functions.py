@@ -309,6 +309,57 @@ def test_a_login_that_only_reads_makes_and_runs_no_code(proxy: Proxy) -> None:
             assert client.simple(text).errors[0]["C"] == "25006"
 
 
+WRITER = (
+    "CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS"
+    " $$ BEGIN INSERT INTO notes (id, body) VALUES (7777, 'x'); RETURN 1; END $$",
+    "CREATE FUNCTION insists() RETURNS int LANGUAGE plpgsql SET transaction_read_only = off AS"
+    " $$ BEGIN INSERT INTO notes (id, body) VALUES (7778, 'x'); RETURN 1; END $$",
+    "CREATE VIEW written AS SELECT writes() AS w",
+    "CREATE FUNCTION numbered() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('accounts_id_seq') $$",
+)
+UNMADE = ("DROP VIEW written", "DROP FUNCTION writes(), numbered()", "DROP FUNCTION IF EXISTS insists()")
+LOOSENING = (
+    "SET default_transaction_read_only = off", "SET transaction_read_only = 0", "BEGIN READ WRITE",
+    "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE", "SET TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET default_transaction_read_only",
+    "SET default_transaction_read_only TO DEFAULT", "SET LOCAL transaction_read_only TO 'off'",
+    "SELECT set_config('transaction_read_only', 'off', true)", "COMMIT AND CHAIN", "RESET ALL", "DISCARD ALL",
+    "SELECT set_config('default_transaction_read_only', 'off', false)",
+)  # fmt: skip
+
+
+def test_a_login_that_only_reads_writes_by_no_function_either(beside: Cluster, proxy: Proxy) -> None:
+    count = "SELECT count(*) FROM acme.notes WHERE id IN (7777, 7778)"
+    with proxy.connect("acme_app") as client:
+        for text in WRITER:  # 18 does not keep a function that sets this
+            assert [one["C"] for one in client.simple(text).errors] in ([], ["0A000"] if "insists" in text else [])
+    try:
+        with proxy.connect("acme_ro", options="-c default_transaction_read_only=off") as reader:
+            for call in ("SELECT writes()", "SELECT insists()", "SELECT * FROM written", "SELECT numbered()"):
+                for text in (call, f"BEGIN; {call}", f"ROLLBACK; {call}", f"COMMIT; {call}"):
+                    assert reader.simple(text).errors[0]["C"] in ("25006", "25001", "42883"), text
+                    reader.simple("ROLLBACK")
+                for loosening in LOOSENING:
+                    for text in (f"{loosening}; {call}", f"BEGIN; {loosening}; COMMIT; {call}", loosening, call):
+                        told_by = reader.simple(text).errors
+                        assert told_by or text == loosening, text
+                    reader.simple("ROLLBACK")
+                    reader.send("Q", f"{loosening}\0".encode())  # and without waiting for the answer
+                    reader.send("Q", f"{call}\0".encode())
+                    reader.collect()
+                    assert reader.collect().errors != []
+                    reader.simple("ROLLBACK")
+            assert reader.simple("SHOW transaction_read_only").rows == [(b"on",)]
+            assert reader.simple("SELECT count(*) FROM orders").errors == []
+            with proxy.connect("acme_app") as writer:
+                assert writer.simple("SHOW transaction_read_only").rows == [(b"off",)]
+        assert beside.psql("beside", count).strip() == "0"
+    finally:
+        with proxy.connect("acme_app") as client:
+            for text in UNMADE:
+                client.simple(text)
+
+
 def test_an_error_that_code_makes_up_is_the_clients_alone(proxy: Proxy) -> None:
     """States that the proxy takes for news of its server connections, when they come from the server."""
     with proxy.connect("acme_app") as client, proxy.connect("globex_app") as other:

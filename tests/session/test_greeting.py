@@ -8,7 +8,7 @@ from proxy.session.actions import LearnParameters
 from proxy.session.conversation import Phase
 from proxy.session.greeting import with_ceilings
 from proxy.session.session import ClientSession
-from proxy.tenancy.policy import Limits
+from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 from tests.session.conftest import Door, kinds, log_in
 
 
@@ -37,3 +37,14 @@ def test_a_tenants_timeout_is_the_default_and_the_ceiling(door: Door) -> None:
         session.startup = {}
         settings: dict[str, Any] = {name: f"'{value}'" for name, value in asked.items()}
         assert with_ceilings(session, settings)["statement_timeout"] == kept
+
+
+def test_transactions_of_a_login_that_only_reads_are_read_only_where_there_are_functions(door: Door) -> None:
+    for schema, read_only, kept in (("acme", True, "'on'"), ("acme", False, "'off'"), ("", True, "'off'")):
+        session = ClientSession(door, process_id=1, secret_key=b"1234", clock=lambda: 0.0)
+        policy = Policy("db", "schema", "", {}, read_only=read_only, schema=schema)
+        session.grant = Grant(
+            "acme", "db", Server("localhost", 1, "db", "role"), Credentials(None, "disable"), policy, {}, Limits()
+        )
+        asked = {"default_transaction_read_only": "'off'"}
+        assert with_ceilings(session, asked)["default_transaction_read_only"] == kept
