@@ -115,9 +115,8 @@ def _leading(patient: Patient, relation: Relation, key: Key) -> list[tuple[Relat
     """The foreign keys that lead to a key, each with its table."""
     return [
         (other, foreign)
-        for other, _ in patient.relations()
-        for foreign in other.foreign_keys
-        if foreign.references == relation.oid and set(foreign.referenced_columns) == set(key.columns)
+        for other, foreign in patient.leading.get(relation.oid, ())
+        if set(foreign.referenced_columns) == set(key.columns)
     ]
 
 

@@ -5,12 +5,12 @@ Names of findings are `kind.relation`; a relation or function of the schema publ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import identifier
-from proxy.catalog.model import Catalog, Column, Relation
+from proxy.catalog.model import Catalog, Column, ForeignKey, Relation
 from proxy.catalog.walls import GROUP
 from proxy.sql.world import SYSTEM_SCHEMAS, Visible, World
 from proxy.tenancy.policy import PROXY_SCHEMA
@@ -23,9 +23,15 @@ class Patient:
     world: World
     examination: Examination
     role: str = field(init=False)  # quoted
+    leading: Mapping[int, list[tuple[Relation, ForeignKey]]] = field(init=False)  # by the table that they lead to
 
     def __post_init__(self) -> None:
+        leading: dict[int, list[tuple[Relation, ForeignKey]]] = {}
+        for relation, _ in self.relations():
+            for foreign in relation.foreign_keys:
+                leading.setdefault(foreign.references, []).append((relation, foreign))
         object.__setattr__(self, "role", identifier(self.examination.role))
+        object.__setattr__(self, "leading", leading)
 
     @property
     def given_to(self) -> str:

@@ -11,9 +11,10 @@ from proxy.auth.scram import build_verifier
 from proxy.tenancy.policy import Grant
 
 ATTRIBUTES = "LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-# Everything in the schema that has an owner of its own; indexes and row types go with their tables.
+# Everything in the schema that has an owner of its own; indexes and row types go with their tables. A materialized view
+# keeps the rows that another owner could read: they are read anew, with the tenant's rights, or are no more.
 TAKE_OVER = """\
-DO $provision$ DECLARE one record; BEGIN
+DO $provision$ DECLARE one record; stored text[] := '{{}}'; again text; BEGIN
   FOR one IN
     SELECT pg_catalog.format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
              WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass) AS object
@@ -29,7 +30,14 @@ DO $provision$ DECLARE one record; BEGIN
     UNION ALL
     SELECT pg_catalog.format('ROUTINE %s', p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p
      WHERE p.pronamespace = {schema_text}::pg_catalog.regnamespace AND p.proowner <> {role_text}::pg_catalog.regrole
-  LOOP EXECUTE 'ALTER ' || one.object || ' OWNER TO {role}'; END LOOP;
+  LOOP
+    EXECUTE 'ALTER ' || one.object || ' OWNER TO {role}';
+    IF one.object LIKE 'MATERIALIZED VIEW %' THEN stored := stored || one.object; END IF;
+  END LOOP;
+  FOREACH again IN ARRAY stored LOOP
+    BEGIN EXECUTE 'REFRESH ' || again;
+    EXCEPTION WHEN others THEN EXECUTE 'REFRESH ' || again || ' WITH NO DATA'; END;
+  END LOOP;
 END $provision$;
 """
 

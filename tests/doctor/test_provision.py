@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from proxy.doctor.provision import provision
 from proxy.tenancy.policy import Credentials, Grant, Limits, Server
+from tests.kit.attacks import outcome
 from tests.kit.postgres import Cluster
 from tests.kit.schemas import schema_policy
 
@@ -41,6 +42,28 @@ def test_it_may_be_run_again_and_takes_over_what_is_there(server: Cluster) -> No
     finally:
         server.drop_database("provisioned")
         server.psql(sql='DROP ROLE "pro""vi\'sion_role"')
+
+
+def test_a_materialized_view_keeps_no_row_that_the_tenant_may_not_read(server: Cluster) -> None:
+    text = provision(grant("provisioned", "acme"), SALT)
+    server.create_database("provisioned")
+    try:
+        server.psql("provisioned", text)
+        server.psql(
+            "provisioned",
+            "CREATE TABLE secret (a int); INSERT INTO secret VALUES (7);"
+            " CREATE TABLE acme.t (a int); INSERT INTO acme.t VALUES (1);"
+            " CREATE MATERIALIZED VIEW acme.theirs AS TABLE secret; CREATE MATERIALIZED VIEW acme.own AS TABLE acme.t;"
+            " CREATE MATERIALIZED VIEW acme.of_own AS TABLE acme.own",
+        )
+        server.psql("provisioned", text)
+        assert outcome(server, "provisioned", "acme_role", "TABLE acme.own") == [(1,)]
+        assert outcome(server, "provisioned", "acme_role", "TABLE acme.of_own") == [(1,)]
+        assert outcome(server, "provisioned", "acme_role", "TABLE acme.theirs") == "55000"
+        assert outcome(server, "provisioned", "acme_role", "REFRESH MATERIALIZED VIEW acme.theirs") == "42501"
+    finally:
+        server.drop_database("provisioned")
+        server.psql(sql="DROP ROLE acme_role")
 
 
 def test_a_password_is_in_it_as_a_verifier_only() -> None:
