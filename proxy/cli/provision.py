@@ -20,7 +20,7 @@ from proxy.doctor.provision import provision as provisioned
 from proxy.doctor.walls import tenant_behind, tenant_relations, walls
 from proxy.errors import ConfigurationError
 from proxy.tenancy.load import load
-from proxy.tenancy.policy import Grant
+from proxy.tenancy.policy import Grant, Server
 from proxy.tenancy.rulebook import RuleBook
 from proxy.tenancy.servers import Place, place_of
 
@@ -48,12 +48,14 @@ def provision(
     """Print the SQL that makes the schemas, policies and roles of tenants, or run it. It may be run again."""
     with reported():
         grants = _grants(load(rules, os.environ, 1), tenant, database)
-        texts = [provisioned(grant, secrets.token_bytes(SALT_BYTES)) for grant in grants if grant.policy.schema]
         option, uri = ("--read", read) if run is None else ("--run", run)
-        behind = [grant for grant in grants if grant.policy.behind_rls]
-        if uri is None and behind:
-            raise ConfigurationError([f"database {behind[0].database}: --read must say where the tables are, or --run"])
         place = None if uri is None else _place(option, uri)
+        if place is not None:
+            grants = _there(grants, place[0])
+        texts = [provisioned(grant, secrets.token_bytes(SALT_BYTES)) for grant in grants if grant.policy.schema]
+        behind = [grant for grant in grants if grant.policy.behind_rls]
+        if place is None and behind:
+            raise ConfigurationError([f"database {behind[0].database}: --read must say where the tables are, or --run"])
         asyncio.run(_provision(place, texts, behind, run=run is not None))
 
 
@@ -69,6 +71,19 @@ def _grants(book: RuleBook, tenant: str | None, database: str | None) -> list[Gr
     if not found:
         raise ConfigurationError(["no tenant of these rules has a schema or policies there"])
     return found
+
+
+def _there(grants: list[Grant], server: Server) -> list[Grant]:
+    """Whose place the server is. Where all are at one place, this is another name for it."""
+    places = {(grant.server.addresses, grant.server.database) for grant in grants}
+    found = [
+        grant
+        for grant in grants
+        if grant.server.database == server.database and not set(server.addresses).isdisjoint(grant.server.addresses)
+    ]
+    if not found and len(places) > 1:
+        raise ConfigurationError([f"no tenant of these rules is at {server.host}:{server.port}/{server.database}"])
+    return found or grants
 
 
 def _place(option: str, uri: str) -> Place:

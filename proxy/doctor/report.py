@@ -83,7 +83,8 @@ def _of_version(patient: Patient) -> Iterator[Finding]:
         text = f"PostgreSQL {major}.{minor} shows statistics of hidden rows to operators (CVE-2025-8713)"
         remedy = f"upgrade the server to {major}.{MENDED[major]} or later"
         attack = "EXPLAIN SELECT 1 FROM a_table WHERE … -- an operator that tells is shown other tenants' values"
-        yield Finding("server.minor", "warning", text, remedy, attack)
+        behind = patient.world.policy.behind_rls
+        yield Finding("server.minor", "critical" if behind else "warning", text, remedy, attack, acceptable=not behind)
 
 
 def report_of(facts: Iterable[Finding], schema: Iterable[Finding], accepted: Collection[str]) -> Report:

@@ -18,7 +18,7 @@ from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
 from proxy.tenancy.modes import mode_problems
-from proxy.tenancy.places import shared_keys, shared_places
+from proxy.tenancy.places import beside_policies, shared_keys, shared_places
 from proxy.tenancy.policy import (
     Access,
     Address,
@@ -170,6 +170,9 @@ class _Assembly:
             where = source.at("key") if model.keys is None else source.at("keys", name)
             there = f"{owner.server.host}:{owner.server.port}/{owner.server.database}"
             self.problems.append(f"{where}: tenant {other.tenant} has the same key in {there}, by another name of it")
+        for database, walled in beside_policies(grants.values()):
+            where = self.databases[database][0].at()
+            self.problems.append(f"{where}: second_wall must be rls, as the tables of database {walled} are the same")
         self._check_keys()
         issuers = tuple(model.run() for _, model in self.issuers.values())
         self._check_tokens()

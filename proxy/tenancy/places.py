@@ -36,6 +36,20 @@ def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]
             yield own, other, what
 
 
+def beside_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, str]]:
+    """Databases of the rules whose tenants come to tables with policies by a role that is not theirs, and would see no
+    row: (its name, that of the other at the same place).
+    """
+    behind: dict[tuple[str, int, str], str] = {}
+    open_to_all: dict[tuple[str, int, str], str] = {}
+    for grant in grants:
+        if grant.policy.isolation in KEYED:
+            found = behind if grant.policy.behind_rls else open_to_all
+            for host, port in grant.server.addresses:
+                found.setdefault((host.lower(), port, grant.server.database), grant.database)
+    yield from sorted({(name, behind[place]) for place, name in open_to_all.items() if place in behind})
+
+
 def _has_its_own(policy: Policy, what: str) -> bool:
     return policy.isolation == "database" if what == "database" else policy.own_role
 

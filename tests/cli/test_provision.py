@@ -62,3 +62,18 @@ def test_policies_are_made_for_the_tables_that_are_there(run: Run, shared_server
         result = run("check", str(tmp_path), "--online")
         assert result.exit_code == 1
         assert "public.later is hidden: the server has not the policy" in result.output
+
+
+def test_only_those_are_made_who_are_there(run: Run, shared_server: Cluster, tmp_path: Path) -> None:
+    rules = rls_rules(shared_server.port, "shared")
+    elsewhere = "server: postgresql://app@elsewhere.example:5432/shared?sslmode=disable\n"
+    rules = rules.replace("server_login: globex_rls\n", f"server_login: globex_rls\n{elsewhere}")
+    (tmp_path / "rules.yaml").write_text(rules)
+    place = f"postgresql://app@127.0.0.1:{shared_server.port}/"
+    printed = run("provision", "--rules", str(tmp_path), "--read", f"{place}shared?sslmode=disable")
+    assert printed.exit_code == 0, printed.output
+    assert 'CREATE ROLE "acme_rls"' in printed.output
+    assert "globex_rls" not in printed.output
+    refused = run("provision", "--rules", str(tmp_path), "--read", f"{place}private1?sslmode=disable")
+    assert refused.exit_code == 1
+    assert "no tenant of these rules is at 127.0.0.1" in refused.output

@@ -15,13 +15,14 @@ from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import introspect
 from proxy.doctor.patient import Patient
-from proxy.doctor.report import MENDED, Report, report_of, schema_findings
+from proxy.doctor.report import MENDED, Report, refusing, report_of, schema_findings
 from proxy.doctor.telling import described
 from proxy.sql.world import World
 from proxy.tenancy.load import load
 from tests.doctor.clinic import clinic, patient
 from tests.kit.attacks import Outcome, outcome
 from tests.kit.postgres import Cluster
+from tests.kit.rls import load_walled, rls_grants
 from tests.kit.rules import sample_rules
 
 GOLDEN = Path(__file__).with_name("schema.golden")
@@ -154,3 +155,21 @@ async def test_a_server_whose_minor_shows_statistics_is_found(postgres18: Cluste
     ):
         examined = replace(seen.examination, version=version)
         assert [one.name for one in schema_findings(Patient(seen.world, examined))] == expected
+
+
+@pytest.fixture
+def walled(server: Cluster) -> Cluster:
+    return load_walled(server)
+
+
+async def test_where_the_server_is_a_wall_such_a_server_is_refused(walled: Cluster) -> None:
+    grant = next(one for one in rls_grants(walled.port) if one.tenant == "acme")
+    connection = await connect(grant.server, grant.credentials)
+    try:
+        catalog, examination = await introspect(connection, 1), await examine(connection)
+    finally:
+        await connection.close()
+    old = replace(examination, version=150013)
+    accepting = replace(grant, accept=(*grant.accept, "server.minor"))
+    assert refusing(accepting, catalog, examination) == []
+    assert [one.name for one in refusing(accepting, catalog, old)] == ["server.minor"]

@@ -118,6 +118,10 @@ def test_a_tenant_without_policies_is_served_by_the_role_of_all(tmp_path: Path) 
         (RLS + "second_wall: rls\n" + BEHIND, "second_wall is for isolation: row"),
         (RLS + BEHIND + OTHER.replace("globex_rw", "acme_rw"), "tenant globex has the same role at db"),
         (RLS + BEHIND + OTHER.replace("key: 2", "key: 1"), "tenant acme has the same key on database shop"),
+        (
+            RLS + BEHIND + "---\n" + TABLES.replace("shop\n", "open\n", 1) + OTHER.replace("[shop]", "[open]"),
+            "second_wall must be rls, as the tables of database shop are the same",
+        ),
         (WALLED + "relations: {notes: {tenant_column: t, key: slug}}\n" + BEHIND, "asks for the key slug"),
     ],
 )

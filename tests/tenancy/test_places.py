@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.tenancy.places import shared_keys, shared_places
+from proxy.tenancy.places import beside_policies, shared_keys, shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
 
@@ -68,3 +68,13 @@ def test_tenants_of_one_place_that_has_several_names_differ_in_their_keys() -> N
     assert not list(shared_keys([acme, replace(globex, server=replace(globex.server, database="crm"))]))
     assert not list(shared_keys([acme, replace(globex, policy=replace(globex.policy, isolation="schema"))]))
     assert not list(shared_keys([acme, replace(acme, database="crm")]))
+
+
+def test_tables_with_policies_are_for_nobody_without_a_role_of_its_own() -> None:
+    row, walled = Policy("shop", "row", "t", {}), Policy("desk", "row", "t", {}, second_wall=True)
+    behind = replace(grant("acme", "row", "one", "acme_rw"), policy=walled, database="desk")
+    other = replace(grant("globex", "row", "one", "app"), policy=row)
+    assert list(beside_policies([behind, other, other])) == [("shop", "desk")]
+    assert not list(beside_policies([behind, replace(other, server=replace(other.server, database="two"))]))
+    assert not list(beside_policies([behind, replace(other, policy=Policy("shop", "schema", "", {}))]))
+    assert not list(beside_policies([other, other]))
