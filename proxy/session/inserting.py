@@ -33,6 +33,7 @@ MOST_PARAMETERS = 65_535
 MOST_ROWS = 128
 BATCH = 65_536  # bytes of values
 FIRST = 16  # rows that go one by one, so that it is certain which of them an error is about
+PIECE = 16_384  # bytes that are read at a time: rows of few bytes take many times their size
 IN_FLIGHT = 8  # batches that the server has not answered
 LARGEST_ROW = 64 * 1_048_576  # bytes; each is held whole
 PARAMETER = re.compile(r"unnamed portal parameter \$(\d+)(?: = .*)?")
@@ -45,8 +46,8 @@ class Inserting:
     """due: what the client waits for. simple: it came as a Query. count: rows that went in."""
 
     __slots__ = (
-        "_batch", "_first", "_form", "_head", "_keys", "_parts", "_prepared", "_size", "_tail", "_width", "begun",
-        "copy", "count", "due", "ended", "failure", "flight", "insert", "reader", "simple",
+        "_at", "_batch", "_first", "_form", "_head", "_keys", "_parts", "_prepared", "_rest", "_size", "_tail",
+        "_width", "begun", "copy", "count", "due", "ended", "failure", "flight", "insert", "reader", "simple",
     )  # fmt: skip
 
     def __init__(self, due: Due, copy: CopyIn, insert: Insertion, text: bytes, keys: Mapping[str, str], simple: bool):
@@ -67,6 +68,7 @@ class Inserting:
         self._prepared = 1  # rows of the statement that is prepared
         self._batch: list[Line] = []
         self._size = 0
+        self._rest, self._at = b"", 0  # what was received and not read yet
         self._first = FIRST  # rows that still go one by one
 
     @property
@@ -89,8 +91,25 @@ class Inserting:
     # -- from the client
 
     def take(self, s: Conversation, body: bytes) -> None:
-        """CopyData."""
-        self._add(s, self.reader.feed(body))
+        """CopyData, of which no more is read than the server keeps up with."""
+        self._rest, self._at = body, 0
+        self._proceed(s)
+
+    def _proceed(self, s: Conversation) -> None:
+        rest = self._rest
+        while self._at < len(rest) and len(self.flight) < IN_FLIGHT and not self.ended:
+            piece = rest[self._at : self._at + PIECE]
+            self._at += PIECE
+            self._add(s, self.reader.feed(piece))
+        if self.ended:
+            self._rest = b""
+            return
+        if self._at >= len(rest):
+            self._rest, self._at = b"", 0
+        if self._rest or len(self.flight) >= IN_FLIGHT:
+            s.waiting = Waiting.COPY
+        elif s.waiting is Waiting.COPY:
+            s.waiting = Waiting.NOTHING
 
     def done(self, s: Conversation) -> None:
         """CopyDone: what is left goes, and the answer comes with the last reply."""
@@ -196,8 +215,6 @@ class Inserting:
             encode.FLUSH,
         )
         self.flight.append(batch)
-        if len(self.flight) >= IN_FLIGHT:
-            s.waiting = Waiting.COPY
 
     # -- from the server
 
@@ -215,8 +232,8 @@ class Inserting:
         """CommandComplete of a batch; the COPY's own, where it was the last."""
         self.count += int(tag.rpartition(" ")[2])
         self.flight.popleft()
-        if s.waiting is Waiting.COPY and not self.ended and len(self.flight) < IN_FLIGHT:
-            s.waiting = Waiting.NOTHING
+        if not self.ended:
+            self._proceed(s)
         return self._complete(s) if self.ended and self.failure is None and not self.flight else b""
 
     def _complete(self, s: Conversation) -> bytes:

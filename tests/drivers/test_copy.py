@@ -17,6 +17,7 @@ import pytest
 
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rls import WALLED, load_walled, provision_walls, rls_grants, rls_rules
 from tests.kit.sample import pristine
 
 TENANTS = (("acme_app", 1), ("globex_app", 2))
@@ -26,8 +27,17 @@ LARGE = 24_000_000  # bytes of rows
 KEPT = 12_000  # KB by which the proxy may grow meanwhile
 
 
-@pytest.fixture(scope="module")
-def proxy(shared_server: Cluster) -> Iterator[Proxy]:
+@pytest.fixture(scope="module", params=["row", "rls"])
+def proxy(shared_server: Cluster, request: pytest.FixtureRequest) -> Iterator[Proxy]:
+    """Behind policies rows go in as INSERTs, which no driver notices."""
+    if request.param == "rls":
+        with pristine(load_walled(shared_server), WALLED) as database:
+            shared_server.psql(database, PLAIN)
+            provision_walls(shared_server, database, rls_grants(shared_server.port, database))
+            rules = rls_rules(shared_server.port, database)
+            with running_proxy(shared_server.port, database, rules=rules) as running:
+                yield running
+        return
     with pristine(shared_server) as database:
         shared_server.psql(database, PLAIN)
         with running_proxy(shared_server.port, database) as running:

@@ -41,13 +41,11 @@ def test_other_rows_of_others_are_not_seen_behind_policies(postgres15: Cluster, 
     if "other_b" not in postgres15.databases():
         load_others(postgres15, fresh=False, large=False)
     names = ("policies_a", "policies_b")
-    grants = []
     for name, of in zip(names, ("other_a", "other_b"), strict=True):
         postgres15.create_database(name, of)
-        grants = rls_grants(postgres15.port, name)
-        provision_walls(postgres15, name, grants)
-        if name == names[0]:
-            rewriting = rewriting_of(next(one for one in grants if one.tenant == "acme" and not one.policy.read_only))
+        provision_walls(postgres15, name, rls_grants(postgres15.port, name))
+    grants = rls_grants(postgres15.port, names[0])
+    rewriting = rewriting_of(next(one for one in grants if one.tenant == "acme" and not one.policy.read_only))
     with closing(Interference(postgres15.port, postgres15.major, names, rewriting, role_of("acme"))) as both:
         found = list(both.go(7, 200 * effort))
         assert [text for verdict, text in found if verdict == "leak"] == []

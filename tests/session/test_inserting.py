@@ -272,3 +272,21 @@ def test_it_stands_alone(session: ClientSession, door: Door) -> None:
 
 def test_only_such_a_copy_is_inserted() -> None:
     assert not inserts(Forward(StatementKind.COPY, Template((b"",)), copy=CopyIn("t", 1, CopyFormat())))
+
+
+def test_of_a_large_message_no_more_is_read_than_the_server_keeps_up_with(session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    begun(session, door)
+    rows = 100_000
+    session.data(data(b"1\tx\n" * rows) + DONE)
+    assert len(one.written) < 200_000
+    assert waits(session)
+    told = b""
+    while b"COPY" not in told:
+        batch = session.due[0].inserting
+        assert batch is not None
+        assert sum(map(len, batch.flight)) < 10_000
+        many = len(batch.flight[0])
+        session.backend_data(inserted(many))
+        told = door.take()
+    assert told == message(67, b"COPY %d\0" % rows)
