@@ -20,6 +20,7 @@ from proxy.doctor.indexes import index_findings, partition_findings
 from proxy.doctor.keys import distribution_findings, foreign_key_findings, key_findings
 from proxy.doctor.patient import Patient
 from proxy.doctor.surface import action_findings, function_findings, relation_findings
+from proxy.doctor.views import verified_findings
 from proxy.sql.world import World
 from proxy.tenancy.policy import Grant
 
@@ -61,6 +62,7 @@ def schema_findings(patient: Patient) -> Iterator[Finding]:
         distribution_findings(patient),
         column_findings(patient),
         relation_findings(patient),
+        verified_findings(patient),
         sequence_findings(patient),
         default_findings(patient),
         function_findings(patient),
