@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup import statements
@@ -21,6 +20,15 @@ from proxy.backup.target import Table
 
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
+
+
+SLICE = 256 << 10  # bytes that are sent at a time
+
+
+async def slices(plain: bytes) -> AsyncIterator[bytes]:
+    """For asyncpg, which keeps a file that it is given until the garbage is collected."""
+    for at in range(0, len(plain), SLICE):
+        yield plain[at : at + SLICE]
 
 
 async def staged(connection: CatalogConnection, tables: Sequence[Table]) -> None:
@@ -54,7 +62,7 @@ async def loaded(
                 f"stage_{table.number}",
                 schema_name="pg_temp",
                 columns=[one.name for one in table.columns],
-                source=io.BytesIO(plain),
+                source=slices(plain),
             )
             rows, size = rows + member.rows, size + member.bytes
             told(Progress("load", rows, size, manifest.rows, table.title))

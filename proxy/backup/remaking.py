@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup.archive import members, unpacked
 from proxy.backup.definitions import SECTIONS
+from proxy.backup.loading import slices
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Damaged, Refused
@@ -193,7 +193,7 @@ async def _written(
                 form.name,
                 schema_name=form.schema_name,
                 columns=[one.name for one in form.columns],
-                source=io.BytesIO(plain),
+                source=slices(plain),
             )
             rows, size = rows + member.rows, size + member.bytes
             told(Progress("write", rows, size, manifest.rows, form.title))
