@@ -93,8 +93,9 @@ async def restore(
             transaction = connection.transaction(isolation="repeatable_read")
             await transaction.start()
             try:
-                await lock(connection, kept)
-                await _unchanged(connection, grant, catalog, kept)
+                mode_of_lock = "ACCESS SHARE" if dry_run else "ROW EXCLUSIVE"
+                await lock(connection, [one.kept for one in plan.tables], mode=mode_of_lock)
+                await _unchanged(connection, grant, kept, plan)
                 done = await _within(connection, grant, manifest, plan, mode, dry_run, triggers, told)
             except BaseException:
                 await transaction.rollback()
@@ -127,12 +128,11 @@ async def _planned(
     return _Plan(found, links, unwound(found, links, deferrable), linked, held, registry)
 
 
-async def _unchanged(connection: CatalogConnection, grant: Grant, catalog: Catalog, kept: tuple[Kept, ...]) -> None:
-    """Refused where a migration ran since the tables were looked at."""
+async def _unchanged(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...], plan: _Plan) -> None:
+    """Refused where a migration ran since the tables were looked at, and what references them."""
     now = await introspect(connection, 1)
-    if ordered(now, selected(now, grant)) != kept or any(
-        now.relations_by_oid.get(oid) != catalog.relations_by_oid[oid] for oid in {one.relation.oid for one in kept}
-    ):
+    links = tuple(references(now, tuple(one.kept for one in plan.tables)))
+    if ordered(now, selected(now, grant)) != kept or links != plan.links:
         raise Refused(["the tables were altered meanwhile; try again"])
 
 

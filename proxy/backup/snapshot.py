@@ -97,11 +97,15 @@ async def taken(place: Place, select: Select) -> AsyncIterator[Snapshot]:
         await connection.close()
 
 
-async def lock(connection: CatalogConnection, kept: Sequence[Kept], nowait: bool = False) -> None:
-    """Nobody alters or drops these tables until the transaction ends. nowait: an error if somebody stands before us."""
+async def lock(
+    connection: CatalogConnection, kept: Sequence[Kept], nowait: bool = False, mode: str = "ACCESS SHARE"
+) -> None:
+    """Nobody alters or drops these tables until the transaction ends. nowait: an error if somebody stands before us.
+    mode: ROW EXCLUSIVE also keeps foreign keys from being made, and lets others write as well.
+    """
     if kept:
         tables = ", ".join(one.only for one in kept)
-        await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE{' NOWAIT' if nowait else ''}")
+        await connection.execute(f"LOCK TABLE {tables} IN {mode} MODE{' NOWAIT' if nowait else ''}")
 
 
 async def _members(connection: CatalogConnection) -> frozenset[int]:

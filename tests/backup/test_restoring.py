@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,12 +13,26 @@ import pytest
 
 from proxy.backup.archive import writing
 from proxy.backup.refusal import Refused
+from proxy.backup.restoring import restore
+from proxy.backup.selection import Kept
+from proxy.backup.snapshot import WRITING, lock, opened, taken
 from proxy.backup.taking import back_up
 from proxy.backup.writing import Difference
 from proxy.tenancy.policy import Grant
-from tests.backup.shelf import UNDER, archived, book_of, checked, checksums, mended, put_back, sample_grant, small
+from tests.backup.shelf import (
+    UNDER,
+    archived,
+    book_of,
+    checked,
+    checksums,
+    mended,
+    operators,
+    put_back,
+    sample_grant,
+    small,
+)
 from tests.kit.books import eventually
-from tests.kit.postgres import Cluster
+from tests.kit.postgres import Cluster, PostgresError
 from tests.kit.rls import WALLED, load_walled, rls_grants
 from tests.kit.rules import sample_rules
 from tests.kit.sample import load_sample, pristine
@@ -264,3 +280,51 @@ def test_behind_policies_a_tenants_own_role_backs_nothing_up_and_the_operator_re
             put_back(server, grant, tmp_path / "a")
         assert put_back(server, grant, tmp_path / "a", triggers=False).tables["metrics"] == Difference(20, 0, 0)
         assert checksums(server, database) == before
+
+
+@pytest.mark.parametrize(
+    "migration",
+    [
+        "ALTER TABLE customers ADD COLUMN more int",
+        "CREATE TABLE bills (tenant int, who int, FOREIGN KEY (tenant, who) REFERENCES customers ON DELETE CASCADE)",
+    ],
+)
+def test_a_migration_between_the_look_and_the_writing_is_noticed(
+    server: Cluster, pristine_shared: str, tmp_path: Path, migration: str
+) -> None:
+    grant = sample_grant(server, pristine_shared)
+    manifest = archived(server, grant, tmp_path / "a")
+    server.psql(pristine_shared, CHANGES)
+    before = checksums(server, pristine_shared)
+
+    @asynccontextmanager
+    async def migrated() -> AsyncIterator[None]:
+        server.psql(pristine_shared, migration)
+        yield
+
+    with pytest.raises(Refused, match="the tables were altered meanwhile"):
+        place = operators(server, pristine_shared)
+        asyncio.run(restore(place, grant, manifest, str(tmp_path / "a"), mode="replace", quiet=migrated))
+    if "bills" in migration:
+        assert checksums(server, pristine_shared) == before
+
+
+async def test_no_foreign_key_is_made_while_rows_are_written_and_others_write(
+    server: Cluster, pristine_shared: str
+) -> None:
+    async with taken(operators(server, pristine_shared), lambda *_: ()) as snapshot:
+        (orders,) = (
+            Kept(one, ())
+            for one in snapshot.catalog.relations.values()
+            if (one.schema, one.name) == ("public", "orders")
+        )
+        connection = await opened(operators(server, pristine_shared), WRITING)
+        try:
+            async with connection.transaction():
+                await lock(connection, [orders], mode="ROW EXCLUSIVE")
+                made = "SET lock_timeout = 100; CREATE TABLE x (a int, b int, FOREIGN KEY (a, b) REFERENCES orders)"
+                with pytest.raises(PostgresError, match="lock timeout"):
+                    server.psql(pristine_shared, made)
+                server.psql(pristine_shared, "SET lock_timeout = 100; UPDATE orders SET note = 'x' WHERE tenant_id = 1")
+        finally:
+            await connection.close()
