@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from proxy.catalog.model import Catalog
-from proxy.catalog.storage import Counted, database_of, rows_of, schema_of
+from proxy.catalog.storage import Counted, database_of, rows_of, schemas_of
 from proxy.catalog.watch import FAILURES
 from proxy.errors import CannotConnectNow
 from proxy.quota.storage import NAME, Storage
 from proxy.sql.world import World
-from proxy.tenancy.policy import Credentials, Grant, Policy, Server
+from proxy.tenancy.policy import Grant, Policy
 
 INTEGER = re.compile(r"[-+]?[0-9]+")
 DIGITS = re.compile(r"[0-9a-f]{32}")  # of a UUID
-Place = tuple[Server, Credentials]
+LENDERS = 3  # logins that are tried, where any tenant's will do
 OWN, SCHEMA = "database", "schema"
 SOON = 5.0  # seconds until another worker is asked again that has not counted yet
 Told = Callable[[], Awaitable[Mapping[str, int] | None]]
@@ -57,7 +58,7 @@ class Storages:
         self._report = report
         self._told = told
         self._tenants: dict[str, Storage] = {}
-        self._places: dict[Place, list[Grant]] = {}  # where to count, and whose
+        self._places: dict[Hashable, list[Grant]] = {}  # where to count, and whose
         self._task: asyncio.Task[None] | None = None
         self._counts = self._failures = 0
         self.counted = False  # every place at least once, by this process
@@ -77,9 +78,9 @@ class Storages:
         near: dict[tuple[int, int], list[Grant]] = {}  # ten thousand tenants share few places, which are slow to hash
         for grant in grants:
             near.setdefault((id(grant.server), id(grant.credentials)), []).append(grant)
-        places: dict[Place, list[Grant]] = {}
+        places: dict[Hashable, list[Grant]] = {}
         for many in near.values():
-            places.setdefault((many[0].server, many[0].credentials), []).extend(many)
+            places.setdefault(_place(many[0]), []).extend(many)
         limited = {place for place, many in places.items() if any(one.limits.storage is not None for one in many)}
         self._places = {place: many for place, many in places.items() if place in limited}
         counted = {grant.tenant for many in self._places.values() for grant in many}
@@ -138,20 +139,39 @@ class Storages:
             self.of(grant).counted("", found.get(grant.tenant, 0))
         return True
 
-    async def _count(self, place: Place, grants: list[Grant]) -> None:
-        server, credentials = place
+    async def _count(self, place: Hashable, grants: list[Grant]) -> None:
+        server, credentials = grants[0].server, grants[0].credentials
         if grants[0].policy.isolation == OWN:
             self.of(grants[0]).counted(place, await database_of(server, credentials))
             return
         if grants[0].policy.isolation == SCHEMA:
+            sizes = await _schemas(grants)
             for grant in {grant.tenant: grant for grant in grants}.values():
-                self.of(grant).counted(place, await schema_of(server, credentials, grant.policy.schema))
+                self.of(grant).counted(place, sizes.get(grant.policy.schema, 0))
             return
         relations = relations_of(grants[0].policy, self._catalog(grants[0]))
         found = await rows_of(server, credentials, relations)
         for grant in {grant.tenant: grant for grant in grants}.values():
             size = sum(found.get((key, spelt(value)), 0) for key, value in grant.keys.items())
             self.of(grant).counted(place, size)
+
+
+def _place(grant: Grant) -> Hashable:
+    """What is counted in one go: of tenants with a schema each in one database, whatever their logins, that one."""
+    server = grant.server
+    if grant.policy.isolation == SCHEMA:
+        return server.addresses, server.target, server.database
+    return server, grant.credentials
+
+
+async def _schemas(grants: list[Grant]) -> Mapping[str, int]:
+    """Bytes by schema, by the login of whoever can be logged in as. FAILURES."""
+    schemas = sorted({grant.policy.schema for grant in grants})
+    logins = list({grant.server: grant for grant in grants}.values())[:LENDERS]
+    for grant in logins[:-1]:
+        with suppress(*FAILURES):
+            return await schemas_of(grant.server, grant.credentials, schemas)
+    return await schemas_of(logins[-1].server, logins[-1].credentials, schemas)
 
 
 def spelt(value: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from proxy.catalog.model import Catalog
+from proxy.catalog.storage import schemas_of
 from proxy.errors import CannotConnectNow
 from proxy.fleet.storage import Storages, relations_of, spelt
 from proxy.sql.world import World
@@ -173,3 +174,29 @@ def test_tenants_relations_are_counted_each_once(world: World) -> None:
 )  # fmt: skip
 def test_keys_are_spelt_as_the_server_does(rule: str, server: str) -> None:
     assert spelt(rule) == server
+
+
+async def test_schemas_of_one_database_are_counted_in_one_go_by_whatever_login_works(
+    made: Made, sample_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    async def noted(server: Server, credentials: Credentials, schemas: list[str]) -> Mapping[str, int]:
+        asked.append((server.role, schemas))
+        return await schemas_of(server, credentials, schemas)
+
+    monkeypatch.setattr("proxy.fleet.storage.schemas_of", noted)
+    storages = made()
+    policy = replace(sample_policy(), isolation="schema")
+    grants = [
+        replace(granted("acme", 1, sample_port, 1000), policy=replace(policy, schema="public")),
+        replace(granted("globex", 2, sample_port), policy=replace(policy, schema="nowhere")),
+    ]
+    grants[0] = replace(grants[0], server=replace(grants[0].server, role="no_such_role"))
+    storages.follow(grants)
+    await storages.count()
+    once = [("app", ["nowhere", "public"]), ("no_such_role", ["nowhere", "public"])]
+    assert sorted(asked[:4]) in (once, sorted(once * 2))  # the first count begins by itself
+    assert storages.statistics().failures == 0
+    assert storages.statistics().used["acme"] > 1000
+    assert storages.statistics().used["globex"] == 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from proxy.auth.addresses import parse_networks
@@ -263,3 +264,13 @@ async def test_the_header_comes_before_tls_and_tls_goes_on_as_ever(
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
+async def test_libpq_shows_the_words_of_a_house_that_drains(houses: Houses, tmp_path: Path, sslmode: str) -> None:
+    certificate = fresh(tmp_path)
+    house = await houses(tls=server_tls(*certificate) if sslmode == "require" else None)
+    house.listener.draining = True
+    dsn = f"host=127.0.0.1 port={house.port} user=alice dbname=test password=x sslmode={sslmode} gssencmode=prefer"
+    with pytest.raises(psycopg.OperationalError, match="the database system is shutting down"):
+        await asyncio.to_thread(psycopg.connect, dsn)
