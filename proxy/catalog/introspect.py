@@ -115,7 +115,14 @@ async def read_part(connection: CatalogConnection, schema: str, shared: Catalog)
 
 async def part_fingerprint(connection: CatalogConnection, schema: str) -> str:
     """As fingerprint(), of what read_part reads."""
-    return str(await connection.fetchval(queries.PART_FINGERPRINT, [schema]))
+    relations = await connection.fetchval(queries.FINGERPRINTED_RELATIONS, [schema])
+    row = await connection.fetchrow(queries.PART_FINGERPRINT, [schema], relations)
+    return "" if row is None else str(row[1])
+
+
+async def part_fingerprints(connection: CatalogConnection, schemas: Sequence[str]) -> Mapping[str, str]:
+    """The same of each of these, in one go; of one that is not there, none."""
+    return {str(schema): str(mark) for schema, mark in await connection.fetch(queries.PART_FINGERPRINTS, list(schemas))}
 
 
 async def fingerprint(connection: CatalogConnection, schemas: Sequence[str] = ()) -> str:

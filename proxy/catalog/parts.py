@@ -56,6 +56,15 @@ class PartWatch:
             raise RuntimeError("the catalog has not been loaded")
         return self._catalog
 
+    @property
+    def schema(self) -> str:
+        """Whose picture it is."""
+        return self._schema
+
+    def stale(self, mark: str) -> bool:
+        """Is the schema another than was read, by this fingerprint, or what lies below it?"""
+        return mark != self._fingerprint or self.current.shared is not self._shared.current
+
     def subscribe(self, callback: Callable[[Catalog], None]) -> None:
         """Call this one with every new picture."""
         self._changed = callback

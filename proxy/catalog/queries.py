@@ -223,8 +223,68 @@ _within = {
     "pg_collation": f"collnamespace = ANY ({_homes})",
 }
 SCOPED_FINGERPRINT = _fingerprint(_FINGERPRINTED, {"pg_depend": "deptype = 'e'", **_within})
-# What stands in no schema is everybody's, and not looked at for each tenant.
-PART_FINGERPRINT = _fingerprint({one: _FINGERPRINTED[one] for one in _within}, _within)
+
+# ---- of each schema by itself; what stands in no schema is everybody's, and not looked at for each tenant
+
+FINGERPRINTED_RELATIONS = """
+SELECT ARRAY(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE n.nspname = ANY ($1::pg_catalog.name[]))
+"""
+_IN_SCHEMA = {
+    "pg_namespace": "oid",
+    "pg_class": "relnamespace",
+    "pg_constraint": "connamespace",
+    "pg_type": "typnamespace",
+    "pg_proc": "pronamespace",
+    "pg_operator": "oprnamespace",
+    "pg_collation": "collnamespace",
+}
+_OF_RELATION = {
+    "pg_attribute": "attrelid",
+    "pg_attrdef": "adrelid",
+    "pg_index": "indrelid",
+    "pg_inherits": "inhrelid",
+    "pg_trigger": "tgrelid",
+    "pg_rewrite": "ev_class",
+    "pg_policy": "polrelid",
+}
+_schemas = "(SELECT n.oid AS home FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::pg_catalog.name[]))"
+_relations = (
+    "(SELECT c.oid AS relation, c.relnamespace AS home FROM pg_catalog.pg_class c"  # noqa: S608 - names from above
+    f" WHERE c.relnamespace = ANY ({_homes}))"
+)
+
+
+def _part(place: int, source: str) -> str:
+    """The mark of one catalog for each schema, as `home`; source: its rows, and whose."""
+    return (
+        f"SELECT {place} AS place, home, pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hashtextextended("  # noqa: S608 - names from above
+        f"pg_catalog.concat(s.mark, ' ', s.written), 0)) AS hash FROM ({source}) s GROUP BY home"
+    )
+
+
+def _parts(known: bool) -> str:
+    """One text for each schema. known: of one, whose relations are $2: found by indexes; else of many, in one go."""
+    texts = []
+    for place, (catalog, column) in enumerate({**_IN_SCHEMA, **_OF_RELATION}.items()):
+        row = f"SELECT {{home}} AS home, {_FINGERPRINTED[catalog]} AS mark, xmin AS written FROM pg_catalog.{catalog}"  # noqa: S608
+        if catalog in _IN_SCHEMA:
+            source = row.format(home=column) + f" WHERE {column} = ANY ({_homes})"
+        elif known:
+            source = row.format(home=_homes.removeprefix("ARRAY")) + f" WHERE {column} = ANY ($2::pg_catalog.oid[])"
+        else:
+            row = row.replace(_FINGERPRINTED[catalog], _FINGERPRINTED[catalog].replace("oid", f"{catalog}.oid", 1))
+            source = row.format(home="r.home") + f" JOIN {_relations} r ON r.relation = {column}"
+            source = source.replace("xmin AS", f"{catalog}.xmin AS")
+        texts.append(_part(place, source))
+    every = " UNION ALL ".join(texts)
+    return (
+        "SELECT n.nspname, pg_catalog.string_agg(pg_catalog.concat(q.place, ':', q.rows, ':', q.hash), ','"  # noqa: S608
+        f" ORDER BY q.place) FROM ({every}) q JOIN pg_catalog.pg_namespace n ON n.oid = q.home GROUP BY n.nspname"
+    )
+
+
+PART_FINGERPRINT, PART_FINGERPRINTS = _parts(known=True), _parts(known=False)
 
 
 def scoped(query: str, column: str) -> str:

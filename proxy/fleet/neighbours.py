@@ -17,6 +17,8 @@ from weakref import WeakValueDictionary
 
 from proxy.catalog.connect import connect
 from proxy.catalog.facts import role_facts
+from proxy.catalog.finding import Finding
+from proxy.catalog.introspect import part_fingerprints
 from proxy.catalog.parts import PartWatch
 from proxy.catalog.watch import FAILURES, CatalogWatch
 from proxy.errors import CannotConnectNow, ConfigurationError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 IDLE = 600.0  # seconds
+TOGETHER = 100  # roles that are asked about in one go
 RETRY = 1.0  # seconds between two attempts to open one
 LENDERS = 3  # logins that are tried for the connection that watches
 SYSTEM = ("pg_catalog",)
@@ -82,6 +85,9 @@ class Neighbours:
         self._used: dict[Key, tuple[Database, float]] = {}  # and a while longer: since when
         self._opening: dict[Key, asyncio.Task[Database]] = {}
         self._failed: dict[Key, float] = {}
+        self._unchecked: dict[Key, Grant] = {}  # who waits for the facts about its role
+        self._findings: dict[Key, tuple[Finding, ...]] = {}
+        self._checking = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._started = False
         self._rounds: asyncio.Task[None] | None = None
@@ -134,11 +140,23 @@ class Neighbours:
 
     async def _check(self, grant: Grant) -> None:
         """Is the tenant's role fit to serve it? ConfigurationError with every problem; other FAILURES."""
-        role, policy = grant.server.role, grant.policy
-        found = await self._watch.ask(
-            lambda connection: role_facts(connection, {role: policy.schema}, "schema", policy.shared_schemas)
-        )
-        problems = [f"{one.text}. Remedy: {one.remedy}" for one in found[role] if one.severity == "critical"]
+        key, shared = key_of(grant), grant.policy.shared_schemas
+        self._findings.pop(key, None)
+        self._unchecked[key] = grant
+        try:
+            async with self._checking:  # who waits meanwhile is asked about together
+                if key not in self._findings:
+                    some = {one.server.role: one for one in [*list(self._unchecked.values())[:TOGETHER], grant]}
+                    roles = {role: one.policy.schema for role, one in some.items()}
+                    found = await self._watch.ask(lambda connection: role_facts(connection, roles, "schema", shared))
+                    for role, one in some.items():
+                        self._unchecked.pop(key_of(one), None)
+                        self._findings[key_of(one)] = found[role]
+            findings = self._findings[key]
+        finally:
+            self._unchecked.pop(key, None)
+            self._findings.pop(key, None)
+        problems = [f"{one.text}. Remedy: {one.remedy}" for one in findings if one.severity == "critical"]
         if problems:
             raise ConfigurationError(problems)
 
@@ -223,7 +241,18 @@ class Neighbours:
             del self._used[key]
             if key not in self._open and key in self._grants:  # no session has it either
                 self._cache.drop(self._grants[key].tenant)
-        for key in list(self._open):
-            found = self._open.get(key)
-            if found is not None:
-                await found.watch.refresh()
+        await self._look()
+
+    async def _look(self) -> None:
+        """All schemas are asked about in one go; those that have changed are read one by one."""
+        schemas = sorted({one.schema for one in self._parts()})
+        if not schemas:
+            return
+        with suppress(*FAILURES):  # the next round asks again, over another connection
+            marks = await self._watch.ask(lambda connection: part_fingerprints(connection, schemas))
+            for part in self._parts():
+                if part.stale(marks.get(part.schema, "")):
+                    await part.refresh()
+
+    def _parts(self) -> list[PartWatch]:
+        return [one.watch for one in list(self._open.values()) if isinstance(one.watch, PartWatch)]

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from proxy.catalog.introspect import part_fingerprint, part_fingerprints
 from proxy.catalog.model import Catalog
 from proxy.catalog.parts import PartWatch
 from proxy.catalog.watch import CatalogWatch
@@ -95,3 +96,29 @@ async def test_a_look_that_fails_keeps_the_picture_and_the_next_goes_over_anothe
     clock.now += 2
     assert await part.refresh() is before
     assert part.statistics().error == ""
+
+
+async def test_one_schemas_fingerprint_is_the_same_by_itself_and_among_many(
+    shared: CatalogWatch, shared_server: Cluster, pristine_shared: str
+) -> None:
+    seen = set()
+    for statement in (
+        "SELECT",
+        "ALTER TABLE one.things ADD COLUMN note text DEFAULT 'x'",
+        "CREATE INDEX ON one.things (note)",
+        "CREATE VIEW one.seen AS SELECT id FROM one.things",
+        "CREATE TRIGGER t BEFORE UPDATE ON one.things"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "ALTER TABLE one.things ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON one.things USING (true)",
+        "CREATE TABLE one.part (CHECK (id > 0)) INHERITS (one.things)",
+        "CREATE DOMAIN one.positive AS int CHECK (VALUE > 0)",
+        "CREATE FUNCTION one.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ):
+        shared_server.psql(pristine_shared, statement)
+        alone = await shared.ask(lambda connection: part_fingerprint(connection, "one"))
+        many = await shared.ask(lambda connection: part_fingerprints(connection, ["one", "two", "nowhere"]))
+        assert many["one"] == alone, statement
+        assert many.keys() == {"one", "two"}
+        seen.add((alone, many["two"]))
+    assert len({alone for alone, _ in seen}) == 9
+    assert len({two for _, two in seen}) == 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from proxy.catalog.facts import Kind, role_facts
 from proxy.catalog.parts import PartWatch
 from proxy.errors import CannotConnectNow
 from proxy.fleet import neighbours as module
@@ -22,6 +23,9 @@ from proxy.sql.planner import Planner
 from proxy.tenancy.policy import Credentials, Grant, Limits, Server
 from tests.kit.postgres import Cluster
 from tests.kit.schemas import load_schemas, schema_policy
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
 
 COUNT = b"SELECT count(*) FROM orders"
 WATCHING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'partywall catalog' AND datname = 'beside'"
@@ -86,6 +90,40 @@ async def test_a_tenant_is_closed_until_somebody_waits_for_it(street: Street) ->
     assert len({id(one) for one in opened}) == 1
     with pytest.raises(CannotConnectNow):
         street.all.of(street.grants["globex"])
+
+
+async def test_of_many_that_come_at_once_the_roles_are_asked_about_together(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    async def noted(connection: CatalogConnection, roles: Mapping[str, str], kind: Kind, shared: Sequence[str]) -> Any:
+        asked.append(sorted(roles))
+        return await role_facts(connection, roles, kind, shared)
+
+    monkeypatch.setattr(module, "role_facts", noted)
+    wrong = granted(street.cluster, "acme", "globex_rw")  # the role of another, for two schemas
+    opened = await asyncio.gather(*(street.open(one) for one in street.grants), street.all.wait_open(wrong),
+                                  return_exceptions=True)  # fmt: skip
+    assert [type(one).__name__ for one in opened] == ["Database"] * 3 + ["CannotConnectNow"]
+    assert len(asked) < 4
+    assert street.all._unchecked == {}
+    assert street.all._findings == {}
+
+
+async def test_only_schemas_that_changed_are_read_again(street: Street) -> None:
+    parts = {name: cast("PartWatch", (await street.open(name)).watch) for name in street.grants}
+    await street.all.round()
+    read = {name: part.statistics().introspections for name, part in parts.items()}
+    street.cluster.psql("beside", "CREATE TABLE globex.fresh (id int)")
+    try:
+        for part in parts.values():
+            part._last = float("-inf")
+        await street.all.round()
+        again = {name: part.statistics().introspections for name, part in parts.items()}
+        assert again == {**read, "globex": read["globex"] + 1}
+    finally:
+        street.cluster.psql("beside", "DROP TABLE globex.fresh")
 
 
 async def test_all_are_watched_over_one_connection(street: Street) -> None:
