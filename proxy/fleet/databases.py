@@ -24,7 +24,7 @@ from proxy.tenancy.policy import Credentials, Grant, Server
 
 RETRY = 1.0  # seconds between two attempts to open what is closed
 SCHEMA = "schema"
-Place = tuple[Server, Credentials]
+Place = tuple[Server, Credentials, tuple[tuple[str, str], ...]]
 
 
 class Databases:
@@ -53,7 +53,7 @@ class Databases:
         """The database of a grant. CannotConnectNow (57P03) when it is not open."""
         if grant.policy.isolation == SCHEMA:
             return self._beside(grant).of(grant)
-        place = (grant.server, grant.credentials)
+        place = _place_of(grant)
         found = self._open.get(place)
         if found is None:
             if place in self._closed and self._opening is None:
@@ -83,11 +83,11 @@ class Databases:
         # Ten thousand tenants share few places: most are told apart before any is hashed.
         every = {(id(grant.server), id(grant.credentials)): grant for grant in grants}.values()
         distinct = [grant for grant in every if grant.policy.isolation != SCHEMA]
-        wanted = {(grant.server, grant.credentials): grant for grant in distinct}
+        wanted = {_place_of(grant): grant for grant in distinct}
         missing = [place for place in wanted if place not in self._open]
         opened = await asyncio.gather(*(self._start(wanted[place]) for place in missing), return_exceptions=True)
         results = dict(zip(missing, opened, strict=True))
-        needed = {(one.server, one.credentials) for one in distinct if not _of_tenants(one)}
+        needed = {_place_of(one) for one in distinct if not _of_tenants(one)}
         trouble = {
             place: one.problems
             for place, one in results.items()
@@ -178,6 +178,12 @@ class Databases:
         self._open, self._neighbours = {}, {}
         await asyncio.gather(*(one.close() for one in every))
         await self._processes.close()
+
+
+def _place_of(grant: Grant) -> Place:
+    """Where, as whom, and with which keys behind policies: with others it is opened anew, and checked."""
+    keys = grant.wall_keys if grant.policy.behind_rls else None
+    return grant.server, grant.credentials, () if keys is None else tuple(sorted(keys.items()))
 
 
 def _of_tenants(grant: Grant) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.tenancy.load import load
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
@@ -127,3 +128,21 @@ def test_a_database_without_policies_serves_nobody(shared_server: Cluster) -> No
                 assert greeted(proxy, login) == ["57P03"]
             assert "there is no partywall.tenant_keys" in proxy.log
             assert "or else accept rls" not in proxy.log
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_keys_that_a_reload_exchanges_show_nobody_the_others_rows(server: Cluster, database: str, mode: str) -> None:
+    rules = rls_rules(server.port, database, mode)
+    keys = {"acme": "  default: 1\n  slug: acme\n", "globex": "  default: 2\n  slug: globex\n"}
+    exchanged = rules.replace(keys["acme"], "@@").replace(keys["globex"], keys["acme"]).replace("@@", keys["globex"])
+    with running_proxy(server.port, database, rules=rules) as proxy, proxy.connect("acme_app") as before:
+        assert answers(before, b"21")
+        (proxy.directory / "rules" / "sample.yaml").write_text(exchanged, encoding="utf-8")
+        proxy.reload_whole()
+        assert greeted(proxy, "acme_app") == greeted(proxy, "globex_app") == ["57P03"]
+        assert before.simple(ORDERS).rows in ([], [(b"21",)])  # an older session is what it was, or over
+        grants = load(proxy.directory / "rules", {}, 1).grants.values()
+        provision_walls(server, database, sorted(grants, key=lambda one: (one.policy.read_only, one.tenant)))
+        assert eventually(lambda: greeted(proxy, "acme_app") == [], SECONDS)
+        with proxy.connect("acme_app") as after:
+            assert answers(after, b"22")

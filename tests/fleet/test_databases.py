@@ -172,7 +172,7 @@ async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerP
     unreachable = replace(own, server=Server("127.0.0.1", 1, "postgres", "app"))
     try:
         await databases.reconcile([unreachable])
-        databases._closed = {(unreachable.server, unreachable.credentials): own}  # as if the server had come back
+        databases._closed = {(unreachable.server, unreachable.credentials, ()): own}  # as if the server had come back
         with pytest.raises(CannotConnectNow):
             databases.of(unreachable)
         assert databases._opening is not None
