@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from proxy.errors import Refusal, RemoteProtocolError
+from proxy.errors import QueryCanceled, Refusal, RemoteProtocolError
 from proxy.session import encode, quotas
 from proxy.session.conversation import Conversation, Waiting
 from proxy.session.due import QUERY, Due
@@ -76,6 +76,7 @@ class Copying:
     """The server takes rows."""
 
     __slots__ = ("due", "rows")
+    mine = False  # it is the server that takes them
 
     def __init__(self, due: Due, rows: Rows | BinaryRows | None) -> None:
         self.due = due
@@ -149,6 +150,12 @@ def give_up(s: Conversation) -> None:
     """The rows take too long. A server that waits for them minds neither its own timeouts nor cancel requests."""
     if s.copying is not None:
         s.copying.fail(s, "too late")
+
+
+def cancel(s: Conversation) -> None:
+    """A cancel request. Between two batches of INSERTs the server would not mind one: it is made to fail."""
+    if s.copying is not None and s.copying.mine:
+        s.copying.refuse(s, QueryCanceled("canceling statement due to user request"))
 
 
 def ignored(s: Conversation, body: bytes) -> bool:

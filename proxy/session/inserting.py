@@ -49,6 +49,7 @@ class Inserting:
         "_at", "_batch", "_first", "_form", "_head", "_keys", "_parts", "_prepared", "_rest", "_size", "_tail",
         "_width", "begun", "copy", "count", "due", "ended", "failure", "flight", "insert", "reader", "simple",
     )  # fmt: skip
+    mine = True  # it is the session that takes the rows
 
     def __init__(self, due: Due, copy: CopyIn, insert: Insertion, text: bytes, keys: Mapping[str, str], simple: bool):
         assert copy.format is not None

@@ -289,6 +289,7 @@ class ClientSession(Conversation):
         """
         if self.lease is not None:
             self.held += 1
+            copy.cancel(self)
             return
         if self.waiting in (Waiting.NOTHING, Waiting.HEARD) or self.phase is not Phase.READY:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import struct
 from collections.abc import Iterator
 
@@ -121,3 +122,49 @@ def test_many_rows_go_in_whole_or_not_at_all(pair: Pair) -> None:
             told = said(client.copy_data(rows + end)) + said(client.simple("SELECT count(*), sum(n) FROM plain"))
             answers.append(told + said(client.simple("DELETE FROM plain")))
         assert answers[0] == answers[1]
+
+
+def test_it_goes_by_the_extended_protocol_too(pair: Pair) -> None:
+    answers = []
+    for client in (pair.proxied, pair.private):
+        for end in (b"", b"a\tx\n"):
+            for tag, body in (
+                ("P", b"\0COPY plain (v, n) FROM STDIN\0\0\0"),
+                ("D", b"S\0"),
+                ("B", b"\0\0\0\0\0\0\0\0"),
+                ("E", b"\0\0\0\0\0"),
+                ("H", b""),
+            ):
+                client.send(tag, body)
+            told = said(client.collect("G"))
+            client.send("d", b"a\t1\nb\t2\n" + end)
+            client.send("c")
+            client.send("S")
+            answers.append(told + said(client.collect()) + said(client.simple("SELECT count(*) FROM plain")))
+        client.simple("DELETE FROM plain")
+    assert answers[:2] == answers[2:]
+    assert "COPY 2" in str(answers[0])
+
+
+def test_a_cancelled_copy_ends_and_leaves_nothing(pair: Pair) -> None:
+    answers = []
+    for client in (pair.proxied, pair.private):
+        client.simple("BEGIN")
+        client.simple("COPY plain (v) FROM STDIN")
+        client.send("d", b"a\n")
+        process_id, secret = client.key
+        with socket.create_connection(client.socket.getpeername(), 10) as raw:
+            raw.sendall(struct.pack("!iii", 12 + len(secret), 80877102, process_id) + secret)
+            assert raw.recv(1) == b""  # it was passed on
+        told = client.copy_data(b"b\n" * 1000)
+        answers.append([(error["C"], error["M"]) for error in told.errors] + [told.status])
+        client.simple("ROLLBACK")
+    assert answers[0] == answers[1] == [("57014", "canceling statement due to user request"), "E"]
+
+
+def test_the_other_tenants_rows_stay_out(pair: Pair) -> None:
+    pair.proxied.simple("BEGIN")
+    pair.proxied.simple("COPY plain FROM STDIN")
+    (error,) = pair.proxied.copy_data(b"1\ta\tb\t1\n2\ta\tb\t1\n").errors
+    pair.proxied.simple("ROLLBACK")
+    assert (error["C"], error["M"]) == ("42501", 'new row violates row-level security policy for table "plain"')

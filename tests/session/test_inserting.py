@@ -7,7 +7,7 @@ import pytest
 from proxy.quota.budgets import Budgets
 from proxy.session.conversation import Waiting
 from proxy.session.encode import FAIL_BIND, FLUSH, fields_of
-from proxy.session.events import RowsOverdue
+from proxy.session.events import CancelFinished, CancelRequested, RowsOverdue
 from proxy.session.inserting import FIRST, IN_FLIGHT, MOST_ROWS
 from proxy.session.session import ClientSession
 from proxy.sql.copied import CopyIn, Insertion, inserts
@@ -290,3 +290,13 @@ def test_of_a_large_message_no_more_is_read_than_the_server_keeps_up_with(sessio
         session.backend_data(inserted(many))
         told = door.take()
     assert told == message(67, b"COPY %d\0" % rows)
+
+
+def test_a_cancel_request_between_two_batches_is_heard(session: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    begun(session, door)
+    session.handle(CancelRequested())
+    session.handle(CancelFinished())
+    assert one.written == FAIL_BIND + FLUSH + SYNC
+    session.backend_data(failed("26000", "I"))
+    assert fields_of(door.take()[5:])["M"] == "canceling statement due to user request"
