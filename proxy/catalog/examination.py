@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 
 _OUTSIDE = r"n.nspname NOT IN ('pg_catalog', 'information_schema', 'partywall') AND n.nspname !~ '^pg_'"
 
+# MAINTAIN is known from 17 on; asking for what is unknown is an error.
+_VERBS = """ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] ||
+           CASE WHEN current_setting('server_version_num')::int4 >= 170000 THEN ARRAY['MAINTAIN'] ELSE '{}' END"""
+
 ROLE = "SELECT current_user::text AS role, current_setting('server_version_num')::int4 AS version"
 
 PRIVILEGES = f"""
 SELECT c.oid, c.reltuples::float8 AS rows, ARRAY(
-         SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+         SELECT p FROM unnest({_VERBS}) p
           WHERE CASE WHEN p IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') THEN has_any_column_privilege(c.oid, p)
                      ELSE has_table_privilege(c.oid, p) END) AS privileges, ARRAY(
-         SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+         SELECT p FROM unnest({_VERBS}) p
           WHERE CASE WHEN p IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
                      THEN has_any_column_privilege(c.oid, p || ' WITH GRANT OPTION')
                      ELSE has_table_privilege(c.oid, p || ' WITH GRANT OPTION') END) AS grantable

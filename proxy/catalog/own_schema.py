@@ -24,6 +24,7 @@ WRITES = {  # what may be done -> how it is shown
     "TRUNCATE": "TRUNCATE {}",
     "TRIGGER": "CREATE TRIGGER another BEFORE UPDATE ON {} FOR EACH ROW"
     " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger() -- or another, which others run",
+    "MAINTAIN": "LOCK TABLE {} -- everybody waits",
     "REFERENCES": "CREATE TABLE another (a … REFERENCES {}) -- what it refers to cannot be deleted any more",
     "USAGE": "SELECT pg_catalog.nextval('{}') -- the numbers tell what others drew",
 }

@@ -159,7 +159,7 @@ WRITABLE = f"""{_GRANTEES}, granted(name, sequence, privilege, oid) AS (
       SELECT e.privilege_type, e.grantee FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) e
        WHERE t.attrelid = c.oid) a
    WHERE n.nspname = ANY ($3::pg_catalog.name[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-     AND a.privilege_type <> 'SELECT' AND a.privilege_type <> 'MAINTAIN')
+     AND a.privilege_type <> 'SELECT')
 SELECT g.role::pg_catalog.text AS role, a.name, a.sequence, pg_catalog.array_agg(DISTINCT a.privilege) AS privileges
   FROM grantee g JOIN granted a ON a.oid = g.oid
  GROUP BY 1, 2, 3 ORDER BY 1, 2

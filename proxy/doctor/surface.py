@@ -12,7 +12,7 @@ from proxy.catalog.finding import Finding, Severity, identifier
 from proxy.catalog.model import Function
 from proxy.doctor.patient import Patient, full, short
 
-NEEDLESS = ("TRUNCATE", "REFERENCES", "TRIGGER")
+NEEDLESS = ("TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 SHOWN = {  # the worst first
     "SELECT": "SELECT * FROM {} -- everybody's",
     "TRUNCATE": "TRUNCATE {} -- everybody's rows, which no predicate confines",
@@ -21,6 +21,7 @@ SHOWN = {  # the worst first
     "INSERT": "INSERT INTO {} DEFAULT VALUES -- everybody reads it",
     "TRIGGER": "CREATE TRIGGER another BEFORE UPDATE ON {} FOR EACH ROW"
     " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger() -- or another, which others run",
+    "MAINTAIN": "REINDEX TABLE {} -- everybody waits",
     "REFERENCES": "CREATE TABLE another (a … REFERENCES {}) -- where it may create: 23503 tells what others have",
 }
 EVENTS = {

@@ -119,3 +119,19 @@ async def test_without_its_schema_the_tenants_names_are_somebody_elses(
     assert tried(server, DATABASE, "acme_rw", shown.attack, {"a_table": "t"}) in {"42P01", "42501"}
     provisioned(server, DATABASE, ("acme", "globex"))
     assert await found(role) == ()
+
+
+async def test_a_privilege_of_newer_servers_lets_everybody_wait(postgres18: Cluster) -> None:
+    postgres18.create_database(DATABASE)
+    try:
+        postgres18.psql(DATABASE, REFERENCE)
+        provisioned(postgres18, DATABASE, ("acme",))
+        postgres18.psql(DATABASE, "GRANT MAINTAIN ON reference.countries TO acme_rw")
+        role = Server("127.0.0.1", postgres18.port, DATABASE, "acme_rw")
+        (shown,) = await found(role)
+        assert works(tried(postgres18, DATABASE, "acme_rw", shown.attack, {}))
+        postgres18.psql(DATABASE, shown.remedy)
+        assert tried(postgres18, DATABASE, "acme_rw", shown.attack, {}) == "42501"
+        assert await found(role) == ()
+    finally:
+        postgres18.drop_database(DATABASE)

@@ -198,6 +198,10 @@ async def test_a_collation_that_folds_makes_two_tenants_one(postgres15: Cluster)
     await attacked(postgres15, FOLDED)
 
 
+async def test_a_privilege_of_newer_servers_lets_everybody_wait(postgres18: Cluster) -> None:
+    await attacked(postgres18, Case("grants.t", "warning", TABLE, [], then=f"GRANT MAINTAIN ON t TO {ROLE}"))
+
+
 async def attacked(server: Cluster, case: Case) -> None:
     """Before the remedy, and after."""
     with clinic(server, case.sql) as name:
