@@ -65,6 +65,7 @@ async def introspect(
         bypassing = await connection.fetch(queries.BYPASSING)
         names = await read.within(queries.SCHEMAS, "name")
         extensions = await connection.fetch(queries.EXTENSIONS)
+        stored = await connection.fetch(queries.STORED) if own else []
     return Catalog(
         version=version,
         server_version=facts["version"],
@@ -79,6 +80,7 @@ async def introspect(
         schemas=frozenset(row["name"] for row in names),
         extensions={row["name"]: row["version"] for row in extensions},
         bypassing=frozenset(row["name"] for row in bypassing),
+        stored_calls=frozenset(row["name"] for row in stored),
     )
 
 

@@ -183,6 +183,7 @@ class Catalog:
     schemas: frozenset[str] = frozenset()
     extensions: Mapping[str, str] = field(default_factory=dict)  # name -> version
     bypassing: frozenset[str] = frozenset()  # roles that no policy holds for
+    stored_calls: frozenset[str] = frozenset()  # of a tenant's own: volatile functions of pg_catalog that it has stored
 
     @property
     def major(self) -> int:

@@ -162,6 +162,39 @@ ORDERING_OPERATORS = """
 SELECT DISTINCT amopopr AS operator FROM pg_catalog.pg_amop WHERE amoppurpose = 'o' ORDER BY amopopr
 """
 
+# The volatile functions of pg_catalog that what is stored in the database calls: views, rules, defaults, checks,
+# policies, triggers' conditions, operators and casts of its own. A tree of nodes has the functions' numbers; a view of
+# pg_settings is as good as set_config(). What a default draws from a sequence is known.
+STORED = r"""
+SELECT DISTINCT p.proname::pg_catalog.text AS name FROM (
+  SELECT (pg_catalog.regexp_matches(s.tree, ':funcid (\d+)', 'g'))[1]::pg_catalog.oid AS oid, s.gives FROM (
+    SELECT pg_catalog.concat(r.ev_action::pg_catalog.text, r.ev_qual::pg_catalog.text) AS tree, false AS gives
+      FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+    UNION ALL SELECT d.adbin::pg_catalog.text, true FROM pg_catalog.pg_attrdef d
+    UNION ALL SELECT t.typdefaultbin::pg_catalog.text, true FROM pg_catalog.pg_type t
+    UNION ALL SELECT k.conbin::pg_catalog.text, false FROM pg_catalog.pg_constraint k
+    UNION ALL SELECT t.tgqual::pg_catalog.text, false FROM pg_catalog.pg_trigger t
+    UNION ALL SELECT pg_catalog.concat(y.polqual::pg_catalog.text, y.polwithcheck::pg_catalog.text), false
+      FROM pg_catalog.pg_policy y) s
+  UNION ALL
+  SELECT o.oprcode, false FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+   WHERE n.nspname <> 'pg_catalog'
+  UNION ALL
+  SELECT c.castfunc, false FROM pg_catalog.pg_cast c WHERE c.oid >= 16384) f
+  JOIN pg_catalog.pg_proc p ON p.oid = f.oid
+ WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND p.provolatile = 'v'
+   AND NOT (f.gives AND p.proname = 'nextval')
+UNION
+SELECT 'set_config' FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+   AND r.ev_action::pg_catalog.text
+       ~ (':relid ' || 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid || '\M')
+ORDER BY 1
+"""
+
 # Every catalog that is read above, by what identifies a row. A row's xmin is the transaction that wrote it: it is new
 # after each INSERT and UPDATE, survives freezing, and is untouched by the in-place updates of VACUUM and ANALYZE.
 _FINGERPRINTED = {

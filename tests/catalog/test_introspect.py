@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
+from proxy.catalog.connect import connect
 from proxy.catalog.introspect import fingerprint, introspect
+from proxy.tenancy.policy import Credentials, Server
 from tests.kit.postgres import Cluster
 
 if TYPE_CHECKING:
@@ -186,3 +190,47 @@ async def test_of_a_tenants_own_database_only_functions_and_types_are_read(conne
     whole, own = await introspect(connection, 1), await introspect(connection, 1, own=True)
     assert own.relations == {}
     assert (own.functions, own.types, own.database) == (whole.functions, whole.types, whole.database)
+
+
+SETTING = "set_config('work_mem', '77MB', false)"
+
+
+@pytest.mark.parametrize(
+    ("made", "stored"),
+    [
+        (f"CREATE VIEW v AS SELECT {SETTING}", {"set_config"}),
+        ("CREATE VIEW v AS SELECT nextval('s'), lower('a') || 1 = 'b'", {"nextval"}),
+        ("CREATE VIEW v AS SELECT * FROM pg_settings", {"set_config"}),
+        (f"CREATE RULE r AS ON INSERT TO t DO ALSO SELECT {SETTING}", {"set_config"}),
+        (f"CREATE RULE r AS ON INSERT TO t WHERE {SETTING} = 'a' DO NOTHING", {"set_config"}),
+        (f"ALTER TABLE t ALTER b SET DEFAULT {SETTING}", {"set_config"}),
+        ("ALTER TABLE t ALTER a SET DEFAULT nextval('s')", set()),
+        (f"ALTER TABLE t ADD CHECK ({SETTING} = b)", {"set_config"}),
+        (f"CREATE DOMAIN d AS int CHECK ({SETTING} = 'a')", {"set_config"}),
+        (f"CREATE DOMAIN d AS text DEFAULT {SETTING}", {"set_config"}),
+        (f"CREATE POLICY p ON t USING ({SETTING} = 'a')", {"set_config"}),
+        (f"CREATE POLICY p ON t FOR INSERT WITH CHECK ({SETTING} = 'a')", {"set_config"}),
+        (
+            "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (pg_try_advisory_lock(1))"
+            " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            {"pg_try_advisory_lock"},
+        ),
+        ("CREATE OPERATOR #### (FUNCTION = pg_advisory_lock, LEFTARG = int4, RIGHTARG = int4)", {"pg_advisory_lock"}),
+        ("CREATE VIEW v AS SELECT lower(b), now(), 1::text FROM t WHERE a = 1", set()),
+    ],
+)
+async def test_what_a_database_of_ones_own_has_stored_that_acts_is_known(
+    shared_server: Cluster, made: str, stored: set[str]
+) -> None:
+    shared_server.psql(
+        "postgres",
+        f"CREATE SCHEMA storing; SET search_path = storing; CREATE TABLE t (a int, b text); CREATE SEQUENCE s; {made}",
+    )
+    try:
+        server = Server("127.0.0.1", shared_server.port, "postgres", "app")
+        opened = await connect(server, Credentials(tls="disable"))
+        assert (await introspect(opened, 1, own=True)).stored_calls == stored
+        assert (await introspect(opened, 1)).stored_calls == frozenset()
+        await opened.close()
+    finally:
+        shared_server.psql("postgres", "DROP SCHEMA storing CASCADE")

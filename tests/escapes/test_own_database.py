@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -137,6 +138,35 @@ def test_the_name_of_a_setting_is_not_left_to_the_next_session(proxy: Proxy, tex
         assert client.simple("SHOW rls.tenant").rows == [(b"5",)]
     with proxy.connect("acme_app") as client:
         assert client.simple("SELECT current_setting('rls.tenant', true)").rows == [(None,)]
+
+
+def test_what_a_stored_definition_does_to_the_session_is_not_left_to_the_next(server: Cluster) -> None:
+    """Each kind of definition is tests/catalog/test_introspect.py's."""
+    with owned_nothing(server, "own_escapes_stored") as database:
+        server.psql(
+            database,
+            "CREATE VIEW kept AS SELECT set_config('work_mem', '77MB', false), pg_try_advisory_lock(7);"
+            "GRANT SELECT ON kept TO PUBLIC",
+        )
+        rules = own_rules(server.port, database, database) + "quotas: {server_connections: 1}\n"
+        with running_proxy(server.port, rules=rules) as proxy:
+            with proxy.connect("acme_app") as client:
+                assert client.simple("SELECT * FROM kept").errors == []
+                assert client.simple("SHOW work_mem").rows == [(b"77MB",)]  # it is the session's own
+            with proxy.connect("acme_app") as client:
+                assert client.simple("SHOW work_mem").rows != [(b"77MB",)]
+                assert client.simple("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").rows == [(b"0",)]
+
+
+@contextmanager
+def owned_nothing(server: Cluster, name: str) -> Iterator[str]:
+    """An empty database that is a role's of the same name."""
+    server.psql(sql=f"CREATE ROLE {name} LOGIN")
+    server.create_database(name)
+    server.psql(sql=f"ALTER DATABASE {name} OWNER TO {name}")
+    yield name
+    server.drop_database(name)
+    server.psql(sql=f"DROP ROLE {name}")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ QUIET = frozenset({
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of one database's functions. own: names outside the system's schemas; acting: it has functions
-    that nobody has reviewed.
+    that nobody has reviewed, or has stored calls that may leave something.
     """
 
     own: frozenset[str]
@@ -42,7 +42,9 @@ class Known:
     def of(cls, catalog: Catalog) -> Known:
         """As of this picture of the database."""
         found = [one for many in catalog.functions.values() for one in many if one.schema not in SYSTEM]
-        return cls(frozenset(one.name for one in found), any(one.extension not in reviewed() for one in found))
+        unknown = any(one.extension not in reviewed() for one in found)
+        stored = any(not cls(frozenset(), False)._leaves_nothing("pg_catalog", one) for one in catalog.stored_calls)
+        return cls(frozenset(one.name for one in found), unknown or stored)
 
     def effects(self, tree: Node) -> Effects:
         """What the calls of a query or a change of rows do to the session."""

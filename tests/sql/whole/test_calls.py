@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.catalog.model import Function
@@ -64,3 +66,10 @@ def test_locks_and_notifications_are_noted_by_themselves() -> None:
     assert effects("SELECT setseed(0), pg_advisory_lock(1)") == Effects(pins=SETSEED)
     assert effects("SELECT setseed(0), mine()") == Effects(pins=UNTRACKED)
     assert effects("SELECT pg_notify('a', 'b'), mine()") == Effects(notifies=True, pins=UNTRACKED)
+
+
+@pytest.mark.parametrize(("stored", "kept"), [("set_config", True), ("pg_advisory_lock", True), ("random", False)])
+def test_what_is_stored_and_acts_keeps_every_statement_with_its_session(stored: str, kept: bool) -> None:
+    known = Known.of(replace(own_catalog(), stored_calls=frozenset({stored})))
+    (statement,) = parse(b"SELECT 1", size_limit=10_000, server_major=18)
+    assert (known.effects(statement.tree).pins == UNTRACKED) is kept
