@@ -188,6 +188,8 @@ TAKING = (
     "ALTER ROLE acme_rw SET search_path = x", "ALTER SYSTEM SET work_mem = 1", "GRANT SELECT ON orders TO PUBLIC",
     "PREPARE TRANSACTION 'x'", "SET TRANSACTION SNAPSHOT 'x'", "DO 'BEGIN END'",
     "CREATE FUNCTION h() RETURNS int RETURN 1", "CREATE OR REPLACE PROCEDURE h() BEGIN ATOMIC SELECT 1",
+    "PERFORM ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery')",
+    "PERFORM cursor_to_xml('c', 1, true, true, '')",
     "PERFORM current_query()", "PERFORM inet_server_addr()", "PERFORM pg_current_wal_lsn()",
 )  # fmt: skip
 

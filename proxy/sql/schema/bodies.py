@@ -78,11 +78,11 @@ def _parsed(text: str, major: int) -> list[Node]:
 
 def joined(text: str, spans: Sequence[tuple[int, int]]) -> str:
     """A piece's text, with blanks for what was cut out of it."""
-    begin, end = spans[0]
-    for start, stop in spans[1:]:
-        text = text[:end] + " " * (start - end) + text[start:]
-        end = stop
-    return text[begin:end]
+    parts, at = [], spans[0][0]
+    for begin, end in spans:
+        parts += [" " * (begin - at), text[begin:end]]
+        at = end
+    return "".join(parts)
 
 
 def _tree(piece: Piece, text: str, major: int) -> Node:

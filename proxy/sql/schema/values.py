@@ -42,6 +42,8 @@ def check_values(nodes: Nodes, world: World) -> None:
         _check_call(body, id(body) in used, types, world)
     for body in nodes.of("RangeVar"):
         visible = world.relation(body.get("schemaname"), body.get("relname", ""))
+        if "schemaname" not in body and visible is not None and not visible.relation.oid:
+            _check_later(body.get("relname", ""))
         if visible is not None and any(one.type in types for one in visible.relation.columns):
             raise FeatureNotSupported("a column whose values are names is not supported in a function", hint=TEXT)
 
@@ -51,6 +53,8 @@ def _check_call(body: Node, used: bool, types: frozenset[int], world: World) -> 
     if name == SETTING:
         hint = "Use the function's own SET option."
         raise FeatureNotSupported("set_config() is not supported in a function", hint=hint)
+    if len(body.get("funcname", ())) == 1 and not world.function_candidates(None, name):
+        _check_later(name)
     some = _fitting(name, len(args), world)
     if not used and any(one.result in types for one in some):
         raise FeatureNotSupported(f"{name}() is not supported in a function", hint=TEXT)
@@ -58,6 +62,12 @@ def _check_call(body: Node, used: bool, types: frozenset[int], world: World) -> 
     asked += [given for at, given in enumerate(args) if any(_takes(one, at, types) for one in some)]
     if not all("A_Const" in uncast(one) for one in asked):
         raise FeatureNotSupported(f"{name}() of this value is not supported in a function", hint=HINT)
+
+
+def _check_later(name: str) -> None:
+    """A name that is nothing yet is the tenant's own, unless a newer server comes to have it before the path."""
+    if name.startswith("pg_"):
+        raise FeatureNotSupported(f"the name {name} is not supported in a function", hint="Qualify it.")
 
 
 def _fitting(name: str, given: int, world: World) -> list[Function]:

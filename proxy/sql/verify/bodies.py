@@ -198,21 +198,23 @@ def _piece(mode: str, spans: Sequence[tuple[int, int]], text: str, major: int) -
 
 def _check_rest(text: str, pieces: Spans, known: set[str]) -> None:
     """Unproven unless what is in no piece is PL/pgSQL's own words and names of the body's own."""
-    places: dict[int, str] = {}  # where a token of a piece begins -> its mode
     tokens = tokens_of(text)
-    ends = 0
+    places: dict[int, str] = {}  # where a token of a piece begins -> its mode
+    at = 0
     for mode, spans in pieces:
         for number, (begin, end) in enumerate(spans):
-            if begin < ends or end <= begin:
-                raise Unproven("pieces that overlap")
-            between = [one.word for one in tokens if ends <= one.start < begin]
-            if number and between[:1] != ["into"]:
+            between = at
+            while at < len(tokens) and tokens[at].start < begin:
+                at += 1
+            if number and (between == at or tokens[between].word != "into"):
                 raise Unproven("a piece with a hole")
-            within = [one for one in tokens if begin <= one.start < end]
-            if not within or within[0].start != begin or within[-1].end != end:
+            if at == len(tokens) or tokens[at].start != begin or end <= begin:
+                raise Unproven("a piece that cuts a token, or overlaps another")
+            while at < len(tokens) and tokens[at].end <= end:
+                places[tokens[at].start] = mode
+                at += 1
+            if tokens[at - 1].end != end:
                 raise Unproven("a piece that cuts a token")
-            places |= {one.start: mode for one in within}
-            ends = end
     rest = [one.start not in places for one in tokens]
     bound = known | {
         _name(one)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.plan import Reject
+from proxy.sql.plan import Forward, Reject
+from proxy.sql.planner import Planner
 from proxy.sql.schema.bodies import joined
 from tests.kit.schemas import Beside
 
@@ -147,3 +148,25 @@ def test_no_position_is_told_that_is_of_another_text(beside: Beside) -> None:
 def test_a_hole_in_a_piece_is_blank() -> None:
     assert joined("SELECT a INTO b FROM c", ((0, 8), (16, 22))) == "SELECT a        FROM c"
     assert joined("abcdef", ((1, 3),)) == "bc"
+
+
+def test_the_plan_of_one_body_is_not_anothers(beside: Beside) -> None:
+    """A body is a constant of its statement, and what differs in nothing but constants is often planned once."""
+    planner = Planner(beside.catalog, 1 << 20)
+    for form in (
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT {}'",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT {} $$",
+        "DO 'BEGIN PERFORM {}; END'",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS E'BEGIN RETURN {}; END'",
+        "CREATE FUNCTION f(a int DEFAULT 5) RETURNS bigint RETURN {}",
+    ):
+        fine, other, wrong = (form.format(one).encode() for one in ("1", "2", "(SELECT count(*) FROM pg_class)"))
+        planned = planner.plan(fine, beside.context)
+        assert planned.rejection is None
+        for extended in (False, True):
+            assert planner.lookup(wrong, beside.context, (), extended) is None
+        rejection = planner.plan(wrong, beside.context).rejection
+        assert rejection is not None
+        again = planner.plan(other, beside.context)
+        assert isinstance(again.plans[0], Forward)
+        assert again.plans[0].template.pieces[0] == other

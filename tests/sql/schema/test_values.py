@@ -46,6 +46,8 @@ BLOCK = "DO $f$ DECLARE r record; x text; n int; BEGIN {}; END $f$"
         "PERFORM pg_relation_size(n)",
         "PERFORM row_security_active(x)",
         "PERFORM x::aclitem",
+        "PERFORM * FROM pg_of_a_newer_server",
+        "PERFORM pg_of_a_newer_server()",
         "PERFORM current_setting(x)",
         "PERFORM * FROM json_to_record(x::json) AS t(a regclass)",
         "PERFORM * FROM XMLTABLE('/a' PASSING (x::xml) COLUMNS a regclass PATH '.')",
@@ -74,6 +76,7 @@ def test_what_could_be_looked_up_is_refused(beside: Beside, statement: str) -> N
         "PERFORM to_tsvector(x)",
         "PERFORM json_populate_record(NULL::acme.addr, x::json)",
         "PERFORM region(x)",
+        "PERFORM acme.pg_of_mine() FROM acme.pg_of_mine",
         "PERFORM 'a'::order_status",
     ],
 )
