@@ -328,3 +328,15 @@ async def test_no_foreign_key_is_made_while_rows_are_written_and_others_write(
                 server.psql(pristine_shared, "SET lock_timeout = 100; UPDATE orders SET note = 'x' WHERE tenant_id = 1")
         finally:
             await connection.close()
+
+
+def test_rows_of_one_version_come_back_on_another(postgres15: Cluster, postgres18: Cluster, tmp_path: Path) -> None:
+    with pristine(load_sample(postgres15)) as old, pristine(load_sample(postgres18)) as new:
+        archived(postgres15, sample_grant(postgres15, old), tmp_path / "a")
+        before = checksums(postgres18, new)
+        postgres18.psql(new, CHANGES)
+        put_back(postgres18, sample_grant(postgres18, new), tmp_path / "a")
+        assert checksums(postgres18, new) == before
+        archived(postgres18, sample_grant(postgres18, new), tmp_path / "b")
+        put_back(postgres15, sample_grant(postgres15, old), tmp_path / "b")
+        assert checksums(postgres15, old) == before
