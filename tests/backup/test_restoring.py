@@ -136,8 +136,9 @@ def newcomer(cluster: Cluster, database: str) -> Grant:
     return book_of(text).grants["newco", database, False]
 
 
+@pytest.mark.parametrize("triggers", [True, False])
 def test_another_tenant_gets_the_rows_with_its_own_keys_and_references_hold(
-    server: Cluster, pristine_shared: str, tmp_path: Path
+    server: Cluster, pristine_shared: str, tmp_path: Path, triggers: bool
 ) -> None:
     """In the schema as it came, keys of accounts, transfers and the audit log are everybody's."""
     server.psql(pristine_shared, "ALTER TABLE coupons DROP CONSTRAINT coupons_pkey, ADD PRIMARY KEY (tenant_id, code)")
@@ -146,12 +147,13 @@ def test_another_tenant_gets_the_rows_with_its_own_keys_and_references_hold(
     before = checksums(server, pristine_shared)
     archived(server, sample_grant(server, pristine_shared), tmp_path / "a")
     grant = newcomer(server, pristine_shared)
-    done = put_back(server, grant, tmp_path / "a", "into-empty", triggers=False)
+    done = put_back(server, grant, tmp_path / "a", "into-empty", triggers=triggers)
     assert done.renumbered == {"accounts.id": 4, "audit_log.id": 5, "transfers.id": 3}
     after = checksums(server, pristine_shared)
     newco = ("9", "newco", "00000000-0000-4000-8000-000000000009")
     assert others(after, *newco) == before
     counts = {name: one.insert for name, one in done.tables.items()}
+    assert server.psql(pristine_shared, "SELECT count(*) FROM audit_log WHERE tenant_id = 9").strip() == "5"
     assert (counts["orders"], counts["users"], counts["notes"], counts["tenants"]) == (22, 6, 5, 1)
     assert server.psql(pristine_shared, "SELECT id, slug, uid FROM tenants WHERE id = 9").strip() == "|".join(newco)
     pairs = (
