@@ -52,7 +52,13 @@ def provision(
         place = None if uri is None else _place(option, uri)
         if place is not None:
             grants = _there(grants, place[0])
-        texts = [provisioned(grant, secrets.token_bytes(SALT_BYTES)) for grant in grants if grant.policy.schema]
+        several = len({(grant.server.addresses, grant.server.database) for grant in grants}) > 1
+        texts = [
+            (f"-- at {grant.server.host}:{grant.server.port}/{grant.server.database}\n" if several else "")
+            + provisioned(grant, secrets.token_bytes(SALT_BYTES))
+            for grant in grants
+            if grant.policy.schema
+        ]
         behind = [grant for grant in grants if grant.policy.behind_rls]
         if place is None and behind:
             raise ConfigurationError([f"database {behind[0].database}: --read must say where the tables are, or --run"])

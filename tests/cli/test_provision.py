@@ -77,3 +77,22 @@ def test_only_those_are_made_who_are_there(run: Run, shared_server: Cluster, tmp
     refused = run("provision", "--rules", str(tmp_path), "--read", f"{place}private1?sslmode=disable")
     assert refused.exit_code == 1
     assert "no tenant of these rules is at 127.0.0.1" in refused.output
+
+
+def test_where_tenants_are_at_several_servers_what_is_printed_says_which_is_for_whom(run: Run, tmp_path: Path) -> None:
+    rules = schema_rules(5432, "erp")
+    near = run("provision", "--rules", str(_written(tmp_path / "near", rules)))
+    assert "-- at" not in near.output
+    far = "server: postgresql://operator@elsewhere.example:5433/erp\n"
+    rules = rules.replace("server_login: globex_rw\n", f"server_login: globex_rw\n{far}")
+    printed = run("provision", "--rules", str(_written(tmp_path / "far", rules))).output
+    parts = dict(part.split("\n", 1) for part in printed.split("-- at ")[1:])
+    assert parts.keys() == {"127.0.0.1:5432/erp", "elsewhere.example:5433/erp"}
+    assert 'CREATE SCHEMA IF NOT EXISTS "globex";' in parts["elsewhere.example:5433/erp"]
+    assert "globex" not in parts["127.0.0.1:5432/erp"]
+
+
+def _written(folder: Path, rules: str) -> Path:
+    folder.mkdir()
+    (folder / "rules.yaml").write_text(rules)
+    return folder

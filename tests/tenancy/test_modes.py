@@ -188,3 +188,12 @@ def test_two_tenants_have_two_keys_in_one_place_whatever_it_is_called(tmp_path: 
         with pytest.raises(ConfigurationError) as caught:
             book(text, tmp_path)
         assert any("tenant one has the same key in" in problem for problem in caught.value.problems)
+
+
+def test_a_tenant_behind_policies_may_be_served_elsewhere_by_its_own_role(tmp_path: Path) -> None:
+    there = BEHIND + "server: postgresql://operator@other:6/store\n"
+    for rules, mode in ((RLS, "rls"), (WALLED, "row")):
+        grant = book(rules + there + OTHER, tmp_path).grants["acme", "shop", False]
+        assert (grant.policy.isolation, grant.policy.behind_rls, grant.routed) == (mode, True, True)
+        assert (grant.server.host, grant.server.port, grant.server.database) == ("other", 6, "store")
+        assert (grant.server.role, grant.credentials.password) == ("acme_rw", "secret")
