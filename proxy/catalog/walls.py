@@ -75,7 +75,9 @@ SELECT p.prosrc AS body, l.lanname = 'plpgsql' AND p.prosecdef AND p.provolatile
        EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee <> c.relowner)
          OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL) AS granted,
        c.relkind = 'r' AND NOT c.relhasrules AND NOT c.relhastriggers AND NOT c.relrowsecurity AS plain,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS usable
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+         AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS usable,
+       (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) AS bypasses
   FROM pg_catalog.pg_namespace n
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'tenant_keys'
   JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = 'tenant_key'
@@ -135,6 +137,10 @@ async def wall_findings(connection: CatalogConnection, role: str, keys: Mapping[
         remedy = f"DROP TABLE partywall.tenant_keys; -- then {again}"
         attack = "UPDATE partywall.tenant_keys SET value = 'another' -- by who may"
         found.append(_critical("rls.keys", text, remedy, attack))
+    if row["bypasses"]:
+        remedy = f"ALTER ROLE {identifier(role)} NOSUPERUSER NOBYPASSRLS;"
+        attack = "SELECT * FROM a_table -- all tenants' rows"
+        found.append(_critical("rls.bypass", f"for role {identifier(role)} no policy holds", remedy, attack))
     if not row["usable"]:
         text = f"role {identifier(role)} may not use {FUNCTION}"
         return [*found, _critical("rls.role", text, again, "SELECT * FROM a_table -- is refused")]

@@ -168,6 +168,14 @@ async def test_whoever_could_say_whose_rows_are_whose_is_found(
     assert [one.name for one in critical] == [name]
 
 
+async def test_a_role_for_which_no_policy_holds_is_found(cluster: Cluster, database: str) -> None:
+    cluster.psql(database, "ALTER ROLE acme_rls BYPASSRLS")
+    try:
+        assert {one.name for one in await found(cluster, database)} == {"rls.bypass", "role.bypassrls"}
+    finally:
+        cluster.psql(database, "ALTER ROLE acme_rls NOBYPASSRLS")
+
+
 async def test_another_key_in_the_rules_is_found_and_its_value_is_not_told(cluster: Cluster, database: str) -> None:
     (one,) = await found(cluster, database, KEYS | {"default": "2"})
     assert (one.name, one.severity) == ("rls.key", "critical")

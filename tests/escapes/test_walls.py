@@ -65,6 +65,7 @@ def test_each_tenant_sees_and_writes_its_own_rows(server: Cluster, database: str
         ),
         ("ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", False),
         ("CREATE POLICY more ON orders USING (true)", "DROP POLICY more ON orders", False),
+        ("ALTER ROLE acme_rls BYPASSRLS", "ALTER ROLE acme_rls NOBYPASSRLS", True),
         (
             "GRANT UPDATE ON partywall.tenant_keys TO app_owner",
             "REVOKE UPDATE ON partywall.tenant_keys FROM app_owner",
