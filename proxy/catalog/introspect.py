@@ -88,31 +88,49 @@ async def read_part(connection: CatalogConnection, schema: str, shared: Catalog)
     """What is in this schema, to lie over the picture of what all tenants of the database share. Errors:
     asyncpg.PostgresError, OSError.
     """
+    return (await read_parts(connection, [schema], shared))[schema]
+
+
+async def read_parts(connection: CatalogConnection, schemas: Sequence[str], shared: Catalog) -> dict[str, Part]:
+    """The same of each of these, which share nothing but that, in as many questions."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
-        read = _Reader(connection, (schema,))
-        relations = await _relations(read)
-        types = _types(await read.within(queries.TYPES), members, shared.types)
-        functions = _functions(await read.within(queries.FUNCTIONS), members)
-        operators = _operators(await read.within(queries.OPERATORS))
-        casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)] if types else []
-        collations = [Collation(*row) for row in await read.within(queries.COLLATIONS, "nspname")]
-        present = bool(await read.within(queries.SCHEMAS, "name"))
-    known = Layered(types, shared.types)
-    return Part(
-        schema,
-        relations={(one.schema, one.name): one for one in relations},
-        types=types,
-        functions=functions,
-        operators=operators,
-        casts={
-            (one.source, one.target): one
-            for one in casts
-            if (one.source in types or one.target in types) and one.source in known and one.target in known
-        },
-        collations={one.oid: one for one in collations},
-        present=present,
-    )
+        read = _Reader(connection, schemas)
+        relations: dict[str, list[Relation]] = defaultdict(list)
+        for one in await _relations(read):
+            relations[one.schema].append(one)
+        types = _by_schema(await read.within(queries.TYPES))
+        functions = _by_schema(await read.within(queries.FUNCTIONS))
+        operators = _by_schema(await read.within(queries.OPERATORS))
+        casts = [Cast(*row) for row in await connection.fetch(queries.CASTS)]
+        collations = _by_schema(await read.within(queries.COLLATIONS, "nspname"), "nspname")
+        present = {row["name"] for row in await read.within(queries.SCHEMAS, "name")}
+    found = {}
+    for schema in schemas:
+        own = _types(types[schema], members, shared.types)
+        known = Layered(own, shared.types)
+        found[schema] = Part(
+            schema,
+            relations={(one.schema, one.name): one for one in relations[schema]},
+            types=own,
+            functions=_functions(functions[schema], members),
+            operators=_operators(operators[schema]),
+            casts={
+                (one.source, one.target): one
+                for one in casts
+                if (one.source in own or one.target in own) and one.source in known and one.target in known
+            },
+            collations={row["oid"]: Collation(*row) for row in collations[schema]},
+            present=schema in present,
+        )
+    return found
+
+
+def _by_schema(rows: Iterable[Record], column: str = "schema") -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for row in rows:
+        found[row[column]].append(row)
+    return found
 
 
 async def part_fingerprint(connection: CatalogConnection, schema: str) -> str:

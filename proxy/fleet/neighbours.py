@@ -9,16 +9,18 @@ planner and a picture of its own; no picture holds a name of another's schema. D
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from proxy.catalog.connect import connect
 from proxy.catalog.facts import role_facts
 from proxy.catalog.finding import Finding
-from proxy.catalog.introspect import part_fingerprints
+from proxy.catalog.introspect import part_fingerprints, read_parts
+from proxy.catalog.layers import Part
+from proxy.catalog.model import Catalog
 from proxy.catalog.parts import PartWatch
 from proxy.catalog.watch import FAILURES, CatalogWatch
 from proxy.errors import CannotConnectNow, ConfigurationError
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 IDLE = 600.0  # seconds
-TOGETHER = 100  # roles that are asked about in one go
+TOGETHER = 20  # tenants that are looked at in one go
 RETRY = 1.0  # seconds between two attempts to open one
 LENDERS = 3  # logins that are tried for the connection that watches
 SYSTEM = ("pg_catalog",)
@@ -53,6 +55,15 @@ def place_of(grant: Grant) -> Place:
 def key_of(grant: Grant) -> Key:
     """What a tenant's picture is found by."""
     return grant.server, grant.credentials, grant.policy.path
+
+
+class _Seen(NamedTuple):
+    """What was asked about a tenant. mark: the fingerprint of its schema, before that was read."""
+
+    findings: tuple[Finding, ...]
+    shared: Catalog
+    mark: str
+    part: Part
 
 
 class Neighbours:
@@ -85,9 +96,9 @@ class Neighbours:
         self._used: dict[Key, tuple[Database, float]] = {}  # and a while longer: since when
         self._opening: dict[Key, asyncio.Task[Database]] = {}
         self._failed: dict[Key, float] = {}
-        self._unchecked: dict[Key, Grant] = {}  # who waits for the facts about its role
-        self._findings: dict[Key, tuple[Finding, ...]] = {}
-        self._checking = asyncio.Lock()
+        self._asking: dict[Key, Grant] = {}  # who waits to be looked at
+        self._answers: dict[Key, _Seen] = {}
+        self._turn = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._started = False
         self._rounds: asyncio.Task[None] | None = None
@@ -124,41 +135,54 @@ class Neighbours:
     async def _begin(self, key: Key, grant: Grant) -> Database:
         try:
             await self._ready()
-            await self._check(grant)
-            part = PartWatch(self._watch, grant.policy.schema, lambda: next(self._versions))
-            catalog = await part.start()
+            seen = await self._seen(grant)
         except FAILURES as error:
             problems = error.problems if isinstance(error, ConfigurationError) else [str(error) or repr(error)]
             self._report([f"database {grant.database}, tenant {grant.tenant}: {one}" for one in problems])
             raise CannotConnectNow(STARTING) from error
-        planner = Planner(catalog, self._cache)
+        part = PartWatch(self._watch, grant.policy.schema, lambda: next(self._versions))
+        planner = Planner(part.begin(seen.shared, seen.mark, seen.part), self._cache)
         part.subscribe(planner.replace_catalog)
         database = Database(f"{grant.server.role}@{self.name}", part, planner, self._processes)
         self._open[key] = database
         self._used[key] = (database, asyncio.get_running_loop().time())
         return database
 
-    async def _check(self, grant: Grant) -> None:
-        """Is the tenant's role fit to serve it? ConfigurationError with every problem; other FAILURES."""
+    async def _seen(self, grant: Grant) -> _Seen:
+        """What is asked about a tenant, together with those who wait meanwhile. FAILURES; among them
+        ConfigurationError, with everything for which its role is not fit to serve it.
+        """
         key, shared = key_of(grant), grant.policy.shared_schemas
-        self._findings.pop(key, None)
-        self._unchecked[key] = grant
+        self._answers.pop(key, None)
+        self._asking[key] = grant
         try:
-            async with self._checking:  # who waits meanwhile is asked about together
-                if key not in self._findings:
-                    some = {one.server.role: one for one in [*list(self._unchecked.values())[:TOGETHER], grant]}
+            async with self._turn:
+                if key not in self._answers:
+                    some = {one.server.role: one for one in [*list(self._asking.values())[:TOGETHER], grant]}
                     roles = {role: one.policy.schema for role, one in some.items()}
-                    found = await self._watch.ask(lambda connection: role_facts(connection, roles, "schema", shared))
+                    found = await self._watch.ask(lambda connection: self._look_at(connection, roles, shared))
                     for role, one in some.items():
-                        self._unchecked.pop(key_of(one), None)
-                        self._findings[key_of(one)] = found[role]
-            findings = self._findings[key]
+                        self._asking.pop(key_of(one), None)
+                        self._answers[key_of(one)] = found[role]
+            seen = self._answers[key]
         finally:
-            self._unchecked.pop(key, None)
-            self._findings.pop(key, None)
-        problems = [f"{one.text}. Remedy: {one.remedy}" for one in findings if one.severity == "critical"]
+            self._asking.pop(key, None)
+            self._answers.pop(key, None)
+        problems = [f"{one.text}. Remedy: {one.remedy}" for one in seen.findings if one.severity == "critical"]
         if problems:
             raise ConfigurationError(problems)
+        return seen
+
+    async def _look_at(
+        self, connection: CatalogConnection, roles: Mapping[str, str], shared: Sequence[str]
+    ) -> dict[str, _Seen]:
+        findings = await role_facts(connection, roles, "schema", shared)
+        schemas, catalog = sorted(set(roles.values())), self._watch.current
+        marks = await part_fingerprints(connection, schemas)  # before the reading, as CatalogWatch
+        parts = await read_parts(connection, schemas, catalog)
+        return {
+            role: _Seen(findings[role], catalog, marks.get(schema, ""), parts[schema]) for role, schema in roles.items()
+        }
 
     # -- for the rules
 

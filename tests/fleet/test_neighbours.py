@@ -107,8 +107,8 @@ async def test_of_many_that_come_at_once_the_roles_are_asked_about_together(
                                   return_exceptions=True)  # fmt: skip
     assert [type(one).__name__ for one in opened] == ["Database"] * 3 + ["CannotConnectNow"]
     assert len(asked) < 4
-    assert street.all._unchecked == {}
-    assert street.all._findings == {}
+    assert street.all._asking == {}
+    assert street.all._answers == {}
 
 
 async def test_only_schemas_that_changed_are_read_again(street: Street) -> None:
