@@ -263,8 +263,15 @@ class Inserting:
                 kept += [line] if line else []
             else:
                 place = self._place(int(found[1]) - 1)
+        nested = bool(kept)
         place = place or self._row(fields)
-        if self.insert.restore is not None and self.flight and len(self.flight[0]) == 1 and len(self._form) == 2:
+        if (
+            not nested
+            and self.insert.restore is not None
+            and self.flight
+            and len(self.flight[0]) == 1
+            and len(self._form) == 2
+        ):
             values = [one if isinstance(one, bytes) else None for one in self.flight[0][0][1]]
             fields = with_detail(fields, self.insert.restore, self._keys, (), values)
         kept += [place] if place else []

@@ -1,8 +1,8 @@
 """DETAIL of key violations, which a server with policies keeps to itself: said again from the statement.
 
-Promises: only of an INSERT of one row, of constants and parameters that are printed as they were given, into a table
-whose triggers change no row, and only of keys that hold the tenant column: what is told are values that the client has
-just sent, and its own key. Where one of the values is not known nothing is told. Pure. Source:
+Promises: only of an INSERT of one row, or an UPDATE, of constants and parameters that are printed as they were given,
+of a table whose triggers change no row, and only of keys that hold the tenant column: what is told are values that the
+client has just sent, and its own key. Where one of the values is not known nothing is told. Pure. Source:
 BuildIndexValueDescription in genam.c, ri_ReportViolation in ri_triggers.c.
 """
 
@@ -42,7 +42,7 @@ class Restorable:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Of one INSERT: the table, its constraints; parameters: some value is one."""
+    """Of one statement: the table, its constraints; parameters: some value is one."""
 
     schema: str
     table: str
@@ -51,20 +51,20 @@ class Restore:
 
 
 def restorable(tree: Node, world: World) -> Restore | None:
-    """What can be said of the constraints that this INSERT, as it is sent, may violate."""
-    body = tree.get("InsertStmt", {})
-    select = body.get("selectStmt", {}).get("SelectStmt", {})
-    rows = select.get("valuesLists", ())
-    if len(rows) != 1 or {"withClause", "onConflictClause"} & set(body) or "withClause" in select:
+    """What can be said of the constraints that this INSERT or UPDATE, as it is sent, may violate."""
+    ((kind, body),) = tree.items()
+    if kind not in ("InsertStmt", "UpdateStmt") or {"withClause", "onConflictClause"} & set(body):
+        return None
+    values = _inserted(body) if kind == "InsertStmt" else _assigned(body)
+    if not values:
         return None
     target = body["relation"]
     seen = world.relation(target.get("schemaname"), target.get("relname", ""))
     if seen is None or seen.access != "tenant" or seen.column is None or seen.relation.changes_rows:
         return None
     relation = seen.relation
-    names = [one["ResTarget"]["name"] for one in body.get("cols", ())]
     given: dict[int, Given] = {}
-    for name, value in zip(names, rows[0]["List"].get("items", ()), strict=False):
+    for name, value in {seen.column.name: {}, **values}.items():
         column = relation.column(name)
         source = KeyHole(seen.key) if name == seen.column.name else _source(value)
         if column is not None and source is not None and column.type in PRINTED:
@@ -75,6 +75,22 @@ def restorable(tree: Node, world: World) -> Restore | None:
         return None
     parameters = any(isinstance(one[3], int) for each in found for one in each.columns)
     return Restore(relation.schema, relation.name, tuple(found), parameters)
+
+
+def _inserted(body: Node) -> dict[str, Node]:
+    """Column -> value, of an INSERT of one row."""
+    select = body.get("selectStmt", {}).get("SelectStmt", {})
+    rows = select.get("valuesLists", ())
+    if len(rows) != 1 or "withClause" in select:
+        return {}
+    names = [one["ResTarget"]["name"] for one in body.get("cols", ())]
+    return dict(zip(names, rows[0]["List"].get("items", ()), strict=False))
+
+
+def _assigned(body: Node) -> dict[str, Node]:
+    """Column -> value, of an UPDATE: every row that it makes has these."""
+    targets = [one["ResTarget"] for one in body.get("targetList", ())]
+    return {one["name"]: one.get("val", {}) for one in targets if "indirection" not in one}
 
 
 def _source(value: Node) -> Source | None:
@@ -114,12 +130,14 @@ def with_detail(
     literals: Sequence[bytes],
     values: Sequence[bytes | None],
 ) -> dict[str, str]:
-    """The fields of this INSERT's error with their DETAIL. values: of its parameters, as text; None: not known."""
-    if (fields.get("s"), fields.get("t")) != (restore.schema, restore.table):
-        return fields
+    """The fields of this statement's error with their DETAIL. values: of its parameters, as text; None: not known."""
+    if (fields.get("s"), fields.get("t")) != (restore.schema, restore.table) or "W" in fields:
+        return fields  # with CONTEXT it is about a statement of a trigger's
     one = next((one for one in restore.constraints if one.name == fields.get("n")), None)
     if one is None or fields.get("C") != (FOREIGN if one.references else UNIQUE):
         return fields
+    if one.references and fields.get("D") != f'Key is not present in table "{one.references}".':
+        return fields  # it is about rows that refer to this one
     shown = [_printed(one, keys, literals, values) for one in one.columns]
     if None in shown:
         return fields

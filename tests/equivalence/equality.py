@@ -37,7 +37,6 @@ REASONS = {
     "L248": _WITHHELD,
     "L249": _WITHHELD,
     "L250": _WITHHELD,
-    "L251": _WITHHELD,
     "L345": "a function that the rules do not list",
     "L346": "a procedure that they do not list",
 }

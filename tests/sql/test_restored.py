@@ -15,7 +15,9 @@ from tests.kit.rls import rls_catalog, rls_context
 from tests.sql.worlds import keys_of, sample_policy
 
 UNIQUE = {"C": "23505", "s": "public", "t": "customers", "n": "customers_pkey"}
-FOREIGN = {"C": "23503", "s": "public", "t": "orders", "n": "orders_tenant_id_customer_id_fkey"}
+FOREIGN = {"C": "23503", "s": "public", "t": "orders", "n": "orders_tenant_id_customer_id_fkey"} | {
+    "D": 'Key is not present in table "customers".'
+}
 
 
 def restore_of(server: Cluster, text: str) -> Restore | None:
@@ -49,6 +51,12 @@ def test_a_row_that_refers_to_none_is_told_by_its_values(postgres15: Cluster) ->
     text = "INSERT INTO orders (id, customer_id, secret) VALUES (900, 5555, 's')"
     wanted = 'Key (tenant_id, customer_id)=(1, 5555) is not present in table "customers".'
     assert detail(postgres15, text, FOREIGN) == wanted
+    for text, values in (
+        ("UPDATE orders SET customer_id = 5555 WHERE id = 1", ()),
+        ("UPDATE orders SET note = lower(note), customer_id = $1 WHERE id > $2", (b"5555", b"1")),
+    ):
+        assert detail(postgres15, text, FOREIGN, values) == wanted
+    assert detail(postgres15, "UPDATE customers SET id = 1", UNIQUE) == "Key (tenant_id, id)=(1, 1) already exists."
 
 
 @pytest.mark.parametrize(
@@ -60,7 +68,9 @@ def test_a_row_that_refers_to_none_is_told_by_its_values(postgres15: Cluster) ->
         "INSERT INTO customers (name) VALUES ('x')",
         "INSERT INTO customers (id, name) VALUES (1, 'x') ON CONFLICT (tenant_id, id) DO UPDATE SET id = 2",
         "WITH w AS (SELECT 1) INSERT INTO customers (id, name) VALUES (1, 'x')",
-        "UPDATE customers SET id = 1",
+        "UPDATE customers SET id = id + 1",
+        "UPDATE customers SET name = 'x'",
+        "WITH w AS (SELECT 1) UPDATE customers SET id = 1",
         "INSERT INTO customers (id, name) VALUES (1.0, 'x')",
         "INSERT INTO customers (id, name) VALUES (NULL, 'x')",
     ],
@@ -71,8 +81,9 @@ def test_what_is_not_certain_is_not_told(postgres15: Cluster, text: str) -> None
 
 def test_an_error_of_another_constraint_is_left_as_it_is(postgres15: Cluster) -> None:
     text = "INSERT INTO customers (id, name) VALUES (1, 'x')"
-    for fields in (UNIQUE | {"n": "other"}, UNIQUE | {"t": "orders"}, UNIQUE | {"C": "23514"}, FOREIGN, {}):
-        assert detail(postgres15, text, fields) is None
+    nested, other = UNIQUE | {"W": "SQL statement"}, UNIQUE | {"n": "other"}
+    for fields in (nested, other, UNIQUE | {"t": "orders"}, UNIQUE | {"C": "23514"}, FOREIGN, {}):
+        assert detail(postgres15, text, fields) == fields.get("D")
 
 
 def test_nothing_is_kept_where_the_server_says_it_itself(world: World) -> None:
@@ -103,3 +114,9 @@ def test_a_plan_whose_parameters_must_be_kept_goes_the_general_way(postgres15: C
         (plan,) = planner.plan(text, context).plans
         assert isinstance(plan, Forward)
         assert plan.plain is plain
+
+
+def test_a_row_that_others_refer_to_is_not_taken_for_one_that_refers(postgres15: Cluster) -> None:
+    text = "UPDATE orders SET customer_id = 5555 WHERE id = 1"
+    fields = FOREIGN | {"D": 'Key is still referenced from table "orders".'}
+    assert detail(postgres15, text, fields) == fields["D"]
