@@ -90,3 +90,25 @@ def test_balancers_are_a_list_in_the_file_and_words_in_the_environment(
     monkeypatch.setenv("PARTYWALL_PROXY_PROTOCOL_FROM", "10.0.0.1/8")
     with pytest.raises(SettingsRefused, match=r"PROXY_PROTOCOL_FROM: .*10\.0\.0\.1/8 is no address"):
         load_settings(file, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "fit"),
+    [
+        ("https://10.0.0.2:6433", True),
+        ("http://127.0.0.1:6433", True),
+        ("http://localhost:6433", True),
+        ("http://[::1]:6433", True),
+        ("http://10.0.0.2:6433", False),
+        ("http://127.0.0.1.example.com:6433", False),
+        ("http://localhost@10.0.0.2:6433", False),
+        ("http://127.0.0.1:6433@10.0.0.2", False),
+        ("ftp://127.0.0.1", False),
+    ],
+)
+def test_peers_of_other_machines_are_asked_by_https_only(url: str, fit: bool) -> None:
+    if fit:
+        assert load_settings(None, {"peers": {7: url}}).peers == {7: url}
+        return
+    with pytest.raises(SettingsRefused, match="the admin token is not sent unencrypted to another machine"):
+        load_settings(None, {"peers": {7: url}})

@@ -15,6 +15,7 @@ import pytest
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
+from tests.kit.rules import sample_rules
 from tests.kit.sample import load_sample
 
 SASL = struct.Struct("!ci")
@@ -79,3 +80,14 @@ def salt_of(proxy: Proxy, user: str) -> str:
                 raw.sendall(said)
                 said = b""
     return answer.split(b",s=")[1].split(b",")[0].decode()
+
+
+def test_refusals_by_limits_that_no_budget_counts_are_in_the_metrics_as_well(postgres15: Cluster) -> None:
+    port = load_sample(postgres15).port
+    documents = sample_rules(port, "shared").split("---\n")
+    limited = [one + "quotas: {result_rows: 3}\n" if "tenant: acme" in one else one for one in documents]
+    with running_proxy(port, rules="---\n".join(limited)) as proxy, proxy.connect("acme_app") as client:
+        for _ in range(2):
+            assert [one["C"] for one in client.simple("SELECT id FROM orders").errors] == ["53400"]
+        assert 'partywall_quota_refusals_total{limit="result_rows",tenant="acme"} 2.0' in proxy.metrics()
+        assert 'partywall_quota_used_ratio{limit="result_rows"' not in proxy.metrics()
