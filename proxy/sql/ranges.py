@@ -51,7 +51,8 @@ def function_columns(body: Tree, env: Env, types: Types, world: Scenery) -> tupl
             relation = world.catalog.relations_by_oid[composite.relation]
             found += [Named(one.name, Value(types.base(one.type), one.collation)) for one in relation.columns]
             continue
-        is_open = True  # an OUT parameter may give the column another name
+        scalar = function == "unnest" and composite is not None and composite.kind in ("b", "e")
+        is_open = is_open or not scalar  # an OUT parameter may give the column another name
         if value.type in (None, RECORD):
             return tuple(found), True
         alias = body.get("alias", {}).get("aliasname")

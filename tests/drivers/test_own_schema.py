@@ -19,7 +19,7 @@ from tests.drivers.test_django import database
 from tests.escapes.run import FOREIGN
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.schemas import REFERENCE, provisioned, schema_rules
+from tests.kit.schemas import REFERENCE, load_schemas, provisioned, schema_rules
 
 TENANTS = ("acme", "globex")
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = '{}'::regnamespace"
@@ -88,3 +88,16 @@ def test_two_tenants_migrate_side_by_side_and_one_is_dumped_whole(
         assert server.psql("restored", numbers) == server.psql(empty, numbers)
     finally:
         server.drop_database("restored")
+
+
+def lines_of(dump: str) -> list[str]:
+    """What a dump says, without its comments and the key that pg_dump draws for each."""
+    return [one for one in dump.splitlines() if not one.startswith(("--", "\\restrict", "\\unrestrict"))]
+
+
+def test_a_dump_with_functions_and_defaults_is_the_one_that_the_server_gives(server: Cluster) -> None:
+    load_schemas(server)
+    with running_proxy(server.port, rules=schema_rules(server.port, "beside")) as proxy:
+        text = dumped(server, proxy.dsn("acme_app"))
+    assert "CREATE FUNCTION acme.order_total" in text
+    assert lines_of(text) == lines_of(dumped(server, f"postgresql://acme_rw@127.0.0.1:{server.port}/beside"))

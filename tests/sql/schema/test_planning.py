@@ -60,3 +60,14 @@ def test_temporary_tables_are_the_sessions_as_in_row_mode(beside: Beside) -> Non
     assert isinstance(plan, Forward)
     assert plan.effects.creates is not None
     assert plan.effects.creates.name == "own"
+
+
+def test_a_column_beside_unnest_is_a_catalogs_where_unnest_has_no_such(beside: Beside) -> None:
+    """As pg_dump asks for defaults."""
+    text = (
+        "SELECT pg_catalog.pg_get_expr(adbin, {}) FROM unnest('{{16384}}'::pg_catalog.oid[]) AS src(tbloid)"
+        " JOIN pg_catalog.pg_attrdef a ON (src.tbloid = a.adrelid)"
+    )
+    assert "pg_get_expr(adbin, adrelid)" in beside.sent(text.format("adrelid"))
+    for hidden in ("tbloid", "src.tbloid", "unnest"):
+        assert beside.refused(text.format(hidden))[0] == "0A000"
