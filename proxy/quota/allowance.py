@@ -26,6 +26,7 @@ RECEIVED = "received_bytes_per_minute"
 SERVER = "server_time_per_hour"
 PLANNING = "planning_time_per_minute"
 MOMENT = 0.001  # seconds that are waited at least
+SHORT = 0.05  # the same where other processes share the limit
 LONG = 1.0  # seconds after which who waits for another to leave looks again
 PERIODS = {ROWS: 60.0, SENT: 60.0, RECEIVED: 60.0, SERVER: 3600.0, PLANNING: 60.0}
 """Seconds of the unit of time of what is spent after the fact; as much as in one of them may be spent at once."""
@@ -99,12 +100,13 @@ class Meter:
         bucket = self.bucket
         if not self.waits:
             return None
+        shared = self.soon(now, amount)  # the store is asked meanwhile, and may have some to spare
         if bucket is None:
-            return LONG  # or until somebody leaves
+            return SHORT if shared else LONG  # or until somebody leaves
         if amount > bucket.burst:
             return None
         ahead = (1 + len(self.line)) * amount if self.measure.per == 1.0 else 0.0
-        return max(MOMENT, (ahead - bucket.left(now)) / bucket.rate)
+        return max(SHORT if shared else MOMENT, (ahead - bucket.left(now)) / bucket.rate)
 
     def used(self, now: float) -> float:
         """The share that is used: 1.0 is all, more is owed; 0.0 where there is no limit now."""

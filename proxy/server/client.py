@@ -188,7 +188,8 @@ class Client(ListeningClient, asyncio.Protocol):
             case AwaitAdmission():
                 self.listener.tasks.start(self.wait_admission(), "wait for a place")
             case AwaitQuota():
-                self.listener.tasks.start(self.wait_quota(action), "wait for a quota")
+                task = self.listener.tasks.start(self.wait_quota(action), "wait for a quota")
+                self.waiting[action.ticket] = task
             case LearnParameters():
                 key = self.template(action.settings)
                 if key is not None:

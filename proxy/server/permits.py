@@ -113,6 +113,7 @@ class PermittedClient(ClientPort):
             with suppress(TimeoutError):
                 async with asyncio.timeout(MOMENT):
                     await permits.wait_turn()
+        self.waiting.pop(action.ticket, None)
         self.handle(QuotaHeard(action.ticket))
 
     def count_out(self) -> None:
@@ -133,6 +134,10 @@ async def _called(line: Line, seconds: float) -> bool:
             await turn.wait()
     except TimeoutError:
         pass
+    except asyncio.CancelledError:
+        if turn.is_set() and line:
+            line.popleft()()  # it was called too late
+        raise
     finally:
         if not turn.is_set():
             line.remove(turn.set)

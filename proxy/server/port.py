@@ -59,7 +59,7 @@ class ClientPort:
             tls_available=services.tls() is not None,
         )
         self.actions: list[Action] = []
-        self.waiting: dict[int, asyncio.Task[Any]] = {}  # lease tasks by ticket
+        self.waiting: dict[int, asyncio.Task[Any]] = {}  # for a lease or a limit, by ticket
         self.deadline: asyncio.TimerHandle | None = None
         self.answer_waits: Waiting | None = None  # to a proof
         self.source: tuple[str, int] | None = None  # address and port behind a balancer, when it told

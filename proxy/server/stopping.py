@@ -74,7 +74,7 @@ class Cancels:
                     if session.turns != self._turn:
                         return  # it was not for what runs now
                 self._again = False
-                lease = session.lease
+                lease = None if session.queues else session.lease
                 if lease is not None and not session.due:
                     return  # nothing runs
                 handle(CancelRequested())

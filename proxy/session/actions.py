@@ -33,7 +33,9 @@ class LeaseBackend:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawLease:
-    """The lease of this ticket is no longer wanted; if it was granted meanwhile it goes back unused."""
+    """The lease of this ticket is no longer wanted, or its wait for a limit is over; what was granted meanwhile goes
+    back unused.
+    """
 
     ticket: int
 

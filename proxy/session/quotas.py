@@ -123,9 +123,8 @@ def _waits(s: Conversation, judged: Judgement, now: float) -> bool:
         if not s.patience:
             judged.meter.waited += 1
             s.patience = now + s.grant.limits.query_wait_timeout
-        seconds = 0.0
-        if not judged.soon:
-            seconds, line = min(judged.until, max(s.patience - now, MOMENT)), judged.meter.line
+        seconds = min(judged.until, max(s.patience - now, MOMENT))
+        line = judged.meter.line
     elif judged.soon and now < (s.patience or NEVER):
         seconds, s.patience = 0.0, s.patience or now + PATIENCE
     elif not s.patience and s.tired(now):

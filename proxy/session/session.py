@@ -139,7 +139,13 @@ class ClientSession(Conversation):
     def in_transaction(self) -> bool:
         """Idle in a transaction: a connection is held, and the client's next move is awaited."""
         state = self.state
-        return state is not None and not self.due and (state.status != IDLE or self.open)
+        waits = self.waiting is Waiting.QUOTA
+        return state is not None and not self.due and not waits and (state.status != IDLE or self.open)
+
+    @property
+    def queues(self) -> bool:
+        """Nothing runs, and the client's message waits for a limit, whether or not a connection is held."""
+        return self.waiting is Waiting.QUOTA and not self.due
 
     # -- from the server
 
@@ -287,14 +293,15 @@ class ClientSession(Conversation):
         """Cancels what the client waits for. The lease is kept until CancelFinished, so that no other session is
         hit.
         """
-        if self.lease is not None:
+        if self.lease is not None and not self.queues:
             self.held += 1
             copy.cancel(self)
             return
         if self.waiting in (Waiting.NOTHING, Waiting.HEARD) or self.phase is not Phase.READY:
             return
-        if self.waiting is Waiting.LEASE:
+        if self.waiting in (Waiting.LEASE, Waiting.QUOTA):
             self.port.act(WithdrawLease(self.ticket))
+        if self.waiting is Waiting.LEASE:
             self.dequeue()
         self.ticket += 1
         self.waiting = Waiting.NOTHING

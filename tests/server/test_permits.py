@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,8 +16,12 @@ from proxy.fleet.rationing import StoreRationing
 from proxy.fleet.stores.memory import MemoryStore
 from proxy.pool.pools import Pools
 from proxy.quota.exchange import Terms
+from proxy.quota.gauge import Line
 from proxy.server.listener import Listener
+from proxy.server.permits import PermittedClient
 from proxy.server.services import Options
+from proxy.session.actions import AwaitQuota
+from proxy.session.conversation import Waiting
 from proxy.tenancy.policy import Grant, Limits, Server
 from tests.kit.builders import PASSWORD, ForwardingPlanner, OneTenant, Recorder, grant, services
 from tests.kit.postgres import Cluster
@@ -194,3 +201,36 @@ async def test_the_first_client_of_a_tenant_waits_until_its_database_is_open(doo
     assert asked == [granted.tenant] * (1 if opens else 2)
     await listener.close()
     await pools.close()
+
+
+def standing(ticket: int, heard: list[int]) -> Any:
+    """A client whose session waits for a limit with this ticket."""
+    return SimpleNamespace(
+        services=SimpleNamespace(permits=None),
+        session=SimpleNamespace(waiting=Waiting.QUOTA, ticket=ticket),
+        waiting={ticket: None},
+        handle=lambda event: heard.append(event.ticket),
+    )
+
+
+async def test_who_stands_in_line_is_called_in_order_and_who_has_gone_passes_the_call_on() -> None:
+    line: Line = deque()
+    heard: list[int] = []
+    clients = [standing(number, heard) for number in range(4)]
+    tasks = [
+        asyncio.ensure_future(PermittedClient.wait_quota(one, AwaitQuota(number, 60.0, line)))
+        for number, one in enumerate(clients)
+    ]
+    await asyncio.sleep(0)
+    assert len(line) == 4
+    tasks[0].cancel()  # its client hung up
+    await asyncio.gather(tasks[0], return_exceptions=True)
+    assert len(line) == 3
+    clients[2].session.ticket += 1  # its statement was canceled
+    line.popleft()()
+    tasks[1].cancel()  # this one has gone when it was called already
+    await asyncio.gather(tasks[1], return_exceptions=True)
+    await asyncio.gather(*tasks[2:])
+    assert heard == [2, 3]
+    assert not line
+    assert clients[3].waiting == {}

@@ -11,9 +11,9 @@ import pytest
 from proxy.errors import TooManyConnections
 from proxy.quota.allowance import LONG
 from proxy.quota.budgets import Budgets
-from proxy.session.actions import Audit, AwaitQuota, LeaseBackend, PlanStatement
+from proxy.session.actions import Audit, AwaitQuota, LeaseBackend, PlanStatement, WithdrawLease
 from proxy.session.encode import fields_of
-from proxy.session.events import LeaseRefused, QuotaHeard, StatementPlanned
+from proxy.session.events import CancelRequested, LeaseRefused, QuotaHeard, StatementPlanned
 from proxy.session.quotas import ENOUGH
 from proxy.session.session import ClientSession
 from proxy.tenancy.policy import READ, ClassLimits, Limits
@@ -414,3 +414,30 @@ def test_a_rate_in_wait_spreads_what_comes_together(limited: Limited, door: Door
         assert kinds(door.take()) == "12CZ"
     session.data(query("SELECT 1; SELECT 2"))
     assert told(door)["C"] == "53400"  # so many never are admitted at once
+
+
+@pytest.mark.parametrize(("sent", "reply"), [(query("SELECT 1"), "EZ"), (BATCH, "EZ")])
+def test_a_wait_in_a_block_can_be_canceled_and_is_nothing_idle(
+    limited: Limited, door: Door, sent: bytes, reply: str
+) -> None:
+    session = limited(concurrent_statements=1, wait=frozenset({"concurrent_statements"}))
+    (one,) = door.free
+    session.data(query("BEGIN"))
+    session.backend_data(complete("BEGIN", "T"))
+    assert session.in_transaction
+    assert session.budget is not None
+    assert session.budget.gauges[READ][0].enter()  # another session's
+    door.take()
+    one.written = b""
+    session.data(sent)
+    (asked,) = door.asked(AwaitQuota)
+    assert (session.queues, session.in_transaction) == (True, False)
+    session.handle(CancelRequested())
+    assert door.asked(WithdrawLease) == [WithdrawLease(asked.ticket)]
+    assert one.written != b""  # the server is made to fail as well
+    session.backend_data(error("42601") + READY + b"E")
+    answer = door.take()
+    assert kinds(answer) == reply
+    assert fields_of(answer[5:])["C"] == "57014"
+    session.handle(QuotaHeard(asked.ticket))
+    assert (door.take(), session.budget.gauges[READ][0].held) == (b"", 1)
