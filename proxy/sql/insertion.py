@@ -1,20 +1,21 @@
 """COPY table FROM STDIN as INSERTs: row-level security knows no COPY FROM, so rows go in as parameters.
 
 Promises: the statement is an INSERT of the rows' columns, confined and proved like one that the client sends, for one
-row and for two; what is sent for more repeats the second row with other numbers of parameters, byte for byte. No
-value of the client's ever stands in a text. Parameters have the columns' types, so that the server reads a value as
-COPY does. Source: decision 0078.
+row and for two; what is sent for more repeats the second row with other numbers of parameters, byte for byte. What is
+kept, put together again for two rows, must be what was proved. No value of a row ever stands in a text. Parameters
+have the columns' types, so that the server reads a value as COPY does. Source: decision 0078.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from proxy.catalog.model import Relation
 from proxy.errors import FeatureNotSupported, UndefinedColumn
-from proxy.sql.copied import Insertion
+from proxy.sql.copied import CopyIn, Insertion
 from proxy.sql.nodes import Nodes
 from proxy.sql.plan import Hole, KeyCheck, Template
 from proxy.sql.restored import Restore
@@ -26,6 +27,7 @@ from proxy.wire.copyfields import Shape
 Node = dict[str, Any]
 
 APART = b"\0"  # between the parts of a template: no text has one
+HOLE = re.compile("\0(\\d+)\0")  # a hole's number: whatever a client's constant holds, it cannot look like one
 # A name, a quoted name, a string, or a parameter: what only looks like a parameter is within one of the others.
 TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_\u0080-\U0010ffff][\w$]*|\$(\d+)""")
 LISTED_HINT = "Name only columns in WHERE that the rows have."
@@ -125,7 +127,7 @@ def insertion(
     pieces: list[bytes] = [b""]
     used: list[Hole] = []
     for text in texts:
-        for at, piece in enumerate(re.split("\x01(\\d+)\x02", text)):
+        for at, piece in enumerate(HOLE.split(text)):
             if at % 2:
                 used.append(holes[int(piece)])
                 pieces.append(b"")
@@ -136,11 +138,50 @@ def insertion(
     return Insertion(Template(tuple(pieces), tuple(used)), order, lone, types, shape, checks, restore)
 
 
+def with_parts(insert: Insertion, rows: int) -> Template:
+    """What the session sends for so many rows, put together of what it is given."""
+    sections: list[list[bytes | Hole]] = [[]]
+    for piece, hole in zip_longest(insert.parts.pieces, insert.parts.holes):
+        section, *more = piece.split(APART)
+        sections[-1].append(section)
+        sections += [[one] for one in more]
+        if hole is not None:
+            sections[-1].append(hole)
+    head, *around, tail = sections
+    if len(around) != len(insert.order) + 1:
+        raise AssertionError("parts of an INSERT that are not those of its fields")
+    found = [*head]
+    for row in range(rows):
+        found += [b", "] if row else []
+        found += around[0]
+        for field, part in zip(insert.order, around[1:], strict=True):
+            found += [b"$%d" % (row * len(insert.types) + field + 1), *part]
+    pieces: list[bytes] = [b""]
+    holes: list[Hole] = []
+    for one in (*found, *tail):
+        if isinstance(one, bytes):
+            pieces[-1] += one
+        else:
+            holes.append(one)
+            pieces.append(b"")
+    return Template(tuple(pieces), tuple(holes))
+
+
+def require_proved(copied: object, proved: Template) -> None:
+    """AssertionError unless the parts of a COPY that goes in as INSERTs make the text that was proved. For any keys
+    and literals: pieces and holes are compared, not one filling."""
+    insert = copied.insert if isinstance(copied, CopyIn) else None
+    if insert is not None and with_parts(insert, 2) != proved:
+        raise AssertionError("what would be sent for the rows of a COPY was not proved")
+
+
 def _flat(template: Template, holes: list[Hole]) -> str:
     """The text with each hole as its number."""
+    if any(APART in piece for piece in template.pieces):
+        raise AssertionError("a text with a NUL")
     out = [template.pieces[0].decode()]
     for hole, piece in zip(template.holes, template.pieces[1:], strict=True):
-        out.append(f"\x01{holes.index(hole)}\x02{piece.decode()}")
+        out.append(f"\0{holes.index(hole)}\0{piece.decode()}")
     return "".join(out)
 
 

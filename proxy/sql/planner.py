@@ -17,6 +17,7 @@ from proxy.sql.channels import plan_channel
 from proxy.sql.classified import Classified
 from proxy.sql.classify import classify, kind_of
 from proxy.sql.families import Scene, drafted
+from proxy.sql.insertion import require_proved
 from proxy.sql.lift import LONGEST, MARK, Lifted, lift
 from proxy.sql.liftable import remaining_literals
 from proxy.sql.parse import Statement, masked, parse
@@ -262,6 +263,7 @@ class Planner:
             literals = lifted.literals if lifted else ()
             fillings = [(fill(template, keys, literals).decode(), keys) for keys in _sample_keys(template)]
             verify_fillings(fillings, context, self.catalog)
+        require_proved(draft.copy, template)
         return Forward(
             classified.kind,
             template,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.sql.copied import CopyIn, Insertion
-from proxy.sql.insertion import APART, insertion
+from proxy.sql.insertion import APART, insertion, require_proved, with_parts
 from proxy.sql.plan import Forward, KeyHole, Reject, Template
 from proxy.sql.planner import Planner
+from proxy.sql.render import fill
 from proxy.wire.copyfields import Shape
 from tests.kit.postgres import Cluster
 from tests.kit.rls import rls_catalog, rls_context
@@ -91,4 +94,52 @@ def test_a_column_whose_name_looks_like_a_parameter_is_a_column() -> None:
 def test_rows_that_are_not_alike_are_a_bug() -> None:
     one, two = Template((b"VALUES ($1)",)), Template((b"VALUES ($1), ($3)",))
     with pytest.raises(AssertionError, match="not alike"):
+        insertion(one, two, (25,), Shape(("a",)), ())
+
+
+MARKS = (
+    "'\x01{}\x02'", "E'\\x01{}\\x02'", "U&'\\0001{}\\0002'", "'\\0{}\\0'", "E'\\\\0{}\\\\0'", "'\x1f{}\x1f'",
+    "'\ufdd0{}\ufdd1'", "'\\x00{}\\x00'", "E'\\001{}\\002'",
+)  # fmt: skip
+"""Constants that hold what might mark a hole, each with the number of one."""
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_constant_that_looks_like_a_mark_stays_a_constant(postgres15: Cluster, mark: str, number: int) -> None:
+    condition = f"id > 0 AND body LIKE {mark.format(number)} AND body <> ' OR $1 OR body = '"
+    planner = Planner(rls_catalog(postgres15.port), 1 << 20)
+    made = planner.plan(
+        f"COPY notes (id, body) FROM STDIN WHERE {condition}".encode(), rls_context(postgres15, "row+rls")
+    )
+    (plan,) = made.plans
+    assert isinstance(plan, Forward)
+    insert = of(plan)
+    assert with_parts(insert, 2) == plan.template
+    head, first, second, last, tail = fill(insert.parts, keys_of(1), made.literals).split(APART)
+    rows = b", ".join(first + b"$%d" % at + second + b"$%d" % (at + 1) + last for at in (1, 3))
+    assert head + rows + tail == fill(plan.template, keys_of(1), made.literals)
+
+
+def test_parts_that_do_not_make_what_was_proved_are_a_bug(postgres15: Cluster) -> None:
+    _, plan = planned(postgres15, "COPY notes (id, body) FROM STDIN WHERE body LIKE 'a%' AND body <> 'x'")
+    insert = of(plan)
+    assert isinstance(plan, Forward)
+    assert isinstance(plan.copy, CopyIn)
+    require_proved(plan.copy, plan.template)
+    parts = insert.parts
+    other = (
+        Template((*parts.pieces[:-1], parts.pieces[-1] + b" OR true"), parts.holes),
+        Template(parts.pieces, tuple(KeyHole("other") for _ in parts.holes)),
+        Template((parts.pieces[0] + APART, *parts.pieces[1:]), parts.holes),
+    )
+    for one in other:
+        changed = replace(plan.copy, insert=replace(insert, parts=one))
+        with pytest.raises(AssertionError):
+            require_proved(changed, plan.template)
+
+
+def test_a_text_with_a_nul_is_a_bug() -> None:
+    one, two = Template((b"VALUES ($1) -- \0000\0",)), Template((b"VALUES ($1), ($2) -- \0000\0",))
+    with pytest.raises(AssertionError, match="NUL"):
         insertion(one, two, (25,), Shape(("a",)), ())
