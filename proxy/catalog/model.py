@@ -168,7 +168,7 @@ class Cast:
 
 @dataclass(frozen=True)
 class Catalog:
-    """One database as of one introspection. `version` grows with every change and is part of every plan's key."""
+    """One database as of one introspection. `version`, no other picture's in this process, is in every plan's key."""
 
     version: int
     server_version: int  # server_version_num, such as 150018

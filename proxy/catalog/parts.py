@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from proxy.catalog.introspect import part_fingerprint, read_part
 from proxy.catalog.layers import LayeredCatalog, Part, layered
+from proxy.catalog.versions import next_version
 from proxy.catalog.watch import FAILURES, CatalogWatch, WatchStatistics
 
 if TYPE_CHECKING:
@@ -22,22 +23,18 @@ if TYPE_CHECKING:
 
 
 class PartWatch:
-    """Of one schema. version: a number that no picture of the database had, so that no plan is taken for a later one's.
-    `spacing` in seconds; `clock` is monotonic.
-    """
+    """Of one schema. `spacing` in seconds; `clock` is monotonic."""
 
     def __init__(
         self,
         shared: CatalogWatch,
         schema: str,
-        version: Callable[[], int],
         *,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shared = shared
         self._schema = schema
-        self._version = version
         self._spacing = spacing
         self._clock = clock
         self._part: Part | None = None
@@ -83,7 +80,7 @@ class PartWatch:
     def begin(self, shared: Catalog, mark: str, part: Part) -> LayeredCatalog:
         """The same of what was read already, and its fingerprint from before."""
         self._part, self._fingerprint = part, mark
-        self._catalog = layered(shared, part, self._version())
+        self._catalog = layered(shared, part, next_version())
         self._last = self._clock()
         return self._catalog
 
@@ -128,5 +125,5 @@ class PartWatch:
         if same and part == self._part:
             return
         self._part = part
-        self._catalog = layered(shared, part, self._version())
+        self._catalog = layered(shared, part, next_version())
         self._changed(self._catalog)

@@ -22,6 +22,7 @@ from proxy.catalog.examination import Examination, examine
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.catalog.introspect import fingerprint, introspect
+from proxy.catalog.versions import next_version
 from proxy.catalog.walls import BYPASSING, wall_findings, without_walls
 from proxy.errors import ConfigurationError
 
@@ -205,7 +206,7 @@ class CatalogWatch:
             return fallen
         self._introspections += 1
         old = self._catalog
-        new = await introspect(connection, 1 if old is None else old.version + 1, self._own, self._schemas)
+        new = await introspect(connection, next_version(), self._own, self._schemas)
         new = without_walls(new) if fallen else new
         self._fingerprint = mark
         if old is not None and replace(new, version=old.version) == old:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -89,7 +88,6 @@ class Neighbours:
         self._watch.subscribe(lambda catalog: self._stale.set())
         self._watch.on_look = self._stale.set
         self._cache = PlanCache(cache_bytes)
-        self._versions = count(1)
         self._grants: Mapping[Key, Grant] = {}
         self._lender: Grant | None = None  # whose login watches
         self._open: WeakValueDictionary[Key, Database] = WeakValueDictionary()  # as long as a session has it
@@ -140,7 +138,7 @@ class Neighbours:
             problems = error.problems if isinstance(error, ConfigurationError) else [str(error) or repr(error)]
             self._report([f"database {grant.database}, tenant {grant.tenant}: {one}" for one in problems])
             raise CannotConnectNow(STARTING) from error
-        part = PartWatch(self._watch, grant.policy.schema, lambda: next(self._versions))
+        part = PartWatch(self._watch, grant.policy.schema)
         planner = Planner(part.begin(seen.shared, seen.mark, seen.part), self._cache)
         part.subscribe(planner.replace_catalog)
         database = Database(f"{grant.server.role}@{self.name}", part, planner, self._processes)

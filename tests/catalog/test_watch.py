@@ -42,16 +42,17 @@ async def test_a_new_table_makes_a_new_version_and_is_told_once(
 ) -> None:
     told: list[Catalog] = []
     unsubscribe = watch.subscribe(told.append)
-    assert watch.current.version == 1
+    first = watch.current.version
     shared_server.psql(pristine_shared, "CREATE TABLE fresh (tenant_id int NOT NULL)")
     clock.now += 2
     catalog = await watch.refresh()
     assert ("public", "fresh") in catalog.relations
-    assert (catalog.version, told) == (2, [catalog])
+    assert catalog.version > first
+    assert told == [catalog]
     unsubscribe()
     shared_server.psql(pristine_shared, "DROP TABLE fresh")
     clock.now += 2
-    assert (await watch.refresh()).version == 3
+    assert (await watch.refresh()).version > catalog.version
     assert len(told) == 1
 
 
@@ -79,9 +80,10 @@ async def test_refreshes_at_once_share_one_flight_and_one_may_give_up(watch: Cat
 async def test_what_leaves_the_content_alone_leaves_the_version_alone(
     shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
 ) -> None:
+    before = watch.current
     shared_server.psql(pristine_shared, "CREATE TABLE passing (); DROP TABLE passing; CREATE INDEX ON notes (author)")
     clock.now += 2
-    assert (await watch.refresh()).version == 1
+    assert await watch.refresh() is before
     assert watch.statistics().introspections == 2
 
 
@@ -108,13 +110,14 @@ async def test_many_that_say_so_are_looked_at_no_more_than_once_a_second(
 async def test_a_lost_connection_keeps_the_catalog_and_is_mended(
     shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
 ) -> None:
+    before = watch.current
     kill = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{pristine_shared}'"
     shared_server.psql(sql=kill)
     clock.now += 2
-    assert (await watch.refresh()).version == 1
+    assert await watch.refresh() is before
     clock.now += 2
     shared_server.psql(pristine_shared, "CREATE TABLE fresh ()")
-    assert (await watch.refresh()).version == 2
+    assert (await watch.refresh()).version > before.version
     assert watch.statistics().error == ""
 
 

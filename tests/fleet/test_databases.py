@@ -16,6 +16,7 @@ from proxy.fleet.planning import PlannerProcesses
 from proxy.sql.plan import PlanContext
 from proxy.tenancy.policy import Grant, Server
 from tests.kit.builders import grant
+from tests.kit.postgres import Cluster
 from tests.sql.worlds import sample_policy
 
 
@@ -131,6 +132,24 @@ async def test_one_waiter_that_leaves_does_not_take_the_plan_from_the_others(
     assert (await staying).rejection is None
     assert leaving.cancelled()
     assert database.flights == {}
+
+
+async def test_a_database_that_is_opened_again_is_planned_for_in_its_new_picture(
+    databases: Databases, shared_server: Cluster, pristine_shared: str
+) -> None:
+    """A planner process has seen one by the same name, and nobody tells it that this is another."""
+    asked = grant_at(shared_server.port, pristine_shared)
+    refused, versions = [], []
+    for _ in range(2):
+        await databases.reconcile([asked])
+        database = databases.of(asked)
+        versions.append(database.catalog.version)
+        planned = await database.wait_plan(b"SELECT * FROM notes", PlanContext(asked.policy, versions[-1], role="app"))
+        refused.append(planned.rejection is not None)
+        await databases.reconcile([])
+        shared_server.psql(pristine_shared, "DROP TABLE IF EXISTS notes CASCADE")
+    assert refused == [False, True]
+    assert versions[0] < versions[1]
 
 
 async def test_a_tenants_own_database_that_cannot_be_opened_keeps_nobody_else_out(

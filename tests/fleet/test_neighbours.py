@@ -18,7 +18,7 @@ from proxy.fleet.database import Database
 from proxy.fleet.neighbours import Neighbours, key_of, place_of
 from proxy.fleet.planning import PlannerProcesses
 from proxy.sql.cache import PlanCache
-from proxy.sql.plan import Forward, Owner, PlanContext
+from proxy.sql.plan import Forward, Owner, PlanContext, Planned
 from proxy.sql.planner import Planner
 from proxy.tenancy.policy import Credentials, Grant, Limits, Server
 from tests.kit.postgres import Cluster
@@ -76,7 +76,10 @@ def context_of(grant: Grant, database: Database) -> PlanContext:
 
 def sent(database: Database, grant: Grant, text: bytes = COUNT) -> bytes:
     context = context_of(grant, database)
-    planned = database.lookup(text, context) or database.plan(text, context)
+    return pieces(database.lookup(text, context) or database.plan(text, context))
+
+
+def pieces(planned: Planned) -> bytes:
     (plan,) = planned.plans
     assert isinstance(plan, Forward)
     return b"?".join(plan.template.pieces)
@@ -178,6 +181,24 @@ async def test_who_is_idle_is_forgotten_with_its_plans_and_comes_back(
     again = await street.open("acme")
     assert again.catalog.version > version
     assert b"acme.orders" in sent(again, street.grants["acme"])
+
+
+async def test_neighbours_that_are_opened_again_are_planned_for_in_their_new_pictures(street: Street) -> None:
+    """A planner process has seen one by the same name, and nobody tells it that this is another."""
+    grant, text = street.grants["globex"], b"SELECT * FROM fresh"
+    database = await street.open("globex")
+    assert pieces(await database.wait_plan(text, context_of(grant, database))) == text  # there is none yet
+    street.cluster.psql("beside", "CREATE TABLE globex.fresh (id int)")
+    again = Neighbours(grant, 1 << 20, 3600.0, database.processes, street.told.extend)
+    try:
+        await again.start([grant])
+        await again.wait_open(grant)
+        reopened = again.of(grant)
+        assert b"globex.fresh" in pieces(await reopened.wait_plan(text, context_of(grant, reopened)))
+        assert reopened.catalog.version > database.catalog.version
+    finally:
+        await again.close()
+        street.cluster.psql("beside", "DROP TABLE globex.fresh")
 
 
 async def test_a_role_that_is_not_fit_opens_nothing_and_is_reported_once_a_second(street: Street) -> None:
