@@ -1,14 +1,16 @@
 """The definitions of what is a tenant's own, in modes schema and database: by pg_dump, in the same snapshot.
 
 Promises: two members, of what is needed before rows can be put back and of what follows them (indexes, constraints,
-triggers), and no owners or privileges where `partywall provision` makes them. The password goes by the environment of
-that program alone. In row mode the tables are everybody's, and there is nothing to define.
+triggers), and no owners or privileges where `partywall provision` makes them. They are pg_dump's text to the byte, but
+for three lines that no tenant can write. The password goes by the environment of that program alone. In row mode the
+tables are everybody's, and there is nothing to define.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,13 @@ if TYPE_CHECKING:
     from proxy.backup.snapshot import Snapshot
 
 SECTIONS = ("pre-data", "post-data")
-# Lines for psql, which is not who runs it, and a setting that older servers do not know.
-LEFT_OUT = ("\\restrict ", "\\unrestrict ", "SET transaction_timeout ")
+TIMEOUT = "SET transaction_timeout = 0;"  # which older servers do not know
+RESTRICT = "\\restrict "  # for psql, which is not who runs it
+# What stands before the first object; nothing of a tenant is in it.
+HEAD = re.compile(
+    r"|--|-- PostgreSQL database dump|-- Dumped (from|by) .*|\\restrict [A-Za-z0-9]+|SET [a-z_]+ = [A-Za-z0-9']+;"
+    r"|SELECT pg_catalog\.set_config\('search_path', '', false\);"
+)
 
 
 async def definitions(
@@ -94,5 +101,21 @@ async def _dumped(place: Place, grant: Grant, snapshot: str, section: str, progr
         raise
     if process.returncode:
         raise Refused([f"{program}: {line}" for line in err.decode(errors="replace").splitlines() if line])
-    kept = [line for line in out.decode().splitlines(keepends=True) if not line.startswith(LEFT_OUT)]
-    return "".join(kept).encode()
+    return executable(out.decode(), program).encode()
+
+
+def executable(dumped: str, program: str) -> str:
+    """pg_dump's text without psql's line at its head, the one of the same token at its end, and `TIMEOUT` at its head.
+
+    Literals and bodies are a tenant's, and hold such lines, too: of what follows the head all stays. Refused without
+    psql's lines: a pg_dump that does not write them lets a newline in an object's name begin a statement
+    (CVE-2025-8715).
+    """
+    lines = dumped.split("\n")  # no other character ends a line of pg_dump's
+    first = next((number for number, line in enumerate(lines) if not HEAD.fullmatch(line)), len(lines))
+    last = max((number for number, line in enumerate(lines) if line), default=0)
+    begun = [line.removeprefix(RESTRICT) for line in lines[:first] if line.startswith(RESTRICT)]
+    if len(begun) != 1 or lines[last] != f"\\unrestrict {begun[0]}":
+        raise Refused([f"{program} is too old or unknown: 14.19, 15.14, 16.10, 17.6 or any 18 is needed"])
+    head = [line for line in lines[:first] if line not in (TIMEOUT, RESTRICT + begun[0])]
+    return "\n".join([*head, *lines[first:last], *lines[last + 1 :]])

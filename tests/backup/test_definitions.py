@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.backup.archive import members, unpacked, writing
-from proxy.backup.definitions import arguments, environment
+from proxy.backup.definitions import arguments, environment, executable
 from proxy.backup.refusal import Refused
 from proxy.backup.taking import back_up
 from proxy.tenancy.policy import Credentials, Grant
@@ -80,3 +80,38 @@ def test_a_program_that_is_missing_or_fails_is_told(postgres15: Cluster, tmp_pat
         with pytest.raises(Refused, match=why), writing(str(tmp_path / "a")) as sink:
             asyncio.run(back_up(operators(postgres15, database), grant, UNDER, sink, pg_dump=program))
         assert [one.name for one in tmp_path.iterdir()] == ["pg_dump"]
+
+
+HEAD = "--\n-- PostgreSQL database dump\n--\n\n"
+SETTINGS = "SET statement_timeout = 0;\n"
+LATER = "SET transaction_timeout = 0;\n"
+BODY = (
+    "\n--\n-- Name: t; Type: TABLE\n--\n\nCREATE TABLE t (a text DEFAULT 'x\n"
+    "SET transaction_timeout = 0;\nSET transaction_timeout y\n\\restrict Ab1\n\\unrestrict Ab1\n\\restrict other\n"
+    "\r\\restrict a\x0b\\restrict b\x0c\\restrict c\x85\\restrict d\u2028\\restrict e\n');\n\n"
+)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS + LATER])
+def test_a_line_is_left_out_at_the_head_and_the_end_alone(settings: str) -> None:
+    dumped = f"{HEAD}\\restrict Ab1\n\n{settings}{BODY}\\unrestrict Ab1\n\n"
+    assert executable(dumped, "pg_dump") == f"{HEAD}\n{SETTINGS}{BODY}\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("", ""),
+        ("\\restrict Ab1\n", ""),
+        ("", "\\unrestrict Ab1\n"),
+        ("\\restrict Ab1\n", "\\unrestrict Ab2\n"),
+        ("\\restrict Ab1\n\\restrict Ab1\n", "\\unrestrict Ab1\n"),
+        ("\\restrict A b\n", "\\unrestrict A b\n"),
+        ("\\restrict Ab1\n", "\\unrestrict Ab1\n-- more\n"),
+    ],
+)
+def test_a_text_without_the_two_lines_of_one_token_is_refused(begin: str, end: str) -> None:
+    with pytest.raises(Refused, match="pg_dump is too old or unknown"):
+        executable(f"{HEAD}{begin}{SETTINGS}{BODY}{end}", "pg_dump")
+    with pytest.raises(Refused, match="pg_dump is too old or unknown"):
+        executable("", "pg_dump")

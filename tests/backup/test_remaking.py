@@ -60,10 +60,10 @@ def beside(cluster: Cluster) -> Iterator[tuple[str, dict[str, Grant]]]:
         cluster.psql(sql="DROP ROLE IF EXISTS newco_rw")
 
 
-def archived(cluster: Cluster, grant: Grant, target: str) -> Manifest:
+def archived(cluster: Cluster, grant: Grant, target: str, program: str = PROGRAM) -> Manifest:
     with writing(target) as sink:
         place = operators(cluster, grant.server.database)
-        return asyncio.run(back_up(place, grant, UNDER, sink, pg_dump=PROGRAM))
+        return asyncio.run(back_up(place, grant, UNDER, sink, pg_dump=program))
 
 
 def put_back(cluster: Cluster, grant: Grant, path: str, mode: Mode, dry_run: bool = False) -> Restored:
@@ -186,3 +186,48 @@ def test_an_archive_that_is_not_whole_any_more_leaves_everything_as_it_is(postgr
         with pytest.raises(Damaged, match="is gone since it was verified"):
             asyncio.run(remake(place, grants["globex"], manifest, str(tmp_path / "b"), (), "replace"))
         assert pictured(postgres15, database, "globex") == before
+
+
+WRITES = """
+SET search_path = globex;
+CREATE TABLE t (a text DEFAULT E'x\\nSET transaction_timeout y',
+    b text DEFAULT '); CREATE ROLE intruder SUPERUSER; CREATE TABLE globex.z (c text --');
+CREATE TABLE u (a text DEFAULT E'x\\n\\\\restrict y', b text DEFAULT '); CREATE ROLE intruder SUPERUSER; --');
+CREATE TABLE v (a text DEFAULT E'x\\n\\\\unrestrict y', b text DEFAULT '); CREATE ROLE intruder SUPERUSER; --');
+CREATE TABLE w (a text DEFAULT E'x\\nSET transaction_timeout = 0;\\n\\r\\v\\f\\u0085\\u2028', "x
+SET transaction_timeout = 0;
+" text DEFAULT E'\\n\\n');
+CREATE TABLE "n
+CREATE ROLE intruder SUPERUSER;
+--" (a text);
+COMMENT ON TABLE t IS E'x\\nSET transaction_timeout y';
+COMMENT ON TABLE u IS '; CREATE ROLE intruder SUPERUSER; --';
+COMMENT ON TABLE w IS E'\\n\\\\restrict a\\n\\\\unrestrict a\\n\\r\\\\restrict b\\u2028\\\\restrict c\\n\\n';
+CREATE FUNCTION f() RETURNS text LANGUAGE sql AS E'SELECT $$\\nSET transaction_timeout = 0;\\n\\\\restrict a\\n$$';
+"""
+TEXTS = (
+    "SELECT jsonb_object_agg(what, text) FROM (SELECT c.relname || '.' || a.attname AS what,"
+    " pg_get_expr(d.adbin, d.adrelid) AS text FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum WHERE c.relnamespace = 'globex'::regnamespace"
+    " UNION ALL SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+    " WHERE relnamespace = 'globex'::regnamespace) found"
+)
+
+
+@pytest.mark.parametrize(("major", "dumping"), [(15, 15), (15, 18), (18, 18)])
+def test_what_a_tenant_wrote_comes_back_to_the_letter_and_none_of_it_runs(
+    request: pytest.FixtureRequest, major: int, dumping: int, tmp_path: Path
+) -> None:
+    server: Cluster = request.getfixturevalue(f"postgres{major}")
+    with beside(server) as (database, grants):
+        server.psql(database, WRITES, user="globex_rw")
+        before = pictured(server, database, "globex"), server.psql(database, TEXTS)
+        archived(server, grants["globex"], str(tmp_path / "a"), str(find_binaries(dumping) / "pg_dump"))
+        try:
+            put_back(server, grants["globex"], str(tmp_path / "a"), "replace")
+        finally:
+            came = server.psql(sql="SELECT count(*) FROM pg_roles WHERE rolname = 'intruder'").strip()
+            server.psql(sql="DROP ROLE IF EXISTS intruder")
+        assert came == "0"
+        assert (pictured(server, database, "globex"), server.psql(database, TEXTS)) == before
+        assert server.psql(database, "SELECT to_regclass('globex.z') IS NULL").strip() == "t"
