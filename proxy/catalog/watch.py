@@ -152,9 +152,16 @@ class CatalogWatch:
         if self._refreshing is None:
             if self._clock() - self._last < self._spacing:
                 return self.current
-            self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._server.database}")
-        await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
+            self._begin()
+        await self._under_way()
         return self.current
+
+    def _begin(self) -> None:
+        self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._server.database}")
+
+    async def _under_way(self) -> None:
+        if self._refreshing is not None:
+            await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
 
     async def ask(self, work: Callable[[CatalogConnection], Awaitable[T]]) -> T:
         """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one."""
@@ -177,7 +184,10 @@ class CatalogWatch:
                     await self._told.wait()
                     await asyncio.sleep(max(0.0, self._last + self._spacing - self._clock()))
             self._told.clear()
-            await self.refresh()
+            await self._under_way()  # which may have begun before there was something to see
+            if self._refreshing is None:
+                self._begin()
+            await self._under_way()
             self.on_look()
 
     async def _refresh(self) -> None:

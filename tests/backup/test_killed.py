@@ -40,7 +40,8 @@ else:
     asyncio.run(restore(place, grant, checked(Path(path)), path, mode="replace", told=tell))
 print("done", flush=True)
 """
-BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'partywall %'"
+BACKENDS = """SELECT count(*) FROM pg_stat_activity
+ WHERE application_name IN ('partywall backup', 'partywall restore', 'pg_dump') AND datname = current_database()"""
 
 
 def killed(cluster: Cluster, what: str, database: str, path: Path, after: int) -> bool:

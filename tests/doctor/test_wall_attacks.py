@@ -62,6 +62,7 @@ def found(cluster: Cluster, database: str) -> list[Finding]:
             f"ALTER FUNCTION order_secret(int) OWNER TO {SUPERUSER}; GRANT EXECUTE ON FUNCTION order_secret TO PUBLIC",
             "rls.definer.order_secret", {"…": "3", "SELECT": "SELECT count(*) FROM"}, [(3,)], "42501",
         ),
+        ("ALTER ROLE acme_rls BYPASSRLS", "rls.bypass", ALL, [(66,)], [(21,)]),
         (FUNCTION, "rls.function", ALL, [(22,)], [(21,)]),
         ("DROP FUNCTION partywall.tenant_key CASCADE", "rls.missing", ALL, [(0,)], [(21,)]),
         ("REVOKE EXECUTE ON FUNCTION partywall.tenant_key FROM PUBLIC", "rls.role", ALL, "42501", [(21,)]),
