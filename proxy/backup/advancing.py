@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxy.backup.manifest import SequenceForm
 from proxy.backup.selection import text
-from proxy.backup.sequences import own_place, position
+from proxy.backup.sequences import SEQUENCES, own_place, position
 from proxy.backup.target import Table
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import Grant
@@ -53,10 +53,17 @@ async def advanced(connection: CatalogConnection, place: str, least: int) -> Non
 async def passed(
     connection: CatalogConnection, grant: Grant, forms: Sequence[SequenceForm], tables: Sequence[Table]
 ) -> None:
-    """Every sequence of the archive that is there, beyond its saved position if it is nobody's column's, and beyond the
-    numbers of the archive's rows if it is."""
+    """Every sequence of the archive that is there and the tenant's to draw from, beyond its saved position if it is
+    nobody's column's, and beyond the numbers of the archive's rows if it is. The tenant's are those of its rules, and
+    those that a column of these tables owns; whatever else a manifest names stays where it is."""
     by_name = {(one.form.schema_name, one.form.name): one for one in tables}
+    restored = {one.kept.relation.oid for one in tables}
+    owners = {(row["schema"], row["name"]): row["owner_oid"] for row in await connection.fetch(SEQUENCES)}
     for form in forms:
+        at = form.schema_name, form.name
+        ours = form.column is not None and owners.get(at) in restored
+        if not ours and grant.policy.sequences.get(at) is None:
+            continue
         place = own_place(grant, form)
         if await connection.fetchval("SELECT pg_catalog.to_regclass($1)", place) is None:
             continue

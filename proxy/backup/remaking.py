@@ -21,7 +21,7 @@ from proxy.backup.progress import Progress
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.restoring import Quiet, Restored
 from proxy.backup.selection import text
-from proxy.backup.snapshot import WRITING, opened
+from proxy.backup.snapshot import READING, WRITING, opened
 from proxy.backup.writing import Difference, Mode
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import PROXY_SCHEMA, Grant
@@ -40,6 +40,7 @@ SELECT c.oid::pg_catalog.regprocedure::pg_catalog.text
   FROM pg_catalog.pg_proc c JOIN pg_catalog.pg_namespace n ON n.oid = c.pronamespace WHERE {where} AND {free}
  LIMIT 5
 """
+TABLE = "SELECT c.relkind IN ('r', 'p') FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)"
 FREE = "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
 USERS = f"n.nspname NOT IN ('pg_catalog', 'information_schema', '{PROXY_SCHEMA}') AND n.nspname !~ '^pg_'"
 
@@ -96,7 +97,7 @@ async def remake(
                 else "a database of one's own is restored into an empty one: make one, and name it in the rules"
             ]
         )
-    connection = await opened(place, WRITING)
+    connection = await opened(place, READING if dry_run else WRITING)
     try:
         if mode == "into-empty":
             await _check_empty(connection, schema)
@@ -136,7 +137,7 @@ def _full(schema: str, form: RelationForm) -> str:
 
 async def _exchange(connection: CatalogConnection, schema: str, form: RelationForm) -> Difference:
     """What comes, and what goes."""
-    there = await connection.fetchval("SELECT pg_catalog.to_regclass($1) IS NOT NULL", _full(schema, form))
+    there = await connection.fetchval(TABLE, _full(schema, form))  # a view has none, and would run its code
     gone = await connection.fetchval(f"SELECT pg_catalog.count(*) FROM {_full(schema, form)}") if there else 0
     return Difference(insert=form.rows, delete=gone)
 

@@ -38,6 +38,9 @@ READING = SETTINGS | {
     "synchronize_seqscans": "off",
 }
 WRITING = READING | {"application_name": "partywall restore", "default_transaction_read_only": "off"}
+# What not every server knows: PostgreSQL 17, and 17, 16.4, 15.8 and 14.13.
+LATER = {"transaction_timeout": "0", "restrict_nonsystem_relation_kind": "view, foreign-table"}
+KNOWN = "SELECT s.name FROM pg_catalog.pg_settings s WHERE s.name = ANY ($1::pg_catalog.text[])"
 ATTEMPTS = 3  # at finding the tables as they were a moment ago
 
 MOMENT = """
@@ -50,6 +53,7 @@ MEMBERS = """
 SELECT d.objid AS oid FROM pg_catalog.pg_depend d
  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
 """
+NUMBER = "SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
 
 Select = Callable[[Catalog, frozenset[int]], tuple[Kept, ...]]
 
@@ -68,10 +72,15 @@ class Snapshot:
 
 
 async def opened(place: Place, settings: Mapping[str, str]) -> CatalogConnection:
-    """A connection that no time limit of the role or the database ends. settings: READING or WRITING."""
+    """A connection that no time limit of the role or the database ends. settings: READING or WRITING.
+
+    READING runs no view's code where the server can refuse it, whatever a name stands for by then. In WRITING triggers
+    and materialized views may need views.
+    """
     connection = await connect(*place, settings=settings, command_timeout=None)
-    if connection.get_server_version().major >= 17:
-        await connection.execute("SET transaction_timeout = 0")
+    later = LATER if settings["default_transaction_read_only"] == "on" else {"transaction_timeout": "0"}
+    for row in await connection.fetch(KNOWN, list(later)):
+        await connection.execute(f"SET {row['name']} = '{later[row['name']]}'")
     return connection
 
 
@@ -106,6 +115,13 @@ async def lock(
     if kept:
         tables = ", ".join(one.only for one in kept)
         await connection.execute(f"LOCK TABLE {tables} IN {mode} MODE{' NOWAIT' if nowait else ''}")
+
+
+async def check_same(connection: CatalogConnection, kept: Kept) -> None:
+    """Refused unless the table's name, which has just been locked, still is that of the table in the catalog."""
+    found = await connection.fetchval(NUMBER, kept.full)
+    if found != kept.relation.oid:
+        raise Refused([f"{kept.full} is another table than it was a moment ago"])
 
 
 async def _members(connection: CatalogConnection) -> frozenset[int]:

@@ -26,7 +26,7 @@ from proxy.backup.pieces import PIECE, Pieces
 from proxy.backup.progress import Progress
 from proxy.backup.selection import Kept, ordered, selected
 from proxy.backup.sequences import positions
-from proxy.backup.snapshot import Snapshot, lock, seen, taken
+from proxy.backup.snapshot import Snapshot, check_same, lock, seen, taken
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
@@ -140,6 +140,7 @@ class _Taking:
                 await self._put(number, kept, full)
 
         await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
+        await check_same(connection, kept)
         if kept.column is None and kept.relation.kind == "r":  # the whole table, which the server has a shorter way for
             schema, columns = kept.relation.schema, [one.name for one in kept.columns]
             await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)

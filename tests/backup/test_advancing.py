@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from proxy.backup.advancing import FAR, advanced
+from proxy.backup.advancing import FAR, advanced, passed
+from proxy.backup.manifest import SequenceForm
 from proxy.backup.snapshot import WRITING
 from proxy.catalog.connect import connect
 from tests.backup.shelf import archived, operators, put_back, small
@@ -47,3 +49,22 @@ def test_serial_identity_and_own_sequences_are_beyond_the_rows_of_an_archive(ser
         server.psql(database, "SELECT setval('a_id_seq', 7000)")
         put_back(server, grants["globex"], tmp_path / "a")
         assert server.psql(database, "SELECT nextval('a_id_seq')").strip() == "7001"
+
+
+async def test_a_sequence_that_is_not_the_tenants_stays_whatever_an_archive_says(server: Cluster) -> None:
+    sql = "CREATE TABLE theirs (id serial PRIMARY KEY); CREATE SEQUENCE nobodys; CREATE SEQUENCE listed"
+    with small(server, sql) as grants:
+        grant = grants["globex"]
+        grant = replace(grant, policy=replace(grant.policy, sequences={("public", "listed"): "shared"}))
+        forms = [
+            SequenceForm(schema="public", name=name, value=900, called=True, own=False, column=column)
+            for name in ("theirs_id_seq", "nobodys", "listed")
+            for column in (None, ("public", "theirs", "id"))
+        ]
+        connection = await connect(*operators(server, grant.server.database), settings=WRITING)
+        try:
+            await passed(connection, grant, forms, ())
+        finally:
+            await connection.close()
+        query = "SELECT nextval('theirs_id_seq'), nextval('nobodys'), nextval('listed')"
+        assert server.psql(grant.server.database, query).strip() == "1|1|901"

@@ -90,6 +90,7 @@ def pictured(cluster: Cluster, database: str, schema: str) -> dict[str, str]:
 
 CHANGES = """
 ALTER TABLE {0}.orders ADD COLUMN more int; DROP TABLE {0}.order_items CASCADE; CREATE TABLE {0}.fresh (id int);
+CREATE VIEW {0}.order_items AS SELECT FROM pg_catalog.generate_series(1, 2) n WHERE n / 0 = 1;
 UPDATE {0}.customers SET name = 'x'; DROP FUNCTION {0}.slugify; SELECT setval('{0}.accounts_id_seq', 5000);
 """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, selected
-from proxy.backup.snapshot import ATTEMPTS, READING, WRITING, lock, opened, seen, taken
+from proxy.backup.snapshot import ATTEMPTS, READING, WRITING, check_same, lock, opened, seen, taken
 from proxy.catalog.model import Catalog
 from tests.backup.shelf import operators, sample_grant
 from tests.kit.postgres import Cluster
@@ -84,3 +86,33 @@ async def test_time_limits_of_a_role_or_a_database_do_not_end_it(server: Cluster
         finally:
             await connection.close()
         assert found == ["0"] * len(limits)
+
+
+async def test_no_view_is_read_by_its_name(server: Cluster, pristine_shared: str) -> None:
+    """A tenant's view in the place of a table would run the tenant's code as the operator."""
+    server.psql(
+        pristine_shared,
+        "CREATE TABLE counted (id int); CREATE FUNCTION peek() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "CREATE VIEW seeming AS SELECT peek() AS id",
+    )
+    place = operators(server, pristine_shared)
+    reading, writing = await opened(place, READING), await opened(place, WRITING)
+    try:
+        with pytest.raises(Exception, match='access to non-system view "seeming" is restricted'):
+            await reading.fetch("SELECT * FROM public.seeming")
+        assert await writing.fetchval("SELECT id FROM public.seeming") == 1
+    finally:
+        await reading.close()
+        await writing.close()
+
+
+async def test_a_name_that_became_another_tables_is_refused(server: Cluster, pristine_shared: str) -> None:
+    grant = sample_grant(server, pristine_shared)
+    place = operators(server, pristine_shared)
+    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        one = next(one for one in snapshot.kept if one.relation.name == "coupons")
+        await check_same(snapshot.connection, one)
+        other = next(one for one in snapshot.kept if one.relation.name == "orders")
+        for oid in (other.relation.oid, 0):
+            with pytest.raises(Refused, match="is another table than it was a moment ago"):
+                await check_same(snapshot.connection, Kept(replace(one.relation, oid=oid), one.columns))
