@@ -23,6 +23,10 @@ from proxy.errors import ConfigurationError
 from proxy.settings import Settings, load_settings
 
 SALT_BYTES = 16
+DISTRUST = (
+    "the definitions in this archive, and the functions that they call, would run as the operator: restore it with"
+    " --trust-definitions where the tenant may have the operator's rights, else into a server that holds nothing else"
+)
 
 if TYPE_CHECKING:
     from proxy.backup.manifest import Manifest
@@ -45,6 +49,10 @@ def restore(
     triggers: Annotated[
         Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
     ] = "fire",
+    trust: Annotated[
+        bool,
+        typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you."),
+    ] = False,
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the tenant's sessions while rows are written.")
     ] = True,
@@ -68,6 +76,8 @@ def restore(
             raise ConfigurationError(["an archive is read twice, to be sure of it before; name a file"])
         settings = load_settings(config, {})
         manifest = checked(archive, identity)
+        if manifest.isolation in ("schema", "database") and not (trust or dry_run):
+            raise ConfigurationError([DISTRUST])
         whose, where = tenant or manifest.tenant, database or manifest.database
         quiet = pause and mode != "into-empty"
         done = asyncio.run(
