@@ -2,7 +2,8 @@
 
 A worker that dies is replaced, at once the first time and later and later when it goes on dying, so that a worker that
 cannot live costs nothing. One that does not answer its control door for `timeout` seconds is killed, which is the same.
-None is started any more once the end has begun. Times are seconds of the loop.
+None is started any more once the end has begun, and one that was being started then is ended too. No worker is told
+twice to drain, as that cuts its sessions. Times are seconds of the loop.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Worker:
     process: Process | None = None
     serving: asyncio.Event = field(default_factory=asyncio.Event)
     deaths: int = 0  # in a row
-    leaves: bool = False  # by our own will
+    leaves: bool = False  # its process was told to drain, to be replaced
     status: int | None = None
 
 
@@ -69,6 +70,7 @@ class Supervisor:
         self._timeout = timeout
         self._beat = min(1.0, timeout / 4)
         self._stopping = asyncio.Event()
+        self._replacing = False
         self._keeping: list[asyncio.Task[None]] = []
 
     @property
@@ -140,6 +142,9 @@ class Supervisor:
             self._log.error("worker could not be started", worker=worker.number, problem=str(problem))
             worker.status = 1
             return 1, 0
+        if self._stopping.is_set():  # who told the others to end did not see this one; nobody is served by it yet
+            send(process, SIGTERM)
+            await self._ended(process, GRACE)
         watching = asyncio.create_task(self._watch(worker, process))
         try:
             worker.status = await process.wait()
@@ -166,28 +171,43 @@ class Supervisor:
             await asyncio.sleep(self._beat)
 
     async def restart(self, drain_timeout: float) -> bool:
-        """Replaces the workers one after the other. False when one did not come to serve again; the rest stay."""
-        for worker in self.workers:
-            process = worker.process
-            if process is None or self._stopping.is_set():
-                return False
+        """Replaces the workers one after the other. False when one did not come to serve again; the rest stay. False
+        at once, and nothing is done, while they are being replaced already.
+        """
+        if self._replacing:
+            self._log.info("workers are being replaced already")
+            return False
+        self._replacing = True
+        try:
+            for worker in self.workers:
+                if not await self._replaced(worker, drain_timeout):
+                    return False
+            return True
+        finally:
+            self._replacing = False
+
+    async def _replaced(self, worker: Worker, drain_timeout: float) -> bool:
+        if self._stopping.is_set():
+            return False
+        process = worker.process
+        if process is not None and process.returncode is None:  # else another is on its way already
             worker.leaves = True
             send(process, SIGTERM)
             await self._ended(process, drain_timeout + GRACE)
             worker.serving.clear()
-            serving = asyncio.ensure_future(worker.serving.wait())
-            done, _ = await asyncio.wait({serving}, timeout=120.0)
-            serving.cancel()
-            if not done:
-                return False
-        return True
+        waiting = [asyncio.ensure_future(one.wait()) for one in (worker.serving, self._stopping)]
+        await asyncio.wait(waiting, timeout=120.0, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
+        return worker.serving.is_set()
 
     async def stop(self, drain_timeout: float) -> bool:
         """Ends all of them. True when every session ended by itself."""
         self._stopping.set()
         processes = [one.process for one in self.workers if one.process is not None]
-        for process in processes:
-            send(process, SIGTERM)
+        for worker in self.workers:
+            if worker.process is not None and not worker.leaves:
+                send(worker.process, SIGTERM)
         await asyncio.gather(*(self._ended(process, drain_timeout + GRACE) for process in processes))
         await asyncio.gather(*self._keeping, return_exceptions=True)
         return all(process.returncode == 0 for process in processes)

@@ -19,15 +19,18 @@ from tests.kit.builders import Recorder
 
 # Answers at the door of its first argument until SIGTERM; the second is what it does besides.
 PROGRAM = """
-import asyncio, signal, socket, sys
+import asyncio, pathlib, signal, socket, sys
 from proxy.fleet.channel import ControlDoor
 from proxy.fleet.control import Answer
 
 async def main(path, does):
     if does == "dies":
         sys.exit(7)
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    over, told = asyncio.Event(), []
+    def tell():
+        told.append(1)
+        over.set()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, tell)
     if does != "deaf":
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(path)
@@ -35,6 +38,11 @@ async def main(path, does):
             return Answer({"state": "serving"})
         await ControlDoor(answer, None).start(listening)
     await over.wait()
+    if does == "drains":
+        pathlib.Path(path + ".draining").touch()
+        while len(told) == 1 and not pathlib.Path(path + ".drained").exists():
+            await asyncio.sleep(0.01)
+        sys.exit(3 if len(told) > 1 else 0)
     sys.exit(3 if does == "cut" else 0)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -50,6 +58,9 @@ class House:
         self.started: list[int] = []
         self.gone: list[int] = []
         self.log = Recorder()
+        self.processes: list[Process] = []
+        self.may = asyncio.Event()  # processes be had
+        self.may.set()
         doors = tuple(str(folder / str(number)) for number in range(count))
         self.supervisor = Supervisor(doors, self._launch, self.gone.append, self.log, timeout)
 
@@ -57,9 +68,28 @@ class House:
         self.started.append(number)
         path = self.folder / str(number)
         path.unlink(missing_ok=True)
-        return await asyncio.create_subprocess_exec(
+        await self.may.wait()
+        process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM, str(path), self.does.get(number, ""), stdin=PIPE
         )
+        self.processes.append(process)
+        return process
+
+    async def starting(self) -> None:
+        """Its only worker has died, and the next is being started until `may` is set."""
+        self.may.clear()
+        self.processes[-1].kill()
+        await until(lambda: len(self.started) > len(self.processes))
+
+    async def draining(self) -> asyncio.Task[bool]:
+        """Its only worker is being replaced, and drains until drained(); who is told twice ends with 3."""
+        replacing = asyncio.create_task(self.supervisor.restart(60.0))
+        await until((self.folder / "0.draining").exists)
+        self.does[0] = ""
+        return replacing
+
+    def drained(self) -> None:
+        (self.folder / "0.drained").touch()
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -172,4 +202,77 @@ async def test_where_no_process_can_be_had_it_is_tried_again(tmp_path: Path) -> 
         await until(lambda: not refusals)
         await until(lambda: house.supervisor.unready is None)
         assert "worker could not be started" in [event for _, event, _ in house.log.events]
+        await house.supervisor.stop(1.0)
+
+
+async def test_an_end_reaches_the_worker_that_is_being_started_meanwhile(tmp_path: Path) -> None:
+    house = House(tmp_path, 1)
+    async with asyncio.timeout(60):
+        await house.supervisor.start()
+        await house.starting()
+        stopping = asyncio.create_task(house.supervisor.stop(1.0))
+        await until(lambda: house.supervisor.unready == "draining")
+        house.may.set()
+        await stopping
+    assert len(house.processes) == 2
+    assert None not in [one.returncode for one in house.processes]
+
+
+async def test_an_end_reaches_the_very_first_worker_while_it_is_being_started(tmp_path: Path) -> None:
+    house = House(tmp_path, 1)
+    house.may.clear()
+    async with asyncio.timeout(60):
+        starting = asyncio.create_task(house.supervisor.start())
+        await until(lambda: house.started)
+        stopping = asyncio.create_task(house.supervisor.stop(1.0))
+        await until(lambda: house.supervisor.unready == "draining")
+        house.may.set()
+        await stopping
+        with pytest.raises(WorkerFailed):
+            await starting
+    assert None not in [one.returncode for one in house.processes]
+
+
+async def test_workers_that_are_being_replaced_are_not_told_again_to_leave(tmp_path: Path) -> None:
+    house = House(tmp_path, 1)
+    house.does[0] = "drains"
+    async with asyncio.timeout(60):
+        await house.supervisor.start()
+        replacing = await house.draining()
+        assert not await house.supervisor.restart(60.0)
+        assert "workers are being replaced already" in [event for _, event, _ in house.log.events]
+        house.drained()
+        assert await replacing
+        assert [one.returncode for one in house.processes] == [0, None]
+        assert await house.supervisor.restart(60.0)  # another one after it
+        assert [one.returncode for one in house.processes] == [0, 0, None]
+        assert house.supervisor.restarts == 0
+        await house.supervisor.stop(1.0)
+
+
+async def test_an_end_leaves_the_worker_that_drains_already_its_time(tmp_path: Path) -> None:
+    house = House(tmp_path, 1)
+    house.does[0] = "drains"
+    async with asyncio.timeout(60):
+        await house.supervisor.start()
+        replacing = await house.draining()
+        stopping = asyncio.create_task(house.supervisor.stop(60.0))
+        await until(lambda: house.supervisor.unready == "draining")
+        house.drained()
+        assert await stopping
+        assert not await replacing
+    assert [one.returncode for one in house.processes] == [0]
+
+
+async def test_a_death_after_a_replacement_that_found_no_worker_counts_as_one(tmp_path: Path) -> None:
+    house = House(tmp_path, 1)
+    async with asyncio.timeout(60):
+        await house.supervisor.start()
+        await house.starting()
+        replacing = asyncio.create_task(house.supervisor.restart(1.0))
+        house.may.set()
+        assert await replacing
+        house.processes[-1].kill()
+        await until(lambda: len(house.processes) == 3)
+        assert house.supervisor.restarts == 2
         await house.supervisor.stop(1.0)
