@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 
 SYSTEM = ("pg_catalog", "information_schema")
+# pg_get_viewdef locks what it prints, and the connection that a tenant's part is read over is its neighbours', too.
+LOCKED = "300ms"
 NO_TYPES: Mapping[int, Type] = MappingProxyType({})
 
 
@@ -92,8 +94,11 @@ async def read_part(connection: CatalogConnection, schema: str, shared: Catalog)
 
 
 async def read_parts(connection: CatalogConnection, schemas: Sequence[str], shared: Catalog) -> dict[str, Part]:
-    """The same of each of these, which share nothing but that, in as many questions."""
+    """The same of each of these, which share nothing but that, in as many questions. Who locks a view of its own keeps
+    neighbours waiting no longer than LOCKED.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(f"SET LOCAL lock_timeout TO '{LOCKED}'")
         members = {(row["catalog"], row["object"]): row["name"] for row in await connection.fetch(queries.MEMBERS)}
         read = _Reader(connection, schemas)
         relations: dict[str, list[Relation]] = defaultdict(list)

@@ -58,8 +58,16 @@ class PartWatch:
         """Whose picture it is."""
         return self._schema
 
-    def stale(self, mark: str) -> bool:
-        """Is the schema another than was read, by this fingerprint, or what lies below it?"""
+    async def catch_up(self, mark: str) -> None:
+        """Returns when the schema is read as of this fingerprint or later, and what lies below it; looks at the server
+        for that when it may be looked at again. Never fails: then the last picture stays.
+        """
+        if self._stale(mark):
+            await asyncio.sleep(max(0.0, self._last + self._spacing - self._clock()))
+            if self._stale(mark):  # nobody else had it read meanwhile
+                await self.refresh()
+
+    def _stale(self, mark: str) -> bool:
         return mark != self._fingerprint or self.current.shared is not self._shared.current
 
     def subscribe(self, callback: Callable[[Catalog], None]) -> None:

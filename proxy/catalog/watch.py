@@ -164,10 +164,14 @@ class CatalogWatch:
             await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
 
     async def ask(self, work: Callable[[CatalogConnection], Awaitable[T]]) -> T:
-        """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one."""
+        """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one,
+        unless it was a lock's.
+        """
         async with self._turn:
             try:
                 return await work(await self._connected())
+            except asyncpg.LockNotAvailableError:  # somebody's lock is nothing that a new connection would mend
+                raise
             except FAILURES:
                 await self._disconnect()
                 raise

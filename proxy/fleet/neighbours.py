@@ -147,21 +147,24 @@ class Neighbours:
         return database
 
     async def _seen(self, grant: Grant) -> _Seen:
-        """What is asked about a tenant, together with those who wait meanwhile. FAILURES; among them
-        ConfigurationError, with everything for which its role is not fit to serve it.
+        """What is asked about a tenant, together with those who wait meanwhile; when that fails, each is asked about
+        alone, as it may be another's doing. FAILURES; among them ConfigurationError, with everything for which its
+        role is not fit to serve it.
         """
-        key, shared = key_of(grant), grant.policy.shared_schemas
+        key = key_of(grant)
         self._answers.pop(key, None)
         self._asking[key] = grant
         try:
             async with self._turn:
-                if key not in self._answers:
+                if key in self._asking:
                     some = {one.server.role: one for one in [*list(self._asking.values())[:TOGETHER], grant]}
-                    roles = {role: one.policy.schema for role, one in some.items()}
-                    found = await self._watch.ask(lambda connection: self._look_at(connection, roles, shared))
-                    for role, one in some.items():
+                    for one in some.values():  # in nobody's company again
                         self._asking.pop(key_of(one), None)
-                        self._answers[key_of(one)] = found[role]
+                    if len(some) > 1:
+                        with suppress(*FAILURES):
+                            await self._answer(some)
+                if key not in self._answers:
+                    await self._answer({grant.server.role: grant})
             seen = self._answers[key]
         finally:
             self._asking.pop(key, None)
@@ -170,6 +173,13 @@ class Neighbours:
         if problems:
             raise ConfigurationError(problems)
         return seen
+
+    async def _answer(self, some: Mapping[str, Grant]) -> None:
+        """By role."""
+        roles = {role: one.policy.schema for role, one in some.items()}
+        shared = next(iter(some.values())).policy.shared_schemas  # neighbours share the same
+        found = await self._watch.ask(lambda connection: self._look_at(connection, roles, shared))
+        self._answers.update({key_of(one): found[role] for role, one in some.items()})
 
     async def _look_at(
         self, connection: CatalogConnection, roles: Mapping[str, str], shared: Sequence[str]
@@ -273,8 +283,7 @@ class Neighbours:
         with suppress(*FAILURES):  # the next round asks again, over another connection
             marks = await self._watch.ask(lambda connection: part_fingerprints(connection, schemas))
             for part in self._parts():
-                if part.stale(marks.get(part.schema, "")):
-                    await part.refresh()
+                await part.catch_up(marks.get(part.schema, ""))
 
     def _parts(self) -> list[PartWatch]:
         return [one.watch for one in list(self._open.values()) if isinstance(one.watch, PartWatch)]

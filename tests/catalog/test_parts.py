@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -81,6 +82,22 @@ async def test_within_a_second_the_server_is_not_asked_again(shared: CatalogWatc
     await part.refresh()
     assert part.statistics().checks == checks + 1
     await part.close()
+
+
+async def test_a_change_within_a_second_of_the_last_look_is_read_when_the_second_is_over(
+    shared: CatalogWatch, shared_server: Cluster, pristine_shared: str
+) -> None:
+    part = PartWatch(shared, "one")
+    before = await part.start()
+    mark = await shared.ask(lambda connection: part_fingerprint(connection, "one"))
+    await part.catch_up(mark)
+    assert part.statistics().checks == 1  # it is as it was read
+    shared_server.psql(pristine_shared, "CREATE TABLE one.fresh (id int)")
+    mark = await shared.ask(lambda connection: part_fingerprint(connection, "one"))
+    await asyncio.gather(part.catch_up(mark), part.catch_up(mark))
+    assert part.current.version > before.version
+    assert ("one", "fresh") in part.current.relations
+    assert part.statistics().checks == 2
 
 
 async def test_a_look_that_fails_keeps_the_picture_and_the_next_goes_over_another_connection(

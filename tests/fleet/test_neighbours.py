@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from proxy.catalog.connect import connect
 from proxy.catalog.facts import Kind, role_facts
 from proxy.catalog.parts import PartWatch
 from proxy.errors import CannotConnectNow
@@ -112,6 +113,35 @@ async def test_of_many_that_come_at_once_the_roles_are_asked_about_together(
     assert len(asked) < 4
     assert street.all._asking == {}
     assert street.all._answers == {}
+
+
+async def test_who_locks_what_is_its_own_keeps_no_neighbour_from_opening(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    async def noted(connection: CatalogConnection, roles: Mapping[str, str], kind: Kind, shared: Sequence[str]) -> Any:
+        asked.append(sorted(roles))
+        return await role_facts(connection, roles, kind, shared)
+
+    monkeypatch.setattr(module, "role_facts", noted)
+    connection = street.all._watch._connection
+    street.cluster.psql("beside", "SET ROLE globex_rw; CREATE VIEW globex.locked AS SELECT 1 AS one")
+    locking = await connect(Server("127.0.0.1", street.cluster.port, "beside", "globex_rw"), Credentials(tls="disable"))
+    try:
+        async with locking.transaction():
+            await locking.execute("LOCK TABLE globex.locked IN ACCESS EXCLUSIVE MODE")
+            names = ("acme", "initech", "globex")
+            opened = await asyncio.gather(*(street.open(one) for one in names), return_exceptions=True)
+            assert [type(one).__name__ for one in opened] == ["Database", "Database", "CannotConnectNow"]
+            assert asked == [["acme_rw"], ["globex_rw", "initech_rw"], ["initech_rw"], ["globex_rw"]]
+            assert ["tenant globex: " in one for one in street.told] == [True]
+            assert street.all._watch._connection is connection  # and nothing that it is told is lost
+        street.all._failed.clear()  # a second later
+        assert ("globex", "locked") in (await street.open("globex")).catalog.relations
+    finally:
+        await locking.close()
+        street.cluster.psql("beside", "DROP VIEW globex.locked")
 
 
 async def test_only_schemas_that_changed_are_read_again(street: Street) -> None:
@@ -270,12 +300,13 @@ def test_who_are_neighbours_and_whose_picture_is_whose() -> None:
     assert key_of(acme) != key_of(replace(acme, policy=schema_policy("globex")))
 
 
-async def test_a_migration_that_says_so_is_noticed_in_a_tenants_schema_at_once(street: Street) -> None:
+async def test_a_migration_that_says_so_within_a_second_of_the_last_look_is_noticed_in_a_tenants_schema(
+    street: Street,
+) -> None:
     database = await street.open("initech")
     version = database.catalog.version
     street.cluster.psql("beside", "CREATE TABLE initech.fresh (id int)")
     try:
-        cast("PartWatch", database.watch)._last = float("-inf")  # it was looked at a while ago
         street.cluster.psql("beside", "NOTIFY partywall_catalog")
         async with asyncio.timeout(20):
             while database.catalog.version == version:  # noqa: ASYNC110 - what a server tells is waited for
