@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from proxy.admin.arrival import Arrival, Arrivals, Tls
+from proxy.admin.headers import TimedHttp
 from proxy.fleet.control import (
     INSIDE,
     MAX_REQUEST,
@@ -153,6 +154,7 @@ class AdminServer:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            http=TimedHttp,
             proxy_headers=False,  # or who sends them could say that it came from here, and encrypted
         )
         self._server = _Server(config)
