@@ -1,8 +1,9 @@
 """Fields of COPY data in text and CSV: what both readers share, and the errors of commands/copyfromparse.c.
 
 Bytes cut anywhere go in, rows come out, each with the number of its line. A field is its bytes, None for NULL, or
-DEFAULT. Bytes of one row are held, no more: a row longer than `most` is an error, and each byte is looked at once
-however small the pieces are. Nothing is known here of types; what bytes are no UTF-8 is for the server to say.
+DEFAULT. Bytes of one row are held, no more: a row longer than `most` is an error, and so is one with more than MARKS
+backslashes or quotes, for each takes a step in Python; each byte is looked at once however small the pieces are.
+Nothing is known here of types; what bytes are no UTF-8 is for the server to say.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from proxy.errors import Refusal
 BACKSLASH, FULL_STOP = ord("\\"), ord(".")
 SHOWN = 100  # bytes of a line or value in CONTEXT
 LONE_MARKER = 18  # the first major that asks for the end marker on a line of its own
+MARKS = 32_768  # of backslashes, or of quotes and escapes, in a row: some 20 ms
+HEADER_FIELDS = 10_000  # that a header line may have too many and still be told their number
+SLICE = 1 << 20  # bytes of a value that are decoded at a time
+MARKS_HINT = "Use the binary format, or smaller values."
 TOO_LARGE, NO_SUCH_CHARACTER = "54000", "22021"
 
 
@@ -65,7 +70,9 @@ def cut(line: bytes) -> str:
 class Reader:
     """line: the number of the one that was read last. problem: why nothing more is read."""
 
-    __slots__ = ("_at", "_begin", "_header", "_held", "_most", "_newline", "_over", "_shape", "line", "problem")
+    __slots__ = (
+        "_at", "_begin", "_header", "_held", "_marks", "_most", "_newline", "_over", "_shape", "line", "problem",
+    )  # fmt: skip
 
     def __init__(self, shape: Shape, most: int) -> None:
         self._shape = shape
@@ -73,6 +80,7 @@ class Reader:
         self._held = bytearray()  # what has come and is no whole row yet
         self._begin = 0  # where in it the row under way begins
         self._at = 0  # so much of it was looked at
+        self._marks = 0  # backslashes or quotes of the row under way
         self._newline = b""  # the style that the first row fixed
         self._over = False  # the end marker came: what follows is ignored
         self._header = shape.header
@@ -131,13 +139,35 @@ class Reader:
         found.context = f"line {self.line}"
         return found
 
+    def _count(self, marks: int, line: int) -> None:
+        """BadCopy where a row has more marks than are worked through."""
+        self._marks += marks
+        if self._marks > MARKS:
+            text = f"a row with more than {MARKS} backslashes or quotes cannot be inserted"
+            found = BadCopy(text, hint=MARKS_HINT, sqlstate=TOO_LARGE)
+            found.context = f"line {line}"
+            raise found
+
+    @property
+    def _wanted(self) -> int:
+        """Fields of a line; of one with more than these not all need be found."""
+        return len(self._shape.columns) + (HEADER_FIELDS if self._header else 0)
+
     def check_encoding(self, value: bytes, line: bytes | None = None) -> None:
         """BadCopy unless it is UTF-8. line: it is a value of that line."""
         at = value.find(0)
-        try:
-            value.decode()
-        except UnicodeDecodeError as problem:
-            at = problem.start if at < 0 else min(at, problem.start)
+        start, size = 0, len(value)
+        while start < size:
+            end = start + SLICE
+            while start < end < size and value[end] & 0xC0 == 0x80:  # within a character
+                end -= 1
+            end = end if end > start else size
+            try:
+                value[start:end].decode()
+            except UnicodeDecodeError as problem:
+                at = start + problem.start if at < 0 else min(at, start + problem.start)
+                break
+            start = end
         if at < 0:
             return
         first = value[at]
@@ -185,9 +215,11 @@ class Reader:
         self._begin, self._at, self._newline = 0, len(self._held), b"\n"
         for line in lines:
             self.line += 1
+            self._marks = 0
             row = self.row(line)
             if row is not None:
                 rows.append((self.line, row))
+        self._marks = self._held.count(BACKSLASH)
 
     def _rows(self, rows: list[Line], final: bool) -> None:
         """Of what is held, which is let go."""
@@ -204,6 +236,7 @@ class Reader:
                 break
             self.line += 1
             row = self.row(line)
+            self._marks = 0
             if row is not None:
                 rows.append((self.line, row))
         if self._over:

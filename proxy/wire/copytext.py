@@ -46,7 +46,7 @@ class TextReader(Reader):
     def __init__(self, shape: Shape, most: int, delimiter: bytes) -> None:
         super().__init__(shape, most)
         self._delimiter = delimiter
-        self._split = re.compile(rb"(?:\\.|[^\\%b]+)*\\?" % re.escape(delimiter), re.DOTALL)
+        self._split = re.compile(rb"\\.|%b" % re.escape(delimiter), re.DOTALL)
 
     def _take(self, data: bytes, rows: list[Line]) -> None:
         if self._newline in (b"", b"\n") and len(self._held) < QUICK:
@@ -64,23 +64,24 @@ class TextReader(Reader):
         return b"\\" not in data or not (b"\\\n" in data or b"\\." in data)
 
     def _fields(self, line: bytes) -> Row:
-        shape = self._shape
+        shape, wanted = self._shape, self._wanted
         if BACKSLASH not in line:
-            row: Row = list(line.split(self._delimiter))
+            row: Row = list(line.split(self._delimiter, wanted))
             if shape.null[:1] == b"\\" and shape.default is None:
                 return row
             return [self._marked(one, one) for one in row if isinstance(one, bytes)]
+        self._marks = 0
+        self._count(line.count(b"\\"), self.line)
         raw: list[bytes] = []
         start = 0
-        while True:
-            end = self._split.match(line, start).end()  # type: ignore[union-attr]  # it matches nothing at all, too
-            raw.append(line[start:end])
-            if end >= len(line):
-                break
-            start = end + 1
-            if start == len(line):
-                raw.append(b"")
-                break
+        for token in self._split.finditer(line):
+            at = token.start()
+            if line[at] != BACKSLASH:
+                raw.append(line[start:at])
+                start = at + 1
+                if len(raw) == wanted:
+                    break
+        raw.append(line[start:])  # the last, or one too many: all that is left
         row = [self._marked(one, ESCAPE.sub(unescaped, one) if BACKSLASH in one else one) for one in raw]
         for one in row:
             if one is not None and not isinstance(one, Default) and (not one.isascii() or 0 in one):
@@ -111,6 +112,7 @@ class TextReader(Reader):
                 self._check_marker(start)
                 self._over = True
                 return start, len(held)
+            self._count(1, self.line + 1)
         open_escape = len(held) > at and held[-1] == BACKSLASH
         self._at = len(held) - 1 if open_escape and not final else len(held)
         return None

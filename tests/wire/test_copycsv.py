@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from proxy.wire.copyfields import Shape
+from typing import Any
+
+import pytest
+
+from proxy.wire.copycsv import CsvReader
+from proxy.wire.copyfields import MARKS, Field, Shape
 from proxy.wire.copyformat import CopyFormat
 from tests.wire.copied import rows
 
@@ -46,3 +51,57 @@ def test_newlines_are_of_one_style() -> None:
         problem = rows(CSV, AB, data)[1]
         assert problem is not None
         assert problem.message == f"unquoted {what} found in data"
+
+
+def test_a_row_has_so_many_quotes_and_no_more() -> None:
+    pairs = MARKS // 2 - 1
+    wanted = [(1, [b'"' * pairs, b"x"]), (2, [b'"', b"y"])]
+    assert rows(CSV, AB, b'"' + b'""' * pairs + b'",x\n"""",y\n') == (wanted, None)
+    for cuts in ((), range(1, 2 * MARKS, 4096)):
+        found, problem = rows(CSV, AB, b'1,"x"\n"' + b'""' * MARKS + b'",x\n', cuts)
+        assert found == [(1, [b"1", b"x"])]
+        assert problem is not None
+        assert (problem.sqlstate, problem.context, bool(problem.hint)) == ("54000", "line 2", True)
+
+
+def test_newlines_within_quotes_are_no_quotes() -> None:
+    found, problem = rows(CSV, AB, b'0,0\n"' + b"\n" * (2 * MARKS) + b'",x\n')
+    assert problem is None
+    assert found[1:] == [(2 * MARKS + 2, [b"\n" * (2 * MARKS), b"x"])]
+
+
+@pytest.mark.parametrize("field", [b"x", b'"x"'])
+def test_no_more_fields_are_made_than_one_too_many(field: bytes) -> None:
+    made: list[bytes] = []
+
+    class Counted(CsvReader):
+        def _marked(self, value: bytes, quoted: bool, at: int) -> Field:
+            made.append(value)
+            return super()._marked(value, quoted, at)
+
+    reader = Counted(AB, 1 << 20, b",", b'"', b'"')
+    reader.feed(field + b"," * 100_000 + b"\n")
+    assert reader.problem is not None
+    assert reader.problem.message == "extra data after last expected column"
+    assert len(made) <= 3
+
+
+def test_a_quote_that_is_not_closed_behind_too_many_fields_is_the_error() -> None:
+    problem = rows(CSV, AB, b'1,2,3,"x\n')[1]
+    assert problem is not None
+    assert problem.message == "unterminated CSV quoted field"
+
+
+@pytest.mark.parametrize("escape", [b'"', b"!"])
+def test_each_byte_of_a_row_is_looked_at_once_for_each_thing_that_is_sought(escape: bytes) -> None:
+    looked: list[int] = []
+
+    class Watched(bytes):
+        def find(self, what: Any, start: Any = 0, end: Any = None) -> int:
+            found = super().find(what, start)
+            looked.append((len(self) if found < 0 else found) - start)
+            return found
+
+    line = Watched(b'"a"b' * 1000 + b",x" + b"y" * 10_000)
+    assert CsvReader(AB, 1 << 20, b",", b'"', escape)._fields(line) == [b"ab" * 1000, b"x" + b"y" * 10_000]
+    assert sum(looked) <= 3 * len(line)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from proxy.wire import copyfields
 from proxy.wire.copyfields import DEFAULT, SHOWN, Reader, Shape, cut
 from proxy.wire.copyformat import CopyFormat
 from tests.wire.copied import rows
@@ -102,3 +103,14 @@ def test_data_cut_anywhere_give_the_same_rows(form: CopyFormat, shape: Shape, al
 
 def test_a_reader_is_of_its_format() -> None:
     assert isinstance(TEXT.reader(AB, 1), Reader)
+
+
+@pytest.mark.parametrize("size", range(4, 9))
+def test_a_long_value_is_decoded_in_slices_of_whole_characters(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(copyfields, "SLICE", size)
+    text = "aø€😀" * 5
+    assert rows(TEXT, Shape(("a",)), text.encode() + b"\n") == ([(1, [text.encode()])], None)
+    for bad, shown in ((b"\xff", "0xff"), (b"\xe2\x82", "0xe2 0x82"), (b"\x80" * 12, "0x80")):
+        problem = rows(TEXT, Shape(("a",)), text.encode() + bad + b"\n")[1]
+        assert problem is not None
+        assert problem.message == f'invalid byte sequence for encoding "UTF8": {shown}'

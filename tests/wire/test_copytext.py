@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.wire.copyfields import Shape
+from proxy.wire.copyfields import MARKS, Field, Shape
 from proxy.wire.copyformat import CopyFormat
+from proxy.wire.copytext import TextReader
 from tests.wire.copied import rows
 
 TEXT = CopyFormat()
@@ -77,3 +78,41 @@ def test_an_end_marker_of_another_style_or_with_more_behind_it_is_none() -> None
         problem = rows(TEXT, shape, data)[1]
         assert problem is not None
         assert problem.message == message
+
+
+def test_a_row_has_so_many_backslashes_and_no_more() -> None:
+    assert rows(TEXT, AB, b"\\a" * MARKS + b"\tx\n" + b"\\b\tx\n") == (
+        [(1, [b"a" * MARKS, b"x"]), (2, [b"\b", b"x"])],
+        None,
+    )
+    for data in (b"\\a" * (MARKS + 1) + b"\tx\n", b"\\\\" * (MARKS // 2 + 1) + b"\tx\n"):
+        for cuts in ((), range(1, len(data), 4096)):
+            found, problem = rows(TEXT, AB, b"1\tx\n" + data, cuts)
+            assert found == [(1, [b"1", b"x"])]
+            assert problem is not None
+            assert (problem.sqlstate, problem.context, bool(problem.hint)) == ("54000", "line 2", True)
+
+
+def test_a_row_with_too_many_is_not_waited_for() -> None:
+    reader = TEXT.reader(AB, 1 << 30)
+    fed = 0
+    while reader.problem is None:
+        assert fed < 3 * MARKS
+        reader.feed(b"\\a" * 1024)
+        fed += 2048
+
+
+@pytest.mark.parametrize("field", [b"x", b"\\t"])
+def test_no_more_fields_are_made_than_one_too_many(field: bytes) -> None:
+    made: list[bytes] = []
+
+    class Counted(TextReader):
+        def _marked(self, raw: bytes, value: bytes) -> Field:
+            made.append(raw)
+            return super()._marked(raw, value)
+
+    reader = Counted(Shape(("a", "b"), null=b"nil"), 1 << 20, b"\t")
+    reader.feed(field + b"\t" * 100_000 + b"\n")
+    assert reader.problem is not None
+    assert reader.problem.message == "extra data after last expected column"
+    assert len(made) == 3
