@@ -19,6 +19,7 @@ from proxy.sql.plan import Forward, KeyCheck, LiteralHole, Plan, Planned, Reject
 WIDTHS: Mapping[int, int] = {INT2: 2, INT4: 4, INT8: 8}
 # Drivers declare an integer by its size and a string as text or varchar: what converts without a change is taken.
 TEXTS = frozenset({TEXT, VARCHAR})
+INTEGER_FORM = re.compile(r"\s*[-+]?[0-9]{1,1000}\s*")  # int() refuses some thousands of digits
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -82,7 +83,7 @@ def refusal(check: KeyCheck) -> Refusal:
 
 def output(type_: int, key: str) -> bytes:
     """The key as the server prints it."""
-    if type_ in WIDTHS and re.fullmatch(r"\s*[-+]?[0-9]+\s*", key):
+    if type_ in WIDTHS and INTEGER_FORM.fullmatch(key):
         return b"%d" % int(key)
     if type_ == UUID and UUID_FORM.fullmatch(key):
         return key.lower().encode()

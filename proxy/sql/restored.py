@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.catalog.model import Relation
-from proxy.sql.admission import UUID_FORM, output
+from proxy.sql.admission import UUID_FORM, WIDTHS, output
 from proxy.sql.oids import INTEGERS, TEXT, UNTYPED, UUID, VARCHAR
 from proxy.sql.plan import KeyHole, LiteralHole
 from proxy.sql.prepared import constant_of
@@ -189,7 +189,8 @@ def as_text(
         elif value is None or form == 0:
             found.append(value)
         elif type_ in INTEGERS:
-            found.append(b"%d" % int.from_bytes(value, "big", signed=True))
+            whole = len(value) in WIDTHS.values()  # what is no integer the server refuses
+            found.append(b"%d" % int.from_bytes(value, "big", signed=True) if whole else None)
         elif type_ in TEXTS:
             found.append(value)
         elif type_ == UUID and len(value) == 16:

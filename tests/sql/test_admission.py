@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from proxy.sql.admission import literals_refused, parameters_refused
+from proxy.sql.admission import literals_refused, output, parameters_refused
 from proxy.sql.oids import BPCHAR, INT2, INT4, INT8, NUMERIC, TEXT, UUID, VARCHAR
 from proxy.sql.plan import KeyCheck, LiteralHole
 
@@ -119,3 +119,9 @@ def test_checks_of_literals_and_of_parameters_are_asked_where_each_is_known() ->
 def test_a_key_that_no_value_of_the_type_equals_admits_nothing() -> None:
     keys = {"default": "acme"}
     assert parameters_refused([KeyCheck("t", "default", INT4, 1)], keys, (), [1], [b"acme"]) is not None
+
+
+def test_an_integer_of_many_digits_is_no_key() -> None:
+    for digits in (1001, 5000):
+        assert output(INT8, "7" * digits) == b"7" * digits
+        assert literal(b"'" + b"0" * digits + b"7'", INT8) == REFUSED

@@ -100,6 +100,8 @@ def test_binary_parameters_become_text_where_their_type_is_known(postgres15: Clu
     values = (b"\0\0\0\7", b"x")
     assert as_text(restore, (), (1,), values)[0] == b"7"
     assert as_text(restore, (20,), (1,), (b"\0" * 7 + b"\7", b"x"))[0] == b"7"
+    assert as_text(restore, (), (1,), (b"\x7f" * 5000, b"x"))[0] is None  # Python prints no integer of that size
+    assert as_text(restore, (), (1,), (b"", b"x"))[0] is None
     assert as_text(restore, (1700,), (0,), (b"7", b"x"))[0] is None
     assert as_text(restore, (), (), (None, b"x"))[0] is None
 
