@@ -93,6 +93,7 @@ def simple_query(s: Conversation, body: bytes) -> bool:
         return True
     if inserts(only) and isinstance(only, Forward):
         s.result.sent(only)
+        announce(s, only)
         inserting.start(s, only, planned.literals, text, True)
         skippable(s, unnamed)
         return True

@@ -14,7 +14,7 @@ from proxy.session.blocks import aborted
 from proxy.session.conversation import Conversation, PlanKey, Waiting
 from proxy.session.due import PARSE, Due
 from proxy.session.prepared import drop_surplus
-from proxy.session.query import renew, sent_now
+from proxy.session.query import announce, renew, sent_now
 from proxy.session.result import STAYS
 from proxy.session.statements import Portal, Statement
 from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation
@@ -121,6 +121,7 @@ def insert_rows(s: Conversation, portal: Portal) -> bool:
     if isinstance(plan, Forward):
         s.count((plan,))
         s.result.sent(plan)
+        announce(s, plan)
         inserting.start(s, plan, statement.literals, statement.text, False)
     return True
 

@@ -161,7 +161,7 @@ def _incoming(body: Node, visible: Visible, options: Mapping[str, Node], world: 
     relation = visible.relation
     condition = body.get("whereClause")
     behind_rls = world.policy.behind_rls and visible.access == "tenant"
-    if condition is not None and not behind_rls:
+    if condition is not None:
         _check_condition(condition, body["relation"], world)
     columns = _columns(body, visible)
     if visible.access == "own":
@@ -223,7 +223,9 @@ def _check_target(relation: Node, columns: list[str], world: World) -> None:
 
 
 def _check_condition(condition: Node, relation: Node, world: World) -> None:
-    """Its names may be used. It needs no guard, for it is asked of the client's own rows only."""
+    """Its names may be used, and it does nothing to the session. It needs no guard, for it is asked of the client's
+    own rows only.
+    """
     nodes = Nodes(condition)
     for body in nodes.of("SubLink"):
         raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))

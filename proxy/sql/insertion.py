@@ -87,8 +87,6 @@ def with_rows(tree: Node, rows: int) -> Node:
 
 def _check_condition(condition: Node, relation: Relation, columns: Sequence[str]) -> None:
     nodes = Nodes(condition)
-    for body in nodes.of("SubLink"):
-        raise FeatureNotSupported("cannot use subquery in COPY FROM WHERE condition", location=body.get("location"))
     for body in nodes.of("ColumnRef"):
         names = strings(body.get("fields", ()))
         location = body.get("location")

@@ -12,7 +12,7 @@ from proxy.session.inserting import FIRST, IN_FLIGHT, MOST_ROWS
 from proxy.session.session import ClientSession
 from proxy.sql.copied import CopyIn, Insertion, inserts
 from proxy.sql.oids import INT4, TEXT
-from proxy.sql.plan import Forward, KeyCheck, Planned, StatementKind, Template
+from proxy.sql.plan import Effects, Forward, KeyCheck, Planned, StatementKind, Template
 from proxy.tenancy.policy import Limits
 from proxy.wire.copyfields import Shape
 from proxy.wire.copyformat import CopyFormat
@@ -59,12 +59,13 @@ class InsertingDoor(Door):
     """Every text that says COPY is one."""
 
     insertion = INSERTION
+    effects = Effects()
 
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         if not text.startswith(b"COPY"):
             return super().lookup(text, parameter_types, extended)
         copy = CopyIn("t", 2, CopyFormat(), insert=self.insertion)
-        plans = [Forward(StatementKind.COPY, Template((b"INSERT",)), copy=copy) for _ in text.split(b";")]
+        plans = [Forward(StatementKind.COPY, Template((b"INSERT",)), self.effects, copy=copy) for _ in text.split(b";")]
         return Planned(tuple(plans), shape=text.decode())
 
 
@@ -300,3 +301,15 @@ def test_a_cancel_request_between_two_batches_is_heard(session: ClientSession, d
     assert one.written == FAIL_BIND + FLUSH + SYNC
     session.backend_data(failed("26000", "I"))
     assert fields_of(door.take()[5:])["M"] == "canceling statement due to user request"
+
+
+def test_what_it_does_besides_is_noted_before_it_is_sent(session: ClientSession, door: InsertingDoor) -> None:
+    door.effects = Effects(draws=True)
+    begun(session, door)
+    assert session.backend().drawn
+
+
+def test_by_the_extended_protocol_too(session: ClientSession, door: InsertingDoor) -> None:
+    door.effects = Effects(draws=True)
+    session.data(PARSE + BIND + EXECUTE)
+    assert session.backend().drawn
