@@ -166,7 +166,7 @@ def with_parts(insert: Insertion, rows: int) -> Template:
 
 
 def require_proved(copied: object, proved: Template) -> None:
-    """AssertionError unless the parts of a COPY that goes in as INSERTs make the text that was proved. For any keys
+    """AssertionError unless the parts of a COPY that goes in as INSERTs make the text that is proved. For any keys
     and literals: pieces and holes are compared, not one filling."""
     insert = copied.insert if isinstance(copied, CopyIn) else None
     if insert is not None and with_parts(insert, 2) != proved:

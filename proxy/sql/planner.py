@@ -259,11 +259,11 @@ class Planner:
         positions = pack(rendered.positions, rendered.holes, lifted)
         if effects.executes is not None or "PrepareStmt" in draft.tree:
             require_one_name(template)
+        require_proved(draft.copy, template)
         if draft.proved:
             literals = lifted.literals if lifted else ()
             fillings = [(fill(template, keys, literals).decode(), keys) for keys in _sample_keys(template)]
             verify_fillings(fillings, context, self.catalog)
-        require_proved(draft.copy, template)
         return Forward(
             classified.kind,
             template,
