@@ -25,12 +25,13 @@ from proxy.sql.liftable import mark_literals, without_holes
 from proxy.sql.locks import TAG as LOCKED
 from proxy.sql.locks import lock_table
 from proxy.sql.mapped import map_calls, with_calls
+from proxy.sql.naming import looks_up
 from proxy.sql.nodes import Node, Nodes
 from proxy.sql.objects import bound_names
 from proxy.sql.permit import permit
 from proxy.sql.plan import CATALOGS, Effects, KeyCheck, NameCheck
 from proxy.sql.prepared import arguments, refuse_names
-from proxy.sql.regs import check_made, check_reg
+from proxy.sql.regs import TEXT, check_made, check_reg, check_target
 from proxy.sql.render import render
 from proxy.sql.restored import restorable
 from proxy.sql.rewrite import rewrite
@@ -150,8 +151,14 @@ def create_as(draft: Draft, scene: Scene) -> Draft:
     """CREATE TABLE AS and SELECT INTO: the table is the session's own."""
     if scene.world.policy.schema:
         check_made(Nodes(draft.tree), scene.world)
+        if draft.effects.executes is not None:  # of columns that nobody knows
+            raise FeatureNotSupported("EXECUTE is not supported here", hint="Write the query itself.")
     done = confine_within(draft, scene)
     known = None if done.effects.executes is not None else done.outputs
+    if known is None or not all(one.value.type for one in known):
+        check_made(Nodes(draft.tree), scene.world)
+    elif any(looks_up(scene.world.catalog, one.value.type or 0) for one in known):
+        raise FeatureNotSupported("a column whose values are names is not supported here", hint=TEXT)
     tree, made = filled(done.tree["CreateTableAsStmt"], known, scene.world)
     return replace(done, tree=tree, effects=replace(done.effects, writes=True, creates=made))
 
@@ -159,6 +166,8 @@ def create_as(draft: Draft, scene: Scene) -> Draft:
 def copy(draft: Draft, scene: Scene) -> Draft:
     """COPY: of a table from the client, or of a query to it."""
     tree, copied = settle(draft.tree, scene.world)
+    if isinstance(copied, CopyIn):
+        check_target(draft.tree["CopyStmt"]["relation"], scene.world)
     if isinstance(copied, CopyIn) and copied.insert is not None:
         return inserted(draft, scene, tree, copied, copied.insert)
     settled = replace(draft, tree=tree, copy=copied, rewritten=True, rules=("row.copy",))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject, UndefinedTable
 from proxy.sql.names import split_name
+from proxy.sql.naming import check_types
 from proxy.sql.nodes import Nodes, uncast
 from proxy.sql.origins import REG_TYPES, Origins
 from proxy.sql.plan import NameCheck
@@ -113,8 +113,8 @@ def check_objects(nodes: Nodes, world: World) -> None:
 
     Raises FeatureNotSupported, UndefinedTable for a hidden relation, and what resolve raises."""
     tree = nodes.tree
-    if len(nodes.of("TypeName")) != len(nodes.of("TypeCast")):  # not every type stands in a cast
-        _check_declared(tree)
+    # Columns of json_to_record() AS t(a regclass), JSON_TABLE, JSON_VALUE(… RETURNING regclass) read names too.
+    check_types(nodes.of("TypeName"), nodes.of("TypeCast"), world)
     calls = nodes.of("FuncCall")
     _check_age(nodes.every, calls)
     _check_partitions(calls, world)
@@ -265,21 +265,8 @@ def _called(call: Tree) -> str:
 
 
 def _kind(body: Tree) -> str:
-    """The last name of the type that a cast or a column definition names."""
-    return str(body.get("typeName", {}).get("names", [{}])[-1].get("String", {}).get("sval", ""))
-
-
-def _check_declared(tree: Tree) -> None:
-    """Columns of json_to_record() AS t(a regclass), JSON_TABLE, JSON_VALUE(… RETURNING regclass) read names too."""
-    waiting: list[tuple[str, Any]] = [("", tree)]
-    while waiting:
-        name, value = waiting.pop()
-        if type(value) is list:
-            waiting += [(name, one) for one in value]
-        elif type(value) is dict:
-            if isinstance(value.get("typeName"), dict) and name != "TypeCast" and _kind(value) in REG_TYPES:
-                raise FeatureNotSupported(f"a column of type {_kind(value)} is not supported here", hint=HINT)
-            waiting += [one for one in value.items() if type(one[1]) is dict or type(one[1]) is list]
+    """The last name of the type that a cast or a column definition names; of an array, its element's."""
+    return str(body.get("typeName", {}).get("names", [{}])[-1].get("String", {}).get("sval", "")).lstrip("_")
 
 
 def _check_age(every: list[tuple[str, Tree]], calls: list[Tree]) -> None:

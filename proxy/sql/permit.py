@@ -210,8 +210,8 @@ class _Permit:
         type_name = cast.get("typeName", {})
         names = strings(type_name.get("names", ()))
         self._type(type_name)
-        if names and names[-1] in REG_TYPES:
-            self._reg(names[-1], cast.get("arg", {}), cast.get("location"))
+        if names and (plain := names[-1].lstrip("_")) in REG_TYPES:  # of an array, its element's
+            self._reg(plain, cast.get("arg", {}), cast.get("location"))
 
     def _reg(self, kind: str, arg: Node, location: int | None) -> None:
         is_text = False

@@ -14,6 +14,7 @@ from typing import Any
 from proxy.catalog.model import Catalog
 from proxy.errors import FeatureNotSupported, UndefinedObject
 from proxy.sql.classified import Classified, Node
+from proxy.sql.naming import looks_up
 from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, LiteralHole, StatementKind, Template
 from proxy.sql.scope import strings
 from proxy.sql.types import Types
@@ -67,9 +68,9 @@ def declared_types(body: Node, world: World) -> tuple[int, ...]:
 def refuse_names(types: Sequence[int], catalog: Catalog) -> None:
     """FeatureNotSupported for a parameter whose values are names: they would be looked up among what is hidden, too."""
     for oid in types:
-        known = catalog.types.get(oid)
-        if known is not None and known.schema == "pg_catalog" and known.name.lstrip("_").startswith("reg"):
-            raise FeatureNotSupported(f"a parameter of type {known.name} is not supported", hint="Declare it as oid.")
+        if looks_up(catalog, oid):
+            name = catalog.types[oid].name
+            raise FeatureNotSupported(f"a parameter of type {name} is not supported", hint="Declare it as oid.")
 
 
 def arguments(query: Node) -> tuple[LiteralHole | bytes | None, ...]:

@@ -9,9 +9,12 @@ are looked at when they are bound. Source: PostgreSQL documentation, "Object Ide
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from proxy.catalog.model import Relation
 from proxy.errors import FeatureNotSupported
+from proxy.sql.naming import NAMING, looks_up, parts
 from proxy.sql.nodes import Nodes, uncast
 from proxy.sql.plan import NameCheck
 from proxy.sql.sequences import FUNCTIONS as SEQUENCES
@@ -23,6 +26,7 @@ PAIR = re.compile(r'(?:"((?:[^"]|"")+)"|([^\W\d]\w*))\s*\.\s*(?:"|[^\W\d])')
 TEXT_SEARCH = frozenset({"regconfig", "regdictionary", "regcollation"})
 TEXT = "Convert it to text."
 HINT = "Write a constant that names what you see."
+ROLES = frozenset({"aclitem"})  # whose input looks up roles, and no schema
 PRIVILEGES = frozenset({1033, 1034})  # aclitem and its array
 GRANTED = re.compile(r"=[arwdDxtXUCTcsAm*]*(?:/|$|[,}\"])")  # grantee=privileges/grantor
 PARSERS = frozenset({"ts_parse", "ts_token_type"})  # take the name of a text search parser as text
@@ -30,29 +34,35 @@ PARSERS = frozenset({"ts_parse", "ts_token_type"})  # take the name of a text se
 
 def touches_names(nodes: Nodes, world: World) -> bool:
     """Has the statement anything of such a type, or a function that reads a name?"""
-    return _touches(nodes, world, "reg", world.named_types) or any(
+    return _touches(nodes, world, ROLES, world.named_types) or any(
         _last(body.get("funcname", ())) in PARSERS for body in nodes.of("FuncCall")
     )
 
 
 def touches_roles(nodes: Nodes, world: World) -> bool:
     """Has it a privilege, whose input looks roles up?"""
-    return _touches(nodes, world, "aclitem", PRIVILEGES)
+    return _touches(nodes, world, NAMING - ROLES, PRIVILEGES)
 
 
-def _touches(nodes: Nodes, world: World, prefix: str, types: frozenset[int]) -> bool:
+def _touches(nodes: Nodes, world: World, others: frozenset[str], types: frozenset[int]) -> bool:
+    """others: the types of the other kind."""
     for body in nodes.of("TypeName"):
-        if _last(body.get("names", ())).lstrip("_").startswith(prefix):
+        if _last(body.get("names", ())).lstrip("_") in NAMING - others:
             return True
     for body in nodes.of("FuncCall"):
         some = world.catalog.functions.get(_last(body.get("funcname", ())), ())
-        if any(not types.isdisjoint((*one.arguments, one.result, one.variadic)) for one in some):
+        if any(_has((*one.arguments, one.result, one.variadic), types, world) for one in some):
             return True
     for body in nodes.of("RangeVar"):
         visible = world.relation(body.get("schemaname"), body.get("relname", ""))
-        if visible is not None and any(column.type in types for column in visible.relation.columns):
+        if visible is not None and _has((column.type for column in visible.relation.columns), types, world):
             return True
     return False
+
+
+def _has(oids: Iterable[int], types: frozenset[int], world: World) -> bool:
+    """Is any of them made of such a type?"""
+    return any(not types.isdisjoint(parts(world.catalog, oid)) for oid in oids)
 
 
 def hides(text: str, world: World) -> bool:
@@ -88,7 +98,7 @@ def check_reg(nodes: Nodes, world: World) -> tuple[tuple[NameCheck, ...], bool]:
         _check_cast(body)
     for kind in ("InsertStmt", "UpdateStmt", "MergeStmt", "CopyStmt"):
         for body in nodes.of(kind):
-            _check_target(body.get("relation", {}), world)
+            check_target(body.get("relation", {}), world)
     numbers = sorted({int(body.get("number", 0)) for body in nodes.of("ParamRef")})
     kinds = [kind for kind, touched in (("regclass", named), ("aclitem", roles)) if touched]
     return tuple(NameCheck(number, kind, direct=False) for number in numbers for kind in kinds), True
@@ -104,10 +114,10 @@ def _check_cast(body: Node) -> None:
         raise FeatureNotSupported(f"this cast to {kind} is not supported", hint=HINT, location=_at(body))
 
 
-def _check_target(relation: Node, world: World) -> None:
+def check_target(relation: Node, world: World) -> None:
+    """FeatureNotSupported for rows that are put into a table of the tenant's own with such a column."""
     visible = world.relation(relation.get("schemaname"), relation.get("relname", ""))
-    types = world.named_types | PRIVILEGES
-    if visible is not None and visible.access == "own" and any(one.type in types for one in visible.relation.columns):
+    if visible is not None and visible.access == "own" and has_names(visible.relation, world):
         raise FeatureNotSupported("a column whose values are names is not supported here", hint=TEXT)
 
 
@@ -117,20 +127,30 @@ def check_made(nodes: Nodes, world: World) -> None:
     """
     drawn = [one["args"][0] for one in nodes.of("FuncCall") if _last(one["funcname"]) in SEQUENCES and one.get("args")]
     fine = {id(one["TypeCast"]) for one in drawn if "TypeCast" in one}
-    types = world.named_types
+    types = world.named_types | PRIVILEGES
     for body in nodes.of("TypeCast"):
         kind = _last(body.get("typeName", {}).get("names", ()))
-        if kind.lstrip("_").startswith("reg") and id(body) not in fine:
+        if kind.lstrip("_") in NAMING and id(body) not in fine:
             raise FeatureNotSupported(f"a column of type {kind} is not supported here", hint=TEXT, location=_at(body))
     for body in nodes.of("FuncCall"):
         name = _last(body.get("funcname", ()))
         some = world.catalog.functions.get(name, ())
-        if any(one.result in types for one in some) or name.startswith("pg_partition_"):
+        if _has((one.result for one in some), types, world) or name.startswith("pg_partition_"):
             raise FeatureNotSupported(f"{name}() is not supported here", hint=TEXT, location=_at(body))
+    check_sources(nodes, world)
+
+
+def check_sources(nodes: Nodes, world: World) -> None:
+    """FeatureNotSupported for a relation with such a column: one that is made like it would have it, too."""
     for body in nodes.of("RangeVar"):
         visible = world.relation(body.get("schemaname"), body.get("relname", ""))
-        if visible is not None and any(one.type in types for one in visible.relation.columns):
+        if visible is not None and has_names(visible.relation, world):
             raise FeatureNotSupported("a column whose values are names is not supported here", hint=TEXT)
+
+
+def has_names(relation: Relation, world: World) -> bool:
+    """Has it a column whose input looks anything up?"""
+    return any(looks_up(world.catalog, column.type) for column in relation.columns)
 
 
 def _check_row_type(body: Node, world: World) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from proxy.catalog.model import Column, Type
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedObject
 from proxy.sql.classified import Classified, Node
+from proxy.sql.naming import looks_up
 from proxy.sql.oids import INT2, INT4, INT8, TEXT, UNTYPED
 from proxy.sql.parse import walk
 from proxy.sql.plan import Effects, StatementKind, Temporary
@@ -177,7 +178,7 @@ def _type(type_name: Node, types: Types, world: World) -> Type:
     found = types.named_type(type_name)
     if found is None or found.schema not in world.path or found.kind in "cp" or world.hides_type(found.oid):
         raise UndefinedObject(f'type "{".".join(names)}" does not exist', location=type_name.get("location"))
-    if found.schema == "pg_catalog" and found.name.lstrip("_").startswith("reg"):
+    if looks_up(world.catalog, found.oid):
         raise FeatureNotSupported(f"a column of type {found.name} is not supported", hint="Declare it as oid or text.")
     return found
 

@@ -7,15 +7,12 @@ none whose values are looked up as names, nor one that may become such a type at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from proxy.errors import FeatureNotSupported, InsufficientPrivilege, Refusal
 from proxy.sql.aliases import strings
 from proxy.sql.classify import SET_HINT
+from proxy.sql.naming import is_naming, looks_up
 from proxy.sql.nodes import Node
 from proxy.sql.paths import require_path
-from proxy.sql.permit import REG_TYPES
 from proxy.sql.settings import allowed_setting, settable
 from proxy.sql.world import SYSTEM_SCHEMAS, World
 
@@ -27,7 +24,6 @@ INVOKER = "It acts as who calls it, which is the same role here: leave SECURITY 
 LANGUAGE = "Use sql or plpgsql."
 NAME_TYPE = "Name the type itself."
 LIKE = "Name the type instead of %TYPE."
-NAMING = REG_TYPES | {"aclitem", "regdatabase"}
 # What becomes another type at each call, perhaps one of those.
 OPEN_TYPES = frozenset({
     "any", "anyarray", "anycompatible", "anycompatiblearray", "anycompatiblemultirange", "anycompatiblenonarray",
@@ -103,11 +99,6 @@ def check_signature(body: Node, world: World) -> None:
         check_type(body["returnType"], world, free=True)
 
 
-def is_naming(names: list[str]) -> bool:
-    """Is it a type whose values are looked up as names, or an array of them?"""
-    return names[-1].lstrip("_") in NAMING and names[:-1] in ([], ["pg_catalog"])
-
-
 def check_type(body: Node, world: World, *, free: bool) -> None:
     """FeatureNotSupported for such a type, one that is made of one, or a catalog's row. free: a type that is decided
     later may be it, as in a variable.
@@ -122,23 +113,8 @@ def check_type(body: Node, world: World, *, free: bool) -> None:
     for one in world.path if schema is None else (schema,):
         found = world.catalog.types_by_name.get((one, plain if one == "pg_catalog" else name))
         if found is not None:
-            row = world.catalog.relations_by_oid.get(found.relation) if found.relation else None
-            made = world.made_of(found.oid) | ({column.type for column in row.columns} if row is not None else set())
-            refused = refused or bool(made & world.named_types)
+            refused = refused or looks_up(world.catalog, found.oid)
             refused = refused or (bool(found.relation) and found.schema in SYSTEM_SCHEMAS)
             break
     if refused:
         raise FeatureNotSupported(f"type {name} is not supported in a function here", hint=NAME_TYPE, location=location)
-
-
-def types_in(value: Any) -> Iterator[Node]:
-    """The body of every type that is named."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting += one
-        elif isinstance(one, dict):
-            if "typemod" in one and isinstance(one.get("names"), list):
-                yield one
-            waiting += one.values()

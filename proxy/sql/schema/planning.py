@@ -13,11 +13,12 @@ from typing import Any
 
 from proxy.errors import FeatureNotSupported
 from proxy.sql.mapped import map_calls
+from proxy.sql.naming import check_types, types_in
 from proxy.sql.nodes import Nodes
 from proxy.sql.parse import Statement
 from proxy.sql.permit import permit
 from proxy.sql.plan import UNTRACKED, Effects, Forward, PlanContext, StatementKind, Template
-from proxy.sql.regs import check_made, check_reg
+from proxy.sql.regs import check_made, check_reg, check_sources
 from proxy.sql.schema.bodies import CODE, check_code
 from proxy.sql.schema.definitions import DEFINITIONS, check_kind, is_definition
 from proxy.sql.schema.names import QUERIES, check_names
@@ -76,13 +77,22 @@ def _check_kept(tree: Node, world: World) -> None:
     check_names(tree, world)
     nodes = Nodes(tree)
     permit(nodes, world)
+    check_types(_types(tree), nodes.of("TypeCast"), world)
     check_reg(nodes, world)
+    if "CreateStmt" in tree:
+        check_sources(nodes, world)
     if STORES & nodes.by_kind.keys() or STORES & tree.keys():
         check_made(nodes, world)
     if map_calls(nodes, world).acted or stand_in(nodes, world) is not nodes.tree:
         raise FeatureNotSupported("this function is not supported here", hint=CALL_HINT)
     if nodes.of("ExecuteStmt"):
         raise FeatureNotSupported("EXECUTE is not supported here", hint="Write the query itself.")
+
+
+def _types(tree: Node) -> list[Node]:
+    """Every type that it names; a domain that is altered stands in a field of its own."""
+    altered = tree.get("AlterDomainStmt", {}).get("typeName")
+    return [*types_in(tree), *([{"names": altered}] if altered else [])]
 
 
 def _check_within(tree: Node, context: PlanContext, world: World) -> None:

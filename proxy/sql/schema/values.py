@@ -12,10 +12,11 @@ from typing import Any
 from proxy.catalog.model import Function
 from proxy.errors import FeatureNotSupported
 from proxy.sql.aliases import strings
+from proxy.sql.naming import is_naming, looks_up, types_in
 from proxy.sql.nodes import Node, Nodes, uncast
 from proxy.sql.objects import TEXTS
-from proxy.sql.regs import PARSERS, PRIVILEGES
-from proxy.sql.schema.functions import check_type, is_naming, types_in
+from proxy.sql.regs import PARSERS, PRIVILEGES, has_names
+from proxy.sql.schema.functions import check_type
 from proxy.sql.world import World
 
 HINT = "Write a constant where the name is used."
@@ -44,7 +45,7 @@ def check_values(nodes: Nodes, world: World) -> None:
         visible = world.relation(body.get("schemaname"), body.get("relname", ""))
         if "schemaname" not in body and visible is not None and not visible.relation.oid:
             _check_later(body.get("relname", ""))
-        if visible is not None and any(one.type in types for one in visible.relation.columns):
+        if visible is not None and has_names(visible.relation, world):
             raise FeatureNotSupported("a column whose values are names is not supported in a function", hint=TEXT)
 
 
@@ -56,10 +57,10 @@ def _check_call(body: Node, used: bool, types: frozenset[int], world: World) -> 
     if len(body.get("funcname", ())) == 1 and not world.function_candidates(None, name):
         _check_later(name)
     some = _fitting(name, len(args), world)
-    if not used and any(one.result in types for one in some):
+    if not used and any(looks_up(world.catalog, one.result) for one in some):
         raise FeatureNotSupported(f"{name}() is not supported in a function", hint=TEXT)
     asked = args[:1] if name in TEXTS | PARSERS else []
-    asked += [given for at, given in enumerate(args) if any(_takes(one, at, types) for one in some)]
+    asked += [given for at, given in enumerate(args) if any(_looks_at(one, at, world) for one in some)]
     if not all("A_Const" in uncast(one) for one in asked):
         raise FeatureNotSupported(f"{name}() of this value is not supported in a function", hint=HINT)
 
@@ -78,6 +79,10 @@ def _fitting(name: str, given: int, world: World) -> list[Function]:
 
 def _takes(function: Function, at: int, types: frozenset[int]) -> bool:
     return at < len(function.arguments) and function.arguments[at] in types
+
+
+def _looks_at(function: Function, at: int, world: World) -> bool:
+    return at < len(function.arguments) and looks_up(world.catalog, function.arguments[at])
 
 
 def _used_at_once(nodes: Nodes, types: frozenset[int], world: World) -> set[int]:

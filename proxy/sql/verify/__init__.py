@@ -24,7 +24,7 @@ from proxy.sql.verify.incoming import stand_in
 from proxy.sql.verify.levels import Unproven
 from proxy.sql.verify.locks import check_lock, is_lock
 from proxy.sql.verify.merge import WholeProof
-from proxy.sql.verify.names import check_values
+from proxy.sql.verify.names import check_rows, check_types, check_values
 from proxy.sql.verify.relations import Relations
 from proxy.sql.verify.sequences import check_numbers
 from proxy.sql.verify.tables import defines, prove
@@ -57,11 +57,14 @@ def verify(text: str, context: PlanContext, catalog: Catalog, keys: Mapping[str,
 def _prove(tree: dict[str, Any], context: PlanContext, catalog: Catalog, keys: Mapping[str, str]) -> None:
     try:
         relations = Relations(context.policy, catalog, context.temporary)
+        check_types(tree, relations)
         if defines(tree):
             prove(tree, relations)
             return
         copied = tree.get("CopyStmt", {})
         query = stand_in(copied, relations, keys) if "relation" in copied else query_of(tree, context.policy.explain)
+        if copied.get("is_from") and "relation" in copied and context.policy.schema:
+            check_rows(copied["relation"], relations)
         if is_lock(query):
             check_lock(query, relations)
         else:

@@ -15,6 +15,7 @@ from proxy.catalog.model import Catalog
 from proxy.errors import Refusal
 from proxy.sql.parse import Token, parse, tokens_of, walk
 from proxy.sql.verify.levels import Node, Unproven, strings
+from proxy.sql.verify.names import NAMES
 
 Spans = Sequence[tuple[str, Sequence[tuple[int, int]]]]
 
@@ -160,7 +161,7 @@ def _signature(body: Node) -> None:
 def _is_naming(names: list[str]) -> bool:
     """Is it a type of pg_catalog whose values are looked up as names?"""
     plain = names[-1].lstrip("_") if names else ""
-    return (plain.startswith("reg") or plain == "aclitem") and names[:-1] in ([], ["pg_catalog"])
+    return (plain in NAMES or plain == "aclitem") and names[:-1] in ([], ["pg_catalog"])
 
 
 def _own(node: Any) -> list[Node]:

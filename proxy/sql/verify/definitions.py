@@ -17,7 +17,7 @@ from proxy.sql.plan import PlanContext
 from proxy.sql.verify.bodies import Spans, check_inside, statements_of
 from proxy.sql.verify.calls import Calls
 from proxy.sql.verify.levels import Level, Node, Unproven
-from proxy.sql.verify.names import check_values
+from proxy.sql.verify.names import check_rows, check_types, check_values
 from proxy.sql.verify.relations import SYSTEM, Relations
 
 HINT = "Send the statement by itself, or ask the operator to do it directly at the server."
@@ -82,6 +82,10 @@ class _Proof:
                 self._calls.attribute(name, body, [], Level((), {}))
         self._any(tree, "", part=False)
         check_values(tree, self._relations)
+        check_types(tree, self._relations)
+        if "CreateStmt" in tree:
+            for relation in _relations_in(tree["CreateStmt"]):
+                check_rows(relation, self._relations)
 
     def _any(self, value: Any, field: str, *, part: bool) -> None:
         """part: names in it are of a part of a relation, under the relation's own."""
@@ -124,3 +128,17 @@ class _Proof:
         before = names[-2:-1]
         if (before and before[0] not in (*SYSTEM, *self._seen)) or names[:-2] not in ([], [self._database]):
             raise Unproven(f"a name that is not shown: {'.'.join(names)}")
+
+
+def _relations_in(value: Any) -> list[Node]:
+    """The body of every relation that is named."""
+    found: list[Node] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            found += [one] if isinstance(one.get("relname"), str) else []
+            waiting += one.values()
+    return found

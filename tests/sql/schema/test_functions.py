@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.sql.naming import is_naming, types_in
 from proxy.sql.plan import UNTRACKED, Forward, StatementKind
-from proxy.sql.schema.functions import is_naming, types_in
 from tests.kit.schemas import Beside
 from tests.sql.worlds import one_statement
 
