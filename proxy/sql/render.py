@@ -106,7 +106,11 @@ def literal(kind: str, raw: bytes) -> bytes:
     if kind == "i":
         if raw.isdigit() and raw[0] != ZERO:
             return raw
-        return b"%d" % int(raw.replace(b" ", b""))
+        number = raw.replace(b" ", b"")
+        sign = number[:1] if number[:1] in (b"+", b"-") else b""
+        digits = number[len(sign) :]
+        if digits.isdigit():
+            return b"%d" % int(sign + (digits.lstrip(b"0") or b"0"))  # int() takes 4,300 digits, zeros too
     if kind == "s" and STRING.fullmatch(raw):
         return raw
     if kind == "n" and DECIMAL.fullmatch(raw):

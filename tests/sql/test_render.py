@@ -80,6 +80,8 @@ def test_what_is_not_a_literal_of_its_kind_is_never_filled_in(kind: str, raw: by
     [
         ("i", b"- 5", b"-5"),
         ("i", b"007", b"7"),
+        ("i", b"+" + b"0" * 5000 + b"7", b"7"),
+        ("i", b"-000", b"0"),
         ("n", b".5", b".5"),
         ("s", b"'it''s'", b"'it''s'"),
         ("0", b"null", b"NULL"),
