@@ -18,9 +18,8 @@ from tests.kit.rawclient import RawClient
 from tests.kit.schemas import REFERENCE, load_schemas, provisioned, schema_rules
 
 # What is refused here, for nobody knows the columns of such a table; and what is asked in its place.
-RUN = {
-    "CREATE TEMP TABLE tmp_run AS EXECUTE p (4)": "CREATE TEMP TABLE tmp_run AS SELECT id, secret FROM orders WHERE id < 4"
-}
+INSTEAD = "CREATE TEMP TABLE tmp_run AS SELECT id, secret FROM orders WHERE id < 4"
+RUN = {"CREATE TEMP TABLE tmp_run AS EXECUTE p (4)": INSTEAD}
 HERE = "SELECT current_schema(), current_schemas(false)"
 # What the path of a session's names is, and for how long.
 PATHS = {
