@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.rawclient import Exchange, RawClient
+from tests.kit.rawclient import Exchange, RawClient, message
 from tests.kit.sample import pristine
 
 TEXT = "SELECT * FROM notes WHERE id < 3 ORDER BY id"
@@ -29,10 +29,9 @@ def parse(client: RawClient, name: str) -> Exchange:
 
 
 def run(client: RawClient, name: str) -> Exchange:
-    client.send("B", b"\0" + name.encode() + b"\0\0\0\0\0\0\0")
-    client.send("D", b"P\0")
-    client.send("E", b"\0\0\0\0\0")
-    client.send("S")
+    """In one write, as drivers do: an error that comes before the rest of a batch has arrived is the client's."""
+    bound = message("B", b"\0" + name.encode() + b"\0\0\0\0\0\0\0")
+    client.socket.sendall(bound + message("D", b"P\0") + message("E", b"\0\0\0\0\0") + message("S", b""))
     return client.collect()
 
 
