@@ -23,6 +23,10 @@ CACHE = $(VENV)/cache
 export RUFF_CACHE_DIR = $(CACHE)/ruff
 export MYPY_CACHE_DIR = $(CACHE)/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY = $(CACHE)/hypothesis
+# So does the bytecode, whatever the environment says of it: the tests start some hundred proxies, and to compile takes
+# a third of each start.
+export PYTHONPYCACHEPREFIX = $(abspath $(CACHE))/bytecode
+export PYTHONDONTWRITEBYTECODE =
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST = $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest
 
