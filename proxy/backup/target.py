@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.refusal import Refused
+from proxy.backup.rowhash import found_by
 from proxy.backup.selection import Kept
 from proxy.catalog.finding import identifier
-from proxy.catalog.model import Catalog, Column, Relation
+from proxy.catalog.model import Catalog, Column
 from proxy.tenancy.policy import Grant
 
 Types = Mapping[tuple[int, int], str]  # the names of types, by type and modifier
@@ -75,7 +76,7 @@ def tables(manifest: Manifest, catalog: Catalog, kept: tuple[Kept, ...], types: 
         problems += _misfits(form, one, types)
         names = {column.name: column for column in one.columns}
         columns = tuple(names[column.name] for column in form.columns if column.name in names)
-        match = _match(one.relation, frozenset(column.number for column in columns))
+        match = found_by(one.relation, columns)
         found.append((order, Table(number, form, one, columns, match, _foreign(catalog, columns))))
     if problems:
         raise Refused(problems)
@@ -100,17 +101,6 @@ def _misfits(form: RelationForm, kept: Kept, types: Types) -> list[str]:
     ):
         found.append(f"{form.title} has another tenant column there")
     return found
-
-
-def _match(relation: Relation, given: frozenset[int]) -> tuple[Column, ...]:
-    by_number = {one.number: one for one in relation.columns}
-    for key in sorted(relation.keys, key=lambda one: (one.kind != "p", one.name)):
-        if key.kind == "x" or key.partial or not key.valid or not given.issuperset(key.columns):
-            continue
-        columns = tuple(by_number[number] for number in key.columns)
-        if all(one.not_null for one in columns):
-            return columns
-    return ()
 
 
 def _foreign(catalog: Catalog, columns: tuple[Column, ...]) -> frozenset[str]:
