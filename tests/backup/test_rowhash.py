@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from proxy.backup.rowhash import digest, found_by, hashed, line
 from proxy.backup.selection import selected
@@ -99,7 +100,7 @@ def test_a_row_is_found_by_its_primary_key_or_by_one_that_holds_no_null() -> Non
         assert found_by(replace(relation, keys=(bad,)), (a, b, c)) == ()
 
 
-def _into(lines: bytearray) -> Callable[[bytes], Awaitable[None]]:
+def _into(lines: bytearray) -> Callable[[bytes], Coroutine[Any, Any, None]]:
     async def take(data: bytes) -> None:
         lines.extend(data)
 
