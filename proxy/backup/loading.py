@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup import statements
 from proxy.backup.archive import members, unpacked
-from proxy.backup.manifest import Manifest
+from proxy.backup.manifest import Manifest, Member
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Damaged
 from proxy.backup.target import Table
@@ -31,6 +32,27 @@ async def slices(plain: bytes) -> AsyncIterator[bytes]:
         yield plain[at : at + SLICE]
 
 
+async def unchanged(
+    archive: str, keys: Sequence[Any], wanted: Iterable[Member]
+) -> AsyncGenerator[tuple[Member, bytes], None]:
+    """Each of these members, and what it unpacks to. Damaged when one is not what was verified, or is gone."""
+    missing = {one.name: one for one in wanted}
+    source = members(archive, keys)
+    try:
+        while (found := await asyncio.to_thread(next, source, None)) is not None:
+            name, stored = found
+            member = missing.pop(name, None)
+            if member is None:
+                continue
+            if hashlib.sha256(stored).hexdigest() != member.sha256:
+                raise Damaged(f"{name} has changed since it was verified")
+            yield member, await asyncio.to_thread(unpacked, name, stored)
+    finally:
+        source.close()
+    if missing:
+        raise Damaged(f"{min(missing)} is gone since it was verified")
+
+
 async def staged(connection: CatalogConnection, tables: Sequence[Table]) -> None:
     """Makes the temporary tables."""
     for table in tables:
@@ -46,18 +68,11 @@ async def loaded(
     told: Callable[[Progress], None],
 ) -> None:
     """Loads every member. Damaged when one is not the manifest's."""
-    by_member = {one.name: (table, one) for table in tables for one in table.form.members}
+    by_member = {one.name: table for table in tables for one in table.form.members}
     rows = size = 0
-    source = members(archive, keys)
-    try:
-        while (found := await asyncio.to_thread(next, source, None)) is not None:
-            name, stored = found
-            if name not in by_member:
-                continue
-            table, member = by_member.pop(name)
-            if hashlib.sha256(stored).hexdigest() != member.sha256:
-                raise Damaged(f"{name} has changed since it was verified")
-            plain = await asyncio.to_thread(unpacked, name, stored)
+    async with aclosing(unchanged(archive, keys, (one for table in tables for one in table.form.members))) as found:
+        async for member, plain in found:
+            table = by_member[member.name]
             await connection.copy_to_table(
                 f"stage_{table.number}",
                 schema_name="pg_temp",
@@ -66,9 +81,5 @@ async def loaded(
             )
             rows, size = rows + member.rows, size + member.bytes
             told(Progress("load", rows, size, manifest.rows, table.title))
-    finally:
-        source.close()
-    if by_member:
-        raise Damaged(f"{min(by_member)} is gone since it was verified")
     for table in tables:
         await connection.execute(f"ANALYZE {table.stage}")

@@ -7,18 +7,15 @@ gets another name is refused where a function's text still has the old one.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from proxy.backup.archive import members, unpacked
 from proxy.backup.definitions import SECTIONS
-from proxy.backup.loading import slices
+from proxy.backup.loading import slices, unchanged
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.progress import Progress
-from proxy.backup.refusal import Damaged, Refused
+from proxy.backup.refusal import Refused
 from proxy.backup.restoring import Quiet, Restored
 from proxy.backup.selection import text
 from proxy.backup.snapshot import READING, WRITING, opened
@@ -170,26 +167,17 @@ async def _written(
     told: Callable[[Progress], None],
 ) -> None:
     """Definitions, rows, and what follows them, in this order though they stand in another."""
-    wanted = {one.name: one for one in manifest.members}
     texts: dict[str, str] = {}
     homes = {one.name: form for form in manifest.relations for one in form.members}
     rows = size = 0
-    source = members(archive, secrets)
-    try:
-        while (found := await asyncio.to_thread(next, source, None)) is not None:
-            name, stored = found
-            member = wanted.pop(name, None)
-            if member is None:
-                continue
-            if hashlib.sha256(stored).hexdigest() != member.sha256:
-                raise Damaged(f"{name} has changed since it was verified")
-            plain = await asyncio.to_thread(unpacked, name, stored)
-            if name not in homes:
-                texts[name] = plain.decode()
+    async with aclosing(unchanged(archive, secrets, manifest.members)) as found:
+        async for member, plain in found:
+            if member.name not in homes:
+                texts[member.name] = plain.decode()
                 if len(texts) == len(manifest.definitions):
                     await connection.execute(texts[_member(SECTIONS[0])])
                 continue
-            form = homes[name]
+            form = homes[member.name]
             await connection.copy_to_table(
                 form.name,
                 schema_name=form.schema_name,
@@ -198,10 +186,6 @@ async def _written(
             )
             rows, size = rows + member.rows, size + member.bytes
             told(Progress("write", rows, size, manifest.rows, form.title))
-    finally:
-        source.close()
-    if wanted:
-        raise Damaged(f"{min(wanted)} is gone since it was verified")
     await _positioned(connection, manifest)
     await connection.execute(texts[_member(SECTIONS[1])])
 
