@@ -11,6 +11,7 @@ somebody has put the file away.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -135,7 +136,7 @@ class Journal:
             self.close()  # somebody has put the file away
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._connection = self._connect(self._path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        _keep_a_log(self._connection)
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("BEGIN IMMEDIATE")  # another process may be making the tables
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -146,3 +147,18 @@ class Journal:
         self._connection.execute("COMMIT")
         self._file = self._path.stat().st_ino
         return self._connection
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Write-ahead logging, which stays with the file. Where two processes ask for it at once in a new one, SQLite tells
+    the later at once that the file is locked: its busy timeout does not hold for this (https://sqlite.org/wal.html).
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
