@@ -13,20 +13,16 @@ from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.tenancy.policy import Credentials, Server
 from tests.kit.attacks import tried, works
+from tests.kit.owned import owned_nothing
 from tests.kit.postgres import Cluster
 
 ROLE = "neighbour_facts"
-DATABASE = "neighbour_facts_db"
 
 
 @pytest.fixture
 def role(server: Cluster) -> Iterator[Server]:
-    server.psql(sql=f"CREATE ROLE {ROLE} LOGIN")
-    server.create_database(DATABASE)
-    server.psql(sql=f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}")
-    yield Server("127.0.0.1", server.port, DATABASE, ROLE)
-    server.drop_database(DATABASE)
-    server.psql(sql=f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+    with owned_nothing(server, ROLE) as database:
+        yield Server("127.0.0.1", server.port, database, ROLE)
 
 
 async def found(server: Server) -> dict[str, Finding]:
@@ -41,7 +37,7 @@ async def test_a_function_that_acts_as_a_superuser_runs_what_the_tenant_puts_in_
     server: Cluster, role: Server
 ) -> None:
     server.psql(
-        DATABASE,
+        ROLE,
         f"CREATE TABLE log (what text); ALTER TABLE log OWNER TO {ROLE};"
         "CREATE FUNCTION note() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public"
         " AS $$INSERT INTO public.log VALUES ('noted')$$",
@@ -49,15 +45,15 @@ async def test_a_function_that_acts_as_a_superuser_runs_what_the_tenant_puts_in_
     shown = (await found(role))["function.definer"]
     assert shown.severity == "critical"
     server.psql(
-        DATABASE,
+        ROLE,
         f"SET ROLE {ROLE}; CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql"
         " AS $$BEGIN EXECUTE 'ALTER ROLE neighbour_facts CREATEDB'; RETURN NEW; END$$;"
         "CREATE TRIGGER mine BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION mine()",
         user="postgres",
     )
-    assert works(tried(server, DATABASE, ROLE, shown.attack, {"(…)": "()"}))
-    server.psql(DATABASE, shown.remedy)
-    assert tried(server, DATABASE, ROLE, shown.attack, {"(…)": "()"}) == "42501"
+    assert works(tried(server, ROLE, ROLE, shown.attack, {"(…)": "()"}))
+    server.psql(ROLE, shown.remedy)
+    assert tried(server, ROLE, ROLE, shown.attack, {"(…)": "()"}) == "42501"
     assert "function.definer" not in await found(role)
 
 
@@ -71,13 +67,13 @@ async def test_a_setting_of_the_servers_that_the_role_may_change_is_found(
     if server.major < 15:  # such a privilege does not exist
         assert "role.parameter" not in await found(role)
         return
-    server.psql(DATABASE, f"GRANT {privilege} TO {ROLE}")
+    server.psql(ROLE, f"GRANT {privilege} TO {ROLE}")
     shown = (await found(role))["role.parameter"]
     assert shown.severity == "critical"
     alters = shown.attack.startswith("ALTER SYSTEM")
-    assert works(tried(server, DATABASE, ROLE, shown.attack, {"…": value}, stays=alters))
-    server.psql(DATABASE, shown.remedy)
-    assert tried(server, DATABASE, ROLE, shown.attack, {"…": value}, stays=alters) == "42501"
+    assert works(tried(server, ROLE, ROLE, shown.attack, {"…": value}, stays=alters))
+    server.psql(ROLE, shown.remedy)
+    assert tried(server, ROLE, ROLE, shown.attack, {"…": value}, stays=alters) == "42501"
     if alters:
         server.psql(sql="ALTER SYSTEM RESET work_mem")
     assert "role.parameter" not in await found(role)
@@ -88,13 +84,13 @@ async def test_other_databases_are_told_of_where_the_role_can_hear_or_enter_them
     try:
         shown = await found(role)
         assert {shown[name].severity for name in ("role.connect", "server.neighbours")} == {"warning"}
-        assert works(tried(server, DATABASE, ROLE, shown["server.neighbours"].attack, {}))
+        assert works(tried(server, ROLE, ROLE, shown["server.neighbours"].attack, {}))
         assert works(tried(server, "neighbour_facts_other", ROLE, "SELECT 1", {}))
-        server.psql(DATABASE, shown["server.neighbours"].remedy)
+        server.psql(ROLE, shown["server.neighbours"].remedy)
         remedy = 'REVOKE CONNECT ON DATABASE "neighbour_facts_other"'
         assert remedy in shown["role.connect"].remedy
         server.psql(sql=f"{remedy} FROM PUBLIC")
-        assert tried(server, DATABASE, ROLE, shown["server.neighbours"].attack, {}) == "42501"
+        assert tried(server, ROLE, ROLE, shown["server.neighbours"].attack, {}) == "42501"
         left = await found(role)
         assert "server.neighbours" not in left
         assert all("neighbour_facts_other" not in one.remedy for one in left.values())

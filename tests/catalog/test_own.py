@@ -11,21 +11,18 @@ from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
 from proxy.tenancy.policy import Credentials, Server
 from tests.kit.attacks import tried, works
+from tests.kit.owned import owned_nothing
 from tests.kit.postgres import Cluster
 
 ROLE = "own_facts"
-DATABASE = "own_facts_db"
 
 
 @pytest.fixture
 def role(server: Cluster) -> Iterator[Server]:
-    server.psql(sql=f"CREATE ROLE {ROLE} LOGIN")
-    server.create_database(DATABASE)
-    server.psql(sql=f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}")
-    yield Server("127.0.0.1", server.port, DATABASE, ROLE)
-    server.drop_database(DATABASE)
-    server.psql(sql="DROP DATABASE IF EXISTS own_facts_other")
-    server.psql(sql=f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}; DROP ROLE IF EXISTS own_facts_group")
+    with owned_nothing(server, ROLE) as database:
+        yield Server("127.0.0.1", server.port, database, ROLE)
+        server.psql(sql="DROP DATABASE IF EXISTS own_facts_other")
+    server.psql(sql="DROP ROLE IF EXISTS own_facts_group")
 
 
 async def found(server: Server) -> tuple[Finding, ...]:
@@ -37,8 +34,8 @@ async def found(server: Server) -> tuple[Finding, ...]:
 
 
 async def test_who_owns_its_database_and_what_is_there_may_serve(server: Cluster, role: Server) -> None:
-    server.psql(DATABASE, f"SET ROLE {ROLE}; CREATE TABLE mine (); CREATE FUNCTION f() RETURNS int RETURN 1")
-    server.psql(DATABASE, f"ALTER DATABASE {DATABASE} SET row_security = off")
+    server.psql(ROLE, f"SET ROLE {ROLE}; CREATE TABLE mine (); CREATE FUNCTION f() RETURNS int RETURN 1")
+    server.psql(ROLE, f"ALTER DATABASE {ROLE} SET row_security = off")
     assert await found(role) == ()
 
 
@@ -56,7 +53,7 @@ async def test_who_owns_its_database_and_what_is_there_may_serve(server: Cluster
     ],
 )
 async def test_each_way_out_of_the_database_is_found(server: Cluster, role: Server, change: str, name: str) -> None:
-    server.psql(DATABASE, change.replace("%ROLE%", ROLE))
+    server.psql(ROLE, change.replace("%ROLE%", ROLE))
     if name == "role.databases":
         server.psql(sql=f"ALTER DATABASE own_facts_other OWNER TO {ROLE}")
     assert (name, "critical") in [(one.name, one.severity) for one in await found(role)]
@@ -79,12 +76,12 @@ async def test_each_way_out_of_the_database_is_found(server: Cluster, role: Serv
 async def test_the_way_out_is_open_until_the_remedy_is_run(
     server: Cluster, role: Server, change: str, name: str, blanks: dict[str, str]
 ) -> None:
-    server.psql(DATABASE, change)
+    server.psql(ROLE, change)
     if name == "role.databases":
         server.psql(sql=f"ALTER DATABASE own_facts_other OWNER TO {ROLE}")
     (shown,) = await found(role)
     assert shown.name == name
-    assert works(tried(server, DATABASE, ROLE, shown.attack, blanks))
-    server.psql(DATABASE, shown.remedy.replace("some_owner", "postgres"))
-    assert tried(server, DATABASE, ROLE, shown.attack, blanks) == "42501"
+    assert works(tried(server, ROLE, ROLE, shown.attack, blanks))
+    server.psql(ROLE, shown.remedy.replace("some_owner", "postgres"))
+    assert tried(server, ROLE, ROLE, shown.attack, blanks) == "42501"
     assert await found(role) == ()

@@ -19,7 +19,7 @@ from tests.drivers.test_django import database
 from tests.escapes.run import FOREIGN
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.schemas import REFERENCE, load_schemas, provisioned, schema_rules
+from tests.kit.schemas import empty_schemas, load_schemas, schema_rules
 
 TENANTS = ("acme", "globex")
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = '{}'::regnamespace"
@@ -27,12 +27,8 @@ TABLES = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE r
 
 @pytest.fixture
 def empty(server: Cluster) -> Iterator[str]:
-    """A database of two tenants' schemas with nothing in them."""
-    server.create_database("to_migrate")
-    server.psql("to_migrate", REFERENCE)
-    provisioned(server, "to_migrate", TENANTS)
-    yield "to_migrate"
-    server.drop_database("to_migrate")
+    with empty_schemas(server, "to_migrate", TENANTS) as name:
+        yield name
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.schemas import REFERENCE, provisioned, schema_rules
+from tests.kit.schemas import empty_schemas, schema_rules
 
 TENANTS = ("acme", "globex")
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = '{}'::regnamespace"
@@ -169,12 +169,8 @@ def model() -> sa.MetaData:
 
 @pytest.fixture
 def empty(server: Cluster) -> Iterator[str]:
-    """A database of two tenants' schemas with nothing in them."""
-    server.create_database("to_upgrade")
-    server.psql("to_upgrade", REFERENCE)
-    provisioned(server, "to_upgrade", TENANTS)
-    yield "to_upgrade"
-    server.drop_database("to_upgrade")
+    with empty_schemas(server, "to_upgrade", TENANTS) as name:
+        yield name
 
 
 @pytest.fixture

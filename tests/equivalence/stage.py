@@ -21,6 +21,7 @@ from proxy.sql.plan import Forward, PlanContext, Reject
 from proxy.sql.planner import Planner
 from proxy.sql.render import fill
 from proxy.tenancy.load import load
+from proxy.tenancy.policy import Grant
 from tests.kit.postgres import Cluster
 from tests.kit.rules import write_sample_rules
 from tests.kit.sample import DATA
@@ -105,14 +106,19 @@ class Stage:
         login = book.login(LOGINS[self.tenant])
         grant = None if login is None else book.grant(login, self.database)
         assert grant is not None
+        return rewriting_of(grant)
 
-        async def read() -> Catalog:
-            connection = await connect(grant.server, grant.credentials)
-            try:
-                return await introspect(connection, 1)
-            finally:
-                await connection.close()
 
-        catalog = asyncio.run(read())
-        context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
-        return Rewriting(Planner(catalog, 0), context, dict(grant.keys))
+def rewriting_of(grant: Grant) -> Rewriting:
+    """What the proxy would send for the tenant."""
+
+    async def read() -> Catalog:
+        connection = await connect(grant.server, grant.credentials)
+        try:
+            return await introspect(connection, 1)
+        finally:
+            await connection.close()
+
+    catalog = asyncio.run(read())
+    context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
+    return Rewriting(Planner(catalog, 0), context, dict(grant.keys))

@@ -4,36 +4,14 @@ is answered does not depend on the other tenants' rows.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from contextlib import closing
 
-from proxy.catalog.connect import connect
-from proxy.catalog.introspect import introspect
-from proxy.catalog.model import Catalog
-from proxy.sql.plan import PlanContext
-from proxy.sql.planner import Planner
-from proxy.tenancy.policy import Grant
 from tests.equivalence.interfere import Interference, load_others
 from tests.equivalence.lockstep import Ask
-from tests.equivalence.stage import Rewriting, load_traps
+from tests.equivalence.stage import load_traps, rewriting_of
 from tests.kit.postgres import Cluster
 from tests.kit.rls import provision_walls, rls_grants, role_of
-
-
-def rewriting_of(grant: Grant) -> Rewriting:
-    """What the proxy would send for the tenant."""
-
-    async def read() -> Catalog:
-        connection = await connect(grant.server, grant.credentials)
-        try:
-            return await introspect(connection, 1)
-        finally:
-            await connection.close()
-
-    catalog = asyncio.run(read())
-    context = PlanContext(grant.policy, catalog.version, role=grant.server.role)
-    return Rewriting(Planner(catalog, 0), context, dict(grant.keys))
 
 
 def test_other_rows_of_others_are_not_seen_behind_policies(postgres15: Cluster, effort: int) -> None:

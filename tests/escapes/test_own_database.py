@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from tests.kit.owned import owned_nothing
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rawclient import RawClient
@@ -156,17 +156,6 @@ def test_what_a_stored_definition_does_to_the_session_is_not_left_to_the_next(se
             with proxy.connect("acme_app") as client:
                 assert client.simple("SHOW work_mem").rows != [(b"77MB",)]
                 assert client.simple("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").rows == [(b"0",)]
-
-
-@contextmanager
-def owned_nothing(server: Cluster, name: str) -> Iterator[str]:
-    """An empty database that is a role's of the same name."""
-    server.psql(sql=f"CREATE ROLE {name} LOGIN")
-    server.create_database(name)
-    server.psql(sql=f"ALTER DATABASE {name} OWNER TO {name}")
-    yield name
-    server.drop_database(name)
-    server.psql(sql=f"DROP ROLE {name}")
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,14 @@ def owned_rules(port: int, databases: dict[int, str], name: str = "shared") -> s
         both = own_rules(port, database, ROLES[number], tenant, f"{tenant}_app", name)
         documents += both.split("---\n") if not documents else both.split("---\n")[1:]
     return "---\n".join(documents)
+
+
+@contextmanager
+def owned_nothing(cluster: Cluster, name: str) -> Iterator[str]:
+    """An empty database that is a role's of the same name."""
+    cluster.psql(sql=f"CREATE ROLE {name} LOGIN")
+    cluster.create_database(name)
+    cluster.psql(sql=f"ALTER DATABASE {name} OWNER TO {name}")
+    yield name
+    cluster.drop_database(name)
+    cluster.psql(sql=f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +70,16 @@ def provisioned(cluster: Cluster, database: str, tenants: tuple[str, ...]) -> No
     for (_, _, read_only), grant in sorted(book.grants.items()):
         if not read_only:
             cluster.psql(database, provision(grant, b"0123456789abcdef"))
+
+
+@contextmanager
+def empty_schemas(cluster: Cluster, name: str, tenants: tuple[str, ...]) -> Iterator[str]:
+    """A database of this name with the tenants' schemas, which hold nothing, and the shared one."""
+    cluster.create_database(name)
+    cluster.psql(name, REFERENCE)
+    provisioned(cluster, name, tenants)
+    yield name
+    cluster.drop_database(name)
 
 
 def load_schemas(cluster: Cluster) -> Cluster:
