@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """phase: `read`, `verify`, `load` or `write`. rows and bytes (of COPY text) are done; expected_rows is a guess of
-    the server's planner for all of it, or the manifest's word.
+    """phase: `read`, `verify`, `load`, `write`, `hash`, or `compare` (which counts tables). rows and bytes (of COPY
+    text) are done; expected_rows is a guess of the server's planner for all of it, or the manifest's word.
     """
 
     phase: str
