@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from proxy.backup.comparing import Kind, Live, Row, bucket_of, differences, halves_of, merged, rows, sums, unequal
 from proxy.backup.rowhash import found_by, hashed
 from proxy.backup.selection import Kept, selected
-from proxy.backup.snapshot import taken
+from proxy.backup.snapshot import Snapshot, taken
+from proxy.catalog.model import Catalog
 from proxy.tenancy.policy import Grant
 from tests.backup.shelf import operators, small
 from tests.kit.postgres import Cluster
@@ -48,12 +50,9 @@ async def _found(*sides: tuple[Cluster, Grant]) -> tuple[dict[str, set[tuple[Kin
     async with AsyncExitStack() as stack:
         both: list[dict[str, Live]] = []
         for cluster, grant in sides:
-
-            def select(catalog, members, grant=grant):  # type: ignore[no-untyped-def]
-                return selected(catalog, grant, members)
-
+            select = partial(_selected, grant)
             snapshot = await stack.enter_async_context(taken(operators(cluster, grant.server.database), select))
-            both.append({one.relation.name: _live(snapshot.connection, one, grant) for one in snapshot.kept})
+            both.append({one.relation.name: _live(snapshot, one, grant) for one in snapshot.kept})
         for name, left in both[0].items():
             async for kind, row in differences(left, both[1][name]):
                 found.setdefault(name, set()).add((kind, row.key))
@@ -61,8 +60,12 @@ async def _found(*sides: tuple[Cluster, Grant]) -> tuple[dict[str, set[tuple[Kin
     return found, count
 
 
-def _live(connection, kept: Kept, grant: Grant) -> Live:  # type: ignore[no-untyped-def]
-    return Live(connection, kept, grant, kept.columns, found_by(kept.relation, kept.columns))
+def _selected(grant: Grant, catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
+    return selected(catalog, grant, members)
+
+
+def _live(snapshot: Snapshot, kept: Kept, grant: Grant) -> Live:
+    return Live(snapshot.connection, kept, grant, kept.columns, found_by(kept.relation, kept.columns))
 
 
 async def test_what_differs_between_two_servers_is_found_with_its_key(
@@ -80,7 +83,7 @@ async def test_the_server_sums_as_this_program_does(two: tuple[tuple[Cluster, Gr
     place = operators(cluster, grant.server.database)
     async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
         for kept in snapshot.kept:
-            live = _live(snapshot.connection, kept, grant)
+            live = _live(snapshot, kept, grant)
             expected: dict[int, tuple[int, int, int]] = {}
             some = [one async for one in rows(live, range(4096))]
             for row in some:
