@@ -29,7 +29,7 @@ from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
 ARCHIVE = ("in the archive", "live")
-SERVERS = ("on the server", "on the other")
+SERVERS = ("here", "there")
 
 
 @dataclass(frozen=True, slots=True)

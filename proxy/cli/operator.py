@@ -45,13 +45,13 @@ async def grant_of(rules: Path, tenant: str, database: str) -> Grant:
     return found
 
 
-def place_for(grant: Grant, server: str | None, settings: Settings) -> Place:
-    """Where to go, and as whom."""
+def place_for(grant: Grant, server: str | None, settings: Settings, option: str = "--server") -> Place:
+    """Where to go, and as whom. option: where `server` comes from."""
     if server is not None:
         try:
             return place_of(server, os.environ.get("PGPASSWORD"))
         except ValueError as error:
-            raise ConfigurationError([f"--server: {error}"]) from None
+            raise ConfigurationError([f"{option}: {error}"]) from None
     if settings.operator_role is None:
         return grant.server, grant.credentials
     password = settings.operator_password

@@ -25,6 +25,7 @@ from tests.docs.test_migrations import COMMANDS
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster, free_port, running
 
+ANOTHER = "postgresql://keeper@127.0.0.1:5432/shop"
 # Not run here, and who does it instead. `make -n` is asked for all of them whether the Makefile knows them.
 ELSEWHERE = {
     "make demo": "waits for Ctrl-C; tests/demo/test_run.py runs the same program with --once",
@@ -49,6 +50,7 @@ ELSEWHERE = {
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/desk": "the same, as a superuser",
     "python -m tests.equivalence.equality": "tests/equivalence/test_equality.py sees the same",
     **dict.fromkeys(COMMANDS, "tests/docs/test_migrations.py runs the section as a whole"),
+    f"partywall verify --tenant acme --database shop --against {ANOTHER}": "tests/cli/test_verify.py has two servers",
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }
@@ -107,6 +109,7 @@ BESIDE = {
     'partywall backup --tenant acme --database shop -o acme.age --recipient "$(age-keygen -y operator.key)"': "rows",
     "partywall verify acme.age --identity operator.key": r"^acme in shop",
     "age -d -i operator.key acme.age | tar -tf -": r"^manifest\.json$",
+    "partywall verify acme.partywall --live": r"^acme: the rows of \d tables are the same, as of ",
     "partywall restore acme.partywall --mode replace --dry-run": r"^nothing differs$",
     "partywall restore acme.partywall --mode replace": r"^nothing differs$",
     "mkdir out": "^$",
