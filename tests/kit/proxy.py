@@ -1,4 +1,4 @@
-"""The whole proxy as its users run it: `python -m proxy serve` as a child process in front of a real server."""
+"""The whole proxy as its users run it: `partywall serve` as a process of its own in front of a real server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from proxy.fleet.channel import ask
 from proxy.fleet.control import Answer, Request, Statistics
+from tests.kit import forking
 from tests.kit.postgres import free_port
 from tests.kit.rawclient import RawClient
 from tests.kit.rules import SEQUENCES, write_sample_rules
@@ -29,7 +29,7 @@ START_SECONDS = 120.0  # ten thousand tenants on a machine that has other work
 class Proxy:
     """A running proxy. passwords: by login."""
 
-    process: subprocess.Popen[bytes]
+    process: forking.Started
     port: int
     admin_port: int
     database: str
@@ -62,10 +62,7 @@ class Proxy:
         """`partywall` with these arguments, for this proxy's state directory."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
         clean["PARTYWALL_STATE_DIRECTORY"] = str(self.directory / "state")
-        command = [sys.executable, "-m", "proxy", *arguments]
-        return subprocess.run(
-            command, env=clean | environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        return forking.run(arguments, clean | environment, 120)
 
     def worker(self, number: int) -> int:
         """The process id of a worker; 0 when it does not serve."""
@@ -132,10 +129,10 @@ def serving(directory: Path, database: str, passwords: dict[str, str], **setting
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
     environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}
     environment["PARTYWALL_STATE_DIRECTORY"] = str(directory / "state")
-    command = [sys.executable, "-m", "proxy", "serve", "--rules", str(directory / "rules")]
+    command = ["serve", "--rules", str(directory / "rules")]
     command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
     with (directory / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        process = forking.start(command, environment, log.fileno(), log.fileno())
         proxy = Proxy(process, port, admin_port, database, passwords, directory)
         try:
             _wait(proxy)
