@@ -6,7 +6,9 @@ Servers start when the first test asks and end with the session; under pytest-xd
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from tests.kit.postgres import Cluster, running
 from tests.kit.sample import load_sample, pristine
 
+T = TypeVar("T")
 EFFORT = max(1, int(os.environ.get("PARTYWALL_TEST_EFFORT", "1")))
 # Which servers `server` is in turn. Others than 15 and 18 are brought by `python -m tests.kit.majors`.
 MAJORS = [int(major) for major in os.environ.get("PARTYWALL_TEST_MAJORS", "15,18").split(",")]
@@ -24,6 +27,15 @@ settings.register_profile(
     "long", max_examples=60 * EFFORT, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("quick" if EFFORT == 1 else "long")
+
+
+def in_turn(things: Sequence[T]) -> list[tuple[int, T]]:
+    """(major, thing): each at one of the servers in turn, or at every one when there is time. For what does not depend
+    on the server's version; parametrize ("server", name) with it, indirect=["server"].
+    """
+    if EFFORT > 1:
+        return list(product(MAJORS, things))
+    return [(MAJORS[number % len(MAJORS)], one) for number, one in enumerate(things)]
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -60,48 +61,58 @@ def private(shared_server: Cluster) -> Iterator[str]:
         yield database
 
 
-def _judge_all(server: Cluster, proxy: Proxy, private: str, end: str) -> list[Result]:
-    direct = partial(RawClient, "127.0.0.1", server.port, "app", private)
-    return [judge(attack, direct, partial(proxy.connect, "acme_app"), end) for attack in ATTACKS]
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The whole corpus at one server, each entry rolled back, and the others' rows before and after."""
+
+    server: Cluster
+    results: list[Result]
+    before: object
+    after: object
+
+
+@pytest.fixture(scope="module")
+def judged(shared_server: Cluster, proxy: Proxy, private: str) -> Judged:
+    before = foreign_checksums(shared_server, proxy.database, 1)
+    direct = partial(RawClient, "127.0.0.1", shared_server.port, "app", private)
+    results = [judge(attack, direct, partial(proxy.connect, "acme_app")) for attack in ATTACKS]
+    return Judged(shared_server, results, before, foreign_checksums(shared_server, proxy.database, 1))
 
 
 def test_no_attack_shows_a_foreign_byte_or_an_answer_of_its_own_or_a_bug(
-    shared_server: Cluster, proxy: Proxy, private: str, capsys: pytest.CaptureFixture[str]
+    judged: Judged, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = foreign_checksums(shared_server, proxy.database, 1)
-    results = _judge_all(shared_server, proxy, private, "ROLLBACK")
-    counted = Counter((one.attack.action, one.verdict) for one in results)
+    counted = Counter((one.attack.action, one.verdict) for one in judged.results)
     with capsys.disabled():
-        print(f"\nPostgreSQL {shared_server.major}: {sorted(counted.items())}")
-    assert {one.attack.id: one.leaks for one in results if one.leaks} == {}
-    assert {one.attack.id: one.seen for one in results if one.bug} == {}
+        print(f"\nPostgreSQL {judged.server.major}: {sorted(counted.items())}")
+    assert {one.attack.id: one.leaks for one in judged.results if one.leaks} == {}
+    assert {one.attack.id: one.seen for one in judged.results if one.bug} == {}
     different = {
-        one.attack.id: (one.attack.statements, one.expected, one.seen) for one in results if one.verdict == "different"
+        one.attack.id: (one.attack.statements, one.expected, one.seen)
+        for one in judged.results
+        if one.verdict == "different"
     }
     assert {name: what for name, what in different.items() if name not in ACCEPTED_DIFFERENCES} == {}
-    assert foreign_checksums(shared_server, proxy.database, 1) == before
+    assert judged.after == judged.before
 
 
-def test_attacks_that_must_be_refused_are_refused(shared_server: Cluster, proxy: Proxy, private: str) -> None:
-    results = _judge_all(shared_server, proxy, private, "ROLLBACK")
+def test_attacks_that_must_be_refused_are_refused(judged: Judged) -> None:
     accepted = {
-        one.attack.id: one.attack.statements for one in results if one.attack.action == "reject" and not one.sqlstates
+        one.attack.id: one.attack.statements
+        for one in judged.results
+        if one.attack.action == "reject" and not one.sqlstates
     }
     assert accepted.keys() <= HARMLESS.keys(), accepted
 
 
 def test_nine_in_ten_statements_that_only_need_rewriting_are_answered_as_the_private_database_would(
-    shared_server: Cluster, proxy: Proxy, private: str, capsys: pytest.CaptureFixture[str]
+    judged: Judged, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = [
-        one
-        for one in _judge_all(shared_server, proxy, private, "ROLLBACK")
-        if one.attack.action == "rewrite" and not _needs_more(one.attack)
-    ]
+    results = [one for one in judged.results if one.attack.action == "rewrite" and not _needs_more(one.attack)]
     unequal = {one.attack.id: one.sqlstates for one in results if one.verdict != "equal"}
     with capsys.disabled():
         print(
-            f"\nPostgreSQL {shared_server.major}: {len(results) - len(unequal)} of {len(results)} equal;"
+            f"\nPostgreSQL {judged.server.major}: {len(results) - len(unequal)} of {len(results)} equal;"
             f" refused: {unequal}"
         )
     assert len(unequal) <= len(results) // 10
@@ -115,6 +126,6 @@ def test_committed_attacks_change_no_row_of_another_tenant(shared_server: Cluste
     before = foreign_checksums(shared_server, pristine_shared, 1)
     with running_proxy(shared_server.port, pristine_shared) as proxy:
         for attack in ATTACKS:
-            judged = judge(attack, partial(proxy.connect, "acme_ro"), partial(proxy.connect, "acme_app"), "COMMIT")
-            assert not judged.bug, attack
+            done = judge(attack, partial(proxy.connect, "acme_ro"), partial(proxy.connect, "acme_app"), "COMMIT")
+            assert not done.bug, attack
     assert foreign_checksums(shared_server, pristine_shared, 1) == before
