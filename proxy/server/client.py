@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from time import thread_time
 from typing import assert_never, cast
 
 from proxy.auth.addresses import LOCAL
@@ -19,7 +20,7 @@ from proxy.server.listens import ListeningClient
 from proxy.server.planned import Account, Question
 from proxy.server.port import GONE
 from proxy.server.services import AuditContext, Planning
-from proxy.server.sharing import flat
+from proxy.server.sharing import LARGE, flat
 from proxy.server.stopping import out_of_time, overdue, stop
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -130,6 +131,7 @@ class Client(ListeningClient, asyncio.Protocol):
 
     def backend_data(self, data: bytes) -> None:
         """Bytes from the server."""
+        began = thread_time() if len(data) >= LARGE else 0.0
         try:
             self.session.backend_data(data)
             if self.actions:
@@ -137,6 +139,8 @@ class Client(ListeningClient, asyncio.Protocol):
             flow = self.flow
             if flow is not None and flow.waits and not self.session.stalled:
                 flow.frontend_waits(False)
+            if began:
+                self.give_way(thread_time() - began, len(data))
         except Exception as problem:  # as data_received
             self._crash(problem)
 

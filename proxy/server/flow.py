@@ -26,13 +26,23 @@ def prepare_socket(transport: asyncio.Transport, options: Options) -> tuple[str,
 class Flow:
     """Who may be read now."""
 
-    __slots__ = ("_connection", "_draining", "_frontend_paused", "_full", "_transport", "_writable", "waits")
+    __slots__ = (
+        "_connection",
+        "_draining",
+        "_frontend_paused",
+        "_full",
+        "_rest",
+        "_transport",
+        "_writable",
+        "waits",
+    )
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._connection: Connection | None = None
         self._full = False  # the client does not read
         self._draining = False  # what the server sends is thrown away
+        self._rest: asyncio.Handle | None = None  # the end of one: nothing is read meanwhile
         self.waits = False  # the client's messages wait for a plan or lease
         self._writable = True  # the server reads
         self._frontend_paused = False
@@ -40,12 +50,12 @@ class Flow:
     def leased(self, connection: Connection) -> None:
         """A connection is held."""
         self._connection = connection
-        if self._full:
+        if self._full or self._rest is not None:
             connection.pause_reading()
 
     def released(self) -> None:
         """It is not any more; the pool gets it reading."""
-        if self._connection is not None and self._full:
+        if self._connection is not None and (self._full or self._rest is not None):
             self._connection.resume_reading()
         self._connection = None
         self._draining = False
@@ -68,10 +78,23 @@ class Flow:
 
     def _backend(self) -> None:
         if self._connection is not None:
-            if self._full and not self._draining:
+            if self._rest is not None or (self._full and not self._draining):
                 self._connection.pause_reading()
             else:
                 self._connection.resume_reading()
+
+    def rest(self, seconds: float) -> None:
+        """Nothing more is read on either side for so long, and not before everybody else has had a turn."""
+        if self._rest is None and not self._transport.is_closing():
+            loop = asyncio.get_running_loop()
+            self._rest = loop.call_later(seconds, self._rested) if seconds else loop.call_soon(self._rested)
+            self._frontend()
+            self._backend()
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._frontend()
+        self._backend()
 
     @property
     def writable(self) -> bool:
@@ -97,10 +120,12 @@ class Flow:
     def close(self) -> None:
         """The client is gone."""
         self._connection = None
+        if self._rest is not None:
+            self._rest.cancel()
         self._frontend_paused = True
 
     def _frontend(self) -> None:
-        paused = self.waits or self._full or not self._writable
+        paused = self.waits or self._full or not self._writable or self._rest is not None
         if paused is self._frontend_paused or self._transport.is_closing():
             return
         self._frontend_paused = paused

@@ -17,6 +17,7 @@ from proxy.server.logins import Came, find_login
 from proxy.server.overstay import Overstay
 from proxy.server.proofs import Waiting
 from proxy.server.services import Planning, Rules, Services
+from proxy.server.sharing import BULK
 from proxy.server.stopping import Cancels
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.comments import split
@@ -265,6 +266,15 @@ class ClientPort:
             return None if self.bind() else GONE
         except CannotConnectNow as refusal:
             return refusal
+
+    def give_way(self, seconds: float, size: int) -> None:
+        """A read of a large result, of so many bytes, took so much of the loop's time: others have their turns."""
+        grant, flow, services = self.grant, self.flow, self.services
+        wait = self.share.relayed(seconds, services.clock())
+        if wait and grant is not None and len(self.listener.clients) <= services.counters.connections(grant.tenant):
+            wait = 0.0  # there are none
+        if flow is not None and (wait or size >= BULK):
+            flow.rest(wait)
 
     def own_connections(self) -> int | None:
         """How many the login may have besides what its tenant may."""

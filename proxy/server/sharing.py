@@ -1,8 +1,12 @@
-"""Sharing: what one tenant may take of the proxy's own time for planning, so that its flood of new texts stops nobody.
+"""Sharing: what one tenant may take of the loop's time for planning and for large results, so that neither stops
+everybody else.
 
 Short and flat texts are planned on the loop, which everybody waits for meanwhile: a tenant may do so for INLINE of the
 time, and BURST seconds at once; beyond, its texts go to the planner processes like long ones. There each tenant has as
 many at a time as there are processes, and those take turns: who comes with one text waits for one of each other tenant.
+
+A large result is relayed with everybody's turn between two reads, and for RELAY of the time where there are others:
+what is not read yet waits at the server.
 """
 
 from __future__ import annotations
@@ -13,6 +17,11 @@ from proxy.quota.bucket import TokenBucket
 
 INLINE = 0.05  # of the loop's time
 BURST = 0.5  # seconds: an application that starts brings all its statements at once
+RELAY = 0.2  # of the loop's time
+AHEAD = 0.02  # seconds of it at once
+LARGE = 1 << 13  # bytes: a server fills its buffer before it sends so many at once
+BULK = 1 << 16  # bytes of one read that are a turn by themselves
+PAUSE = 0.001  # seconds: less is not waited for, but owed
 FLAT = 12  # parentheses that open, whatever they mean: 25 nested SELECTs in 650 bytes take 4 ms to plan
 
 
@@ -24,10 +33,11 @@ def flat(text: bytes, most: int) -> bool:
 class Share:
     """One tenant's."""
 
-    __slots__ = ("_inline", "turn")
+    __slots__ = ("_inline", "_relay", "turn")
 
     def __init__(self, processes: int) -> None:
         self._inline = TokenBucket(INLINE, BURST)
+        self._relay = TokenBucket(RELAY, AHEAD)
         self.turn = asyncio.Semaphore(processes)  # to be held while a process is waited for or plans
 
     def may_inline(self, now: float) -> bool:
@@ -37,6 +47,12 @@ class Share:
     def spend(self, seconds: float, now: float) -> None:
         """So much of the loop's time was used for planning."""
         self._inline.spend(seconds, now)
+
+    def relayed(self, seconds: float, now: float) -> float:
+        """So much of the loop's time a read of a large result has taken. The seconds that the next has to wait."""
+        self._relay.spend(seconds, now)
+        wait = -self._relay.left(now) / RELAY
+        return wait if wait >= PAUSE else 0.0
 
 
 class Shares:

@@ -18,6 +18,8 @@ from proxy.session.session import ClientSession
 
 LONGEST = 5.0  # seconds for a statement to end whose result is thrown away
 GAP = 0.05  # seconds between two cancel requests for one session
+EACH = 0.5  # the same in the long run
+AHEAD = 4 * EACH  # five after a pause need not wait so long
 
 
 async def stop(connection: Any, handle: Callable[[Event], None], log: Log) -> None:
@@ -50,15 +52,17 @@ async def out_of_time(client: Stoppable) -> None:
 
 class Cancels:
     """Cancel requests of clients for one session. One is under way at a time, and one more follows, after a while, for
-    all that came meanwhile: each costs the server a process, and a storm of them must not cost it more.
+    all that came meanwhile: each costs the server a process, and a storm of them must not cost it more. Nor may a
+    statement each time that a request was obeyed: who asks now and then is obeyed at once, who goes on asking every
+    EACH seconds.
     """
 
-    __slots__ = ("_again", "_next", "_turn", "_under_way")
+    __slots__ = ("_again", "_next", "_paid", "_turn", "_under_way")
 
     def __init__(self) -> None:
         self._under_way = self._again = False
         self._turn = 0  # the statement that ran when the last one came
-        self._next = float("-inf")  # when another may be sent
+        self._next = self._paid = float("-inf")  # when another may be sent; when all would be, EACH apart
 
     async def request(self, session: ClientSession, handle: Callable[[Event], None], log: Log) -> None:
         """One with the session's key arrived; returns when the server's cancel connection is closed, or at once."""
@@ -68,7 +72,7 @@ class Cancels:
         self._under_way = True
         try:
             while self._again:
-                wait = self._next - session.clock()
+                wait = max(self._next, self._paid - AHEAD) - session.clock()
                 if wait > 0:
                     await asyncio.sleep(wait)
                     if session.turns != self._turn:
@@ -80,7 +84,9 @@ class Cancels:
                 handle(CancelRequested())
                 if lease is not None:
                     await stop(lease.connection, handle, log)
-                self._next = session.clock() + GAP
+                now = session.clock()
+                self._next = now + GAP
+                self._paid = max(self._paid, now) + EACH
         finally:
             self._under_way = False
 

@@ -115,3 +115,53 @@ async def test_the_next_lease_is_read_as_the_client_reads(client: Wire) -> None:
     flow.leased(connection)
     flow.frontend_full(True)
     assert not server.reading
+
+
+async def test_a_flow_at_rest_reads_neither_side_until_its_time_is_over(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.rest(0.0)
+    flow.rest(1000.0)  # is within one
+    assert [client.reading, server.reading] == [False, False]
+    await asyncio.sleep(0)
+    assert [client.reading, server.reading] == [True, True]
+
+
+async def test_the_end_of_a_rest_lifts_no_other_reason_and_a_rest_holds_whatever_else_ends(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.rest(0.0)
+    flow.frontend_full(True)
+    flow.frontend_full(False)
+    flow.drain(True)
+    flow.drain(False)
+    assert [client.reading, server.reading] == [False, False]
+    flow.frontend_full(True)
+    await asyncio.sleep(0)
+    assert [client.reading, server.reading] == [False, False]
+
+
+async def test_a_connection_given_back_at_rest_is_read_and_the_next_only_when_the_rest_is_over(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.rest(0.0)
+    flow.released()
+    assert [client.reading, server.reading] == [False, True]
+    flow.leased(connection)
+    read = [server.reading]
+    await asyncio.sleep(0)
+    assert [*read, server.reading] == [False, True]
+
+
+async def test_nobody_is_woken_by_the_rest_of_a_client_that_is_gone(client: Wire) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    flow.rest(0.0)
+    connection.resume_reading()
+    flow.close()
+    await asyncio.sleep(0)
+    assert [client.reading, server.reading] == [False, True]

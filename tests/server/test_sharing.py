@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from proxy.server.sharing import BURST, FLAT, INLINE, Share, Shares, flat
+import pytest
+
+from proxy.server.flow import Flow
+from proxy.server.sharing import AHEAD, BURST, FLAT, INLINE, PAUSE, RELAY, Share, Shares, flat
 from proxy.sql.plan import PlanContext, Planned
 from tests.kit.builders import ForwardingPlanner, plan_text
-from tests.server.conftest import House
+from tests.server.conftest import House, until
 
 
 def test_a_text_that_is_long_or_nested_is_not_planned_on_the_loop() -> None:
@@ -39,6 +42,15 @@ def test_in_the_long_run_a_tenant_plans_on_the_loop_for_its_share_of_the_time() 
             used += 0.004
     assert used <= BURST + INLINE * now + 0.004
     assert used >= INLINE * now
+
+
+def test_large_results_of_a_tenant_have_their_share_of_the_loop_and_who_begins_does_not_wait() -> None:
+    share, now, used = Share(1), 0.0, 0.0
+    assert share.relayed(AHEAD + RELAY * PAUSE / 2, now) == 0.0
+    for _ in range(1000):
+        used += 0.001
+        now += 0.001 + share.relayed(0.001, now)
+    assert RELAY * now * 0.99 <= used <= RELAY * (now + PAUSE) + 0.001
 
 
 async def test_in_a_line_of_texts_one_tenant_has_no_more_than_the_processes() -> None:
@@ -94,3 +106,29 @@ async def test_a_short_text_is_planned_elsewhere_once_its_tenant_has_used_its_sh
     assert planner.most == 1
     for one in clients:
         await asyncio.to_thread(one.close)
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_large_results_wait_for_their_share_of_the_loop_where_there_are_others_and_arrive_whole(
+    house: House, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    rests: list[float] = []
+    rest = Flow.rest
+
+    def noted(flow: Flow, seconds: float) -> None:
+        rests.append(seconds)
+        rest(flow, seconds)
+
+    monkeypatch.setattr(Flow, "rest", noted)
+    client = await house.connect()
+    house.listener.shares.of("acme").relayed(AHEAD + 0.02, time.perf_counter())
+    writer = (await asyncio.open_connection("127.0.0.1", house.port))[1] if others else None
+    if others:
+        await until(lambda: len(house.listener.clients) == 2)
+    answer = await house.ask(client, "SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
+    assert answer.rows == [(b"x" * 1000,)] * 2000
+    assert any(rests) is others
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
+    if writer is not None:
+        writer.close()

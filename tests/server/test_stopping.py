@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ConnectionFailure, Refusal
-from proxy.server.stopping import LONGEST, Cancels, out_of_time, overdue, stop
+from proxy.server.stopping import AHEAD, EACH, GAP, LONGEST, Cancels, out_of_time, overdue, stop
 from proxy.session.due import QUERY, Due
 from proxy.session.events import CancelFinished, CancelRequested, Event, RowsOverdue
 from proxy.session.result import Cut
@@ -137,3 +137,34 @@ async def test_a_session_on_whose_connection_nothing_runs_is_left_alone() -> Non
     events: list[Event] = []
     await Cancels().request(session, events.append, Recorder())
     assert (events, connection.gates) == ([], [])
+
+
+async def test_who_cancels_one_statement_after_the_other_is_obeyed_at_once_only_now_and_then() -> None:
+    connection: Any = Connection()
+    times = [0.0]
+    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: times[0])
+    session.lease = Lease(connection)
+    session.due.append(Due(QUERY))
+    cancels, waiting = Cancels(), list[asyncio.Task[None]]()
+
+    async def ask() -> bool:
+        """Is the server asked at once?"""
+        before: int = connection.cancelled
+        waiting.append(asyncio.ensure_future(cancels.request(session, lambda _: None, Recorder())))
+        await asyncio.sleep(0)
+        return bool(connection.cancelled > before)
+
+    for _ in range(10):  # a user
+        times[0] += EACH
+        assert await ask()
+    times[0] += AHEAD
+    for _ in range(1 + int(AHEAD / EACH)):
+        times[0] += GAP
+        assert await ask()
+    times[0] += GAP
+    assert not await ask()  # which goes on waiting, of the loop's own time
+    assert not waiting[-1].done()
+    waiting.pop().cancel()
+    times[0] += AHEAD
+    assert await ask()
+    await asyncio.gather(*waiting)
