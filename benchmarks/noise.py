@@ -199,7 +199,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="of the numbers that make texts differ")
     parser.add_argument("--kinds", nargs="+", default=list(CLIENTS), choices=list(CLIENTS))
     arguments = parser.parse_args()
-    os.nice(10)  # this machine is the server's and the proxy's too: what the noise costs to make is not what it does
+    # This machine is the server's and the proxy's too: what the noise costs to make is not what it does.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     factory = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=factory) as runner:
         noise = runner.run(make(arguments))

@@ -4,6 +4,9 @@ The steady tenant asks for one row at a fixed rate whatever happens (an open loo
 timed from when it was due, so that a stall counts for everything that it delays. The noisy one does everything at once
 (benchmarks.noise). Each way is measured with the steady tenant alone, the noisy one alone and both, in turn, several
 rounds; the table holds medians.
+
+Whatever stands on one machine delays each other by its processors alone. How much that is, is measured as well: the
+steady tenant through a Partywall of its own while the noise goes through another to the same server.
 """
 
 from __future__ import annotations
@@ -50,22 +53,30 @@ QUOTAS = (
     " planning_time_per_minute: 3s"
 )
 FREE = "Partywall without quotas"
-PRIORITY = -10  # of the proxies, whichever they are
+APART = "Partywall, a process for each of the two"
+PRIORITY = -10  # of the proxies, whichever they are, and of the steady tenant's clients
 WARM = 1.0  # seconds of the steady tenant's that are not counted: connections are opened, plans are made
 WAIT = 2.0  # seconds for which the noise is there before the steady tenant is timed
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How both tenants come to the server. own: do they write their predicates themselves?"""
+    """How both tenants come to the server. own: do they write their predicates themselves? noisy: where the noise goes
+    instead.
+    """
 
     target: Target
     noisy_database: str
     own: bool
+    noisy: Target | None = None
 
     @property
     def name(self) -> str:
         return self.target.name
+
+    @property
+    def noisy_port(self) -> int:
+        return (self.noisy or self.target).port
 
     def survives(self, kind: str) -> bool:
         """PgBouncer 1.18.0, which is Debian's, ends at a cancel storm: its issue 801, "bad client state: 0"."""
@@ -108,22 +119,25 @@ quotas: {{connections: 200, {quotas}}}
 """
 
 
-def open_ways(stack: ExitStack, tenants: int, accounts: int, most: int = 3) -> tuple[Cluster, list[Way]]:
-    """A loaded server, and Partywall with quotas and without, and PgBouncer, in front of it; or the first of them."""
+def open_ways(stack: ExitStack, tenants: int, accounts: int, most: int = 4) -> tuple[Cluster, list[Way]]:
+    """A loaded server, and Partywall with quotas, apart and without quotas, and PgBouncer, in front of it; or the first
+    of them.
+    """
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partywall-noisy-")))
     work.chmod(0o755)
     cluster = stack.enter_context(running_cluster(None, settings=SETTINGS))
     cluster.create_database("bench")
     cluster.psql("bench", schema.sql(tenants, accounts))
     cluster.psql("bench", "VACUUM ANALYZE")
-    ways = []
+    ways: list[Way] = []
     for name, folder, quotas in (
         ("Partywall", "limited", QUOTAS),
+        (APART, "apart", QUOTAS),
         (FREE, "free", f"server_connections: {CONNECTIONS}"),
     )[:most]:
         settings = {"max_server_connections": str(CONNECTIONS)}
         target, _ = start_partywall(stack, work / folder, rules(cluster, quotas), name, **settings)
-        ways.append(Way(target, "bench", own=False))
+        ways.append(Way(target, "bench", own=False, noisy=ways[0].target if name == APART else None))
     binary = bouncer_binary()
     if binary is not None and most > len(ways):
         place = f"host=127.0.0.1 port={cluster.port} dbname=bench user=bench_app pool_size={CONNECTIONS // 2}"
@@ -132,7 +146,8 @@ def open_ways(stack: ExitStack, tenants: int, accounts: int, most: int = 3) -> t
         ways.append(Way(target, "noisy", own=True))
     with suppress(PermissionError):  # a proxy has a machine or a core of its own, which this one cannot give it
         for way in ways:
-            os.setpriority(os.PRIO_PROCESS, way.target.pid or 0, PRIORITY)
+            if way.target.pid is not None:
+                os.setpriority(os.PRIO_PROCESS, way.target.pid, PRIORITY)
     return cluster, ways
 
 
@@ -141,7 +156,17 @@ def steady(cluster: Cluster, way: Way, seconds: float) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(prefix="partywall-noisy-") as folder:
         script = Path(folder) / "script.sql"
         script.write_text(SELECT.format(own=way.predicate(STEADY)), encoding="utf-8")
-        command = [str(cluster.binaries / "pgbench"), "-n", "-h", "127.0.0.1", "-p", str(way.target.port)]
+        command = [
+            "nice",
+            "-n",
+            str(PRIORITY),
+            str(cluster.binaries / "pgbench"),
+            "-n",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(way.target.port),
+        ]
         command += ["-U", "bench_app", "-M", "extended", "-c", str(STEADY_CLIENTS), "-j", "1", "-R", str(RATE)]
         command += ["-T", f"{seconds + WARM:.0f}", "-f", str(script), "-l", f"--log-prefix={folder}/log", "bench"]
         environment = {**os.environ, "PGPASSWORD": PASSWORD}
@@ -162,7 +187,7 @@ class Noise:
     """The noisy tenant's program, for so many seconds."""
 
     def __init__(self, way: Way, seconds: float, first: int, kinds: Iterable[str]) -> None:
-        command = [sys.executable, "-m", "benchmarks.noise", "--port", str(way.target.port), "--user", "bench_other"]
+        command = [sys.executable, "-m", "benchmarks.noise", "--port", str(way.noisy_port), "--user", "bench_other"]
         command += ["--database", way.noisy_database, "--own", way.predicate(NOISY), "--seconds", str(seconds)]
         command += ["--first", str(first), "--kinds", *kinds]
         self.seconds = seconds
@@ -287,6 +312,9 @@ def main() -> None:
         + f" (`benchmarks/noise.py`). The server has {CONNECTIONS} connections for both; the noisy one may have {CONNECTIONS // 2} of them,"
         f" by its database's `pool_size` in PgBouncer, and in Partywall by its quotas: `{QUOTAS}`. PgBouncer is spared the cancel requests:"
         " version 1.18.0 ends at them (its issue 801).",
+        "",
+        f"All of it stands on one machine, whose processors delay everybody. “{APART}” is how much: the steady tenant has an idle Partywall to"
+        " itself, while the noise goes to the same server through the other. No proxy can do better here.",
         "",
         *table(names, results),
         "",

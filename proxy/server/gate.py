@@ -2,7 +2,9 @@
 
 Each ration is a bucket that fills at its rate and holds BURST seconds' worth; one for the whole process, and one for
 each address (of IPv6, each network of 64 bits), so that one peer cannot take what is everybody's. A TLS handshake costs
-as much as HANDSHAKE connections. Refusing makes no session and writes no line of its own: `refused` counts by reason.
+as much as HANDSHAKE connections. Who logs in has its address' part given back, for an application's host may be that of
+many tenants: it counts for its tenant instead (sharing.py). Refusing makes no session and writes no line of its own:
+`refused` counts by reason.
 Times are seconds of `clock`, sizes bytes.
 """
 
@@ -18,6 +20,11 @@ from proxy.errors import Refusal, TooManyConnections
 BURST = 10.0  # seconds
 HANDSHAKE = 4.0
 ADDRESSES = 10_000  # kept at most; one that is forgotten begins anew, and the whole ration still binds it
+
+
+def cost(tls: bool) -> float:
+    """Of a connection that has come as far as to log in."""
+    return 1.0 + HANDSHAKE if tls else 1.0
 
 
 @dataclass(slots=True)
@@ -83,6 +90,12 @@ class Gate:
                 "too many new connections", hint="Keep connections open, or have connection_rate raised."
             )
         return None
+
+    def give_back(self, address: str, tls: bool) -> None:
+        """Who came from there has logged in. The whole ration still counts it."""
+        bucket = self._addresses.get(source(address))
+        if bucket is not None:
+            bucket.level = min(self._address_rate * BURST, bucket.level + cost(tls))
 
     def handshake(self, address: str) -> bool:
         """May a TLS handshake with it begin?"""

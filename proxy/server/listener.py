@@ -51,7 +51,7 @@ class Listener:
             services.clock,
             memory.resident,
         )
-        self.shares = Shares(options.planner_processes)
+        self.shares = Shares(options.planner_processes, options.connection_rate)
         self.proofs = Proofs(services.clock, services.proof_failed, services.proof_weighed, options.workers)
         self.clients: set[Client] = set()
         self.turned: set[Door] = set()  # who are being told that they may not enter

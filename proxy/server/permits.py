@@ -1,6 +1,7 @@
 """PermittedClient: a client's place among those of all processes that share limits: permits, given back at its end.
 
-Before that its database must be open: a tenant that nobody has used yet is opened by its first client, which waits.
+Before that comes its turn among the log-ins of its tenant, of which one process takes only so many a second; and its
+database must be open: a tenant that nobody has used yet is opened by its first client, which waits.
 Without a shared store only this process counts. With one, a client whose process has no permit to spare waits for one,
 a second at most, before it hears that there are too many; at once where all permits are this process's. The order is
 that of all clients first, then the tenant's, then the login's.
@@ -15,6 +16,7 @@ from contextlib import suppress
 from proxy.errors import CannotConnectNow, Refusal, TooManyConnections
 from proxy.quota.gauge import Gauge, Line
 from proxy.quota.leased import PermitGauge
+from proxy.server.gate import cost
 from proxy.server.port import ClientPort
 from proxy.session.actions import AwaitQuota
 from proxy.session.conversation import Phase, Waiting
@@ -23,7 +25,7 @@ from proxy.session.ports import LATER, Later
 from proxy.tenancy.policy import Grant
 
 MOMENT = 0.1  # seconds for an answer of the store
-PATIENCE = 1.0  # seconds for a permit
+PATIENCE = 1.0  # seconds for a turn, and for a permit
 CLIENTS = ("", "", "max_client_connections", "")
 
 
@@ -32,10 +34,17 @@ class PermittedClient(ClientPort):
 
     handle: Callable[[Event], None]  # gives the session an event; the client's
     entered: tuple[Gauge, ...] = ()
+    early: float = 0.0  # seconds until its turn
 
     def admit(self, grant: Grant) -> Refusal | Later | None:
         """Counts the session in, or says why not; LATER when it must wait."""
-        if not self._open(grant):
+        tls, listener = self.session.tls, self.listener
+        turn = listener.shares.of(grant.tenant).logged_in(cost(tls), self.services.clock(), PATIENCE)
+        if turn is None:
+            return TooManyConnections("too many new connections", hint="Keep connections open.")
+        listener.gate.give_back(self.address, tls)
+        self.early = turn
+        if turn or not self._open(grant):
             return LATER
         entered: list[Gauge] = []
         for gauge, _ in self._places(grant):
@@ -76,6 +85,8 @@ class PermittedClient(ClientPort):
         grant = session.grant
         if grant is None:
             return
+        if self.early:
+            await asyncio.sleep(self.early)
         if self.services.wait_planning is not None:
             try:
                 await self.services.wait_planning(grant)

@@ -1,12 +1,13 @@
-"""Sharing: what one tenant may take of the loop's time for planning and for large results, so that neither stops
-everybody else.
+"""Sharing: what one tenant may take of the loop's time for planning and for large results, and of the log-ins, so that
+none of it stops everybody else.
 
 Short and flat texts are planned on the loop, which everybody waits for meanwhile: a tenant may do so for INLINE of the
 time, and BURST seconds at once; beyond, its texts go to the planner processes like long ones. There each tenant has as
 many at a time as there are processes, and those take turns: who comes with one text waits for one of each other tenant.
 
 A large result is relayed with everybody's turn between two reads, and for RELAY of the time where there are others:
-what is not read yet waits at the server.
+what is not read yet waits at the server. Log-ins are for LOGINS of the rate at which the process takes connections,
+with as much at once as its gate has; those beyond wait for their turn.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy.quota.bucket import TokenBucket
+from proxy.server import gate
 
 INLINE = 0.05  # of the loop's time
 BURST = 0.5  # seconds: an application that starts brings all its statements at once
@@ -22,6 +24,7 @@ AHEAD = 0.02  # seconds of it at once
 LARGE = 1 << 13  # bytes: a server fills its buffer before it sends so many at once
 BULK = 1 << 16  # bytes of one read that are a turn by themselves
 PAUSE = 0.001  # seconds: less is not waited for, but owed
+LOGINS = 0.5  # of connection_rate
 FLAT = 12  # parentheses that open, whatever they mean: 25 nested SELECTs in 650 bytes take 4 ms to plan
 
 
@@ -33,11 +36,13 @@ def flat(text: bytes, most: int) -> bool:
 class Share:
     """One tenant's."""
 
-    __slots__ = ("_inline", "_relay", "turn")
+    __slots__ = ("_inline", "_logins", "_relay", "turn")
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, rate: float) -> None:
+        """rate: of the process's connections, in a second."""
         self._inline = TokenBucket(INLINE, BURST)
         self._relay = TokenBucket(RELAY, AHEAD)
+        self._logins = TokenBucket(LOGINS * rate, LOGINS * rate * gate.BURST)
         self.turn = asyncio.Semaphore(processes)  # to be held while a process is waited for or plans
 
     def may_inline(self, now: float) -> bool:
@@ -54,19 +59,28 @@ class Share:
         wait = -self._relay.left(now) / RELAY
         return wait if wait >= PAUSE else 0.0
 
+    def logged_in(self, cost: float, now: float, patience: float) -> float | None:
+        """One has shown the right proof. The seconds until its turn; None: that would be beyond `patience`."""
+        wait = max(0.0, (cost - self._logins.left(now)) / self._logins.rate)
+        if wait > patience:
+            return None
+        self._logins.spend(cost, now)
+        return wait
+
 
 class Shares:
     """Of every tenant that ever planned anything."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, rate: float) -> None:
         self._processes = processes
+        self._rate = rate
         self._shares: dict[str, Share] = {}
 
     def of(self, tenant: str) -> Share:
         """The tenant's."""
         found = self._shares.get(tenant)
         if found is None:
-            found = self._shares[tenant] = Share(self._processes)
+            found = self._shares[tenant] = Share(self._processes, self._rate)
         return found
 
     def forget(self, tenant: str) -> None:

@@ -47,15 +47,25 @@ async def refused(house: House, *said: bytes) -> dict[str, str]:
     return error_fields(told[5:])
 
 
+async def crowd(house: House, count: int) -> list[asyncio.StreamWriter]:
+    """So many who have said nothing yet, and wait to be cut off."""
+    writers = [(await asyncio.open_connection("127.0.0.1", house.port))[1] for _ in range(count)]
+    await until(lambda: len(house.listener.clients) >= count)
+    return writers
+
+
 async def test_who_comes_too_often_is_told_so_whatever_it_says_first_and_who_is_inside_stays(houses: Houses) -> None:
     house = await houses(options=FEW)
     inside = [await house.connect() for _ in range(3)]
+    silent = await crowd(house, 3)
     for said in ([SSL_REQUEST, STARTUP], [GSS_REQUEST, SSL_REQUEST, STARTUP], [b"GET / HTTP/1.1\r\n"]):
         told = await refused(house, *said)
         assert (told["S"], told["C"]) == ("FATAL", "53300")
         assert "connection_rate" in told["H"]
-    assert len(house.listener.clients) == 3
+    assert len(house.listener.clients) == 6
     assert house.listener.gate.refused["rate"] == 3
+    for one in silent:
+        one.close()
     for client in inside:
         assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
         client.close()
@@ -65,9 +75,10 @@ async def test_who_comes_too_often_is_told_so_whatever_it_says_first_and_who_is_
 
 async def test_who_asks_for_encryption_again_and_again_is_told_in_the_end(houses: Houses) -> None:
     house = await houses(options=FEW)
-    for _ in range(3):
-        (await house.connect()).close()
+    silent = await crowd(house, 3)
     assert (await refused(house, SSL_REQUEST, GSS_REQUEST, SSL_REQUEST))["C"] == "53300"
+    for one in silent:
+        one.close()
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -236,11 +247,14 @@ async def test_nobody_else_can_say_who_he_is(house: House) -> None:
 
 async def test_the_ration_of_new_connections_is_the_clients_and_not_the_balancers(houses: Houses) -> None:
     house = await houses(options=replace(TRUSTED, address_connection_rate=0.1))  # one at a time
-    inside = await through(house, header("192.0.2.1"))
+    _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(header("192.0.2.1"))
+    await until(lambda: len(house.listener.clients) == 1)
     again, other = await through(house, header("192.0.2.1")), await through(house, header("192.0.2.2"))
-    assert [[one["C"] for one in client.greeting.errors] for client in (inside, again, other)] == [[], ["53300"], []]
-    for client in (inside, again, other):
+    assert [[one["C"] for one in client.greeting.errors] for client in (again, other)] == [["53300"], []]
+    for client in (again, other):
         client.close()
+    writer.close()
 
 
 @pytest.mark.parametrize("direct", [False, True])

@@ -42,6 +42,25 @@ def test_one_address_does_not_take_what_is_anothers() -> None:
     assert house.enter("10.0.0.2") == [None]
 
 
+def test_whoever_logs_in_is_given_back_to_its_address_and_counts_for_the_process() -> None:
+    house = House()
+    for _ in range(10 * int(BURST)):
+        assert house.enter("10.0.0.1") == [None]
+        house.gate.give_back("10.0.0.1", tls=False)
+    assert house.enter("10.0.0.1") == ["53300"]
+    assert house.enter("10.0.0.2") == ["53300"]
+
+
+def test_no_more_is_given_back_than_an_address_may_have_and_a_handshake_is_with_it() -> None:
+    house = House(rate=1000.0)
+    house.gate.give_back("10.0.0.1", tls=True)
+    house.enter("10.0.0.1", 2)
+    assert house.gate.handshake("10.0.0.1")
+    for _ in range(5):
+        house.gate.give_back("10.0.0.1", tls=True)
+    assert house.enter("10.0.0.1", 21) == [None] * 20 + ["53300"]
+
+
 def test_many_addresses_share_the_ration_of_the_process() -> None:
     house = House()
     admitted = [house.enter(f"10.0.0.{one}") for one in range(200)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +17,18 @@ from proxy.fleet.stores.memory import MemoryStore
 from proxy.pool.pools import Pools
 from proxy.quota.exchange import Terms
 from proxy.quota.gauge import Line
+from proxy.server.gate import BURST
 from proxy.server.listener import Listener
-from proxy.server.permits import PermittedClient
+from proxy.server.permits import PATIENCE, PermittedClient
 from proxy.server.services import Options
+from proxy.server.sharing import LOGINS
 from proxy.session.actions import AwaitQuota
 from proxy.session.conversation import Waiting
 from proxy.tenancy.policy import Grant, Limits, Server
 from tests.kit.builders import PASSWORD, ForwardingPlanner, OneTenant, Recorder, grant, services
 from tests.kit.postgres import Cluster
 from tests.kit.rawclient import RawClient
-from tests.server.conftest import DATABASE, until
+from tests.server.conftest import DATABASE, House, until
 
 TERMS = Terms(permit_ttl=30.0)
 
@@ -234,3 +236,22 @@ async def test_who_stands_in_line_is_called_in_order_and_who_has_gone_passes_the
     assert heard == [2, 3]
     assert not line
     assert clients[3].waiting == {}
+
+
+async def test_a_tenant_that_logs_in_too_often_waits_and_is_refused_and_takes_nothing_from_others_at_its_address(
+    houses: Callable[..., asyncio.Task[House]],
+) -> None:
+    house = await houses(options=Options(connection_rate=40.0, address_connection_rate=0.2))  # two at once
+    house.listener.services = replace(house.listener.services, clock=lambda: 0.0)
+    share = house.listener.shares.of("acme")
+    clients = [await house.connect() for _ in range(3)]
+    assert share.logged_in(LOGINS * 40.0 * BURST - 3, 0.0, 0.0) == 0.0
+    clients.append(await house.connect())
+    assert sorted(one.early for one in house.listener.clients) == [0.0, 0.0, 0.0, pytest.approx(0.05)]
+    assert share.logged_in(19.0, 0.0, PATIENCE) == pytest.approx(1.0)
+    late = await house.connect()
+    assert [(one["C"], one["M"]) for one in late.greeting.errors] == [("53300", "too many new connections")]
+    gate = house.listener.gate
+    assert [gate.enter("127.0.0.1") is None for _ in range(2)] == [True, False]  # who was refused is not given back
+    for client in (*clients, late):
+        await asyncio.to_thread(client.close)

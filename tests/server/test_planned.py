@@ -70,12 +70,12 @@ def clock() -> float:
 
 
 async def test_a_short_text_costs_what_this_thread_did(budget: Budget) -> None:
-    Account(budget, Share(1), clock).plan(Busy(), SHORT)
+    Account(budget, Share(1, 1000.0), clock).plan(Busy(), SHORT)
     assert 0.0001 < 10.0 - left(budget) < 10.0
 
 
 async def test_a_short_text_is_spent_of_the_tenants_share_of_the_loop_as_well() -> None:
-    share = Share(1)
+    share = Share(1, 1000.0)
     for _ in range(1000):
         if not share.may_inline(0.0):
             break
@@ -86,7 +86,7 @@ async def test_a_short_text_is_spent_of_the_tenants_share_of_the_loop_as_well() 
 
 async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(Account(budget, Share(1), clock).wait_plan(planning, LONG))
+    waiting = asyncio.ensure_future(Account(budget, Share(1, 1000.0), clock).wait_plan(planning, LONG))
     await asyncio.sleep(0)
     assert left(budget) == pytest.approx(10.0 - BYTE * len(TEXT))
     planning.gate.set()
@@ -96,7 +96,7 @@ async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(bu
 
 async def test_a_client_that_does_not_wait_pays_all_the_same(budget: Budget) -> None:
     planning = Busy()
-    waiting = asyncio.ensure_future(Account(budget, Share(1), clock).wait_plan(planning, LONG))
+    waiting = asyncio.ensure_future(Account(budget, Share(1, 1000.0), clock).wait_plan(planning, LONG))
     await asyncio.sleep(0)
     waiting.cancel()
     assert planning.spent is not None
@@ -109,8 +109,8 @@ async def test_who_has_no_such_limit_is_not_measured() -> None:
     planning.gate.set()
     free = Budgets().of("acme", "alice", Limits(rows_per_minute=5), None, Counters(), 0.0)
     for budget in (None, free):
-        assert Account(budget, Share(1), clock).plan(planning, SHORT).rejection is None
-        await Account(budget, Share(1), clock).wait_plan(planning, LONG)
+        assert Account(budget, Share(1, 1000.0), clock).plan(planning, SHORT).rejection is None
+        await Account(budget, Share(1, 1000.0), clock).wait_plan(planning, LONG)
         assert planning.spent is None
 
 
@@ -123,5 +123,5 @@ async def test_planning_that_fails_is_spent_too(budget: Budget) -> None:
             raise StatementTooComplex("too complex")
 
     with pytest.raises(StatementTooComplex):
-        Account(budget, Share(1), clock).plan(Failing(), SHORT)
+        Account(budget, Share(1, 1000.0), clock).plan(Failing(), SHORT)
     assert left(budget) < 9.9999

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.server import gate
 from proxy.server.flow import Flow
-from proxy.server.sharing import AHEAD, BURST, FLAT, INLINE, PAUSE, RELAY, Share, Shares, flat
+from proxy.server.sharing import AHEAD, BURST, FLAT, INLINE, LOGINS, PAUSE, RELAY, Share, Shares, flat
 from proxy.sql.plan import PlanContext, Planned
 from tests.kit.builders import ForwardingPlanner, plan_text
 from tests.server.conftest import House, until
@@ -24,7 +25,7 @@ def test_a_text_that_is_long_or_nested_is_not_planned_on_the_loop() -> None:
 
 
 def test_each_tenant_has_its_own_share() -> None:
-    shares = Shares(1)
+    shares = Shares(1, 100.0)
     assert shares.of("acme") is shares.of("acme")
     shares.of("acme").spend(2 * BURST, 0.0)
     assert not shares.of("acme").may_inline(0.0)
@@ -34,7 +35,7 @@ def test_each_tenant_has_its_own_share() -> None:
 
 
 def test_in_the_long_run_a_tenant_plans_on_the_loop_for_its_share_of_the_time() -> None:
-    share, now, used = Share(1), 0.0, 0.0
+    share, now, used = Share(1, 100.0), 0.0, 0.0
     for _ in range(200_000):
         now += 0.001
         if share.may_inline(now):
@@ -45,7 +46,7 @@ def test_in_the_long_run_a_tenant_plans_on_the_loop_for_its_share_of_the_time() 
 
 
 def test_large_results_of_a_tenant_have_their_share_of_the_loop_and_who_begins_does_not_wait() -> None:
-    share, now, used = Share(1), 0.0, 0.0
+    share, now, used = Share(1, 100.0), 0.0, 0.0
     assert share.relayed(AHEAD + RELAY * PAUSE / 2, now) == 0.0
     for _ in range(1000):
         used += 0.001
@@ -53,8 +54,19 @@ def test_large_results_of_a_tenant_have_their_share_of_the_loop_and_who_begins_d
     assert RELAY * now * 0.99 <= used <= RELAY * (now + PAUSE) + 0.001
 
 
+def test_logins_of_a_tenant_wait_for_their_turn_once_it_has_had_half_of_what_the_process_takes() -> None:
+    share = Share(1, 100.0)
+    for _ in range(int(LOGINS * 100 * gate.BURST)):
+        assert share.logged_in(1.0, 0.0, 1.0) == 0.0
+    waits = [share.logged_in(1.0, 0.0, 1.0) for _ in range(60)]
+    assert waits[:50] == pytest.approx([one / 50 for one in range(1, 51)])
+    assert waits[50:] == [None] * 10  # which is not owed
+    assert share.logged_in(1.0, 1.0, 1.0) == pytest.approx(0.02)
+    assert share.logged_in(gate.cost(True), 10.0, 1.0) == 0.0
+
+
 async def test_in_a_line_of_texts_one_tenant_has_no_more_than_the_processes() -> None:
-    shares, process = Shares(1), asyncio.Semaphore(1)  # which is fair: who comes first is first
+    shares, process = Shares(1, 100.0), asyncio.Semaphore(1)  # which is fair: who comes first is first
     order: list[str] = []
 
     async def plan(tenant: str) -> None:
