@@ -111,6 +111,9 @@ class Settings(BaseSettings):
         None, description="the role at servers that backs up and restores; without it the one that serves the tenant"
     )
     operator_password: SecretStr | None = Field(None, description="its password")
+    masking_key: SecretStr | None = Field(
+        None, min_length=16, description="what masked values of clones are made with; without it each clone has its own"
+    )
     log: LogSettings = LogSettings()
     unix_socket_directory: Path | None = Field(
         None, description="folder of a Unix socket for clients, named after the port as PostgreSQL's"

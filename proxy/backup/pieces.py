@@ -6,8 +6,14 @@ without being parsed. Pure. Source: PostgreSQL documentation, COPY, "Text Format
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
+
 PIECE = 8 << 20  # bytes of text, about
+NULL = rb"\N"  # a field of no value
 _ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 class Pieces:
@@ -49,3 +55,23 @@ def beginning(piece: bytes) -> bytes | None:
 def field_of(value: str) -> bytes:
     """A value as a field has it."""
     return value.translate(_ESCAPES).encode()
+
+
+def value_of(field: bytes) -> str:
+    """The value that a field has, which is not NULL."""
+    text = field.decode()
+    return _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), text) if "\\" in text else text
+
+
+def altered(piece: bytes, changes: Sequence[tuple[int, Callable[[bytes], bytes]]], width: int) -> bytes:
+    """The rows with some fields changed, by their places. width: how many fields a row has; ValueError for another."""
+    found = []
+    for row in piece.split(b"\n")[:-1]:
+        fields = row.split(b"\t")
+        if len(fields) != width:
+            raise ValueError(f"a row has {len(fields)} fields, not {width}")
+        for place, change in changes:
+            fields[place] = change(fields[place])
+        found.append(b"\t".join(fields))
+    found.append(b"")
+    return b"\n".join(found)

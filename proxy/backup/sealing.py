@@ -50,6 +50,12 @@ def identities(path: Path) -> list[Any]:
     return found
 
 
+def passing() -> tuple[Any, Any]:
+    """Identity and recipient of what only this process shall read: nobody can once it has ended."""
+    secret = pyrage.x25519.Identity.generate()
+    return secret, secret.to_public()
+
+
 class Sealed:
     """A file to write to; what is written goes into `file` encrypted. `close` ends the message, not the file."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from proxy import __version__
@@ -22,7 +22,7 @@ from proxy.backup.manifest import (
     RulesForm,
     SnapshotForm,
 )
-from proxy.backup.pieces import PIECE, Pieces
+from proxy.backup.pieces import PIECE, Pieces, altered
 from proxy.backup.progress import Progress
 from proxy.backup.selection import Kept, ordered, selected
 from proxy.backup.sequences import positions
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 HELD = 64 << 20  # bytes of rows on their way, about, of all jobs together
+
+Changes = Sequence[tuple[int, Callable[[bytes], bytes]]]  # of a table: fields by their place, and what becomes of them
+Masks = Callable[["Snapshot"], Awaitable[Sequence[Changes]]]  # of each table of a snapshot
 
 TYPES = """
 SELECT pg_catalog.format_type(t.type, t.typmod) AS name
@@ -52,6 +55,7 @@ async def back_up(
     told: Callable[[Progress], None] = lambda _: None,
     piece: int | None = None,
     pg_dump: str = "pg_dump",
+    masks: Masks | None = None,
 ) -> Manifest:
     """Puts the tenant's rows into `sink`; what it has afterwards.
 
@@ -62,7 +66,8 @@ async def back_up(
     """
     async with taken(place, lambda catalog, members: ordered(catalog, selected(catalog, grant, members))) as snapshot:
         kept = snapshot.kept
-        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // jobs), len(kept))
+        changes = [()] * len(kept) if masks is None else await masks(snapshot)
+        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // jobs), changes)
         written = await definitions(place, grant, snapshot, sink, pg_dump)
         await taking.estimate(snapshot.connection, kept)
         waiting = iter(sorted(range(len(kept)), key=lambda number: -taking.expected[number]))
@@ -114,15 +119,18 @@ async def _form(connection: CatalogConnection, kept: Kept, members: list[Member]
 class _Taking:
     """The rows on their way, of all tables together."""
 
-    def __init__(self, grant: Grant, sink: Sink, told: Callable[[Progress], None], piece: int, tables: int) -> None:
+    def __init__(
+        self, grant: Grant, sink: Sink, told: Callable[[Progress], None], piece: int, changes: Sequence[Changes]
+    ) -> None:
         self._grant = grant
         self._sink = sink
         self._told = told
         self._piece = piece
+        self._changes = changes
         self._one_writer = asyncio.Lock()
         self._rows = self._bytes = 0
-        self.expected = [0] * tables
-        self.members: list[list[Member]] = [[] for _ in range(tables)]
+        self.expected = [0] * len(changes)
+        self.members: list[list[Member]] = [[] for _ in changes]
 
     async def estimate(self, connection: CatalogConnection, kept: tuple[Kept, ...]) -> None:
         """What the server's planner guesses of each table."""
@@ -153,7 +161,10 @@ class _Taking:
     async def _put(self, number: int, kept: Kept, plain: bytes) -> None:
         members = self.members[number]
         name = f"data/{number + 1:04}/{len(members) + 1:06}.copy.zst"
-        member, stored = await asyncio.to_thread(packed, name, plain)
+        changes = self._changes[number]
+        member, stored = await asyncio.to_thread(
+            lambda: packed(name, altered(plain, changes, len(kept.columns)) if changes else plain)
+        )
         async with self._one_writer:
             await asyncio.to_thread(self._sink.add, name, stored)
         members.append(member)

@@ -11,10 +11,12 @@ import typer
 
 from proxy.cli.backup import backup
 from proxy.cli.check import check
+from proxy.cli.clone import clone
 from proxy.cli.demo import demo
 from proxy.cli.doctor import doctor
 from proxy.cli.drain import drain
 from proxy.cli.explain import explain
+from proxy.cli.export import export
 from proxy.cli.hash_password import hash_password
 from proxy.cli.kill import kill
 from proxy.cli.pause import pause
@@ -37,8 +39,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, serve, check, explain, doctor, provision, backup, verify, restore, schema, usage, status, reload, pause,
-    resume, kill, drain,
+    demo, serve, check, explain, doctor, provision, backup, verify, restore, clone, export, schema, usage, status,
+    reload, pause, resume, kill, drain,
 ):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)

@@ -56,18 +56,30 @@ class Reader:
         sources = []
         files = {one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()}
         for file in sorted(files | instead.keys()):
-            try:
-                text = instead[file] if file in instead else file.read_text(encoding="utf-8")
-                nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
-            except yaml.MarkedYAMLError as error:
-                line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-                self.problems.append(f"{file}:{line}: {error.problem}")
-                continue
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                self.problems.append(f"{file}:1: {type(error).__name__}: the file cannot be read")
-                continue
-            sources += [self._document(file, node) for node in nodes if node is not None]
+            sources += [self._document(file, node) for node in self._nodes(file, instead.get(file))]
         return sources
+
+    def plain(self, file: Path) -> Source:
+        """The one document of a file that is no rule file, as it stands there."""
+        source = Source(file)
+        nodes = self._nodes(file)
+        if len(nodes) == 1:
+            value = self._value(nodes[0], source, ())
+            source.value = value if isinstance(value, dict) else {}
+        if not source.value and not self.problems:
+            self.problems.append(f"{source.at()}: the file must be one document, a mapping")
+        return source
+
+    def _nodes(self, file: Path, text: str | None = None) -> list[yaml.Node]:
+        try:
+            read = file.read_text(encoding="utf-8") if text is None else text
+            return [one for one in yaml.compose_all(read, Loader=yaml.CSafeLoader) if one is not None]
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+            self.problems.append(f"{file}:{line}: {error.problem}")
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            self.problems.append(f"{file}:1: {type(error).__name__}: the file cannot be read")
+        return []
 
     def _document(self, file: Path, node: yaml.Node) -> Source:
         source = Source(file)

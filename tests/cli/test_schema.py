@@ -15,3 +15,11 @@ def test_the_schema_is_json_and_names_the_three_documents(run: Run) -> None:
     assert "$schema" in schema or "$defs" in schema
     for name in ("tenant_column", "logins", "verifier", "quotas", "isolation"):
         assert f'"{name}"' in text
+
+
+def test_masking_files_have_a_schema_too(run: Run) -> None:
+    result = run("schema", "masking")
+    assert result.exit_code == 0
+    schema = json.loads(result.output)
+    assert schema["properties"].keys() == {"unlisted", "tables"}
+    assert run("schema", "other").exit_code == 2

@@ -112,14 +112,22 @@ BESIDE = {
     "partywall verify acme.partywall --live": r"^acme: the rows of \d tables are the same, as of ",
     "partywall restore acme.partywall --mode replace --dry-run": r"^nothing differs$",
     "partywall restore acme.partywall --mode replace": r"^nothing differs$",
+    "partywall clone --tenant acme --as acme_staging --database shop --masking masking.yaml --dry-run": "a dry run",
+    "partywall clone --tenant acme --as acme_staging --database shop --masking masking.yaml": r"^6 columns masked$",
+    "partywall schema masking": '"title": "Partywall masking file"',
+    "partywall export --tenant acme --database shop --format csv -o acme-csv/": r"^acme in shop: \d+ rows of \d tables",
+    "partywall export --tenant acme --database shop --format parquet -o acme-parquet/": r"^acme in shop: \d+ rows of",
+    "cd acme-csv && sha256sum --check SHA256SUMS": r"^customers\.csv: OK$",
     "mkdir out": "^$",
     "tar -xf acme.partywall -C out": "^$",
     "cat out/data/0001/*.copy.zst | zstd -dc": r"^1\t",
 }
+STAGING = "{tenant: acme_staging, key: 9, databases: [shop]}\n"
 STARTING = {SERVE, SERVE_SOMEWHERE}
 SIGNALS = {'kill -HUP "$PID"': '"event": "rules loaded"', TERMINATE: '"event": "drained"', DRAIN: '"event": "drained"'}
 EXPORTS = {
     "PARTYWALL_ADMIN_TOKEN",
+    "PARTYWALL_MASKING_KEY",
     "PARTYWALL_OPERATOR_ROLE",
     "PARTYWALL_OPERATOR_PASSWORD",
     "SHOP_SERVER",
@@ -267,9 +275,16 @@ def test_what_the_page_of_backups_says_is_done_beside_a_proxy_that_serves(served
     (text,) = [one.text for one in blocks() if one.page == "docs/backup.md" and one.language == "sql"]
     shop.psql("shop", text)
     role = {"PARTYWALL_OPERATOR_ROLE": "keeper", "PARTYWALL_OPERATOR_PASSWORD": "for-the-keeper"}
-    for command, wanted in BESIDE.items():
-        said = served.run(command, **role)
-        assert re.search(wanted, said, re.MULTILINE), f"{command}: {said}"
+    (masking,) = [one.text for one in blocks() if one.page == "docs/backup.md" and one.text.startswith("tables:\n")]
+    (served.folder / "masking.yaml").write_text(masking, encoding="utf-8")
+    staging = served.folder / "rules" / "staging.yaml"
+    staging.write_text(STAGING, encoding="utf-8")
+    try:
+        for command, wanted in BESIDE.items():
+            said = served.run(command, **role)
+            assert re.search(wanted, said, re.MULTILINE), f"{command}: {said}"
+    finally:
+        staging.unlink()
 
 
 @pytest.mark.parametrize("command", SIGNALS)

@@ -1,0 +1,133 @@
+"""`partywall clone`: a tenant's data as another tenant's, for staging; masked on its way by a file.
+
+Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from proxy.cli.operator import Config, Rules, ServerUri, grant_of, place_for, told
+from proxy.cli.report import reported
+from proxy.cli.restore import DISTRUST, SALT_BYTES, described
+from proxy.cli.showing import shown
+from proxy.errors import ConfigurationError
+from proxy.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from proxy.backup.cloning import Masking
+    from proxy.backup.restoring import Quiet, Restored
+    from proxy.tenancy.policy import Grant
+
+KEY_BYTES = 32
+
+
+def clone(
+    tenant: Annotated[str, typer.Option(help="Whose data.")],
+    other: Annotated[str, typer.Option("--as", help="Whose it becomes.")],
+    database: Annotated[str, typer.Option(help="The database, as applications name it.")],
+    to_database: Annotated[str | None, typer.Option(help="In which it becomes so; default: the same.")] = None,
+    masking: Annotated[
+        Path | None, typer.Option(help="The file that says what becomes of each column; without it all stays.")
+    ] = None,
+    mode: Annotated[
+        Literal["into-empty", "replace"],
+        typer.Option(help="Only where the other tenant has no rows; or instead of those it has."),
+    ] = "into-empty",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
+    triggers: Annotated[
+        Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
+    ] = "fire",
+    trust: Annotated[
+        bool,
+        typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you."),
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Tables that are read at a time.")] = 2,
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", help="Hold the other tenant's sessions while rows are replaced.")
+    ] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")] = 30,
+    hold: Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")] = 600,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
+    ] = None,
+    rules: Rules = Path("rules"),
+    server: ServerUri = None,
+    to_server: Annotated[
+        str | None, typer.Option(help="As --server, where the data goes; default: as --server.")
+    ] = None,
+    pg_dump: Annotated[
+        str, typer.Option(help="The program for definitions, in modes schema and database.")
+    ] = "pg_dump",
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Copy a tenant's data to another tenant, masked by a file."""
+    from proxy.cli.quiet import paused
+
+    where = to_database or database
+    with reported():
+        settings = load_settings(config, {})
+        theirs = asyncio.run(grant_of(rules, tenant, database))
+        ours = asyncio.run(grant_of(rules, other, where))
+        if theirs.policy.isolation in ("schema", "database") and not (trust or dry_run):
+            raise ConfigurationError([DISTRUST])
+        masks = None if masking is None else _masks(masking, theirs, settings)
+        places = place_for(theirs, server, settings), place_for(ours, to_server or server, settings)
+        quiet: Quiet = nullcontext
+        if pause and mode != "into-empty":
+            quiet = lambda: paused(other, where, timeout, hold, settings, at or ())  # noqa: E731
+        from proxy.backup.cloning import clone as cloned
+        from proxy.backup.manifest import RulesForm
+        from proxy.doctor.provision import provision
+
+        text = provision(ours, token_bytes(SALT_BYTES)) if ours.policy.schema else ""
+        under = RulesForm(generation=1, hash=theirs.policy.policy_class)
+
+        async def run() -> Restored:
+            with told(f"clone of {tenant}: nothing was changed"), shown() as tell:
+                return await cloned(
+                    (places[0], theirs),
+                    (places[1], ours),
+                    under,
+                    masks,
+                    mode,
+                    dry_run,
+                    triggers == "fire",
+                    text,
+                    jobs,
+                    pg_dump,
+                    quiet,
+                    tell,
+                )
+
+        done = asyncio.run(run())
+    columns = 0 if masks is None else masks.columns
+    if as_json:
+        tables = {name: asdict(one) for name, one in done.tables.items()}
+        found = {"tables": tables, "renumbered": dict(done.renumbered), "masked_columns": columns}
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        typer.echo(
+            "\n".join([*described(done, dry_run), f"{columns} columns masked" if columns else "nothing is masked"])
+        )
+
+
+def _masks(file: Path, grant: Grant, settings: Settings) -> Masking:
+    from proxy.backup.cloning import Masking
+    from proxy.backup.masking import read_masking
+    from proxy.backup.pseudonyms import Pseudonyms
+
+    given = settings.masking_key
+    key = token_bytes(KEY_BYTES) if given is None else given.get_secret_value().encode()
+    return Masking(read_masking(file, os.environ), grant, Pseudonyms(key, grant.tenant))
