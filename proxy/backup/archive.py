@@ -17,7 +17,7 @@ import zstandard
 
 from proxy.backup.manifest import MANIFEST, SEAL, Manifest, Member, encode, seal
 from proxy.backup.pieces import rows_of
-from proxy.backup.places import is_folder, made_folder, read, written
+from proxy.backup.places import is_folder, local, made_folder, read, written
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.sealing import MAGIC, Opened, Sealed
 from proxy.backup.tape import BLOCK, END, LARGEST, header, opened, padding
@@ -112,7 +112,7 @@ def members(source: str, keys: Sequence[Any] = ()) -> Generator[tuple[str, bytes
     keys: age identities, for an archive that is encrypted.
     """
     if is_folder(source):
-        yield from _files(Path(source))
+        yield from _files(Path(local(source)))
         return
     with read(source) as file:
         first = file.read(len(MAGIC))

@@ -1,13 +1,17 @@
 """Where archives are: a file, a folder of members, standard output, or an object that fsspec reaches by its URL.
 
 Promises: what is written is for its owner only, appears under its name when it is whole, and nothing stays of what was
-not; nothing that is there is written over. An object store shows an object when its upload ends; one that failed is
-removed, and one that could not be removed has no manifest, so nobody takes it for an archive.
+not; what a process that was killed left beside a name is removed by the next that writes there. Nothing that is there
+is written over. An object store shows an object when its upload ends; one that failed is removed, and one that could
+not be removed has no manifest, so nobody takes it for an archive.
 """
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -24,12 +28,20 @@ STREAM = "-"
 
 def is_folder(target: str) -> bool:
     """Is it a folder of members? What ends with a slash or is one already."""
+    target = local(target)
     return "://" not in target and (target.endswith("/") or Path(target).is_dir())
+
+
+def local(target: str) -> str:
+    """A file's URL as its path: fsspec would write to it in place, and half of an archive would have its name."""
+    kind, found, path = target.partition("://")
+    return path if found and kind in ("file", "local") else target
 
 
 @contextmanager
 def written(target: str) -> Iterator[BinaryIO]:
     """A file to write an archive to; it is there once the block ends well."""
+    target = local(target)
     if target == STREAM:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -40,11 +52,12 @@ def written(target: str) -> Iterator[BinaryIO]:
 
 
 def _file(path: Path) -> Iterator[BinaryIO]:
+    partial = _partial(path)
     if path.exists():
         raise Refused([f"{path} exists already"])
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -76,22 +89,44 @@ def _object(target: str) -> Iterator[BinaryIO]:
 @contextmanager
 def made_folder(target: str) -> Iterator[Path]:
     """A folder to put members into; it is there once the block ends well."""
-    path = Path(target)
+    path = Path(local(target))
+    partial = _partial(path)
     if path.is_dir() and any(path.iterdir()):
         raise Refused([f"{path} is not empty"])
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.mkdir(0o700)
+    held = os.open(partial, os.O_RDONLY)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield partial
         partial.replace(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
+
+
+def _partial(path: Path) -> Path:
+    """Where to write what is to be `path`. What others left there is removed: nobody alive holds it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):  # somebody else removes it, or may
+            held = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+            finally:
+                os.close(held)
+    # No process's number: in a container each has the same one.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
 @contextmanager
 def read(source: str) -> Iterator[BinaryIO]:
     """A file to read an archive from. OSError when there is none."""
+    source = local(source)
     if source == STREAM:
         yield sys.stdin.buffer
     elif "://" in source:

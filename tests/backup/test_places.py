@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from proxy.backup.places import is_folder, made_folder, read, written
+from proxy.backup.places import is_folder, local, made_folder, read, written
 from proxy.backup.refusal import Refused
 
 
@@ -36,6 +37,39 @@ def test_nothing_stays_of_what_failed(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
     assert not fsspec.filesystem("memory").exists("/failed/a")
+
+
+def test_what_somebody_left_who_was_killed_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    """The process's number is in no name: in a container each command has the same one."""
+    left = tmp_path / f".a.{os.getpid()}.partial"
+    folder = tmp_path / ".a.1234.partial"
+    (tmp_path / ".ab.1.partial").touch()  # of another name
+    for making in (written, made_folder):
+        left.write_bytes(b"ro")
+        folder.mkdir()
+        (folder / "x").write_bytes(b"ro")
+        with pytest.raises(ZeroDivisionError), making(str(tmp_path / "a")):
+            there = {one.name for one in tmp_path.iterdir()}
+            assert len(there) == 2
+            with pytest.raises(ZeroDivisionError), written(str(tmp_path / "a")):
+                assert len(list(tmp_path.iterdir())) == 3
+                raise ZeroDivisionError
+            assert {one.name for one in tmp_path.iterdir()} == there
+            raise ZeroDivisionError
+        assert [one.name for one in tmp_path.iterdir()] == [".ab.1.partial"]
+
+
+def test_a_files_url_is_its_path(tmp_path: Path) -> None:
+    """An object there would have its name before it is whole, and who is killed leaves it."""
+    with written(f"file://{tmp_path}/a") as file:
+        file.write(b"rows")
+        assert not (tmp_path / "a").exists()
+    assert (tmp_path / "a").read_bytes() == b"rows"
+    with made_folder(f"local://{tmp_path}/b/") as folder:
+        (folder / "x").write_bytes(b"rows")
+    assert is_folder(f"file://{tmp_path}/b")
+    assert is_folder(f"file://{tmp_path}/new/")
+    assert [local(one) for one in ("file:///a", "s3://a/b", "/a")] == ["/a", "s3://a/b", "/a"]
 
 
 def test_nothing_that_is_there_is_written_over(tmp_path: Path) -> None:
