@@ -164,6 +164,12 @@ class Settings(BaseSettings):
         60.0, ge=2, description="seconds of silence until what a process held of shared limits is given to others"
     )
     storage_interval: float = Field(300.0, gt=0, description="seconds between counts of what tenants have stored")
+    backup_host: int = Field(0, ge=0, le=63, description="the host_id of the host that makes scheduled backups")
+    backup_jobs: int = Field(2, ge=1, le=64, description="scheduled backups that are made at a time")
+    backup_spread: float = Field(
+        600.0, ge=0, description="seconds over which tenants' backups of the same schedule begin"
+    )
+    backup_timeout: float = Field(21600.0, gt=0, description="seconds until a scheduled backup is given up")
     canary_interval: float = Field(60.0, gt=0, description="seconds between rounds of a canary tenant's attacks")
     catalog_refresh_interval: float = Field(30.0, gt=0, description="seconds between looks at a database's schema")
 

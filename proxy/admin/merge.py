@@ -7,6 +7,7 @@ asked stays in the sum for ever, so that no counter falls when it dies; its gaug
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from proxy.admin.exposition import pieces
 
 GREATEST = frozenset(
     {
+        "partywall_backup_age_seconds", "partywall_backup_last_bytes", "partywall_backup_last_seconds",
         "partywall_counter_store_age_seconds", "partywall_counter_store_fenced",
         "partywall_rules_generation", "partywall_rules_reload_failed", "partywall_info", "partywall_catalog_version",
         "partywall_storage_bytes", "partywall_usage_behind_seconds", "python_info", "process_max_fds",
@@ -41,10 +43,15 @@ async def families(registry: CollectorRegistry) -> list[Family]:
             one.name,
             one.documentation,
             one.type,
-            [[s.name, s.labels, s.value] for s in one.samples if not s.name.endswith("_created")],
+            [[s.name, s.labels, _told(s.value)] for s in one.samples if not s.name.endswith("_created")],
         ]
         async for one in pieces(registry)
     ]
+
+
+def _told(value: float) -> float | str:
+    """As float() reads it again: JSON has no number that is infinite."""
+    return value if math.isfinite(value) else str(value)
 
 
 class Merged(Collector):

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from proxy import __version__
 from proxy.accounting.bookkeeper import UsageStatistics
+from proxy.backup.schedules import BackupStatistics
 from proxy.catalog.tenants import TableStatistics
 from proxy.catalog.verifiers import VerifierStatistics
 from proxy.doctor.canary import CanaryStatistics
@@ -47,6 +48,8 @@ class Sources:
     usage: Callable[[], UsageStatistics] = UsageStatistics
     tables: Callable[[], TableStatistics] = lambda: TableStatistics(0, 0)
     storages: Callable[[], StorageStatistics] = lambda: StorageStatistics({})
+    backups: Callable[[], Iterable[BackupStatistics]] = tuple  # each tenant's, as of when its turn comes
+    backups_running: Callable[[], int] = lambda: 0
     logins: Callable[[], LoginStatistics] = lambda: LoginStatistics({}, 0)
     store: Callable[[], StoreStatistics | None] = lambda: None  # where limits are shared
     generation: Callable[[], int]
@@ -80,6 +83,11 @@ class PartywallCollector(Collector):
         yield from _usage(self._sources.usage())
         yield from _tables(self._sources.tables())
         yield from _storages(self._sources.storages())
+        for backups in _some(self._sources.backups()):
+            yield from _backups(backups)
+        yield GaugeMetricFamily(
+            "partywall_backups_running", "Scheduled backups that are being made", value=self._sources.backups_running()
+        )
         yield from _store(self._sources.store())
         yield GaugeMetricFamily(
             "partywall_rules_generation", "Generation of the rules in force", value=self._sources.generation()
@@ -306,6 +314,26 @@ def _storages(storages: StorageStatistics) -> Iterator[Metric]:
         yield used
     yield CounterMetricFamily("partywall_storage_counts", "Counts of a database", value=storages.counts)
     yield CounterMetricFamily("partywall_storage_failures", "Counts that failed", value=storages.failures)
+
+
+def _backups(tenants: Iterable[BackupStatistics]) -> Iterator[Metric]:
+    labels = ["tenant", "database"]
+    age = GaugeMetricFamily(
+        "partywall_backup_age_seconds", "Since the moment of the last good backup; +Inf: none is known", labels=labels
+    )
+    failures = CounterMetricFamily("partywall_backup_failures", "Scheduled backups that failed", labels=labels)
+    seconds = GaugeMetricFamily(
+        "partywall_backup_last_seconds", "Time that the last good backup took, read back", labels=labels
+    )
+    size = GaugeMetricFamily("partywall_backup_last_bytes", "Size of the last good backup's archive", labels=labels)
+    for one in tenants:
+        names = [one.tenant, one.database]
+        age.add_metric(names, one.age)
+        failures.add_metric(names, one.failures)
+        if one.seconds is not None and one.size is not None:
+            seconds.add_metric(names, one.seconds)
+            size.add_metric(names, one.size)
+    yield from (age, failures, seconds, size)
 
 
 def _databases(databases: Mapping[str, DatabaseStatistics]) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxy.accounting.bookkeeper import Bookkeeper
+from proxy.app.backups import Backups
 from proxy.app.elsewhere import Elsewhere
 from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
@@ -51,6 +52,7 @@ class App:
     post: Post | None = None  # its place among workers; None: it is alone
     elsewhere: Elsewhere = field(init=False)
     storages: Storages = field(init=False)
+    backups: Backups = field(init=False)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
     leaving: set[str] = field(default_factory=set)  # tenants that no rules name, of which something is left
@@ -102,6 +104,7 @@ class App:
         await self.tables.follow(book.tables)
         self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
         self.storages.follow(book.grants.values())
+        self.backups.follow(book)
         self.leaving = {*self.counters.tenants(), *self.pools.tenants()} - set(book.tenants)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from proxy.admin.exposition import exposition
 from proxy.admin.metrics import registry
 from proxy.app.application import App
+from proxy.app.backups import Backups
 from proxy.app.control import Control
 from proxy.app.counters import READY, SOCKET, rationing_of
 from proxy.app.door import Doors
@@ -77,6 +78,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         lambda database, why: storage_log.warning("count failed", database=database, problem=why),
         None if app.number == 0 else app.elsewhere.stored,
     )
+    app.backups = Backups(settings, app.number)
     app.sharing = sharing = rationing_of(settings, None if post is None else settings.state_directory / SOCKET)
     if sharing is not None:
         app.budgets = Budgets(sharing.rationing)
@@ -108,6 +110,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
             app.bookkeeper.start()
             await app.tables.follow(app.book.tables)
             app.storages.follow(app.book.grants.values())
+            app.backups.follow(app.book)
             gc.collect()
             gc.freeze()  # rules and catalogs stay: no collection of garbage need look through them
             log.info(
@@ -122,6 +125,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         finally:
             lifecycle.uninstall()
     finally:
+        await app.backups.close()
         await canaries.close()
         await app.elsewhere.close()
         await app.verifiers.close()

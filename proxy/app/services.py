@@ -125,6 +125,8 @@ def sources_of(app: App) -> Sources:
         usage=app.bookkeeper.statistics,
         tables=app.tables.statistics,
         storages=app.storages.statistics,
+        backups=app.backups.schedules.each,
+        backups_running=lambda: app.backups.schedules.running,
         generation=lambda: app.book.generation,
         reload_failed=lambda: app.reload_failed,
         store=lambda: None if app.sharing is None else app.sharing.statistics(),

@@ -115,17 +115,22 @@ def members(source: str, keys: Sequence[Any] = ()) -> Generator[tuple[str, bytes
         yield from _files(Path(local(source)))
         return
     with read(source) as file:
-        first = file.read(len(MAGIC))
-        if first != MAGIC:
-            yield from _taped(_Ahead(first, file))
-            return
-        if not keys:
-            raise Refused([f"{source} is encrypted; name an --identity"])
-        sealed = Opened(cast("BinaryIO", _Ahead(first, file)), keys)
-        try:
-            yield from _taped(sealed)
-        finally:
-            sealed.close()
+        yield from members_of(file, source, keys)
+
+
+def members_of(file: BinaryIO, source: str, keys: Sequence[Any] = ()) -> Generator[tuple[str, bytes]]:
+    """The same of a file that is open; source: its name, for people."""
+    first = file.read(len(MAGIC))
+    if first != MAGIC:
+        yield from _taped(_Ahead(first, file))
+        return
+    if not keys:
+        raise Refused([f"{source} is encrypted; name an --identity"])
+    sealed = Opened(cast("BinaryIO", _Ahead(first, file)), keys)
+    try:
+        yield from _taped(sealed)
+    finally:
+        sealed.close()
 
 
 class _Ahead:

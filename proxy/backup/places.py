@@ -70,7 +70,7 @@ def _file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _object(target: str) -> Iterator[BinaryIO]:
-    system, path = _system(target)
+    system, path = system_of(target)
     if system.exists(path):
         raise Refused([f"{target} exists already"])
     file = system.open(path, "wb")
@@ -130,7 +130,7 @@ def read(source: str) -> Iterator[BinaryIO]:
     if source == STREAM:
         yield sys.stdin.buffer
     elif "://" in source:
-        system, path = _system(source)
+        system, path = system_of(source)
         try:
             file = system.open(path, "rb")
         except FileNotFoundError:
@@ -142,7 +142,7 @@ def read(source: str) -> Iterator[BinaryIO]:
             yield file
 
 
-def _system(target: str) -> tuple[Any, str]:
+def system_of(target: str) -> tuple[Any, str]:
     """The file system of a URL, and the path there. Refused when the library for it is not installed."""
     try:
         system, path = fsspec.core.url_to_fs(target)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import typer
 
 from proxy.cli.backup import backup
+from proxy.cli.backups import backups
 from proxy.cli.check import check
 from proxy.cli.clone import clone
 from proxy.cli.demo import demo
@@ -45,6 +46,7 @@ for command in (
     application.command()(command)
 application.command("hash-password")(hash_password)
 application.add_typer(tenant, name="tenant")
+application.add_typer(backups, name="backups")
 
 
 def main() -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from proxy.catalog.watch import FAILURES
+from proxy.app.operators import operators_place, reasons
 from proxy.errors import ConfigurationError
 from proxy.fleet.tables import read_rules
 from proxy.settings import Settings
@@ -52,11 +51,7 @@ def place_for(grant: Grant, server: str | None, settings: Settings, option: str 
             return place_of(server, os.environ.get("PGPASSWORD"))
         except ValueError as error:
             raise ConfigurationError([f"{option}: {error}"]) from None
-    if settings.operator_role is None:
-        return grant.server, grant.credentials
-    password = settings.operator_password
-    secret = None if password is None else password.get_secret_value()
-    return replace(grant.server, role=settings.operator_role), replace(grant.credentials, password=secret)
+    return operators_place(grant, settings)
 
 
 @contextmanager
@@ -66,22 +61,8 @@ def told(what: str) -> Iterator[None]:
         yield
     except ConfigurationError:
         raise
-    except ExceptionGroup as group:
-        first: Exception = group
-        while isinstance(first, ExceptionGroup):
-            first = first.exceptions[0]
-        if not isinstance(first, FAILURES):
+    except Exception as error:
+        found = reasons(what, error)
+        if found is None:
             raise
-        raise ConfigurationError(_reasons(what, first)) from first
-    except FAILURES as error:
-        raise ConfigurationError(_reasons(what, error)) from error
-
-
-def _reasons(what: str, error: Exception) -> list[str]:
-    if isinstance(error, ConfigurationError):
-        return error.problems
-    told = [f"{what}: {str(error) or type(error).__name__}"]
-    told += [f"  {part}" for name in ("detail", "hint") if (part := getattr(error, name, None))]
-    if getattr(error, "sqlstate", None) == "42501":
-        told.append("  the role may not do this; set operator_role, or name another with --server")
-    return told
+        raise ConfigurationError(found) from error

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from proxy.errors import ConfigurationError
+from proxy.tenancy.backups import backup_rules
 from proxy.tenancy.derived import derived_keys
 from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
@@ -186,6 +187,7 @@ class _Assembly:
             canaries,
             issuers,
             usual_iterations(logins.values()),
+            backups=backup_rules(grants.values(), self.databases, self.tenants, self.problems),
         )
 
     def _ceilings(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
+from proxy.tenancy.backups import Backups, rule_of
 from proxy.tenancy.derived import LONGEST
 from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.logins import AllowFrom, AuthQuery, IssuerModel, LoginModel
@@ -114,9 +115,14 @@ class Database(Strict):
     pool_mode: PoolMode = "transaction"
     lazy_begin: bool = False
     comments: Literal["drop", "keep"] = "drop"
+    backups: Backups | None = None
 
     @model_validator(mode="after")
     def _built(self) -> Self:
+        try:
+            rule_of(self.backups)
+        except ValueError as error:
+            raise ValueError(f"backups: {error}") from None
         if self.auth_query is not None and self.server is None:
             raise ValueError("auth_query needs a server")
         if self.isolation == "database":
@@ -175,11 +181,14 @@ class Tenant(Strict):
     pool_mode: PoolMode | None = None
     quotas: Quotas = Quotas()
     settings: Settings = {}
+    backups: Backups | Literal[False] | None = None
 
     @model_validator(mode="after")
     def _built(self) -> Self:
         if self.canary and self.logins:
             raise ValueError("a canary has no logins: the proxy makes its own")
+        if self.canary and self.backups:
+            raise ValueError("a canary has no rows, and no backups")
         if self.key is not None and self.keys is not None:
             raise ValueError("must say exactly one of key and keys")
         if self.keys is not None and "default" not in self.keys:

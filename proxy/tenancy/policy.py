@@ -183,6 +183,28 @@ class VerifierSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """How many archives are kept: the newest of so many days, weeks and months, and the `least` newest in any case."""
+
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    least: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRule:
+    """When a tenant is backed up, where to, and what stays. schedule: a cron expression, in UTC; to: a folder or URL
+    with places in braces; recipients: of age, none: not encrypted; keep: None: nothing is ever removed.
+    """
+
+    schedule: str
+    to: str
+    recipients: tuple[str, ...] = ()
+    keep: Keep | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TenantTable:
     """Where a table of tenants is. Hashable."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from proxy.auth.scram import ITERATIONS
 from proxy.auth.token import Issuer
-from proxy.tenancy.policy import Grant, Login, Policy, TenantTable
+from proxy.tenancy.policy import BackupRule, Grant, Login, Policy, TenantTable
 
 GrantKey = tuple[str, str, bool]  # tenant, database, read_only
 
@@ -30,6 +30,7 @@ class RuleBook:
     issuers: tuple[Issuer, ...] = ()
     iterations: int = ITERATIONS  # of most verifiers, so that a login that does not exist has as many
     tables: tuple[tuple[TenantTable, str], ...] = ()  # that tenants were read from, and what told the rows' versions
+    backups: Mapping[tuple[str, str], BackupRule] = field(default_factory=dict)  # by tenant and database
 
     def login(self, name: str) -> Login | None:
         """The login of that name, disabled or not; None when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import orjson
 from hypothesis import given
@@ -102,3 +103,13 @@ def test_no_counter_ever_falls(steps: list[tuple[int, int, bool]]) -> None:
 def test_workers_are_counted_as_they_are_now() -> None:
     found = {one.name: [sample.value for sample in one.samples] for one in Workers(lambda: 3, lambda: 7).collect()}
     assert found == {"partywall_workers": [3], "partywall_worker_restarts": [7]}
+
+
+def test_an_age_that_is_infinite_passes_the_control_door_and_stays_it() -> None:
+    registry = CollectorRegistry()
+    age = Gauge("partywall_backup_age_seconds", "Age", ["tenant"], registry=registry)
+    age.labels("acme").set(math.inf)
+    merged = Merged()
+    merged.told(0, orjson.loads(orjson.dumps(asyncio.run(families(registry)))))
+    (metric,) = merged.collect()
+    assert [one.value for one in metric.samples] == [math.inf]

@@ -51,6 +51,7 @@ def test_the_doors_are_those_that_were_meant() -> None:
     served = {module for module, _ in diagrams.doors() if not module.startswith("demo/")}
     assert served == {
         "admin/http",
+        "app/backups",
         "app/supervision",
         "backup/definitions",
         "catalog/connect",

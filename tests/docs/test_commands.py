@@ -44,6 +44,8 @@ ELSEWHERE = {
     "python -m benchmarks.pools --output benchmarks/POOLS.md": "as the one before",
     "python -m tests.chaos.crowd --seconds 120": "tests/chaos/test_crowd.py has fewer clients and seconds",
     "partywall usage host1/usage.sqlite host2/usage.sqlite": "tests/cli/test_usage.py has two journals",
+    "partywall backups list": "tests/cli/test_backups.py has rules with backups",
+    "partywall backups prune --dry-run": "the same",
     "partywall provision --tenant hooli --rules rules": "tests/cli/test_provision.py has such rules",
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/erp": "the same, as a superuser",
     "partywall provision --rules rules --read postgresql://partywall_check@127.0.0.1:5432/desk": "the same",

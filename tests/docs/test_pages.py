@@ -25,10 +25,11 @@ from proxy.session.objects import Objects
 from proxy.settings import Address, LogSettings, Settings, load_settings
 from proxy.sql.plan import ADVISORY_LOCK, SETSEED, UNTRACKED
 from proxy.tenancy import models
+from proxy.tenancy.backups import Backups, KeepModel
 from proxy.tenancy.extensions import reviewed
 from proxy.tenancy.load import load
 from proxy.tenancy.logins import AuthQuery, CertificateModel, IssuerModel, LoginModel
-from proxy.tenancy.policy import Limits
+from proxy.tenancy.policy import Keep, Limits
 from proxy.tenancy.quotas import ClassQuotas, LoginQuotas, Quotas
 from proxy.tenancy.servers import PATHS, TARGETS, VALUES
 from proxy.tenancy.values import NOT_YET
@@ -48,6 +49,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "auth_query": AuthQuery,
     "certificates": CertificateModel,
     "issuer": IssuerModel,
+    "backups": Backups,
+    "keep": KeepModel,
     "admin": models.Admin,
     "tenants_from": models.TenantsFrom,
 }
@@ -298,8 +301,22 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
     (tmp_path / "staff.jwks").write_text(tokens.key_set(tokens.key()), encoding="utf-8")
     book = load(tmp_path, {"RULES_PASSWORD": "for-the-rules"}, 1)
     assert (book.databases, book.tenants) == (
-        ("crm", "desk", "erp", "orders", "shop", "store"),
-        ("acme", "apart", "custom", "globex", "hooli", "initech", "large", "small", "soylent", "stark", "umbrella"),
+        ("crm", "desk", "erp", "files", "orders", "shop", "store"),
+        (
+            "acme",
+            "apart",
+            "custom",
+            "globex",
+            "hooli",
+            "initech",
+            "large",
+            "small",
+            "soylent",
+            "stark",
+            "trial",
+            "umbrella",
+            "wonka",
+        ),
     )
     assert {grant.tenant: grant.policy.isolation for grant in book.grants.values()} == {
         "acme": "row",
@@ -312,8 +329,11 @@ def test_the_examples_of_the_rules_page_are_a_rule_set(tmp_path: Path) -> None:
         "small": "row",
         "soylent": "row",
         "stark": "rls",
+        "trial": "row",
         "umbrella": "row",
+        "wonka": "row",
     }
+    assert {names: rule.keep for names, rule in book.backups.items()} == {("wonka", "files"): Keep(daily=7, least=24)}
 
 
 def test_the_example_of_the_operators_page_is_a_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
