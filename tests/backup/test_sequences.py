@@ -28,8 +28,8 @@ def found(cluster: Cluster, grant: Grant) -> dict[str, SequenceForm]:
     return {one.name: one for one in asyncio.run(read())}
 
 
-def test_those_of_columns_and_of_rules_are_found_and_are_everybodys(shared_server: Cluster) -> None:
-    sequences = found(shared_server, sample_grant(shared_server))
+def test_those_of_columns_and_of_rules_are_found_and_are_everybodys(server: Cluster, pristine_shared: str) -> None:
+    sequences = found(server, sample_grant(server, pristine_shared))
     assert sequences["accounts_id_seq"] == SequenceForm(
         schema="public", name="accounts_id_seq", value=1000, called=True, own=False, column=("public", "accounts", "id")
     )
