@@ -130,6 +130,8 @@ class Schedules:
                 self._plan(entry)
         if self._entries and self._task is None:
             self._task = asyncio.create_task(self._run(), name="backups")
+        elif self._entries:
+            self.step()  # who reloads is looking
 
     @property
     def running(self) -> int:

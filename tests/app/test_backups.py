@@ -19,7 +19,7 @@ from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.rules import sample_rules
 from tests.kit.sample import load_sample
 
-SECONDS = 60.0
+SECONDS = 90.0
 NIGHT = '{{schedule: "0 2 * * *", to: "{to}/{{tenant}}", keep: {{daily: 7}}}}'
 
 
