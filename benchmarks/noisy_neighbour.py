@@ -269,6 +269,12 @@ def table(names: list[str], results: Results) -> list[str]:
             else ""
         )
         lines.append(f"| {name} | {figures} | {ratio:.2f} | {kept:.0%}{without} |")
+    if {"Partywall", APART} <= set(names):
+        one, two = (middle(results[name, BOTH], "p99") for name in ("Partywall", APART))
+        lines += [
+            "",
+            f"Beside the noise {two:.2f} ms of the p99 are the machine's, and {one - two:.2f} ms the proxy's own doing.",
+        ]
     lines += ["", "What the noisy tenant got done, in a second, alone and beside the steady one:", ""]
     lines += ["| | " + " | ".join(CLIENTS) + " |", "|---" * (len(CLIENTS) + 1) + "|"]
     for name in names:
