@@ -7,7 +7,7 @@ documentation, chapter "System Catalogs".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 
@@ -184,6 +184,10 @@ class Catalog:
     extensions: Mapping[str, str] = field(default_factory=dict)  # name -> version
     bypassing: frozenset[str] = frozenset()  # roles that no policy holds for
     stored_calls: frozenset[str] = frozenset()  # of a tenant's own: volatile functions of pg_catalog that it has stored
+
+    def __getstate__(self) -> dict[str, object]:
+        """What it is made of, and not what was looked up by it, which may grow while another thread reads this."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @property
     def major(self) -> int:

@@ -121,7 +121,8 @@ class PlannerProcesses:
             try:
                 async with asyncio.timeout(self._timeout):
                     for message in child.lacks(database, catalog):
-                        await self._send(child, encode(message))
+                        # In a thread, for a picture of thousands of functions takes longer than anybody should wait.
+                        await self._send(child, await asyncio.to_thread(encode, message))
                     await self._send(child, encode(asked))
                     answer = await self._receive(child)
             except TimeoutError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -46,3 +47,14 @@ def test_a_picture_cannot_be_changed_after_it_was_taken(catalog: Catalog) -> Non
         orders.name = "other"  # type: ignore[misc]  # the point of the test
     with pytest.raises(FrozenInstanceError):
         catalog.version = 2  # type: ignore[misc]  # the point of the test
+
+
+def test_a_picture_travels_without_what_was_looked_up_by_it(catalog: Catalog) -> None:
+    before = pickle.dumps(catalog)
+    assert catalog.functions_by_oid
+    assert catalog.own_operators is not None
+    assert len(pickle.dumps(catalog)) == len(before)
+    travelled = pickle.loads(before)
+    assert travelled == catalog
+    assert "functions_by_oid" not in vars(travelled)
+    assert set(travelled.functions_by_oid) == set(catalog.functions_by_oid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from proxy.catalog.introspect import introspect, read_part
 from proxy.catalog.layers import LayeredCatalog, layered
 from proxy.errors import InternalError, StatementTooComplex
 from proxy.fleet import planning as module
-from proxy.fleet.messages import Forget, Message, encode
+from proxy.fleet.messages import Forget, Message, PlanText, encode
 from proxy.fleet.planning import PlannerProcesses
 from proxy.fleet.worker import NICE
 from proxy.sql.plan import Forward, PlanContext, Planned
@@ -160,9 +161,12 @@ async def test_what_tenants_share_is_sent_once_and_each_is_planned_for_in_its_ow
 ) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     sent: list[object] = []
+    inside = set[type[Message]]()  # of what was encoded where everybody waits for it
 
     def noted(message: Message) -> bytes:
         sent.append(message)
+        if threading.current_thread() is threading.main_thread():
+            inside.add(type(message))
         return encode(message)
 
     monkeypatch.setattr(module, "encode", noted)
@@ -174,6 +178,7 @@ async def test_what_tenants_share_is_sent_once_and_each_is_planned_for_in_its_ow
             (plan,) = planned.plans
             assert isinstance(plan, Forward)
             assert f"{tenant}.orders".encode() in b"".join(plan.template.pieces)
+    assert inside == {PlanText}
     kinds = [type(one).__name__ for one in sent]
     assert kinds.count("TakeShared") == 1
     assert kinds.count("TakePart") == 6  # two at a time are kept
