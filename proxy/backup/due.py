@@ -16,14 +16,30 @@ FIRST_RETRY = 60.0  # seconds after a backup that failed
 LAST_RETRY = 3600.0
 
 
-def due(schedule: str, since: float | None, seen: float, part: float, spread: float) -> float:
+class Calendar:
+    """The moments of schedules. Who asks about thousands of tenants of one schedule has them worked out once."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, float, float]] = {}  # of a time, and the next two moments
+
+    def after(self, schedule: str, since: float) -> tuple[float, float]:
+        """The next two moments."""
+        known = self._last.get(schedule)
+        if known is not None and known[0] <= since < known[1]:
+            return known[1:]
+        times = CronSim(schedule, datetime.fromtimestamp(since, UTC))
+        first, second = next(times).timestamp(), next(times).timestamp()
+        self._last[schedule] = since, first, second
+        return first, second
+
+
+def due(calendar: Calendar, schedule: str, since: float | None, seen: float, part: float, spread: float) -> float:
     """When the next is to begin. since: when the last good one was begun; None: there is none, and the rule is known
     since `seen`. part: where in the spread this tenant stands, from 0 to 1.
     """
     if since is None:
         return seen + part * spread
-    times = CronSim(schedule, datetime.fromtimestamp(since, UTC))
-    first, second = next(times).timestamp(), next(times).timestamp()
+    first, second = calendar.after(schedule, since)
     return first + part * min(spread, (second - first) / 2)
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.backup.due import due, part_of, retry
+from proxy.backup.due import Calendar, due, part_of, retry
 from proxy.backup.receipt import Receipt
 from proxy.tenancy.policy import BackupRule, Grant
 from proxy.tenancy.servers import Place
@@ -109,6 +109,7 @@ class Schedules:
         self._hands = hands
         self._jobs = jobs
         self._spread = spread
+        self._calendar = Calendar()
         self._entries: dict[Key, _Entry] = {}
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -117,6 +118,7 @@ class Schedules:
     def follow(self, rules: Mapping[Key, BackupRule]) -> None:
         """These hold from now on."""
         now = self._hands.clock()
+        self._calendar = Calendar()
         for key in [one for one in self._entries if one not in rules]:
             del self._entries[key]
             if key in self._running:
@@ -223,7 +225,7 @@ class Schedules:
     def _plan(self, one: _Entry) -> None:
         if one.known and not one.row:
             since = None if one.last is None else float(one.last.begun)
-            one.due = due(one.rule.schedule, since, one.seen, one.part, self._spread)
+            one.due = due(self._calendar, one.rule.schedule, since, one.seen, one.part, self._spread)
 
     def _failed(self, key: Key, one: _Entry, problems: list[str]) -> None:
         one.row += 1
