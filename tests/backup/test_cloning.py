@@ -26,7 +26,7 @@ from proxy.tenancy.rulebook import RuleBook
 from tests.backup.shelf import UNDER, book_of, operators
 from tests.backup.staging import MASKING, ROWS, SECRETS, TABLES, company
 from tests.kit.postgres import Cluster, find_binaries
-from tests.kit.rules import sample_rules
+from tests.kit.rules import own_rules, sample_rules
 from tests.kit.schemas import schema_rules
 
 PROGRAM = str(find_binaries(18) / "pg_dump")
@@ -241,3 +241,26 @@ def test_a_schema_of_ones_own_is_cloned_with_its_definitions_and_masked(postgres
             cloned(postgres18, foreign, newco)
     finally:
         postgres18.drop_database("own_schemas")
+
+
+def test_a_database_of_ones_own_is_cloned_into_an_empty_one(postgres18: Cluster) -> None:
+    rules = own_rules(postgres18.port, "own_one", "own_one_app", name="one")
+    rules += "---\n" + own_rules(postgres18.port, "own_two", "own_two_app", "globex", "globex_app", "two")
+    book = book_of(rules)
+    acme, globex = book.grants["acme", "one", False], book.grants["globex", "two", False]
+    masks = MaskingFile.model_validate({"unlisted": "keep", "tables": {"people": {"name": {"fake": "name"}}}})
+    try:
+        for name in ("own_one", "own_two"):
+            postgres18.create_database(name)
+        postgres18.psql("own_one", f"{TABLES} {ROWS}")
+        done = cloned(postgres18, acme, globex, Masking(masks, acme, Pseudonyms(KEY, "acme")))
+        assert done.tables["people"] == Difference(80)
+        count = "SELECT count(*), count(*) FILTER (WHERE label LIKE 'Person%') FROM people"
+        assert postgres18.psql("own_two", count).strip() == "80|0"
+        with pytest.raises(Refused, match="the database is not empty"):
+            cloned(postgres18, acme, globex)
+        with pytest.raises(Refused, match="acme is there what acme is"):
+            cloned(postgres18, acme, acme)
+    finally:
+        for name in ("own_one", "own_two"):
+            postgres18.drop_database(name)
