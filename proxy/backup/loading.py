@@ -6,13 +6,13 @@ verified.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup import statements
+from proxy.backup.ahead import ahead
 from proxy.backup.archive import members, unpacked
 from proxy.backup.manifest import Manifest, Member
 from proxy.backup.progress import Progress
@@ -32,23 +32,22 @@ async def slices(plain: bytes) -> AsyncIterator[bytes]:
         yield plain[at : at + SLICE]
 
 
-async def unchanged(
-    archive: str, keys: Sequence[Any], wanted: Iterable[Member]
-) -> AsyncGenerator[tuple[Member, bytes], None]:
-    """Each of these members, and what it unpacks to. Damaged when one is not what was verified, or is gone."""
-    missing = {one.name: one for one in wanted}
-    source = members(archive, keys)
-    try:
-        while (found := await asyncio.to_thread(next, source, None)) is not None:
-            name, stored = found
+def unchanged(archive: str, keys: Sequence[Any], wanted: Iterable[Member]) -> AsyncGenerator[tuple[Member, bytes]]:
+    """Each of these members, and what it unpacks to; the next one is read meanwhile. Damaged when one is not what was
+    verified, or is gone.
+    """
+    return ahead(_unchanged(archive, keys, {one.name: one for one in wanted}))
+
+
+def _unchanged(archive: str, keys: Sequence[Any], missing: dict[str, Member]) -> Generator[tuple[Member, bytes]]:
+    with closing(members(archive, keys)) as source:
+        for name, stored in source:
             member = missing.pop(name, None)
             if member is None:
                 continue
             if hashlib.sha256(stored).hexdigest() != member.sha256:
                 raise Damaged(f"{name} has changed since it was verified")
-            yield member, await asyncio.to_thread(unpacked, name, stored)
-    finally:
-        source.close()
+            yield member, unpacked(name, stored)
     if missing:
         raise Damaged(f"{min(missing)} is gone since it was verified")
 

@@ -49,6 +49,8 @@ def beginning(piece: bytes) -> bytes | None:
     if not tab:
         return first if set(piece.splitlines()) == {first} else None
     start = first + b"\t"
+    if not piece.startswith(start, piece.rfind(b"\n", 0, -1) + 1):
+        return None  # the last row says so at once
     return first if piece.startswith(start) and 1 + piece.count(b"\n" + start) == rows_of(piece) else None
 
 

@@ -74,6 +74,20 @@ def missing(table: Table, grant: Grant) -> str:
     )
 
 
+def compared(table: Table, grant: Grant) -> str | None:
+    """How many rows come, are changed and go, in one pass; None where rows have no key to be found again by."""
+    if not table.match:
+        return None
+    names = ", ".join(f"l.{identifier(one.name)}" for one in table.columns)
+    live = f"SELECT l.ctid, {names} FROM {table.kept.only} l WHERE {table.kept.owned(grant, 'l')}"
+    return (
+        f"SELECT pg_catalog.count(*) FILTER (WHERE l.ctid IS NULL),"
+        f" pg_catalog.count(*) FILTER (WHERE l.ctid IS NOT NULL AND s.ctid IS NOT NULL AND {table.differs('s', 'l')}),"
+        f" pg_catalog.count(*) FILTER (WHERE s.ctid IS NULL)"
+        f" FROM {table.stage} s FULL JOIN ({live}) l ON {table.matches('s', 'l')}"
+    )
+
+
 def changed(table: Table, grant: Grant, columns: tuple[str, ...] | None = None) -> str | None:
     """The tenant's rows that differ from the archive's in one of these columns (None: in any): t, c. None where rows
     have no key to be found again by.
@@ -83,7 +97,7 @@ def changed(table: Table, grant: Grant, columns: tuple[str, ...] | None = None) 
     return (
         f"SELECT l.tableoid AS t, l.ctid AS c FROM {table.kept.only} l JOIN {table.stage} s"
         f" ON {table.matches('s', 'l')} WHERE {table.kept.owned(grant, 'l')}"
-        f" AND {table.whole('s', columns)} IS DISTINCT FROM {table.whole('l', columns)}"
+        f" AND {table.differs('s', 'l', columns)}"
     )
 
 
@@ -96,7 +110,7 @@ def update(table: Table, grant: Grant) -> str | None:
     given = ", ".join(f"{identifier(one.name)} = s.{identifier(one.name)}" for one in free)
     return (
         f"UPDATE {table.kept.only} l SET {given} FROM {table.stage} s WHERE {table.matches('s', 'l')}"
-        f" AND {table.kept.owned(grant, 'l')} AND {table.whole('s')} IS DISTINCT FROM {table.whole('l')}"
+        f" AND {table.kept.owned(grant, 'l')} AND {table.differs('s', 'l')}"
     )
 
 

@@ -33,7 +33,7 @@ from proxy.tenancy.servers import Place
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
-HELD = 64 << 20  # bytes of rows on their way, about, of all jobs together
+HELD = 32 << 20  # bytes of rows on their way, about, of all jobs together: a piece that is packed, and one that comes
 
 Changes = Sequence[tuple[int, Callable[[bytes], bytes]]]  # of a table: fields by their place, and what becomes of them
 Masks = Callable[["Snapshot"], Awaitable[Sequence[Changes]]]  # of each table of a snapshot
@@ -67,7 +67,7 @@ async def back_up(
     async with taken(place, lambda catalog, members: ordered(catalog, selected(catalog, grant, members))) as snapshot:
         kept = snapshot.kept
         changes = [()] * len(kept) if masks is None else await masks(snapshot)
-        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // jobs), changes)
+        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // (2 * jobs)), changes)
         written = await definitions(place, grant, snapshot, sink, pg_dump)
         await taking.estimate(snapshot.connection, kept)
         waiting = iter(sorted(range(len(kept)), key=lambda number: -taking.expected[number]))
@@ -139,24 +139,29 @@ class _Taking:
             self.expected[number] = int(plan[0]["Plan"]["Plan Rows"])
 
     async def read(self, connection: CatalogConnection, number: int, kept: Kept) -> None:
-        """One table."""
+        """One table. While a piece is packed the next one comes."""
         pieces = Pieces(self._piece)
+        packing: asyncio.Task[None] | None = None
+
+        async def put(full: bytes | None) -> None:
+            nonlocal packing
+            if full is not None:
+                if packing is not None:
+                    await packing
+                packing = group.create_task(self._put(number, kept, full))
 
         async def take(rows: bytes) -> None:
-            full = pieces.add(rows)
-            if full is not None:
-                await self._put(number, kept, full)
+            await put(pieces.add(rows))
 
         await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
         await check_same(connection, kept)
-        if kept.column is None and kept.relation.kind == "r":  # the whole table, which the server has a shorter way for
-            schema, columns = kept.relation.schema, [one.name for one in kept.columns]
-            await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)
-        else:
-            await connection.copy_from_query(kept.rows(self._grant), output=take)
-        rest = pieces.rest()
-        if rest is not None:
-            await self._put(number, kept, rest)
+        async with asyncio.TaskGroup() as group:
+            if kept.column is None and kept.relation.kind == "r":  # all of it, which the server has a shorter way for
+                schema, columns = kept.relation.schema, [one.name for one in kept.columns]
+                await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)
+            else:
+                await connection.copy_from_query(kept.rows(self._grant), output=take)
+            await put(pieces.rest())
 
     async def _put(self, number: int, kept: Kept, plain: bytes) -> None:
         members = self.members[number]

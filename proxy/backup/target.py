@@ -58,8 +58,20 @@ class Table:
 
     def whole(self, alias: str, columns: tuple[str, ...] | None = None) -> str:
         """All that is in a row, as text; what is equal in it is equal to the last digit."""
+        return f"{self.row(alias, columns)}::pg_catalog.text"
+
+    def row(self, alias: str, columns: tuple[str, ...] | None = None) -> str:
+        """These columns, or all, as one value."""
         names = [one.name for one in self.columns] if columns is None else columns
-        return "ROW(" + ", ".join(f"{alias}.{identifier(one)}" for one in names) + ")::pg_catalog.text"
+        return "ROW(" + ", ".join(f"{alias}.{identifier(one)}" for one in names) + ")"
+
+    def differs(self, left: str, right: str, columns: tuple[str, ...] | None = None) -> str:
+        """The condition that two rows are not equal to the last digit. Their text is made only where their bytes
+        differ, which is seldom, and is nine tenths of the work.
+        """
+        one, other = self.row(left, columns), self.row(right, columns)
+        text = f"{one}::pg_catalog.text IS DISTINCT FROM {other}::pg_catalog.text"
+        return f"({one}::pg_catalog.record *<> {other}::pg_catalog.record AND {text})"
 
 
 def tables(manifest: Manifest, catalog: Catalog, kept: tuple[Kept, ...], types: Types) -> tuple[Table, ...]:

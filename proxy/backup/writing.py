@@ -58,6 +58,7 @@ class Writing:
         self._links = links
         self._order = order
         self._registry = registry
+        self._going: set[int] = set()  # those of which rows are to go
         self._left: frozenset[int] = frozenset()  # those whose row is left as it is
         self._bound = {number: self._ties(number) for number in range(len(tables))}
 
@@ -76,18 +77,20 @@ class Writing:
         """What would come, change and go, by table."""
         found = {}
         for number in self._order.tables:
-            table = self._tables[number]
-            altered = statements.changed(table, self._grant)
-            found[number] = (
-                Difference()
-                if number in self._left
-                else Difference(
-                    await self._count(statements.missing(table, self._grant)),
-                    0 if altered is None else await self._count(altered),
-                    0 if mode == "merge" else await self._count(statements.surplus(table, self._grant)),
-                )
-            )
+            coming = altered = going = 0
+            if number not in self._left:
+                coming, altered, going = await self._compared(self._tables[number])
+            found[number] = Difference(coming, altered, 0 if mode == "merge" else going)
         return found
+
+    async def _compared(self, table: Table) -> tuple[int, int, int]:
+        query = statements.compared(table, self._grant)
+        if query is None:
+            missing, surplus = statements.missing(table, self._grant), statements.surplus(table, self._grant)
+            return await self._count(missing), 0, await self._count(surplus)
+        row = await self._connection.fetchrow(query)
+        assert row is not None
+        return row[0], row[1], row[2]
 
     async def write(self, mode: Mode, told: Callable[[Progress], None]) -> Mapping[int, Difference]:
         """Does it; what it did. Refused when it cannot be, and the transaction must be rolled back then."""
@@ -101,10 +104,9 @@ class Writing:
                 await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 return first
             if mode == "replace" or (mode == "into-empty" and turn):
-                await self._clear()
+                await self._clear(left)
             for number in self._order.tables:
-                if number not in self._left:
-                    await self._fill(number)
+                await self._fill(number, left[number])
                 done += left[number].insert + left[number].update + left[number].delete
                 told(Progress("write", min(done, expected), 0, expected, self._tables[number].title))
             for number in self._order.empty:
@@ -125,39 +127,48 @@ class Writing:
         referenced = frozenset(right for one in self._links if one.parent == number for _, right in one.columns)
         return statements.bound(self._tables[number], referenced)
 
-    async def _clear(self) -> None:
+    async def _clear(self, left: Mapping[int, Difference]) -> None:
         """Deletes what the archive does not have, what is tied otherwise there, and what leads to these."""
-        connection = self._connection
+        self._going = set()
         for number, table in enumerate(self._tables):
-            await connection.execute(f"TRUNCATE {table.gone}")
-            if number in self._left:
-                continue
-            await connection.execute(f"INSERT INTO {table.gone} {statements.surplus(table, self._grant)}")
-            tied = statements.changed(table, self._grant, self._bound[number])
+            await self._connection.execute(f"TRUNCATE {table.gone}")
+            if left[number].delete:
+                await self._mark(number, statements.surplus(table, self._grant))
+            tied = statements.changed(table, self._grant, self._bound[number]) if left[number].update else None
             if tied is not None:
-                await connection.execute(f"INSERT INTO {table.gone} {tied}")
+                await self._mark(number, tied)
         while await self._spread():
             pass
         await self._check_others()
-        for number in reversed(self._order.tables):
+        going = [number for number in reversed(self._order.tables) if number in self._going]
+        for number in going:
             if columns := self._order.empty.get(number):
-                await connection.execute(statements.loosen(self._tables[number], self._grant, columns))
-        for number in reversed(self._order.tables):
-            await connection.execute(statements.delete(self._tables[number], self._grant))
+                await self._connection.execute(statements.loosen(self._tables[number], self._grant, columns))
+        for number in going:
+            await self._connection.execute(statements.delete(self._tables[number], self._grant))
+
+    async def _mark(self, number: int, rows: str) -> bool:
+        """These rows (t, c) of a table are to go; whether there are any."""
+        table = self._tables[number]
+        status = await self._connection.execute(f"INSERT INTO {table.gone} {rows}")
+        if status.endswith(" 0"):
+            return False
+        await self._connection.execute(f"ANALYZE {table.gone}")
+        self._going.add(number)
+        return True
 
     async def _spread(self) -> bool:
         """Marks the tenant's rows that reference what is gone; whether there were any."""
         more = False
         for link in self._links:
-            if link.child is None or link.parent is None:
+            if link.child is None or link.parent not in self._going:
                 continue
             table = self._tables[link.child]
-            status = await self._connection.execute(
-                f"INSERT INTO {table.gone} SELECT DISTINCT l.tableoid, l.ctid {self._leading(link)}"
-                f" AND {table.kept.owned(self._grant, 'l')}"
+            rows = (
+                f"SELECT DISTINCT l.tableoid, l.ctid {self._leading(link)} AND {table.kept.owned(self._grant, 'l')}"
                 f" AND NOT EXISTS (SELECT FROM {table.gone} x WHERE x.t = l.tableoid AND x.c = l.ctid)"
             )
-            more = more or not status.endswith(" 0")
+            more = await self._mark(link.child, rows) or more
         return more
 
     def _leading(self, link: Reference) -> str:
@@ -184,7 +195,7 @@ class Writing:
         """Refused where a row that is not the tenant's, or not in the archive, references one that is to go."""
         problems = []
         for link in self._links:
-            if link.parent is None:
+            if link.parent is None or link.parent not in self._going:
                 continue
             others = ""
             if link.child is not None:
@@ -200,10 +211,12 @@ class Writing:
         if problems:
             raise Refused(problems)
 
-    async def _fill(self, number: int) -> None:
-        await self._alter(number)
-        empty = self._order.empty.get(number, frozenset())
-        await self._connection.execute(statements.insert(self._tables[number], self._grant, empty))
+    async def _fill(self, number: int, left: Difference) -> None:
+        if left.update:
+            await self._alter(number)
+        if left.insert or number in self._going:
+            empty = self._order.empty.get(number, frozenset())
+            await self._connection.execute(statements.insert(self._tables[number], self._grant, empty))
 
     async def _alter(self, number: int) -> None:
         text = statements.update(self._tables[number], self._grant)

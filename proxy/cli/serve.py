@@ -8,11 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proxy.app.loop import run
-from proxy.app.process import serve as serve_proxy
-from proxy.app.supervision import supervise
 from proxy.cli.report import reported
-from proxy.fleet.supervisor import WorkerFailed
 from proxy.settings import load_settings
 
 
@@ -23,6 +19,11 @@ def serve(
     admin_listen: Annotated[str | None, typer.Option(help="HOST:PORT for /metrics, /healthz and /readyz.")] = None,
 ) -> None:
     """Serve clients. Command line beats environment (PARTYWALL_*) beats file."""
+    from proxy.app.loop import run  # here, so that no other command waits for all that serving needs
+    from proxy.app.process import serve as serve_proxy
+    from proxy.app.supervision import supervise
+    from proxy.fleet.supervisor import WorkerFailed
+
     given: dict[str, Any] = {"rules": rules, "listen": listen, "admin_listen": admin_listen}
     with reported():
         settings = load_settings(config, {name: value for name, value in given.items() if value is not None})

@@ -26,6 +26,7 @@ def test_whatever_deletes_updates_or_looks_is_confined_to_the_tenant() -> None:
             statements.surplus(one, GRANT),
             statements.missing(one, GRANT),
             statements.changed(one, GRANT),
+            statements.compared(one, GRANT),
             statements.update(one, GRANT),
             statements.insert(one, GRANT),
             statements.delete(one, GRANT),
@@ -55,8 +56,18 @@ def test_a_row_is_tied_by_its_keys_references_and_identities() -> None:
     assert statements.bound(table(keys=(), columns=columns), frozenset()) == ("id",)
 
 
+def test_rows_are_compared_by_their_bytes_before_their_text_is_made() -> None:
+    text = table().differs("s", "l", ("name",))
+    assert text == (
+        '(ROW(s."name")::pg_catalog.record *<> ROW(l."name")::pg_catalog.record'
+        ' AND ROW(s."name")::pg_catalog.text IS DISTINCT FROM ROW(l."name")::pg_catalog.text)'
+    )
+    assert text.replace('"name"', '"tenant_id"') in str(statements.changed(table(), GRANT, ("tenant_id",)))
+
+
 def test_what_has_no_key_cannot_be_updated() -> None:
     assert statements.changed(table(keys=()), GRANT) is None
+    assert statements.compared(table(keys=()), GRANT) is None
     assert statements.changed(table(), GRANT, ()) is None
 
 

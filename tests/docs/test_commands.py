@@ -39,6 +39,8 @@ ELSEWHERE = {
     "python -m benchmarks.idle --clients 10000 --output benchmarks/IDLE.md": "tests/chaos/test_idle.py has fewer",
     "python -m benchmarks.tenants --output benchmarks/TENANTS.md": "tests/fleet/test_reading.py loads fewer",
     "python -m benchmarks.neighbours --output benchmarks/NEIGHBOURS.md": "tests/fleet/test_neighbours.py has three",
+    "python -m benchmarks.backup --gigabytes 1 --binaries /usr/lib/postgresql/18/bin": "measures for half an hour",
+    "python -m tests.kit.roundtrip --gigabytes 1": "tests/backup/test_tpch.py has less than a megabyte",
     "python -m benchmarks.noisy_neighbour": "tests/chaos/test_noisy_neighbour.py has a few seconds",
     "python -m tests.chaos.tenants --tenants 10000 --active 500 --connections 100": "tests/chaos/test_tenants.py",
     "python -m benchmarks.pools --output benchmarks/POOLS.md": "as the one before",
