@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -11,7 +13,13 @@ from tests.kit.proxy import Proxy, running_proxy
 
 
 @pytest.fixture(scope="session")
-def proxy(shared_server: Cluster) -> Iterator[Proxy]:
+def proxies() -> Iterator[Callable[[int], Proxy]]:
+    """One for each server by its port, however often the tests turn from one server to the other."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda port: stack.enter_context(running_proxy(port)))
+
+
+@pytest.fixture(scope="session")
+def proxy(shared_server: Cluster, proxies: Callable[[int], Proxy]) -> Proxy:
     """The whole proxy over the sample set."""
-    with running_proxy(shared_server.port) as proxy:
-        yield proxy
+    return proxies(shared_server.port)
