@@ -185,7 +185,7 @@ def test_the_servers_themselves_see_only_who_belongs_there(fleet: Fleet, proxy: 
             row = connection.execute(query, [tenant, ours]).fetchone()
         return row is not None and bool(row[0])
 
-    eventually(lambda: seen(fleet.first, "acme") and seen(fleet.second, "globex"), SECONDS)
+    assert eventually(lambda: seen(fleet.first, "acme") and seen(fleet.second, "globex"), SECONDS)
     for tenant in ("globex", "initech"):
         assert not seen(fleet.first, tenant)
     for tenant in ("acme", "hooli"):

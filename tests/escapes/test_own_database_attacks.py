@@ -161,9 +161,10 @@ def test_where_the_remedies_were_run_nothing_of_the_server_names_another_tenant(
 
 
 def test_what_is_told_of_other_databases_and_those_that_can_be_entered_are_found_until_it_is_mended(
-    alone: Cluster,
+    server: Cluster,
 ) -> None:
-    with owned(alone, 1, served=False) as database:
+    # A server of this test's: the remedy shuts the role out of every other database, the scene's too.
+    with running(server.major) as alone, owned(alone, 1, served=False) as database:
         found = {one.name: one for one in findings(alone, database, ROLES[1])}
         assert {one.name for one in found.values() if one.severity == "warning"} == {
             "server.neighbours",

@@ -127,7 +127,8 @@ class RawClient:
         self.socket.close()
 
     def send(self, tag: str, body: bytes = b"") -> None:
-        self.socket.sendall(message(tag, body))
+        """One message. ConnectionError, which tells what the other side said last, where it has hung up."""
+        self._write(message(tag, body))
 
     def receive(self) -> Message | None:
         """The next message, or None when the server hung up."""
@@ -171,7 +172,7 @@ class RawClient:
             bind += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
         bind += struct.pack("!h", 0)
         parts = [("P", parse), ("B", bind), ("D", b"P\0"), ("E", b"\0" + struct.pack("!i", 0)), ("S", b"")]
-        self.socket.sendall(b"".join(message(*part) for part in parts))
+        self._write(b"".join(message(*part) for part in parts))
         return self.collect("ZG")
 
     def copy_data(self, data: bytes, *, sync: bool = False) -> Exchange:
@@ -181,6 +182,13 @@ class RawClient:
         if sync:
             self.send("S")
         return self.collect()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self.socket.sendall(data)
+        except ConnectionError as error:
+            said = [*getattr(self, "greeting", Exchange()).errors, *self.collect("").errors]
+            raise type(error)(f"the server had hung up; it said {said}") from error
 
     def _log_in(self, password: str) -> Exchange:
         greeting = Exchange()
