@@ -65,7 +65,7 @@ async def test_a_relation_that_is_locked_is_not_waited_for(
     blocker = await connect(Server(place.host, place.port, place.database, "postgres"), NOBODY)
     async with blocker.transaction():
         await blocker.execute("LOCK TABLE public.kept IN ACCESS EXCLUSIVE MODE")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             with pytest.raises(FAILURES, match="lock timeout"):
                 await rows_of(place, NOBODY, [one])
     await blocker.close()

@@ -89,7 +89,7 @@ async def test_a_changed_password_is_asked_for_soon_after_a_wrong_one(
     query._task = asyncio.create_task(query._run())
     assert query.verifier("a") == parse_verifier(FIRST)
     query.hurry()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while query.verifier("a") != parse_verifier(SECOND):  # noqa: ASYNC110 no event tells it
             await asyncio.sleep(0.01)
 
@@ -101,7 +101,7 @@ async def test_a_server_that_is_away_is_counted_and_asked_again(asks: Asks, monk
     assert query._connection is not None
     query._connection.terminate()
     query.hurry()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while query.statistics().looks < 2:
             await asyncio.sleep(0.01)
             query.hurry()

@@ -69,7 +69,7 @@ def run(cluster: Cluster, work: Path, clients: int, connections: int, seconds: i
         transactions, problems = _play(cluster, proxy, work, clients, seconds)
         books = Books(proxy, cluster.dsn(database="bench"), "bench_app")
         try:
-            books.settled("the crowd", 20.0)
+            books.settled("the crowd")
             if books.clients():
                 problems.append(f"{books.clients()} clients are left")
         except AssertionError as problem:

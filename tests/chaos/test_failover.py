@@ -153,7 +153,7 @@ async def test_each_is_reached_by_what_it_is_and_the_good_one_is_remembered(pair
 def test_a_promoted_standby_takes_over_and_idle_sessions_notice_nothing() -> None:
     with made() as pair, house_before(pair) as house:
         fail_over(pair, house)
-        house.books(pair.standby).settled("a failover", 10.0)
+        house.books(pair.standby).settled("a failover")
 
 
 def fail_over(pair: Pair, house: House) -> None:
@@ -175,7 +175,7 @@ def fail_over(pair: Pair, house: House) -> None:
 def test_a_server_that_restarts_under_load_is_used_again(pair: Pair) -> None:
     with house_before(pair) as house:
         restart(pair, house)
-        house.books(pair.primary).settled("a restart", 10.0)
+        house.books(pair.primary).settled("a restart")
 
 
 def restart(pair: Pair, house: House) -> None:

@@ -30,7 +30,7 @@ def serve(folder: Path, cluster: Cluster, statement_size: str) -> Iterator[Proxy
         (folder / "rules" / "defaults.yaml").write_text(QUOTAS % statement_size, encoding="utf-8")
         with serving(folder, database, passwords, PLAN_TIMEOUT="120") as proxy:  # on a machine that has other work
             yield proxy
-            Books(proxy, cluster.dsn(database=database)).settled("floods", 10.0)
+            Books(proxy, cluster.dsn(database=database)).settled("floods")
 
 
 @pytest.fixture(scope="module")

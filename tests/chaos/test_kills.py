@@ -131,7 +131,7 @@ def test_after_every_kill_nothing_is_leased_and_the_books_agree(target: Target, 
         for seed in range(KILLS * effort):
             books.settled(strike(proxy, target, chaos, seed))
         assert books.pinned() == 0
-        assert eventually(lambda: left_behind(target) == 0, 5.0)
+        assert eventually(lambda: left_behind(target) == 0, 20.0)
         with proxy.connect("acme_app") as client:
             assert client.simple("SELECT count(*) FROM orders").rows == [(b"21",)]
         assert proxy.process.poll() is None

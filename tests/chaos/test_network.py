@@ -35,7 +35,7 @@ def road(postgres15: Cluster) -> Iterator[Road]:
         chaos_before(proxy.port) as before,
     ):
         yield Road(proxy, replace(proxy, port=before.port), before, behind)
-        Books(proxy, cluster.dsn(database=database)).settled("a bad network", 10.0)
+        Books(proxy, cluster.dsn(database=database)).settled("a bad network")
 
 
 def talk(client: RawClient) -> list[Exchange]:

@@ -33,7 +33,7 @@ def proxy(postgres15: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (folder / "rules" / "defaults.yaml").write_text(QUOTAS, encoding="utf-8")
         with serving(folder, database, passwords, STORAGE_INTERVAL="0.2") as proxy:
             yield proxy
-            Books(proxy, cluster.dsn(database=database)).settled("sizes", 10.0)
+            Books(proxy, cluster.dsn(database=database)).settled("sizes")
 
 
 def told(seen: Exchange) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ async def test_a_listener_hears_its_own_tenant_and_knows_itself(proxy: Proxy) ->
         await foreign.execute("NOTIFY \"Jobs\", 'another tenant'")
         await other.fetch("SELECT pg_notify($1, $2)", "Jobs", "from a colleague")
         await listener.execute("SELECT pg_notify('Jobs', 'from myself')")
-        told = [await asyncio.wait_for(heard.get(), 10) for _ in range(2)]
+        told = [await asyncio.wait_for(heard.get(), 20) for _ in range(2)]
         assert told == [
             (other.get_server_pid(), "Jobs", "from a colleague"),
             (listener.get_server_pid(), "Jobs", "from myself"),

@@ -253,11 +253,11 @@ def test_so_many_statements_at_one_time(proxy: Proxy, quotas: Quotas) -> None:
     quotas("concurrent_statements: 1")
     with proxy.connect("acme_app") as busy, proxy.connect("acme_app") as client:
         busy.send("Q", b"SELECT pg_sleep(30)\0")
-        assert eventually(lambda: [one["C"] for one in client.simple("SELECT 1").errors] == ["53400"], 10.0)
+        assert eventually(lambda: [one["C"] for one in client.simple("SELECT 1").errors] == ["53400"], 20.0)
         (error,) = client.simple("SELECT 1").errors
         assert error["D"] == "Limit 1, used 1; it opens again when one of them has ended."
         busy.close()  # in the middle of it
-        assert eventually(lambda: count(client), 10.0)
+        assert eventually(lambda: count(client), 20.0)
 
 
 def test_statements_wait_for_their_turn_in_order_where_the_rules_say_so(proxy: Proxy, quotas: Quotas) -> None:
@@ -267,9 +267,9 @@ def test_statements_wait_for_their_turn_in_order_where_the_rules_say_so(proxy: P
         busy, second, third = (stack.enter_context(proxy.connect("acme_app")) for _ in range(3))
         busy.send("Q", b"SELECT pg_sleep(30)\0")
         second.send("Q", b"SELECT 1\0")
-        assert eventually(lambda: f"{waits}1.0" in proxy.metrics(), 10.0)
+        assert eventually(lambda: f"{waits}1.0" in proxy.metrics(), 20.0)
         third.send("Q", b"SELECT 2\0")
-        assert eventually(lambda: f"{waits}2.0" in proxy.metrics(), 10.0)
+        assert eventually(lambda: f"{waits}2.0" in proxy.metrics(), 20.0)
         third.close()
         busy.close()  # in the middle of it
         assert second.collect().rows == [(b"1",)]

@@ -58,5 +58,5 @@ def test_the_same_seed_gives_the_same_numbers(shared_server: Cluster, proxy: Pro
         for text in DRAWS:
             assert say(client, text) == say(private, text), text
             assert second.simple("SELECT random()").errors == other.simple("SELECT random()").errors == []
-        assert eventually(lambda: pinned(proxy) == {"setseed": 1}, 10)
-    assert eventually(lambda: pinned(proxy) == {}, 10)
+        assert eventually(lambda: pinned(proxy) == {"setseed": 1}, 20.0)
+    assert eventually(lambda: pinned(proxy) == {}, 20.0)

@@ -68,7 +68,7 @@ def test_no_other_session_draws_from_a_seed_that_somebody_knows(
         with proxy.connect(login) as other:
             (found,) = other.simple("SELECT random()").rows
             assert found not in sequence
-    assert eventually(lambda: is_gone(shared_server, number), 10)
+    assert eventually(lambda: is_gone(shared_server, number), 20.0)
 
 
 def test_without_a_seed_the_connection_is_the_next_sessions(shared_server: Cluster, proxy: Proxy) -> None:

@@ -59,7 +59,7 @@ class Books:
         assert row is not None
         return int(row[0])
 
-    def settled(self, what: str, seconds: float = 5.0) -> None:
+    def settled(self, what: str, seconds: float = 20.0) -> None:
         """Nothing is leased, and the books agree; AssertionError with `what` when that does not come about."""
         assert eventually(lambda: not self.pool_states()["leased"], seconds), f"{what}: leased: {self.pool_states()}"
         agreed = eventually(lambda: self.held() == self.server_count(), seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.kit.books import eventually, listens
 from tests.kit.postgres import free_port
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 RULES = """\
 [databases]
 {database} = host=127.0.0.1 port={server_port} user={role}

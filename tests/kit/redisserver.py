@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.kit.books import eventually
 from tests.kit.postgres import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class RedisServer:

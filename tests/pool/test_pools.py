@@ -388,14 +388,14 @@ async def test_closing_waits_for_leases_and_lends_no_more(server15: Cluster, cen
     lease = await pools.wait_lease(grant_of(server15))
     waiting = asyncio.ensure_future(pools.wait_lease(grant_of(server15)))
     await asyncio.sleep(0)
-    closing = asyncio.ensure_future(pools.close(20.0))
+    closing = asyncio.ensure_future(pools.close(60.0))
     with pytest.raises(AdminShutdown):
         await waiting
     with pytest.raises(AdminShutdown):
         await pools.wait_lease(grant_of(server15))
     assert await Talk(lease)("SELECT 1") == [(b"1",)]
     pools.release(lease)
-    await asyncio.wait_for(closing, 10)
+    await asyncio.wait_for(closing, 20)
     await census.until(lambda: 0, pools)
 
 

@@ -136,7 +136,7 @@ async def test_a_certificate_for_another_name_is_good_for_verify_ca_only(secured
 
 async def refused_in_the_end(grant: Grant) -> None:
     """The server takes its new settings when it comes round to it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             try:
                 (await connect(grant)).abort()
@@ -147,7 +147,7 @@ async def refused_in_the_end(grant: Grant) -> None:
 
 async def accepted_in_the_end(grant: Grant) -> ServerConnection:
     """Likewise."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             try:
                 return await connect(grant)

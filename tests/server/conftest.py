@@ -42,8 +42,8 @@ class House:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Waits for something that has no event of its own, at most a few seconds."""
-    async with asyncio.timeout(5):
+    """Waits for something that has no event of its own, at most twenty seconds."""
+    async with asyncio.timeout(20):
         while not true():  # noqa: ASYNC110 no event exists
             await asyncio.sleep(0.002)
 

@@ -36,10 +36,10 @@ async def refused(house: House, *said: bytes) -> dict[str, str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     for one in said[:-1]:
         writer.write(one)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reader.readexactly(1) == b"N"
     writer.write(said[-1])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         told = await reader.read()
     writer.close()
     assert told[:1] == b"E"
@@ -96,7 +96,7 @@ async def test_who_wants_tls_and_may_not_enter_is_told_why_inside_it(
         assert await reader.readexactly(1) == b"S"
     await writer.start_tls(context, server_hostname="127.0.0.1")
     writer.write(STARTUP)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         told = await reader.read()
     assert error_fields(told[5:])["C"] == "57P03"
     writer.close()
@@ -108,7 +108,7 @@ async def test_who_is_turned_away_and_says_nothing_is_cut_soon(houses: Houses) -
     house = await houses(options=FEW)
     crowd = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(5)]
     await until(lambda: len(house.listener.turned) == 2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await crowd[-1][0].read() == b""
     await until(lambda: not house.listener.turned)
     for _, writer in crowd:
@@ -151,7 +151,7 @@ async def test_a_tls_handshake_beyond_the_ration_is_not_begun(houses: Houses) ->
     house = await houses(options=FEW, tls=object())  # which would not survive being used
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(SSL_REQUEST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await reader.read() == b"S"
     writer.close()
     assert house.listener.gate.refused["handshake"] == 1

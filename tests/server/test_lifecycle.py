@@ -33,7 +33,7 @@ async def test_a_hangup_reads_the_rules_and_forgets_what_servers_reported(house:
     life.install()
     try:
         os.kill(os.getpid(), signal.SIGHUP)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await read.wait()
         await house.listener.tasks.close()
     finally:
@@ -51,7 +51,7 @@ async def test_the_end_is_whole_when_every_transaction_could_finish(house: House
         os.kill(os.getpid(), signal.SIGTERM)
         done = await asyncio.to_thread(client.simple, "COMMIT")
         assert done.tags == ["COMMIT"]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await running
     finally:
         life.uninstall()
@@ -65,7 +65,7 @@ async def test_what_does_not_finish_in_time_is_closed(houses: Houses) -> None:
     client = await house.connect()
     await house.ask(client, "BEGIN")
     life.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert not await life.run()
     assert [one["C"] for one in (await asyncio.to_thread(client.collect)).errors] == ["57P01"]
     client.close()
@@ -78,7 +78,7 @@ async def test_a_second_signal_does_not_wait(house: House) -> None:
     running = asyncio.ensure_future(life.run())
     life.stop()
     life.stop()
-    async with asyncio.timeout(5):  # its own drain_timeout is 30
+    async with asyncio.timeout(20):  # its own drain_timeout is 30
         assert not await running
     client.close()
 
@@ -93,7 +93,7 @@ async def test_a_quit_does_not_wait_and_an_interrupt_is_left_to_who_wants_it(hou
         await house.ask(client, "BEGIN")
         running = asyncio.ensure_future(life.run())
         os.kill(os.getpid(), signal.SIGQUIT)
-        async with asyncio.timeout(5):  # its own drain_timeout is 30
+        async with asyncio.timeout(20):  # its own drain_timeout is 30
             assert not await running
     finally:
         life.uninstall()
