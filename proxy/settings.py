@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     masking_key: SecretStr | None = Field(
         None, min_length=16, description="what masked values of clones are made with; without it each clone has its own"
     )
+    receipt_key: Path | None = Field(None, description="PEM file of the Ed25519 key that signs receipts of erasures")
     log: LogSettings = LogSettings()
     unix_socket_directory: Path | None = Field(
         None, description="folder of a Unix socket for clients, named after the port as PostgreSQL's"

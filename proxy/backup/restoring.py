@@ -153,7 +153,7 @@ async def _within(
     if dry_run:
         found = await writing.differences(mode)
     else:
-        async with nullcontext() if triggers else silenced(connection, plan.tables):
+        async with nullcontext() if triggers else silenced(connection, [one.kept for one in plan.tables]):
             found = await writing.write(mode, told)
         await passed(connection, grant, manifest.sequences, plan.tables)
     return Restored({plan.tables[number].title: one for number, one in sorted(found.items())}, anew)

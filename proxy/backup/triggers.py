@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from proxy.backup.target import Table
+from proxy.backup.selection import Kept
 from proxy.catalog.finding import identifier
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ AGAIN = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
 @asynccontextmanager
-async def silenced(connection: CatalogConnection, tables: Sequence[Table]) -> AsyncIterator[int]:
+async def silenced(connection: CatalogConnection, tables: Sequence[Kept]) -> AsyncIterator[int]:
     """Inside a transaction: none of the tables' triggers fires in the block; how many that are."""
-    rows = await connection.fetch(ENABLED, [one.kept.relation.oid for one in tables])
+    rows = await connection.fetch(ENABLED, [one.relation.oid for one in tables])
     for row in rows:
         await connection.execute(f"ALTER TABLE {row['relation']} DISABLE TRIGGER {identifier(row['name'])}")
     yield len(rows)

@@ -16,12 +16,14 @@ from proxy.cli.clone import clone
 from proxy.cli.demo import demo
 from proxy.cli.doctor import doctor
 from proxy.cli.drain import drain
+from proxy.cli.erase import erase
 from proxy.cli.explain import explain
 from proxy.cli.export import export
 from proxy.cli.hash_password import hash_password
 from proxy.cli.kill import kill
 from proxy.cli.pause import pause
 from proxy.cli.provision import provision
+from proxy.cli.receipt import receipt
 from proxy.cli.reload import reload
 from proxy.cli.restore import restore
 from proxy.cli.resume import resume
@@ -40,8 +42,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, serve, check, explain, doctor, provision, backup, verify, restore, clone, export, schema, usage, status,
-    reload, pause, resume, kill, drain,
+    demo, serve, check, explain, doctor, provision, backup, verify, restore, clone, export, erase, receipt, schema,
+    usage, status, reload, pause, resume, kill, drain,
 ):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)

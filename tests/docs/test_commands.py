@@ -122,6 +122,12 @@ BESIDE = {
     "partywall export --tenant acme --database shop --format csv -o acme-csv/": r"^acme in shop: \d+ rows of \d tables",
     "partywall export --tenant acme --database shop --format parquet -o acme-parquet/": r"^acme in shop: \d+ rows of",
     "cd acme-csv && sha256sum --check SHA256SUMS": r"^customers\.csv: OK$",
+    "openssl genpkey -algorithm ed25519 -out receipt.key": "^$",
+    "openssl pkey -in receipt.key -pubout -out receipt.pub": "^$",
+    "partywall erase --tenant globex --database shop --dry-run": r"^a dry run: nothing was changed$",
+    "partywall erase --tenant globex --database shop --receipt globex.json --yes": r"^globex in shop: \d+ rows",
+    "partywall receipt globex.json --key receipt.pub": r'"tenant": "globex"',
+    "openssl pkeyutl -verify -pubin -inkey receipt.pub -rawin -in globex.json -sigfile globex.json.sig": "Successfully",
     "mkdir out": "^$",
     "tar -xf acme.partywall -C out": "^$",
     "cat out/data/0001/*.copy.zst | zstd -dc": r"^1\t",
@@ -134,6 +140,7 @@ EXPORTS = {
     "PARTYWALL_MASKING_KEY",
     "PARTYWALL_OPERATOR_ROLE",
     "PARTYWALL_OPERATOR_PASSWORD",
+    "PARTYWALL_RECEIPT_KEY",
     "SHOP_SERVER",
     "SHOP_PASSWORD",
     "ACME_APP_VERIFIER",
@@ -279,6 +286,7 @@ def test_what_the_page_of_backups_says_is_done_beside_a_proxy_that_serves(served
     (text,) = [one.text for one in blocks() if one.page == "docs/backup.md" and one.language == "sql"]
     shop.psql("shop", text)
     role = {"PARTYWALL_OPERATOR_ROLE": "keeper", "PARTYWALL_OPERATOR_PASSWORD": "for-the-keeper"}
+    role["PARTYWALL_RECEIPT_KEY"] = "receipt.key"
     (masking,) = [one.text for one in blocks() if one.page == "docs/backup.md" and one.text.startswith("tables:\n")]
     (served.folder / "masking.yaml").write_text(masking, encoding="utf-8")
     staging = served.folder / "rules" / "staging.yaml"

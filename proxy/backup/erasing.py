@@ -1,0 +1,263 @@
+"""`erase`: a tenant's rows are gone from the live tables, in one transaction; afterwards that is looked at once more.
+
+Promises: no row of another tenant or table goes along, and none that references the tenant's rows is left without them:
+that is a refusal. Shared tables lose the tenant's rows, those that reference others first and a ring in one statement;
+a schema of its own is dropped; in a database of its own every table is emptied. Nothing is done where anything remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from proxy.backup.ordering import rings
+from proxy.backup.progress import Progress
+from proxy.backup.refusal import Refused
+from proxy.backup.remains import Remain, remaining, title
+from proxy.backup.remaking import OUTSIDE
+from proxy.backup.rowhash import found_by
+from proxy.backup.selection import Kept, Reference, ordered, references, selected
+from proxy.backup.snapshot import MEMBERS, WRITING, lock, opened, taken
+from proxy.backup.triggers import silenced
+from proxy.catalog.finding import identifier
+from proxy.catalog.introspect import introspect
+from proxy.catalog.model import Catalog
+from proxy.tenancy.policy import Grant
+from proxy.tenancy.servers import Place
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+PASSES = 4  # a trigger may write into a table that is empty already; it ends or it is refused
+BEGUN = """
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS transaction,
+       pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time
+"""
+SERVER = """
+SELECT s.system_identifier::pg_catalog.text AS system, pg_catalog.current_database()::pg_catalog.text AS database,
+       current_user::pg_catalog.text AS role
+  FROM pg_catalog.pg_control_system() s
+"""
+
+Quiet = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was done, or in a dry run would be. tables: rows that went, by table. registered: tables whose one row, the
+    registration, was left. transaction, time, lsn: of the erasure, the position where its WAL ends, "" in a dry run.
+    seen: when it was looked at once more, likewise. system, role, database, version: of the server.
+    """
+
+    tables: Mapping[str, int]
+    registered: tuple[str, ...]
+    remains: tuple[Remain, ...]
+    transaction: str = ""
+    time: str = ""
+    lsn: str = ""
+    seen: str = ""
+    system: str = ""
+    role: str = ""
+    database: str = ""
+    version: int = 0
+
+
+async def erase(
+    place: Place,
+    grant: Grant,
+    dry_run: bool = False,
+    keep_registration: bool = False,
+    triggers: bool = True,
+    quiet: Quiet = nullcontext,
+    told: Callable[[Progress], None] = lambda _: None,
+) -> Erased:
+    """quiet: nothing of the tenant runs in its block, or is begun before the second look. triggers: whether they fire.
+
+    Errors: those of proxy.catalog.watch.FAILURES; Refused, which says so when it was found after the erasure.
+    """
+    connection = await opened(place, WRITING)
+    gone = ""  # the transaction that did it
+    try:
+        async with nullcontext() if dry_run else quiet():
+            expected = await _found(connection, grant, keep_registration)
+            transaction = connection.transaction(isolation="repeatable_read")
+            await transaction.start()
+            try:
+                # It takes no snapshot yet, so that what is looked at after it is not older.
+                await lock(connection, expected, mode="ACCESS SHARE" if dry_run else "ROW EXCLUSIVE")
+                erasing = await _Erasing.begun(connection, grant, keep_registration, expected)
+                await erasing.check_others()
+                found = await erasing.counts()
+                begun = await connection.fetchrow(BEGUN)
+                assert begun is not None
+                if not dry_run:
+                    async with nullcontext() if triggers else silenced(connection, erasing.kept):
+                        await erasing.erase(found, told)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            if dry_run:
+                await transaction.rollback()
+                _, remains = await _looked(place, erasing, keep_registration, None)
+                return Erased(found, erasing.registered, remains)
+            await transaction.commit()
+            gone = begun["transaction"]
+            lsn = await connection.fetchval("SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text")
+            seen, remains = await _looked(place, erasing, keep_registration, lsn)
+            server = await connection.fetchrow(SERVER)
+            assert server is not None
+            version = erasing.catalog.server_version
+            return Erased(
+                found, erasing.registered, remains, gone, begun["time"], lsn, seen, version=version, **dict(server)
+            )
+    except Exception as error:
+        if gone:
+            why = error.problems[0] if isinstance(error, Refused) else str(error)
+            raise Refused([f"transaction {gone} erased it, and then: {why}; erase once more, for a receipt"]) from error
+        raise
+    finally:
+        await connection.close()
+
+
+def _picked(grant: Grant, keep: bool, catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
+    """Without the table of registrations, where that is kept."""
+    kept = ordered(catalog, selected(catalog, grant, members))
+    return tuple(one for one in kept if not (keep and _registry(one)))
+
+
+async def _found(connection: CatalogConnection, grant: Grant, keep: bool) -> tuple[Kept, ...]:
+    return _picked(grant, keep, await introspect(connection, 1), await _members(connection))
+
+
+async def _members(connection: CatalogConnection) -> frozenset[int]:
+    return frozenset(row["oid"] for row in await connection.fetch(MEMBERS))
+
+
+def _registry(kept: Kept) -> bool:
+    """Does it have one row of each tenant, by its key alone?"""
+    return kept.column is not None and found_by(kept.relation, kept.columns) == (kept.column,)
+
+
+async def _looked(place: Place, erasing: _Erasing, keep: bool, lsn: str | None) -> tuple[str, tuple[Remain, ...]]:
+    """The second look, by another connection: when it was, and what remains. Refused where it finds a row. lsn: where
+    the erasure's WAL ends; None: there was none.
+    """
+    grant = erasing.grant
+    async with taken(place, partial(_picked, grant, keep)) as snapshot:
+        left = [title(one) for one in snapshot.kept if await _any(snapshot.connection, grant, one)]
+        if left and lsn is not None:
+            raise Refused([f"there are rows again, in {', '.join(left)}"])
+        return snapshot.time, await remaining(snapshot.connection, grant, erasing.kept, snapshot.catalog, lsn)
+
+
+async def _any(connection: CatalogConnection, grant: Grant, kept: Kept) -> bool:
+    return bool(await connection.fetchval(f"SELECT EXISTS ({kept.rows(grant)})"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Erasing:
+    """In its transaction."""
+
+    connection: CatalogConnection
+    grant: Grant
+    catalog: Catalog
+    kept: tuple[Kept, ...]
+    links: tuple[Reference, ...]
+    registered: tuple[str, ...]
+
+    @classmethod
+    async def begun(
+        cls, connection: CatalogConnection, grant: Grant, keep: bool, expected: tuple[Kept, ...]
+    ) -> _Erasing:
+        """Refused where the tables that were locked are not those any more."""
+        catalog, members = await introspect(connection, 1), await _members(connection)
+        kept = _picked(grant, keep, catalog, members)
+        if kept != expected:
+            raise Refused(["the tables were altered meanwhile; try again"])
+        registered = tuple(title(one) for one in selected(catalog, grant, members) if keep and _registry(one))
+        return cls(connection, grant, catalog, kept, tuple(references(catalog, kept)), registered)
+
+    @property
+    def shared(self) -> bool:
+        return self.grant.policy.isolation in ("row", "rls")
+
+    async def counts(self) -> dict[str, int]:
+        """Rows by table."""
+        found = {}
+        for one in self.kept:
+            count = await self.connection.fetchval(f"SELECT pg_catalog.count(*) FROM ({one.rows(self.grant)}) q")
+            found[title(one)] = int(count)
+        return found
+
+    async def check_others(self) -> None:
+        """Refused where a row that is not the tenant's references one that is."""
+        if not self.shared:
+            return
+        problems = []
+        for link in self.links:
+            if link.parent is None:
+                continue
+            parent, source = self.kept[link.parent], f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"
+            tie = " AND ".join(
+                f"l.{identifier(ours)}::pg_catalog.text = p.{identifier(theirs)}::pg_catalog.text"
+                for ours, theirs in link.columns
+            )
+            others = "" if link.child is None else f" AND NOT ({self.kept[link.child].owned(self.grant, 'l')})"
+            only = "" if link.holder.kind == "p" else "ONLY "
+            count = await self.connection.fetchval(
+                f"SELECT pg_catalog.count(*) FROM {only}{source} l JOIN {parent.only} p ON {tie}"
+                f" WHERE {parent.owned(self.grant, 'p')}{others}"
+            )
+            if count:
+                problems.append(
+                    f"{count} rows of {link.holder.schema}.{link.holder.name} that the rules do not give to"
+                    f" {self.grant.tenant} reference its rows of {title(parent)}"
+                )
+        if problems:
+            raise Refused(problems)
+
+    async def erase(self, found: Mapping[str, int], told: Callable[[Progress], None]) -> None:
+        """Does it. Refused where something is left, or something else would go along."""
+        if self.grant.policy.isolation == "schema":
+            await self._drop()
+        elif self.grant.policy.isolation == "database":
+            if self.kept:
+                await self.connection.execute(f"TRUNCATE {', '.join(one.only for one in self.kept)}")
+        else:
+            await self._delete(sum(found.values()), told)
+
+    async def _drop(self) -> None:
+        schema = self.grant.policy.schema
+        before = {row["name"] for row in await self.connection.fetch(OUTSIDE, schema)}
+        await self.connection.execute(f"DROP SCHEMA {identifier(schema)} CASCADE")
+        lost = before - {row["name"] for row in await self.connection.fetch(OUTSIDE, schema)}
+        if lost:
+            names = ", ".join(sorted(lost)[:5])
+            raise Refused([f"outside the schema {schema} there depends on what is in it: {names}"])
+
+    async def _delete(self, expected: int, told: Callable[[Progress], None]) -> None:
+        edges: dict[int, list[int]] = {number: [] for number in range(len(self.kept))}
+        for link in self.links:
+            if link.child is not None and link.parent is not None:
+                edges[link.child].append(link.parent)
+        done, left = 0, list[str]()
+        for _ in range(PASSES):
+            for group in reversed(rings(edges)):
+                # A ring is one statement: the server looks at foreign keys at its end, even at those of RESTRICT.
+                parts = ", ".join(
+                    f"d{number} AS (DELETE FROM {self.kept[number].only} WHERE {self.kept[number].owned(self.grant)}"
+                    " RETURNING 1)"
+                    for number in group
+                )
+                counted = " UNION ALL ".join(f"SELECT pg_catalog.count(*) AS n FROM d{number}" for number in group)
+                count = await self.connection.fetchval(f"WITH {parts} SELECT pg_catalog.sum(q.n) FROM ({counted}) q")
+                done += int(count)
+                told(Progress("erase", min(done, expected), 0, expected, self.kept[group[0]].relation.name))
+            await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            left = [title(one) for one in self.kept if await _any(self.connection, self.grant, one)]
+            if not left:
+                return
+        raise Refused([f"triggers keep or write rows of {', '.join(left)}; try --triggers off"])
