@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from proxy.accounting.bookkeeper import Bookkeeper
 from proxy.app.backups import Backups
@@ -28,6 +29,17 @@ from proxy.server.tls import ServerTls
 from proxy.session.traffic import Traffic
 from proxy.settings import Settings
 from proxy.tenancy.rulebook import RuleBook
+
+
+@dataclass(frozen=True, slots=True)
+class Readied:
+    """Rules that were read before they stand in their file. base: those in force at that time."""
+
+    base: RuleBook
+    path: Path
+    draft: str
+    text: str
+    book: RuleBook
 
 
 @dataclass(slots=True)
@@ -55,6 +67,7 @@ class App:
     backups: Backups = field(init=False)
     tables: Tables = field(default_factory=lambda: Tables(lambda: None, lambda why: None))
     budgets: Budgets = field(default_factory=Budgets)  # of this process alone, unless serve() gives others
+    readied: Readied | None = None
     leaving: set[str] = field(default_factory=set)  # tenants that no rules name, of which something is left
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: asyncio.Future[list[str]] | None = None  # the reload that has yet to begin
@@ -98,9 +111,60 @@ class App:
             self.reload_failed = True
             log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
             return error.problems
+        self.tls = tls
+        await self._follow(book)
+        return []
+
+    async def prepare(self, file: str, draft: str) -> list[str]:
+        """Reads the rules as if `file` of their folder had the text of `draft`, and opens what they name; what is wrong
+        with that. Nothing of it is in force before take().
+        """
+        self.readied = None
+        async with self._reloading:
+            path = self.settings.rules / file
+            if any(part == ".." or part.startswith("/") for name in (file, draft) for part in Path(name).parts):
+                return [f"{file} is not in the folder of rule files"]
+            try:
+                text = (self.settings.rules / draft).read_text(encoding="utf-8")
+                path.stat()
+            except (OSError, UnicodeDecodeError):
+                return [
+                    f"{self.settings.rules} of this process has no {draft} beside {file}: it reads other rule files"
+                ]
+            try:
+                read = await read_beside(self.settings.rules, self.environ, self.book, {path: text})
+                book = self.canaries.admitted(servable(self.settings, read))
+                await self.databases.reconcile([*self.book.grants.values(), *book.grants.values()])
+            except ConfigurationError as error:
+                return error.problems
+            known = {(one.server, one.credentials) for one in self.book.grants.values()}
+            new = [one for one in book.grants.values() if (one.server, one.credentials) not in known]
+            closed = sorted({one.tenant for one in new if not self.databases.is_open(one)})
+            if closed:
+                return [
+                    f"the place of tenant {one} could not be opened; the log of the proxy says why" for one in closed
+                ]
+            self.readied = Readied(self.book, path, draft, text, book)
+            return []
+
+    async def take(self, draft: str) -> bool:
+        """The rules that prepare() read from this draft are in force now. False where they are not those of the files,
+        or others came meanwhile: then a reload is due.
+        """
+        readied, self.readied = self.readied, None
+        if readied is None or readied.draft != draft or self._reloading.locked():
+            return False
+        if readied.base is not self.book or readied.path.read_text(encoding="utf-8") != readied.text:
+            return False
+        async with self._reloading:
+            await self._follow(readied.book)
+        return True
+
+    async def _follow(self, book: RuleBook) -> None:
+        """These rules are in force, and what else there is goes by them."""
+        log = get_logger("rules")
         self.reload_failed = False
         self.book = book
-        self.tls = tls
         await self.tables.follow(book.tables)
         self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
         self.storages.follow(book.grants.values())
@@ -108,7 +172,6 @@ class App:
         self.leaving = {*self.counters.tenants(), *self.pools.tenants()} - set(book.tenants)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))
-        return []
 
     def forget(self) -> None:
         """What is kept of tenants that no rules name, once they have no session and their use is in the journal."""

@@ -17,6 +17,7 @@ from proxy.fleet.control import (
     Kill,
     Pause,
     Ping,
+    Prepare,
     Reload,
     Request,
     Resume,
@@ -64,8 +65,10 @@ class Conductor:
         match request:
             case Statistics():
                 return self._statistics(await self._supervisor.each(request))
+            case Prepare():
+                return Answer(None, _problems(await self._supervisor.each(request)))
             case Reload():
-                return await self._reload()
+                return await self._reload(request)
             case Pause():
                 return await self._pause(request)
             case Resume():
@@ -94,11 +97,11 @@ class Conductor:
                 found.append(_absent(worker.number))
         return Answer({"processes": found})
 
-    async def _reload(self) -> Answer:
-        problems = await self._readable()
+    async def _reload(self, request: Reload) -> Answer:
+        problems = await self._readable() if request.draft is None else []  # what was prepared was read
         if problems:
             return Answer(None, tuple(problems))
-        answers = await self._supervisor.each(Reload())
+        answers = await self._supervisor.each(request)
         generations = [answer.result["generation"] for answer in answers if answer.result is not None]
         return Answer({"generation": max(generations, default=0)}, _problems(answers))
 

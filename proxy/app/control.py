@@ -27,6 +27,7 @@ from proxy.fleet.control import (
     Metrics,
     Pause,
     Ping,
+    Prepare,
     Proofs,
     Reload,
     Request,
@@ -56,7 +57,12 @@ class Control:
         match request:
             case Statistics():
                 return self._known(request.tenant) or Answer({"processes": [status(app, request.tenant)]})
+            case Prepare():
+                return Answer(None, tuple(await app.prepare(request.file, request.draft)))
             case Reload():
+                if request.draft is not None and await app.take(request.draft):
+                    app.listener.forget_templates()
+                    return Answer({"generation": app.book.generation})
                 problems = await self._lifecycle.reloaded()
                 return Answer({"generation": app.book.generation}, tuple(problems))
             case Pause():

@@ -40,7 +40,18 @@ def status(app: App, tenant: str | None) -> dict[str, Any]:
         ],
         "drained": sorted(app.listener.closed),
         "tenants": [_tenant(app, name, traffic, shares.get(name, [])) for name in names],
+        **({} if tenant is None else {"homes": _homes(app, tenant)}),
     }
+
+
+def _homes(app: App, tenant: str) -> dict[str, dict[str, Any]]:
+    """Where the rules in force serve a tenant, by database, and whether that is open here."""
+    found = {}
+    for (name, database, _), grant in app.book.grants.items():
+        if name == tenant:
+            at = ",".join(f"{host}:{port}" for host, port in grant.server.addresses)
+            found[database] = {"at": f"{at}/{grant.server.database}", "open": app.databases.is_open(grant)}
+    return found
 
 
 def _tenant(app: App, name: str, traffic: Any, shares: list[ShareStatistics]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from proxy.cli.explain import explain
 from proxy.cli.export import export
 from proxy.cli.hash_password import hash_password
 from proxy.cli.kill import kill
+from proxy.cli.move import move
 from proxy.cli.pause import pause
 from proxy.cli.provision import provision
 from proxy.cli.receipt import receipt
@@ -42,8 +43,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, serve, check, explain, doctor, provision, backup, verify, restore, clone, export, erase, receipt, schema,
-    usage, status, reload, pause, resume, kill, drain,
+    demo, serve, check, explain, doctor, provision, backup, verify, restore, clone, export, erase, receipt, move,
+    schema, usage, status, reload, pause, resume, kill, drain,
 ):  # fmt: skip
     application.command()(command)
 application.command("hash-password")(hash_password)

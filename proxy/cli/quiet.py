@@ -21,19 +21,34 @@ if TYPE_CHECKING:
     from proxy.settings import Settings
 
 
+class Silent(ConfigurationError):
+    """A proxy does not answer."""
+
+
 @asynccontextmanager
 async def paused(
-    tenant: str, database: str, timeout: float, hold: float, settings: Settings, at: Sequence[str] = ()
+    tenant: str,
+    database: str,
+    timeout: float,
+    hold: float,
+    settings: Settings,
+    at: Sequence[str] = (),
+    alone: bool = False,
 ) -> AsyncIterator[None]:
     """The tenant's sessions wait in the block. timeout: seconds that what runs may take to end. hold: seconds after
     which they go on by themselves. at: admin addresses to ask instead of this host's door and the settings' peers.
+    alone: a pause that somebody else made is in the way, as it may end in the block.
     """
-    doors: list[str | None] = list(at) if at else [None, *settings.peers.values()]
+    doors = doors_of(settings, at)
     ours: list[str | None] = []
     try:
         for door in doors:
-            answer = await _asked(Pause(tenant, database, timeout, hold), door, settings)
-            if answer.problems and not _harmless(answer, tenant, database):
+            try:
+                answer = await asked_at(door, Pause(tenant, database, timeout, hold), settings)
+            except Silent as silent:
+                way = "" if alone else "; where no proxy serves it, use --no-pause"
+                raise Silent([f"{silent.problems[0]}: the tenant cannot be paused there{way}"]) from None
+            if answer.problems and not _harmless(answer, tenant, database, alone):
                 holders = answer.result.get("holders", ()) if isinstance(answer.result, dict) else ()
                 who = [f"  {one.get('peer', '')} {one.get('state', '')}".rstrip() for one in holders]
                 raise ConfigurationError([*answer.problems, *who])
@@ -42,16 +57,22 @@ async def paused(
         yield
     finally:
         for door in ours:
-            await _asked(Resume(tenant, database), door, settings)
+            await asked_at(door, Resume(tenant, database), settings)
 
 
-def _harmless(answer: Answer, tenant: str, database: str) -> bool:
+def doors_of(settings: Settings, at: Sequence[str]) -> list[str | None]:
+    """Whom to ask. None: this host's proxy."""
+    return list(at) if at else [None, *settings.peers.values()]
+
+
+def _harmless(answer: Answer, tenant: str, database: str, alone: bool) -> bool:
     """Paused by somebody else, or nobody whom this proxy serves."""
     known = (f"there is no tenant {tenant}", f"there is no database {database}")
-    return all(one in known or one.endswith("is paused already") for one in answer.problems)
+    return all(one in known or (one.endswith("is paused already") and not alone) for one in answer.problems)
 
 
-async def _asked(request: Request, door: str | None, settings: Settings) -> Answer:
+async def asked_at(door: str | None, request: Request, settings: Settings) -> Answer:
+    """What the proxy behind a door says. Silent when it says nothing."""
     from proxy.app.door import CONTROL
 
     if door is None:
@@ -59,14 +80,10 @@ async def _asked(request: Request, door: str | None, settings: Settings) -> Answ
         try:
             return await ask(str(path), request)
         except (Unanswered, OSError) as problem:
-            raise ConfigurationError([_silent(str(path), problem)]) from None
+            raise Silent([f"{path}: {problem}"]) from None
     if settings.admin_token is None:
         raise ConfigurationError([f"{door}: admin_token is not set"])
     try:
         return await asyncio.to_thread(post, door, settings.admin_token.get_secret_value(), request)
     except OSError as problem:
-        raise ConfigurationError([_silent(door, problem)]) from None
-
-
-def _silent(where: str, problem: Exception) -> str:
-    return f"{where}: {problem}: the tenant cannot be paused there; where no proxy serves it, use --no-pause"
+        raise Silent([f"{door}: {problem}"]) from None

@@ -29,8 +29,22 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Read the rules as if `file` of their folder had the text of `draft`, which lies there too, and open what they
+    name. Nothing is in force.
+    """
+
+    file: str
+    draft: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
-    """Take the rules and certificates anew, whole or not at all."""
+    """Take the rules and certificates anew, whole or not at all. draft: the rules that Prepare made of it, at once, if
+    they are still those of the files.
+    """
+
+    draft: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ class Stored:
     """What tenants have stored: the bytes of each, from the worker that counts."""
 
 
-Request = Statistics | Reload | Pause | Resume | Kill | Drain | Cancel | Ping | Metrics | Proofs | Stored
+Request = Statistics | Prepare | Reload | Pause | Resume | Kill | Drain | Cancel | Ping | Metrics | Proofs | Stored
 REQUESTS: dict[str, type[Request]] = {one.__name__.lower(): one for one in get_args(Request)}
 INSIDE = (Ping, Metrics, Proofs, Stored)
 _TYPES: dict[str, dict[str, Any]] = {name: get_type_hints(one) for name, one in REQUESTS.items()}
@@ -120,7 +134,7 @@ def patience(request: Request) -> float:
     """Seconds after which nobody waits for the answer any more."""
     if isinstance(request, Pause | Drain):
         return request.timeout + 30.0
-    return 120.0 if isinstance(request, Reload) else 10.0
+    return 120.0 if isinstance(request, Prepare | Reload) else 10.0
 
 
 def encode(request: Request) -> bytes:

@@ -61,6 +61,14 @@ class Databases:
             raise CannotConnectNow("the database system is starting up")
         return found
 
+    def is_open(self, grant: Grant) -> bool:
+        """Has of() it?"""
+        try:
+            self.of(grant)
+        except CannotConnectNow:
+            return False
+        return True
+
     async def wait_open(self, grant: Grant) -> None:
         """Returns when of() has it; a tenant among neighbours is opened when it comes. CannotConnectNow when not."""
         if grant.policy.isolation == SCHEMA:

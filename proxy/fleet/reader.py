@@ -12,7 +12,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +31,7 @@ class ReadRules:
     directory: Path
     environ: Mapping[str, str]
     generation: int
+    instead: Mapping[Path, str] = field(default_factory=dict)
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -38,7 +39,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     (length,) = HEADER.unpack(source.read(HEADER.size))
     question: ReadRules = pickle.loads(source.read(length))  # noqa: S301  # our parent's bytes over an inherited pipe
     try:
-        book = asyncio.run(read_rules(question.directory, question.environ, question.generation))
+        book = asyncio.run(read_rules(question.directory, question.environ, question.generation, question.instead))
     except ConfigurationError as error:
         sink.write(framed(pickle.dumps(error.problems)))
     else:

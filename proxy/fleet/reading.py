@@ -16,10 +16,13 @@ from proxy.errors import ConfigurationError
 from proxy.fleet.frames import HEADER, framed
 from proxy.fleet.pieces import Joiner
 from proxy.fleet.reader import ReadRules
+from proxy.fleet.tables import AS_THEY_ARE
 from proxy.tenancy.rulebook import RuleBook
 
 
-async def read_beside(directory: Path, environ: Mapping[str, str], before: RuleBook) -> RuleBook:
+async def read_beside(
+    directory: Path, environ: Mapping[str, str], before: RuleBook, instead: Mapping[Path, str] = AS_THEY_ARE
+) -> RuleBook:
     """The rules as of now, one generation after `before`, whose equal parts are kept. ConfigurationError with all
     problems, as fleet.tables.read_rules has them; also when the process fails.
     """
@@ -37,7 +40,8 @@ async def read_beside(directory: Path, environ: Mapping[str, str], before: RuleB
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(framed(pickle.dumps(ReadRules(directory, dict(environ), before.generation + 1))))
+        question = ReadRules(directory, dict(environ), before.generation + 1, dict(instead))
+        process.stdin.write(framed(pickle.dumps(question)))
         await process.stdin.drain()
         problems: list[str] = pickle.loads(await _frame(process.stdout))  # noqa: S301  # our own child's bytes
         if problems:

@@ -14,14 +14,17 @@ from proxy.tenancy.load import Reading
 from proxy.tenancy.policy import TenantTable
 from proxy.tenancy.rulebook import RuleBook
 
+AS_THEY_ARE: Mapping[Path, str] = MappingProxyType({})
 NOTHING: Mapping[TenantTable, TenantRows] = MappingProxyType({})
 
 
-async def read_rules(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBook:
-    """The rules of a folder and of the tables that it names. ConfigurationError with all problems of both; a table that
-    does not answer is one.
+async def read_rules(
+    directory: Path, environ: Mapping[str, str], generation: int, instead: Mapping[Path, str] = AS_THEY_ARE
+) -> RuleBook:
+    """The rules of a folder and of the tables that it names. instead: texts of files as they shall be.
+    ConfigurationError with all problems of both; a table that does not answer is one.
     """
-    reading = Reading(directory, environ)
+    reading = Reading(directory, environ, instead)
     await take_rows(reading)
     return reading.book(generation)
 

@@ -21,6 +21,10 @@ class Held(Exception):
     """Who waited in line is to wait for the end of a hold instead."""
 
 
+class Moved(Exception):
+    """Who waited is served at another place by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Of which tenant, and of which database as applications name it. None: any."""

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, TooManyConnections
 from proxy.pool.connection import NOBODY, ServerConnection
-from proxy.pool.holds import Held, Holds, Selection, busy, withdrawn
+from proxy.pool.holds import Held, Holds, Moved, Selection, busy, withdrawn
 from proxy.pool.hosts import Hosts
 from proxy.pool.lease import Lease, settings_of
 from proxy.pool.ledger import Ledger
@@ -84,12 +84,12 @@ class Pools:
             self._works.destroy(connection, cancel=False)
         return None
 
-    async def wait_lease(self, grant: Grant) -> Lease:
+    async def wait_lease(self, grant: Grant, moved: Callable[[Grant], bool] = lambda _: False) -> Lease:
         """A lease, now or when one becomes free.
 
-        While it is held back its time does not run. TooManyConnections (53300) after grant.limits.query_wait_timeout;
-        ConnectionFailure (08006, or the server's own SQLSTATE of classes 53 and 57) when the server refuses or is not
-        there; AdminShutdown while closing.
+        While it is held back its time does not run. moved: is the grant's place no longer the one? Then Moved.
+        TooManyConnections (53300) after grant.limits.query_wait_timeout; ConnectionFailure (08006, or the server's own
+        SQLSTATE of classes 53 and 57) when the server refuses or is not there; AdminShutdown while closing.
         """
         timeout = grant.limits.query_wait_timeout
         loop = asyncio.get_running_loop()
@@ -100,6 +100,8 @@ class Pools:
                 since = loop.time()
                 await self.holds.wait(grant)
                 deadline += loop.time() - since
+            if moved(grant):
+                raise Moved
             lease = self.lease_nowait(grant)
             if lease is not None:
                 return lease
@@ -107,7 +109,7 @@ class Pools:
                 connection = await self._check(grant) or await self._wait(grant, deadline)
             except Held:
                 continue
-            if self._held and self.holds.bars(grant):
+            if (self._held and self.holds.bars(grant)) or moved(grant):
                 self._works.give_back(connection)
             elif self._works.sound(connection):
                 return Lease(connection, grant)

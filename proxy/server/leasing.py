@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from proxy.errors import InvalidAuthorization, Refusal
-from proxy.session.events import BackendLeased, LeaseDelayed, LeaseRefused
+from proxy.pool.holds import Moved
+from proxy.session.events import BackendLeased, LeaseDelayed, LeaseMoved, LeaseRefused
 
 if TYPE_CHECKING:
     from proxy.server.client import Client
@@ -22,7 +23,11 @@ async def wait_lease(client: Client, ticket: int) -> None:
     try:
         if grant is None:
             raise InvalidAuthorization("not logged in")
-        lease = await client.services.pools.wait_lease(grant)
+        lease = await client.services.pools.wait_lease(grant, client.moved)
+    except Moved:
+        client.waiting.pop(ticket, None)
+        client.handle(LeaseMoved(ticket))
+        return
     except Refusal as refusal:
         client.waiting.pop(ticket, None)
         client.handle(LeaseRefused(ticket, refusal))

@@ -303,6 +303,14 @@ class ClientPort:
         fresh, grant = self.granted(rules), self.grant
         return fresh is None or grant is None or fresh.tenant != grant.tenant
 
+    def moved(self, grant: Grant) -> bool:
+        """Do rules that the session has not seen yet serve its tenant elsewhere?"""
+        rules = self.services.rules()
+        if rules is self.rules or self.gone:
+            return False
+        fresh = self.granted(rules)
+        return fresh is not None and fresh.tenant == grant.tenant and fresh.server != grant.server
+
     def bind(self) -> bool:
         """The grant, planner and context of the rules in force. False when the login has lost its grant."""
         rules = self.services.rules()

@@ -95,8 +95,8 @@ class PoolsPort(Protocol):
     def lease_nowait(self, grant: Grant) -> Any:
         """A Lease, or None."""
 
-    async def wait_lease(self, grant: Grant) -> Any:
-        """A Lease, or a Refusal raised."""
+    async def wait_lease(self, grant: Grant, moved: Callable[[Grant], bool] = ...) -> Any:
+        """A Lease; or a Refusal raised, or what says that it moved."""
 
     def release(self, lease: Any, destroy: bool = False, cancel: bool = False) -> None:
         """The lease ends. destroy: its connection is closed; cancel: what runs on it is cancelled before."""

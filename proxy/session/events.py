@@ -154,6 +154,14 @@ class LeaseDelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseMoved:
+    """While the lease of this ticket was waited for, new rules took the tenant to another place: what waits goes
+    there."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowsOverdue:
     """The client has taken too long to send the rows of a COPY."""
 
@@ -192,6 +200,7 @@ Event = (
     | CancelRequested
     | CancelFinished
     | LeaseDelayed
+    | LeaseMoved
     | RowsOverdue
     | ResultOverdue
     | Drain

@@ -25,6 +25,7 @@ from proxy.session.events import (
     FrontendLost,
     Heard,
     LeaseDelayed,
+    LeaseMoved,
     LeaseRefused,
     LoginFound,
     Notified,
@@ -247,6 +248,8 @@ class ClientSession(Conversation):
             case LeaseDelayed():
                 delay.tell(self, event.ticket)
                 self.finish()
+            case LeaseMoved():
+                self._moved(event.ticket)
             case RowsOverdue():
                 copy.give_up(self)
                 self.finish()
@@ -274,6 +277,19 @@ class ClientSession(Conversation):
         if self.phase is Phase.LEARN:
             self.bring_in_line()
             greeting.learnt(self)
+        self.proceed()
+
+    def _moved(self, ticket: int) -> None:
+        """Nothing of what waits was sent yet, so all of it is planned and sent by the rules in force."""
+        if ticket != self.ticket or self.waiting is not Waiting.LEASE:
+            return
+        self.waiting = Waiting.NOTHING
+        self.dequeue()
+        self.plans.clear()
+        self.port.follow()
+        if self.phase is Phase.LEARN:
+            greeting.greet(self)
+            self.finish()
         self.proceed()
 
     def _backend_lost(self, reason: str) -> None:

@@ -1,11 +1,12 @@
-"""The document of a new tenant, and one word changed in a file that people wrote.
+"""The document of a new tenant, and a word or two changed in a file that people wrote.
 
 A file is changed where the word stands, and nowhere else: comments, order and quoting stay as they are. What comes out
-is read again and must say what it said before but for that word; else nothing is changed.
+is read again and must say what it said before but for that; else nothing is changed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,36 +51,56 @@ def as_yaml(document: Mapping[str, Any]) -> str:
 
 def switched(text: str, tenant: str, disabled: bool) -> str:
     """The text of a rule file in which the tenant is disabled, or is not. ValueError where a hand must do it."""
+    return _written(text, tenant, {"disabled": disabled})
+
+
+def housed(text: str, tenant: str, server: str, password: str | None) -> str:
+    """The text of a rule file in which the tenant is at this server. password: as it is to stand there. ValueError
+    where a hand must do it.
+    """
+    return _written(text, tenant, {"server": server, "password": password})
+
+
+def _written(text: str, tenant: str, values: Mapping[str, str | bool | None]) -> str:
     documents = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
-    for number, node in enumerate(documents):
-        pairs = {one.value: value for one, value in node.value} if isinstance(node, yaml.MappingNode) else {}
-        name = pairs.get("tenant")
-        if isinstance(name, yaml.ScalarNode) and name.value == tenant:
-            changed = _changed(text, node, pairs, "true" if disabled else "false")
-            if _as_wanted(text, changed, number, disabled):
-                return changed
-            break
-    raise ValueError(
-        f"the document cannot be changed safely; write `disabled: {str(disabled).lower()}` into it by hand"
+    names = [_pairs(node).get("tenant") for node in documents]
+    number = next(
+        (at for at, one in enumerate(names) if isinstance(one, yaml.ScalarNode) and one.value == tenant), None
     )
+    if number is not None:
+        changed = text
+        for key, value in values.items():
+            node = list(yaml.compose_all(changed, Loader=yaml.CSafeLoader))[number]
+            if value is not None or key in _pairs(node):
+                changed = _changed(changed, node, key, json.dumps(value, ensure_ascii=False))
+        if _as_wanted(text, changed, number, values):
+            return changed
+    said = ", ".join(f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None)
+    raise ValueError(f"the document cannot be changed safely; write `{said}` into it by hand")
 
 
-def _changed(text: str, node: yaml.Node, pairs: Mapping[Any, yaml.Node], word: str) -> str:
-    present = pairs.get("disabled")
+def _pairs(node: yaml.Node) -> dict[Any, yaml.Node]:
+    return {one.value: value for one, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+
+
+def _changed(text: str, node: yaml.Node, key: str, word: str) -> str:
+    pairs = _pairs(node)
+    present = pairs.get(key)
     if present is not None:
         return text[: present.start_mark.index] + word + text[present.end_mark.index :]
     if isinstance(node, yaml.MappingNode) and node.flow_style:
         at = node.start_mark.index + 1
-        return f"{text[:at]}disabled: {word}, {text[at:]}"
+        return f"{text[:at]}{key}: {word}, {text[at:]}"
     end = text.find("\n", pairs["tenant"].end_mark.index)
     end = len(text) if end < 0 else end
-    return f"{text[:end]}\n{' ' * node.start_mark.column}disabled: {word}{text[end:]}"
+    return f"{text[:end]}\n{' ' * node.start_mark.column}{key}: {word}{text[end:]}"
 
 
-def _as_wanted(before: str, after: str, number: int, disabled: bool) -> bool:
+def _as_wanted(before: str, after: str, number: int, values: Mapping[str, str | bool | None]) -> bool:
     try:
         old, new = (list(yaml.load_all(one, Loader=yaml.CSafeLoader)) for one in (before, after))
     except yaml.YAMLError:
         return False
-    old[number] = {**old[number], "disabled": disabled}
+    there = {key: value for key, value in values.items() if value is not None or key in old[number]}
+    old[number] = {**old[number], **there}
     return old == new

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
+import psycopg
 import pytest
 
+from proxy.fleet.control import Answer, Pause, Prepare, Reload, Resume, Statistics
+from proxy.tenancy.documents import housed
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
-from tests.kit.sample import load_sample
+from tests.kit.sample import load_sample, pristine
 
 
 @pytest.fixture
@@ -70,3 +75,60 @@ def test_of_a_tenant_that_the_rules_name_no_more_no_figure_is_left(proxy: Proxy)
     with proxy.connect("globex_app") as client:
         assert client.simple("SELECT count(*) FROM orders").errors == []
     assert 'partywall_sessions_total{tenant="globex"} 1.0' in proxy.metrics()
+
+
+def test_who_is_held_while_its_tenant_moves_goes_where_the_new_rules_say(proxy: Proxy, postgres15: Cluster) -> None:
+    """By every way in which a statement comes: none is sent to the old place, and none fails."""
+    with pristine(postgres15) as there:
+        postgres15.psql(there, "UPDATE customers SET name = 'moved' WHERE tenant_id = 2")
+        sample = proxy.directory / "rules" / "sample.yaml"
+        uri = f"postgresql://app@127.0.0.1:{postgres15.port}/{there}?sslmode=disable"
+        draft = sample.with_name(".sample.yaml.draft")
+        draft.write_text(housed(sample.read_text("utf-8"), "globex", uri, None), "utf-8")
+        assert proxy.ask(Prepare("sample.yaml", ".nothing")).problems != ()
+        assert proxy.ask(Prepare("sample.yaml", "../proxy.log")).problems != ()
+        assert proxy.ask(Prepare("sample.yaml", draft.name)).problems == ()
+        before = proxy.ask(Statistics("globex")).result["processes"][0]["homes"]
+        assert before == {"shared": {"at": f"127.0.0.1:{postgres15.port}/shared", "open": True}}
+        text = "SELECT name FROM customers WHERE id = 1"
+        parsed = ("SELECT name FROM customers WHERE id = %s", (1,))
+        found: dict[str, object] = {}
+        with ExitStack() as stack:
+            clients = [stack.enter_context(psycopg.connect(proxy.dsn("globex_app"), autocommit=True)) for _ in range(4)]
+            plain = stack.enter_context(proxy.connect("globex_app"))
+            clients[1].execute(*parsed, prepare=True)
+            assert proxy.ask(Pause("globex", "shared")).problems == ()
+
+            def greeted() -> None:
+                with proxy.connect("globex_app", options="-c work_mem=5MB") as fresh:  # asks the server what it is like
+                    found["greeted"] = fresh.simple(text).rows
+
+            works = {
+                "plain": lambda: found.update(plain=plain.simple(text).rows),
+                "extended": lambda: found.update(extended=clients[0].execute(*parsed, prepare=False).fetchall()),
+                "prepared": lambda: found.update(prepared=clients[1].execute(*parsed, prepare=True).fetchall()),
+                "several": lambda: found.update(several=clients[2].execute(f"SELECT 1; {text}").nextset()),
+                "new": lambda: found.update(new=clients[3].execute(f"{text} AND true").fetchall()),
+                "greeted": greeted,
+            }
+            threads = [threading.Thread(target=one) for one in works.values()]
+            for one in threads:
+                one.start()
+
+            def held() -> int:
+                count: int = proxy.ask(Statistics("globex")).result["processes"][0]["tenants"][0]["held"]
+                return count
+
+            assert eventually(lambda: held() == len(works), 20)
+            draft.replace(sample)
+            assert proxy.ask(Reload(draft.name)) == Answer({"generation": 2})
+            assert proxy.ask(Resume("globex", "shared")).problems == ()
+            for one in threads:
+                one.join(20)
+            rows = {name: found.pop(name, None) for name in ("plain", "greeted")}
+            assert rows == {"plain": [(b"moved",)], "greeted": [(b"moved",)]}
+            assert found == {"extended": [("moved",)], "prepared": [("moved",)], "several": True, "new": [("moved",)]}
+            assert clients[2].execute(text).fetchall() == [("moved",)]
+        home = proxy.ask(Statistics("globex")).result["processes"][0]["homes"]
+        assert home == {"shared": {"at": f"127.0.0.1:{postgres15.port}/{there}", "open": True}}
+        assert proxy.ask(Reload(draft.name)) == Answer({"generation": 3})  # there is no such draft any more: as usual

@@ -52,6 +52,17 @@ ELSEWHERE = {
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/erp": "the same, as a superuser",
     "partywall provision --rules rules --read postgresql://partywall_check@127.0.0.1:5432/desk": "the same",
     "partywall provision --rules rules --run postgresql://postgres@127.0.0.1:5432/desk": "the same, as a superuser",
+    **dict.fromkeys(
+        (
+            "partywall move --tenant acme --database shop --to"
+            " postgresql://partywall_app@db2.example.com:5432/shop --dry-run",
+            "partywall move --tenant acme --database shop --to"
+            " postgresql://partywall_app@db2.example.com:5432/shop --password '${file:db2.password}'",
+            "partywall move --tenant acme --database shop --status",
+            "partywall move --tenant acme --database shop --clean",
+        ),
+        "needs a second server; tests/cli/test_move.py has one",
+    ),
     "python -m tests.equivalence.equality": "tests/equivalence/test_equality.py sees the same",
     **dict.fromkeys(COMMANDS, "tests/docs/test_migrations.py runs the section as a whole"),
     f"partywall verify --tenant acme --database shop --against {ANOTHER}": "tests/cli/test_verify.py has two servers",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.errors import AdminShutdown
-from proxy.pool.holds import Selection
+from proxy.pool.holds import Moved, Selection
 from proxy.pool.pools import Pools
 from tests.kit.postgres import Cluster
 from tests.pool.conftest import Census, Talk, grant_of
@@ -168,3 +168,27 @@ async def test_pools_that_close_tell_those_who_wait_for_the_end_of_a_hold(server
     await pools.close(1.0)
     with pytest.raises(AdminShutdown):
         await waiting
+
+
+async def test_who_was_held_or_waits_in_line_gets_nothing_at_a_place_that_is_no_longer_its_own(
+    server15: Cluster, pools: Pools
+) -> None:
+    grant = grant_of(server15, server_connections=1)
+    gone: list[bool] = []
+    pools.hold(ACME)
+    held = asyncio.create_task(pools.wait_lease(grant, lambda _: bool(gone)))
+    await turns()
+    gone.append(True)
+    pools.holds.lift(ACME)
+    with pytest.raises(Moved):
+        await held
+    first = await pools.wait_lease(grant)
+    gone.clear()
+    waiting = asyncio.create_task(pools.wait_lease(grant, lambda _: bool(gone)))
+    await turns()
+    gone.append(True)
+    pools.release(first)
+    with pytest.raises(Moved):
+        await waiting
+    assert pools.statistics().waiting == 0
+    pools.release(await pools.wait_lease(grant))

@@ -32,6 +32,7 @@ MAKE: dict[type, Callable[[], events.Event]] = {
     events.CancelRequested: events.CancelRequested,
     events.CancelFinished: events.CancelFinished,
     events.LeaseDelayed: lambda: events.LeaseDelayed(99),
+    events.LeaseMoved: lambda: events.LeaseMoved(99),
     events.RowsOverdue: events.RowsOverdue,
     events.ResultOverdue: events.ResultOverdue,
     events.Drain: events.Drain,

@@ -16,6 +16,7 @@ from proxy.session.events import (
     CancelRequested,
     Drain,
     FrontendLost,
+    LeaseMoved,
     LeaseRefused,
     StatementPlanned,
     Terminate,
@@ -77,6 +78,22 @@ def test_who_waits_for_a_connection_gets_it_or_is_refused_and_goes_on(session: C
     (asked,) = door.asked(LeaseBackend)
     session.handle(BackendLeased(asked.ticket, Lease(free)))
     assert free.written == query("SELECT 2")
+
+
+def test_who_waits_while_its_tenant_moves_is_planned_anew_and_asks_for_a_connection_there(
+    session: ClientSession, door: Door
+) -> None:
+    free = door.free.pop()
+    session.data(query("SELECT 1"))
+    (asked,) = door.asked(LeaseBackend)
+    session.handle(LeaseMoved(asked.ticket - 1))
+    assert door.asked(LeaseBackend) == []
+    session.handle(LeaseMoved(asked.ticket))
+    (again,) = door.asked(LeaseBackend)
+    assert again.ticket > asked.ticket
+    session.handle(LeaseMoved(asked.ticket))
+    session.handle(BackendLeased(again.ticket, Lease(free)))
+    assert free.written == query("SELECT 1")
 
 
 def test_a_connection_that_comes_too_late_goes_back_unused(session: ClientSession, door: Door) -> None:

@@ -1,0 +1,66 @@
+"""What a tenant that has moved left behind: taken away, once it is certain that nobody else needs it.
+
+Rows go without their triggers and foreign keys, as they came to the target; so it is asked before who references them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.backup import journal
+from proxy.backup.journal import MOVED
+from proxy.backup.mirroring import REPLICATING
+from proxy.backup.moving import Doors, Ends, both, unlogged
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept, ordered, references, selected
+from proxy.catalog.finding import identifier
+from proxy.catalog.introspect import introspect
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+    from proxy.catalog.model import Catalog
+
+
+async def clean(ends: Ends, doors: Doors) -> int:
+    """The rows, the triggers and the journal of a move that is done are gone at the source; how many rows. Refused
+    where a proxy still serves the tenant there, or a row of somebody else references one of them."""
+    async with both(ends) as (source, target):
+        at = await journal.found(source, ends.here.tenant, ends.here.database)
+        if at is None or at.phase != MOVED:
+            raise Refused([f"{ends.here.tenant} has not moved from {ends.here.server.database}"])
+        await doors.arrived()
+        catalog = await introspect(source, 1)
+        kept = ordered(catalog, selected(catalog, ends.here))
+        await _check_needed(source, ends.here, kept, catalog)
+        await unlogged(source, at)
+        count = 0
+        async with source.transaction():
+            await source.execute(REPLICATING)
+            for one in kept:
+                done = await source.execute(f"DELETE FROM {one.only} l WHERE {one.owned(ends.here, 'l')}")
+                count += int(done.split()[-1])
+            await journal.ended(source, at)
+        arrival = await journal.found(target, at.tenant, at.database)
+        if arrival is not None and arrival.id == at.id:
+            await journal.ended(target, at)
+    return count
+
+
+async def _check_needed(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...], catalog: Catalog) -> None:
+    problems = []
+    for link in references(catalog, kept):
+        if link.parent is None:
+            continue
+        parent = kept[link.parent]
+        child = None if link.child is None else kept[link.child]
+        foreign = "true" if child is None or child.column is None else f"NOT ({child.owned(grant, 'c')})"
+        holder = f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"
+        same = " AND ".join(f"c.{identifier(left)} = l.{identifier(right)}" for left, right in link.columns)
+        if await connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM {holder} c JOIN {parent.full} l ON {same}"
+            f" WHERE {parent.owned(grant, 'l')} AND {foreign})"
+        ):
+            problems.append(f"a row of {link.holder.name} that is not the tenant's references its {parent.full}")
+    if problems:
+        raise Refused(problems)

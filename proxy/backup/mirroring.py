@@ -1,0 +1,193 @@
+"""A tenant's rows at a second place, made what they are at the first: all of them once, and then what was logged since.
+
+Promises: after each step the target has what the source had at one moment, or is as before; a step that is done twice
+does no harm. Rows come as they are: the session replicates (session_replication_role), so that triggers and foreign
+keys do not fire a second time, as in PostgreSQL's own subscriptions; that every row that is referenced is there is
+asked instead. Keys, checks and NOT NULL hold as always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy.backup import changelog
+from proxy.backup.journal import Move, begun
+from proxy.backup.passages import Passage
+from proxy.backup.progress import Progress
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept, Reference
+from proxy.catalog.finding import identifier
+from proxy.catalog.watch import FAILURES
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+REPLICATING = "SET LOCAL session_replication_role = replica"
+NEAR = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"  # few rows, each by its key
+SHOWN = 3  # values of a problem that are told
+Tell = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Mirror:
+    """Of one move. source and target: connections of their own; here, there: what the rules say of the tenant."""
+
+    move: Move
+    source: CatalogConnection
+    target: CatalogConnection
+    here: Grant
+    there: Grant
+    passages: tuple[Passage, ...]
+    links: tuple[Reference, ...]  # of the target's tables
+    tell: Tell = lambda _: None
+
+    async def copy(self, arrival: Move) -> int:
+        """All rows, where the target has none; how many. Refused where it has, but for rows that register the
+        tenant."""
+        count = size = 0
+        async with (
+            self.source.transaction(isolation="repeatable_read", readonly=True),
+            self.target.transaction(),
+        ):
+            await self.target.execute(REPLICATING)
+            await begun(self.target, arrival)
+            await self._empty()
+            for one in self.passages:
+                more, bytes_ = await self._piped(changelog.rows(one, self.here), one)
+                count, size = count + more, size + bytes_
+                self.tell(Progress("copy", count, size, 0, one.title))
+            await self._check_references(None)
+        for one in self.passages:
+            with suppress(*FAILURES):  # statistics of ranges do not hold every value
+                await self.target.execute(f"ANALYZE {one.target.full}")
+        return count
+
+    async def follow(self, compare: bool = False) -> tuple[int, list[str]]:
+        """What was logged since, and where the rows of the two then differ, of those that were written or, with
+        `compare`, of all; how many keys were written."""
+        source: list[tuple[int, object]] = []
+        target: list[tuple[int, object]] = []
+        async with self.source.transaction(isolation="repeatable_read", readonly=True):
+            ids = await self.source.fetch("SELECT id, place FROM partywall.changes WHERE move = $1", self.move.id)
+            written = {row["place"] for row in ids}
+            touched = [one for one in self.passages if one.number in written]
+            await self.source.execute(NEAR)
+            async with self.target.transaction():
+                await self.target.execute(REPLICATING)
+                await self.target.execute(NEAR)
+                for one in touched:
+                    await self.target.execute(changelog.staging(one))
+                    await self._piped(changelog.logged(self.move.id, one), one, keys=True)
+                    await self.target.execute(f"ANALYZE {one.touched}")
+                    await self.target.execute(changelog.delete(one, self.there, one.touched))
+                for one in touched:
+                    keys = f"({changelog.logged(self.move.id, one)})"
+                    await self._piped(changelog.rows(one, self.here, keys), one)
+                    if not compare:
+                        source.append(await self._digest(self.source, one, one.source, self.here, keys))
+                        target.append(await self._digest(self.target, one, one.target, self.there, one.touched))
+                await self._check_references({one.number: one.touched for one in touched})
+            if compare:
+                await self.source.execute("SET LOCAL enable_hashjoin = on")
+                for one in self.passages:
+                    here, there = await asyncio.gather(
+                        self._digest(self.source, one, one.source, self.here, None),
+                        self._digest(self.target, one, one.target, self.there, None),
+                    )
+                    source.append(here)
+                    target.append(there)
+                    self.tell(Progress("compare", here[0], 0, 0, one.title))
+        await self.source.execute(
+            "DELETE FROM partywall.changes WHERE id = ANY ($1::pg_catalog.int8[])", [row["id"] for row in ids]
+        )
+        compared = self.passages if compare else touched
+        different = [
+            f"{one.title} has {left[0]} rows here and {right[0]} at the target"
+            if left[0] != right[0]
+            else f"{one.title} has other rows at the target"
+            for one, left, right in zip(compared, source, target, strict=True)
+            if left != right
+        ]
+        return len(ids), different
+
+    async def remove(self) -> None:
+        """Takes the tenant's rows at the target away, and says nothing of them in the journal any more."""
+        async with self.target.transaction():
+            await self.target.execute(REPLICATING)
+            for one in self.passages:
+                await self.target.execute(f"DELETE FROM {one.target.only} l WHERE {one.target.owned(self.there, 'l')}")
+
+    async def _empty(self) -> None:
+        found = []
+        for one in self.passages:
+            condition = f"{one.target.only} l WHERE {one.target.owned(self.there, 'l')}"
+            if one.registers:
+                await self.target.execute(f"DELETE FROM {condition}")
+            elif await self.target.fetchval(f"SELECT EXISTS (SELECT FROM {condition})"):
+                found.append(f"{self.there.tenant} has rows already in {one.title} at the target")
+        if found:
+            raise Refused(found)
+
+    async def _piped(self, query: str, one: Passage, keys: bool = False) -> tuple[int, int]:
+        """What the query gives at the source goes into the table at the target, or into that of keys; rows, bytes."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(8)
+        size = 0
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal size
+            while (data := await queue.get()) is not None:
+                size += len(data)
+                yield data
+
+        async def read() -> None:
+            await self.source.copy_from_query(query, output=queue.put)
+            await queue.put(None)
+
+        table = f"touched_{one.number}" if keys else one.target.relation.name
+        schema = "pg_temp" if keys else one.target.relation.schema
+        columns = [f"k{number}" for number in range(1, one.width + 1)] if keys else list(one.columns)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read())
+            done = await self.target.copy_to_table(table, schema_name=schema, columns=columns, source=chunks())
+        return int(done.split()[-1]), size
+
+    async def _digest(
+        self, connection: CatalogConnection, one: Passage, kept: Kept, grant: Grant, keys: str | None
+    ) -> tuple[int, object]:
+        row = await connection.fetchrow(changelog.digest(one, kept, grant, keys))
+        assert row is not None
+        return row["rows"], row["sum"]
+
+    async def _check_references(self, keys: Mapping[int, str] | None) -> None:
+        """Refused where a row at the target references one that is not there. keys: of what has these; None: of all."""
+        problems: list[str] = []
+        for link in self.links:
+            if link.child is None or link.partial:
+                continue
+            one = self.passages[link.child]
+            if keys is None:
+                problems += await self._missing(one, link, None)
+            elif one.number in keys:
+                problems += await self._missing(one, link, keys[one.number])
+        if problems:
+            raise Refused(problems)
+
+    async def _missing(self, one: Passage, link: Reference, keys: str | None) -> Sequence[str]:
+        names = [identifier(left) for left, _ in link.columns]
+        filled = " AND ".join(f"l.{name} IS NOT NULL" for name in names)
+        same = " AND ".join(f"t.{identifier(right)} = l.{identifier(left)}" for left, right in link.columns)
+        target = f"{identifier(link.target.schema)}.{identifier(link.target.name)}"
+        values = f"ROW({', '.join(f'l.{name}' for name in names)})::pg_catalog.text"
+        rows = await self.target.fetch(
+            f"SELECT DISTINCT {values} AS row {changelog.at_target(one, self.there, keys)} AND {filled}"
+            f" AND NOT EXISTS (SELECT FROM {target} t WHERE {same}) ORDER BY 1 LIMIT {SHOWN}"
+        )
+        if not rows:
+            return ()
+        told = ", ".join(row["row"] for row in rows)
+        return [f"{one.title} needs rows of {link.target.name} that are not at the target: {told}"]

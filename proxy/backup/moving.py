@@ -1,0 +1,341 @@
+"""A tenant moves to another server while it works: the steps, in their order, and the way back from each.
+
+Promises: at every moment one place takes the tenant's writes, or none does, whatever a proxy believes: the servers
+refuse it. Until the target is open the source is in charge, and abort() makes it so again; every step can be taken
+again after a kill. The journal says which was the last. The proxies and the rules are the caller's, behind `Doors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.backup import changelog, journal
+from proxy.backup.advancing import advanced
+from proxy.backup.journal import ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
+from proxy.backup.mirroring import Mirror, Tell
+from proxy.backup.passages import Passage
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept
+from proxy.backup.sequences import own_place, positions
+from proxy.backup.snapshot import WRITING, opened
+from proxy.backup.surveying import planned
+from proxy.catalog.watch import FAILURES
+from proxy.tenancy.policy import Grant, Server
+from proxy.tenancy.servers import Place
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+MOVING = WRITING | {"application_name": "partywall move", "lock_timeout": "10s"}
+PATIENCE = "200ms"  # for a table's lock: whoever writes to it waits behind us for so long
+TRIES = 100
+LOCKED = "55P03"
+BETWEEN = 0.2  # seconds
+ROUNDS = 50  # of following, before the tenant is said to be too fast
+GONE = "SELECT pg_catalog.pg_terminate_backend($1, 10000)"
+MADE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1 AND t.tgname = $2)"
+ONE = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('partywall.moves'), pg_catalog.hashtext($1))"
+
+
+class Unclear(Refused):
+    """Some proxy does not answer: nothing of the tenant is written anywhere before the move goes on or is aborted."""
+
+
+class Doors(Protocol):
+    """The proxies that serve the tenant, and the rules that say where."""
+
+    async def ready(self) -> None:
+        """Every proxy serves it at the source, has read the rules as they will be, and can reach the target. Refused
+        where one is not."""
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """Nothing of the tenant runs in the block. Refused where that cannot be had."""
+
+    async def switch(self) -> None:
+        """The rules name the target, and every proxy goes by them. Refused: they name the source again, everywhere."""
+
+    async def arrived(self) -> None:
+        """Refused unless the rules name the target, and every proxy goes by them."""
+
+    async def back(self) -> None:
+        """The rules name the source, and every proxy goes by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both places, as the operator goes there, and what the rules say of the tenant at each."""
+
+    source: Place
+    target: Place
+    here: Grant
+    there: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What was done: rows that were copied, keys of rows that were written meanwhile; the pause in seconds."""
+
+    copied: int
+    followed: int
+    pause: float
+
+
+def name_of(server: Server) -> str:
+    """Where a place is, for people and for the journal."""
+    return f"{','.join(f'{host}:{port}' for host, port in server.addresses)}/{server.database}"
+
+
+def check_ways(here: Grant, there: Grant) -> None:
+    """Refused where a tenant cannot go from one place to the other."""
+    problems = [
+        f"{end} is of mode {one.policy.isolation}{' behind policies' if one.policy.behind_rls else ''}, and only"
+        " tenants of mode row move"
+        for end, one in (("the source", here), ("the target", there))
+        if one.policy.isolation != "row" or one.policy.behind_rls
+    ]
+    same = set(here.server.addresses) & set(there.server.addresses)
+    if same and here.server.database == there.server.database:
+        problems.append(f"{here.tenant} is at {name_of(here.server)} already")
+    if problems:
+        raise Refused(problems)
+
+
+async def standing(ends: Ends) -> Move | None:
+    """How far the tenant's move is, by the journal at the source."""
+    connection = await opened(ends.source, MOVING)
+    try:
+        return await journal.found(connection, ends.here.tenant, ends.here.database)
+    finally:
+        await connection.close()
+
+
+async def tried(ends: Ends) -> Sequence[Passage]:
+    """The tables that would move. Refused with everything that is in the way and can be seen before."""
+    async with both(ends) as (source, target):
+        return (await planned(source, target, ends.here, ends.there)).passages
+
+
+async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell = lambda _: None) -> Moved:
+    """From wherever the journal says it is, to the end. id: of a move that is not begun yet. max_pause: in seconds;
+    where the tenant would have to wait longer, it goes on at the source, and Refused says so.
+
+    Errors: those of proxy.catalog.watch.FAILURES; Refused. The source is in charge then, but for Unclear.
+    """
+    check_ways(ends.here, ends.there)
+    async with both(ends) as (source, target):
+        at = await journal.found(source, ends.here.tenant, ends.here.database)
+        if at is not None and at.phase == MOVED:
+            await unlogged(target, at)
+            raise Refused([f"{at.tenant} has moved to {at.elsewhere} already"])
+        plan = await planned(source, target, ends.here, ends.there)
+        await journal.made(source)
+        await journal.made(target)
+        if at is None:
+            await doors.ready()
+            at = Move(id, ends.here.tenant, ends.here.database, COPYING, name_of(ends.there.server))
+            await journal.begun(source, at)
+        mirror = Mirror(at, source, target, ends.here, ends.there, plan.passages, plan.links, tell)
+        moving = _Moving(ends, doors, mirror, max_pause)
+        await moving.guard()
+        if at.phase == COPYING:
+            await moving.copy()
+            await moving.compare()
+        if at.phase != SWITCHING:
+            await doors.ready()
+        if at.phase == COPYING:
+            await moving.near()
+        return await moving.switch()
+
+
+async def abort(ends: Ends, doors: Doors) -> None:
+    """The tenant stays at the source, and nothing is left at the target. Refused once that is open."""
+    async with both(ends) as (source, target):
+        at = await journal.found(source, ends.here.tenant, ends.here.database)
+        if at is None:
+            return
+        arrival = await journal.found(target, at.tenant, at.database)
+        ours = arrival is not None and arrival.id == at.id
+        if at.phase == MOVED or (ours and arrival is not None and arrival.phase == OPEN):
+            raise Refused([f"{at.tenant} has moved: --resume and --clean end it, and then it can be moved back"])
+        await doors.back()
+        if at.phase != COPYING:
+            await journal.turned(source, at, COPYING, (FENCED, SWITCHING))
+        if ours:
+            plan = await planned(source, target, ends.here, ends.there)
+            await Mirror(at, source, target, ends.here, ends.there, plan.passages, plan.links).remove()
+            await journal.ended(target, at)
+        await unlogged(target, at)
+        await unlogged(source, at)
+        await journal.ended(source, at)
+
+
+class _Moving:
+    """The steps of one move."""
+
+    def __init__(self, ends: Ends, doors: Doors, mirror: Mirror, max_pause: float) -> None:
+        self._ends = ends
+        self._doors = doors
+        self._mirror = mirror
+        self._max_pause = max_pause
+        self._copied = self._followed = 0
+
+    async def copy(self) -> None:
+        """What is written is logged from now on, and the rest is at the target."""
+        mirror, at = self._mirror, self._mirror.move
+        for one in mirror.passages:
+            await logged(mirror.source, at, one, self._ends.here)
+        arrival = await journal.found(mirror.target, at.tenant, at.database)
+        if arrival is None:
+            self._copied = await mirror.copy(replace(at, phase=ARRIVING, elsewhere=name_of(self._ends.here.server)))
+        elif arrival.id != at.id:
+            raise Refused([f"{at.tenant} was moved from the target, and what it left there was not cleaned up"])
+
+    async def guard(self) -> None:
+        """Nobody writes the tenant's rows at the target, whatever the rules say, until it is open."""
+        mirror, at = self._mirror, self._mirror.move
+        for one in mirror.passages:
+            if not await made(mirror.target, one.target, at):
+                await mirror.target.execute(changelog.guard(at.id, one, at.tenant))
+                await patiently(mirror.target, changelog.guarding(at.id, one, self._ends.there))
+
+    async def near(self) -> None:
+        """What is still to follow takes little of what a pause may."""
+        for _ in range(ROUNDS):
+            since = time.monotonic()
+            self._followed += (await self._mirror.follow())[0]
+            if time.monotonic() - since < self._max_pause / 4:
+                return
+        raise Refused([f"{self._mirror.move.tenant} writes faster than it can be followed; try a longer --max-pause"])
+
+    async def compare(self) -> None:
+        """Everything at the target is what it is here, of one moment. What comes later is compared when it comes."""
+        await self.near()
+        count, different = await self._mirror.follow(compare=True)
+        self._followed += count
+        if different:
+            raise Refused(different)
+        await passed(self._mirror)  # so that little of it is left for the pause
+
+    async def switch(self) -> Moved:
+        """The tenant waits, and goes on at the target; or at the source, and it is told why."""
+        at, source = self._mirror.move, self._mirror.source
+        since = time.monotonic()
+        async with self._doors.paused():
+            if at.phase != SWITCHING:
+                try:
+                    async with asyncio.timeout(max(0.0, since + self._max_pause - time.monotonic())):
+                        await self._last()
+                    await journal.turned(source, at, SWITCHING, (FENCED,))
+                except BaseException as error:
+                    await self._unfence()
+                    if isinstance(error, TimeoutError):
+                        raise Refused([_too_long(at.tenant, self._max_pause)]) from None
+                    raise
+            try:
+                await self._doors.switch()
+            except Unclear:
+                raise
+            except Refused:
+                await self._unfence()
+                raise
+            await journal.turned(self._mirror.target, at, OPEN, (ARRIVING, OPEN))
+            await journal.turned(source, at, MOVED, (SWITCHING,))
+        pause = time.monotonic() - since
+        await unlogged(self._mirror.target, at)
+        return Moved(self._copied, self._followed, pause)
+
+    async def _last(self) -> None:
+        mirror, at = self._mirror, self._mirror.move
+        await journal.turned(mirror.source, at, FENCED, (COPYING, FENCED))
+        count, different = await mirror.follow()
+        self._followed += count
+        if different:
+            raise Refused(different)
+        await passed(mirror)
+
+    async def _unfence(self) -> None:
+        """The source takes writes again. By a connection of its own: the other may be in the middle of anything, and
+        must not come to an end of that afterwards."""
+        at = self._mirror.move
+        connection = await opened(self._ends.source, MOVING)
+        try:
+            await connection.fetchval(GONE, self._mirror.source.get_server_pid())
+            now = await journal.found(connection, at.tenant, at.database)
+            if now is not None and now.phase != COPYING:
+                await journal.turned(connection, at, COPYING, (FENCED, SWITCHING))
+        finally:
+            await connection.close()
+
+
+def _too_long(tenant: str, max_pause: float) -> str:
+    return (
+        f"{tenant} would have waited longer than {max_pause:g} seconds, and goes on at the source;"
+        " --resume tries again, with a longer --max-pause perhaps"
+    )
+
+
+async def logged(connection: CatalogConnection, at: Move, one: Passage, grant: Grant) -> None:
+    """What is written to the table from now on is logged. Done again it changes nothing."""
+    if await made(connection, one.source, at):
+        return
+    await connection.execute(changelog.function(at.id, one, at.tenant))
+    await patiently(connection, changelog.triggers(at.id, one, grant))
+
+
+async def made(connection: CatalogConnection, kept: Kept, at: Move) -> bool:
+    """Has the table the move's triggers?"""
+    found: bool = await connection.fetchval(MADE, kept.relation.oid, changelog.trigger_of(at.id, "TRUNCATE"))
+    return found
+
+
+async def unlogged(connection: CatalogConnection, at: Move) -> None:
+    """Nothing of the move's triggers and functions is left."""
+    for row in await connection.fetch(changelog.undone(at.id)):
+        await patiently(connection, [row["statement"]])
+
+
+async def patiently(connection: CatalogConnection, statements: Sequence[str]) -> None:
+    """Runs these in one transaction, as soon as they get their locks. Whoever else uses the table waits behind them for
+    PATIENCE at most, and goes first then. LockNotAvailableError when that never comes."""
+    for turn in range(TRIES):
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+                for one in statements:
+                    await connection.execute(one)
+            return
+        except FAILURES as error:
+            if turn == TRIES - 1 or getattr(error, "sqlstate", "") != LOCKED:
+                raise
+            await asyncio.sleep(BETWEEN)
+
+
+async def passed(mirror: Mirror) -> None:
+    """The target's sequences give no number that the source's have given."""
+    kept = tuple(one.source for one in mirror.passages)
+    for form in await positions(mirror.source, mirror.here, kept):
+        place = own_place(mirror.there, form)
+        await advanced(mirror.target, place, form.value if form.called else form.value - 1)
+
+
+@asynccontextmanager
+async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConnection]]:
+    """A connection to each place; no other command moves the tenant meanwhile."""
+    source = await opened(ends.source, MOVING)
+    try:
+        if not await source.fetchval(ONE, f"{ends.here.tenant} {ends.here.database}"):
+            raise Refused([f"another command is moving {ends.here.tenant}"])
+        target = await opened(ends.target, MOVING)
+        try:
+            yield source, target
+        finally:
+            with suppress(*FAILURES):
+                await target.close()
+    finally:
+        with suppress(*FAILURES):  # it may have been ended
+            await source.close()

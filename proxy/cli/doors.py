@@ -1,0 +1,153 @@
+"""The proxies that serve a tenant which moves, and the rule file that says where: asked and changed as one.
+
+The rule file changes by a rename, and every proxy says that it goes by it before the tenant goes on; else the file is
+as it was, and every proxy says that. The text that it will have lies beside it before, so that proxies have read it by
+then; and one that does not find it there reads other files, and is a reason to refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from proxy.backup.moving import Unclear
+from proxy.backup.refusal import Refused
+from proxy.cli.quiet import asked_at, doors_of, paused
+from proxy.errors import ConfigurationError
+from proxy.fleet.control import Answer, Prepare, Reload, Request, Resume, Statistics
+from proxy.fleet.rulefiles import one_writer, write_over
+from proxy.settings import Settings
+
+MARGIN = 30.0  # seconds that a pause lasts longer than it may, should who asked for it be killed
+
+
+@dataclass(slots=True)
+class RuleDoors:
+    """Of one move. file: the tenant's, in the folder `rules`; housed: what the move makes of its
+    text; before, after: that. here, there: the places as
+    proxies name them."""
+
+    tenant: str
+    database: str
+    rules: Path
+    file: Path
+    housed: Callable[[str], str]
+    before: str
+    after: str
+    here: str
+    there: str
+    draft: str
+    settings: Settings
+    at: Sequence[str]
+    max_pause: float
+    alone: bool  # nobody has paused it yet
+
+    async def ready(self) -> None:
+        """As Doors has it."""
+        await self._all_at(self.here)
+        self.before = self.file.read_text(encoding="utf-8")  # others may have changed it for other tenants
+        self.after = self.housed(self.before)
+        beside = self.file.with_name(self.draft)
+        beside.write_text(self.after, encoding="utf-8")
+        beside.chmod(self.file.stat().st_mode & 0o777)
+        draft = str(beside.relative_to(self.rules))
+        await self._each(Prepare(str(self.file.relative_to(self.rules)), draft))
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """As Doors has it."""
+        hold = self.max_pause + MARGIN
+        async with paused(self.tenant, self.database, self.max_pause, hold, self.settings, self.at, self.alone):
+            yield
+        if not self.alone:  # what a command that was killed has paused
+            await self._every(Resume(self.tenant, self.database))
+
+    async def switch(self) -> None:
+        """As Doors has it."""
+        beside = self.file.with_name(self.draft)
+        try:
+            self._write(self.after, (self.before, self.after))
+        except OSError as error:
+            raise Refused([str(error)]) from None
+        try:
+            await self._each(Reload(str(beside.relative_to(self.rules))))
+            await self._all_at(self.there)
+        except (ConfigurationError, OSError) as error:
+            await self._give_up(error)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Nothing lies beside the rule file any more."""
+        self.file.with_name(self.draft).unlink(missing_ok=True)
+
+    async def back(self) -> None:
+        """As Doors has it."""
+        self._write(self.before, (self.before, self.after))
+        await self._each(Reload())
+        await self._all_at(self.here)
+
+    async def _give_up(self, error: ConfigurationError | OSError) -> NoReturn:
+        try:
+            await self.back()
+        except (ConfigurationError, OSError) as second:
+            raise Unclear(
+                [
+                    *_why(error),
+                    *_why(second),
+                    f"nothing of {self.tenant} is written before --resume or --abort went through",
+                ]
+            ) from None
+        raise Refused([*_why(error), f"{self.tenant} goes on at the source"]) from None
+
+    def _write(self, text: str, known: Sequence[str]) -> None:
+        with one_writer(self.rules):
+            now = self.file.read_text(encoding="utf-8")
+            if now not in known:
+                raise Refused([f"{self.file} was changed meanwhile"])
+            if now != text:
+                write_over(self.file, text)
+
+    async def arrived(self) -> None:
+        """As Doors has it."""
+        await self._all_at(self.there)
+
+    async def _all_at(self, place: str) -> None:
+        """Refused unless every proxy serves it there."""
+        problems = []
+        for door, answer in await self._every(Statistics(self.tenant)):
+            if answer.problems == (f"there is no tenant {self.tenant}",):
+                problems.append(f"{self._name(door)} knows no tenant {self.tenant}: it goes by other rules")
+                continue
+            problems += [f"{self._name(door)}: {one}" for one in answer.problems]
+            for process in (answer.result or {}).get("processes", ()):
+                home = process.get("homes", {}).get(self.database)
+                if home is None:
+                    problems.append(f"{self._name(door)}: a process of it does not serve {self.tenant} now")
+                elif home["at"] != place:
+                    problems.append(f"{self._name(door)} serves {self.tenant} at {home['at']}, and not at {place}")
+        if problems:
+            raise Refused(problems)
+
+    async def _each(self, request: Request) -> None:
+        """Refused with every problem."""
+        answers = await self._every(request)
+        problems = [f"{self._name(door)}: {one}" for door, answer in answers for one in answer.problems]
+        if problems:
+            raise Refused(problems)
+
+    async def _every(self, request: Request) -> list[tuple[str | None, Answer]]:
+        doors = doors_of(self.settings, self.at)
+        answers = await asyncio.gather(*(asked_at(door, request, self.settings) for door in doors))
+        return list(zip(doors, answers, strict=True))
+
+    def _name(self, door: str | None) -> str:
+        return door or "the proxy here"
+
+
+def _why(error: ConfigurationError | OSError) -> list[str]:
+    return error.problems if isinstance(error, ConfigurationError) else [str(error)]

@@ -1,0 +1,252 @@
+"""`partywall move`: a tenant goes to another server while it works.
+
+Exit status: 0: done; 1: not done, with the reasons, and how far it is; 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from proxy.catalog.watch import FAILURES
+from proxy.cli.operator import Config, Rules, ServerUri, place_for, told
+from proxy.cli.report import reported
+from proxy.cli.showing import shown
+from proxy.errors import ConfigurationError
+from proxy.fleet.rulefiles import write_new
+from proxy.fleet.tables import read_rules
+from proxy.settings import Settings, load_settings
+from proxy.tenancy.documents import housed
+from proxy.tenancy.load import Reading
+from proxy.tenancy.models import Tenant
+from proxy.tenancy.policy import Grant
+
+if TYPE_CHECKING:
+    from proxy.backup.moving import Ends
+    from proxy.cli.doors import RuleDoors
+
+ID_BYTES = 4
+WHAT = {
+    "not begun": "nothing was done yet: --resume begins, --abort forgets it",
+    "copying": "it works at the source: --resume goes on, --abort gives it up",
+    "fenced": "the source refuses its writes: --resume goes on, --abort gives it up",
+    "switching": "the source refuses its writes, and the target may be open: --resume goes on, --abort may give it up",
+    "moved": "it works at the target: --clean deletes what it left at the source",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked for, kept in the state directory until nothing is left of it. before: the rule file's text."""
+
+    id: str
+    to: str
+    password: str | None
+    file: str
+    before: str
+
+
+def move(
+    tenant: Annotated[str, typer.Option(help="Who moves.")],
+    database: Annotated[str, typer.Option(help="The database, as applications name it.")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="Where to, as the rules will have it: postgresql://role@host:port/database, no password."),
+    ] = None,
+    password: Annotated[
+        str | None, typer.Option(help="The role's there, as the rules will have it: ${file:PATH} or ${env:NAME}.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what is in the way.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Tell how far a move is.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a move that was interrupted.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Give a move up: the tenant stays where it is.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="After a move: delete what was left at the source.")] = False,
+    max_pause: Annotated[float, typer.Option(min=0.1, help="Seconds that the tenant may wait.")] = 5,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
+    ] = None,
+    rules: Rules = Path("rules"),
+    server: ServerUri = None,
+    to_server: Annotated[
+        str | None, typer.Option(help="As --server, for the place where it goes; default: as --to has it.")
+    ] = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Move a tenant to another server: copied and followed while it works, then a pause of a moment."""
+    asked = [dry_run, status, resume, abort, clean]
+    if sum(asked) > 1 or (to is None) != any((status, resume, abort, clean)):
+        raise typer.BadParameter("--to, or one of --status, --resume, --abort and --clean; --dry-run goes with --to")
+    with reported():
+        settings = load_settings(config, {})
+        path = settings.state_directory / "moves" / f"{quote(tenant, safe='')}@{quote(database, safe='')}.json"
+        order = _ordered(tenant, path, to, password, rules)
+        run = _Run(tenant, database, path, order, settings, rules, server, to_server, at or [], max_pause)
+        if status:
+            lines, found = asyncio.run(run.status())
+        elif abort:
+            lines, found = asyncio.run(run.abort())
+        elif clean:
+            lines, found = asyncio.run(run.clean())
+        elif dry_run:
+            lines, found = asyncio.run(run.tried())
+        else:
+            lines, found = asyncio.run(run.move(resume))
+    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines))
+
+
+def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rules: Path) -> Order:
+    """The order in the state directory, or a new one."""
+    if path.exists():
+        if to is not None:
+            raise ConfigurationError([f"{tenant} is being moved: --status tells how far, --resume goes on"])
+        return Order(**json.loads(path.read_text(encoding="utf-8")))
+    if to is None:
+        raise ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
+    if password is not None and not password.startswith("${"):
+        raise ConfigurationError(["a password does not belong on a command line; say ${file:PATH} or ${env:NAME}"])
+    reading = Reading(rules, os.environ)
+    for source in reading.sources:
+        if isinstance(source.model, Tenant) and source.model.tenant == tenant and isinstance(source.file, Path):
+            before = source.file.read_text(encoding="utf-8")
+            return Order(secrets.token_hex(ID_BYTES), to, password, str(source.file.relative_to(rules)), before)
+    raise ConfigurationError([*reading.problems, f"there is no tenant {tenant} in the rule files"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    tenant: str
+    database: str
+    path: Path
+    order: Order
+    settings: Settings
+    rules: Path
+    server: str | None
+    to_server: str | None
+    at: list[str]
+    max_pause: float
+
+    async def tried(self) -> tuple[list[str], Any]:
+        """--dry-run."""
+        from proxy.backup.moving import check_ways, tried
+
+        ends, _ = await self._ends()
+        check_ways(ends.here, ends.there)
+        with told("nothing was changed"):
+            names = [one.title for one in await tried(ends)]
+        return [*names, f"{len(names)} tables would move; nothing was changed"], {"tables": names}
+
+    async def move(self, again: bool) -> tuple[list[str], Any]:
+        """--to and --resume."""
+        from proxy.backup.moving import check_ways, move, standing
+
+        ends, doors = await self._ends()
+        check_ways(ends.here, ends.there)
+        doors.alone = not again
+        if not again:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_new(self.path, json.dumps(asdict(self.order)))
+            self.path.chmod(0o600)
+        try:
+            with told(f"move of {self.tenant}: --status tells how far it is"), shown() as tell:
+                done = await move(ends, doors, self.order.id, self.max_pause, tell)
+        except ConfigurationError:
+            with suppress(*FAILURES):
+                if await standing(ends) is None:  # nothing was begun
+                    doors.forget()
+                    self.path.unlink(missing_ok=True)
+            raise
+        lines = [
+            f"{self.tenant} is at {doors.there}: {done.copied} rows were copied, {done.followed} changes followed",
+            f"it waited for {done.pause:.2f} seconds",
+            f"what it had at {doors.here} stays there until --clean",
+        ]
+        return lines, asdict(done)
+
+    async def status(self) -> tuple[list[str], Any]:
+        """--status."""
+        from proxy.backup.moving import standing
+
+        ends, doors = await self._ends()
+        with told(f"move of {self.tenant}"):
+            found = await standing(ends)
+        phase = "not begun" if found is None else found.phase
+        home = doors.there if phase == "moved" else doors.here
+        return [f"{self.tenant}: {phase}, {doors.here} to {doors.there}", WHAT[phase]], {"phase": phase, "home": home}
+
+    async def abort(self) -> tuple[list[str], Any]:
+        """--abort."""
+        from proxy.backup.moving import abort
+
+        ends, doors = await self._ends()
+        with told(f"move of {self.tenant}"):
+            await abort(ends, doors)
+        doors.forget()
+        self.path.unlink()
+        return [f"{self.tenant} stays at {doors.here}"], {"home": doors.here}
+
+    async def clean(self) -> tuple[list[str], Any]:
+        """--clean."""
+        from proxy.backup.leaving import clean
+
+        ends, doors = await self._ends()
+        with told(f"what {self.tenant} left"):
+            count = await clean(ends, doors)
+        self.path.unlink()
+        return [f"{count} rows were deleted at {doors.here}"], {"rows": count}
+
+    async def _ends(self) -> tuple[Ends, RuleDoors]:
+        from proxy.backup.moving import Ends, name_of
+        from proxy.cli.doors import RuleDoors
+
+        file, order = self.rules / self.order.file, self.order
+        before, now = order.before, file.read_text(encoding="utf-8")
+        after = self._housed(before)
+        if now not in (before, after) and (now != self._housed(now)):
+            before, after = now, self._housed(now)  # somebody changed it, and not where the tenant is
+        here, there = await self._grant({file: before}), await self._grant({file: after})
+        ends = Ends(
+            place_for(here, self.server, self.settings), place_for(there, self.to_server, self.settings), here, there
+        )
+        doors = RuleDoors(
+            tenant=self.tenant,
+            database=self.database,
+            rules=self.rules,
+            file=file,
+            housed=self._housed,
+            before=before,
+            after=after,
+            here=name_of(here.server),
+            there=name_of(there.server),
+            draft=f".{file.name}.{order.id}",
+            settings=self.settings,
+            at=self.at,
+            max_pause=self.max_pause,
+            alone=True,
+        )
+        return ends, doors
+
+    def _housed(self, text: str) -> str:
+        try:
+            return housed(text, self.tenant, self.order.to, self.order.password)
+        except ValueError as error:
+            raise ConfigurationError([f"{self.rules / self.order.file}: {error}"]) from None
+
+    async def _grant(self, instead: dict[Path, str]) -> Grant:
+        book = await read_rules(self.rules, os.environ, 1, instead)
+        found = book.grants.get((self.tenant, self.database, False)) or book.grants.get(
+            (self.tenant, self.database, True)
+        )
+        if found is None:
+            raise ConfigurationError([f"no tenant {self.tenant} has a database {self.database} in these rules"])
+        return found

@@ -1,0 +1,60 @@
+"""The journal says how far a move is, and a phase changes once nobody writes by the old one any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from proxy.backup import journal
+from proxy.backup.journal import COPYING, FENCED, MOVED, SWITCHING, Move
+from proxy.backup.moving import MOVING
+from proxy.backup.refusal import Refused
+from proxy.backup.snapshot import opened
+from tests.backup.shelf import operators
+from tests.kit.postgres import Cluster
+
+MOVE = Move("0a", "globex", "shop", COPYING, "there:5432/shop")
+
+
+@pytest.fixture
+def database(postgres15: Cluster) -> Iterator[str]:
+    postgres15.create_database("journal")
+    yield "journal"
+    postgres15.drop_database("journal")
+
+
+async def test_a_move_is_found_turned_and_ended(postgres15: Cluster, database: str) -> None:
+    connection = await opened(operators(postgres15, database), MOVING)
+    try:
+        assert await journal.found(connection, "globex", "shop") is None
+        await journal.made(connection)
+        await journal.made(connection)
+        await journal.begun(connection, MOVE)
+        assert await journal.found(connection, "globex", "shop") == MOVE
+        assert await journal.found(connection, "acme", "shop") is None
+        await journal.turned(connection, MOVE, FENCED, (COPYING,))
+        with pytest.raises(Refused, match="does not say what it did"):
+            await journal.turned(connection, MOVE, MOVED, (SWITCHING,))
+        found = await journal.found(connection, "globex", "shop")
+        assert found is not None
+        assert found.phase == FENCED
+        await journal.ended(connection, MOVE)
+        assert await journal.found(connection, "globex", "shop") is None
+    finally:
+        await connection.close()
+
+
+async def test_a_phase_waits_for_who_holds_the_row(postgres15: Cluster, database: str) -> None:
+    connection = await opened(operators(postgres15, database), MOVING | {"lock_timeout": "100ms"})
+    try:
+        await journal.made(connection)
+        await journal.begun(connection, MOVE)
+        with psycopg.connect(postgres15.dsn(database=database)) as writer:
+            writer.execute("SELECT 1 FROM partywall.moves FOR SHARE")
+            with pytest.raises(Exception, match="lock timeout"):
+                await journal.turned(connection, MOVE, FENCED, (COPYING,))
+        await journal.turned(connection, MOVE, FENCED, (COPYING,))
+    finally:
+        await connection.close()

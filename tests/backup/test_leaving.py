@@ -1,0 +1,37 @@
+"""What was left behind goes when nobody needs it, and of nobody else anything goes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.backup.leaving import clean
+from proxy.backup.moving import standing
+from proxy.backup.refusal import Refused
+from tests.backup.crossing import NoDoors, crossing
+from tests.kit.postgres import Cluster
+
+
+def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: Cluster) -> None:
+    with crossing(postgres15) as across:
+        doors = NoDoors()
+        with pytest.raises(Refused, match="globex has not moved from"):
+            asyncio.run(clean(across.ends, doors))
+        rows, others = across.rows(False), across.rows(False, 1)
+        across.moved(doors)
+        with pytest.raises(Refused, match="it is not there"):
+            asyncio.run(clean(across.ends, NoDoors()))
+        across.sql(
+            "CREATE TABLE pins (bill int REFERENCES bills);"
+            " INSERT INTO pins SELECT min(id) FROM bills WHERE tenant_id = 2"
+        )
+        with pytest.raises(Refused, match="a row of pins that is not the tenant's references its"):
+            asyncio.run(clean(across.ends, doors))
+        assert across.rows(False) == rows
+        across.sql("DROP TABLE pins")
+        assert asyncio.run(clean(across.ends, doors)) == len(rows)
+        assert (across.rows(False), across.rows(False, 1), across.rows(True)) == ([], others, rows)
+        assert asyncio.run(standing(across.ends)) is None
+        assert across.sql("SELECT count(*) FROM partywall.changes") == "0"
+        assert across.sql("SELECT count(*) FROM partywall.moves", True) == "0"

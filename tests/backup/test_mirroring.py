@@ -1,0 +1,71 @@
+"""What the source had at one moment is what the target has: copied once, and followed by keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from proxy.backup.journal import ARRIVING
+from proxy.backup.refusal import Refused
+from tests.backup.crossing import WRITES, Crossing, crossing, mirrored
+from tests.kit.postgres import Cluster
+
+
+@pytest.fixture
+def across(postgres15: Cluster) -> Iterator[Crossing]:
+    with crossing(postgres15) as made:
+        yield made
+
+
+async def test_rows_are_copied_as_they_are_and_followed_whatever_is_done_to_them(across: Crossing) -> None:
+    """Keys that change, values that change places, cascades, rows without a key; no trigger fires a second time."""
+    async with mirrored(across) as mirror:
+        arrival = replace(mirror.move, phase=ARRIVING)
+        count = await mirror.copy(arrival)
+        assert (count, across.rows(True)) == (len(across.rows(False)), across.rows(False))
+        before = across.rows(True, 1)
+        across.sql(WRITES)
+        followed, different = await mirror.follow()
+        assert (followed > 10, different, across.rows(True)) == (True, [], across.rows(False))
+        assert before == across.rows(True, 1) == []
+        assert await mirror.follow(compare=True) == (0, [])
+        across.sql("UPDATE bills SET sum = 0 WHERE tenant_id = 2", True)
+        across.sql("DELETE FROM marks WHERE tenant_id = 2", True)
+        told = (await mirror.follow(compare=True))[1]
+        assert sorted(one.split(" has ")[0] for one in told) == ["bills", "marks"]
+        assert "bills has other rows at the target" in told
+        await mirror.remove()
+        assert across.rows(True) == []
+
+
+async def test_what_is_written_by_settings_of_all_kinds_is_found_again(across: Crossing) -> None:
+    async with mirrored(across) as mirror:
+        await mirror.copy(replace(mirror.move, phase=ARRIVING))
+        across.sql(
+            "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'German'; SET extra_float_digits = -5;"
+            " SET search_path = public; SET session_replication_role = replica;"
+            " UPDATE marks SET said = 'other' WHERE tenant_id = 2"
+        )
+        assert (await mirror.follow())[1] == []
+        assert across.rows(True) == across.rows(False)
+
+
+async def test_a_place_where_the_tenant_has_rows_or_a_shared_one_is_missing_is_refused(across: Crossing) -> None:
+    async with mirrored(across) as mirror:
+        arrival = replace(mirror.move, phase=ARRIVING)
+        across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)", True)
+        with pytest.raises(Refused, match="globex has rows already in bills at the target"):
+            await mirror.copy(arrival)
+        across.sql("DELETE FROM bills; DELETE FROM kinds WHERE id = 1", True)
+        with pytest.raises(Refused, match=r"parts needs rows of kinds that are not at the target: \(1\)"):
+            await mirror.copy(arrival)
+        across.sql("INSERT INTO kinds VALUES (1)", True)
+        await mirror.copy(arrival)
+        across.sql("INSERT INTO kinds VALUES (3); UPDATE parts SET kind = 3 WHERE tenant_id = 2 AND id = 5")
+        with pytest.raises(Refused, match=r"parts needs rows of kinds that are not at the target: \(3\)"):
+            await mirror.follow()
+        across.sql("INSERT INTO kinds VALUES (3)", True)
+        assert (await mirror.follow())[1] == []
+        assert across.rows(True) == across.rows(False)

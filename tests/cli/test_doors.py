@@ -1,0 +1,92 @@
+"""Proxies and the rule file change as one, or they are as they were."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxy.backup.moving import Unclear
+from proxy.backup.refusal import Refused
+from proxy.cli.doors import RuleDoors
+from proxy.cli.quiet import Silent
+from proxy.settings import load_settings
+from proxy.tenancy.documents import housed
+from tests.cli.conftest import TOKEN
+from tests.kit.postgres import Cluster, free_port
+from tests.kit.proxy import Proxy
+
+
+def doors_of(proxy: Proxy, server: Cluster, port: int | None = None) -> RuleDoors:
+    """globex goes to private2, at this port."""
+    file = proxy.directory / "rules" / "sample.yaml"
+    to = f"postgresql://app@127.0.0.1:{port or server.port}/private2?sslmode=disable"
+    return RuleDoors(
+        tenant="globex",
+        database="shared",
+        rules=file.parent,
+        file=file,
+        housed=lambda text: housed(text, "globex", to, None),
+        before=file.read_text("utf-8"),
+        after="",
+        here=f"127.0.0.1:{server.port}/shared",
+        there=f"127.0.0.1:{server.port}/private2",
+        draft=".sample.yaml.draft",
+        settings=load_settings(None, {"state_directory": proxy.directory / "state", "admin_token": TOKEN}),
+        at=(),
+        max_pause=5,
+        alone=True,
+    )
+
+
+def drafts(proxy: Proxy) -> list[Path]:
+    return [one for one in (proxy.directory / "rules").iterdir() if one.name.startswith(".")]
+
+
+async def test_the_rules_change_for_all_and_back_again(proxy: Proxy, postgres15: Cluster) -> None:
+    doors = doors_of(proxy, postgres15)
+    before = doors.file.read_text("utf-8")
+    await doors.ready()
+    async with doors.paused():
+        await doors.switch()
+    assert (doors.file.read_text("utf-8"), drafts(proxy)) == (doors.after, [])
+    await doors.arrived()
+    with pytest.raises(Refused, match=r"the proxy here serves globex at .*/private2, and not at .*/shared"):
+        await doors.ready()
+    await doors.back()
+    assert doors.file.read_text("utf-8") == before
+    with pytest.raises(Refused, match="and not at"):
+        await doors.arrived()
+
+
+async def test_what_cannot_be_switched_to_is_told_before(proxy: Proxy, postgres15: Cluster, tmp_path: Path) -> None:
+    doors = doors_of(proxy, postgres15)
+    other = Path(shutil.copytree(doors.rules, tmp_path / "rules"))
+    with pytest.raises(Refused, match="it reads other rule files"):
+        await replace(doors, rules=other, file=other / "sample.yaml").ready()
+    with pytest.raises(Refused, match="the place of tenant globex could not be opened"):
+        await doors_of(proxy, postgres15, free_port()).ready()
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Silent):
+        await replace(doors, at=[f"http://127.0.0.1:{proxy.admin_port}", nobody]).ready()
+    doors.forget()
+    assert drafts(proxy) == []
+
+
+async def test_rules_that_are_refused_or_were_changed_stay_as_they_were(proxy: Proxy, postgres15: Cluster) -> None:
+    doors = doors_of(proxy, postgres15)
+    before = doors.file.read_text("utf-8")
+    await doors.ready()
+    doors.after = before + "colour: red\n"
+    with pytest.raises(Refused, match="globex goes on at the source"):
+        await doors.switch()
+    assert doors.file.read_text("utf-8") == before
+    doors.file.write_text(before + "# by somebody else\n", "utf-8")
+    try:
+        with pytest.raises(Refused, match=r"sample.yaml was changed meanwhile") as refused:
+            await doors.switch()
+        assert not isinstance(refused.value, Unclear)
+    finally:
+        doors.file.write_text(before, "utf-8")
