@@ -6,7 +6,6 @@ sorted on disk, 64 bytes each, in a file that has no name. Blocking: call it fro
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import os
 import tempfile
@@ -14,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from proxy.backup.archive import members, unpacked
+from proxy.backup.chain import Source, read_back
 from proxy.backup.comparing import Row, Sums, bucket_of, halves_of
 from proxy.backup.manifest import Member, RelationForm
-from proxy.backup.refusal import Damaged
 from proxy.backup.rowhash import hashed
 
 RUN = 1 << 18  # rows that are sorted in memory
@@ -45,7 +43,7 @@ class Compared:
 
 
 def summed(
-    archive: str, keys: Sequence[Any], tables: Sequence[Compared], told: Callable[[Member], None] = lambda _: None
+    archive: Source, keys: Sequence[Any], tables: Sequence[Compared], told: Callable[[Member], None] = lambda _: None
 ) -> list[Sums]:
     """Of each table. keys: age identities. Damaged where a member is not the manifest's."""
     found: list[dict[int, tuple[int, int, int]]] = [{} for _ in tables]
@@ -71,7 +69,11 @@ class Sorted:
         self._file.close()
 
     def take(
-        self, archive: str, keys: Sequence[Any], tables: Mapping[int, Compared], buckets: Mapping[int, frozenset[int]]
+        self,
+        archive: Source,
+        keys: Sequence[Any],
+        tables: Mapping[int, Compared],
+        buckets: Mapping[int, frozenset[int]],
     ) -> None:
         """Reads them; tables and buckets by number of the table."""
         waiting: dict[int, list[bytes]] = {number: [] for number in tables}
@@ -107,24 +109,18 @@ class Sorted:
 
 
 def _rows(
-    archive: str,
+    archive: Source,
     keys: Sequence[Any],
     tables: Mapping[int, Compared],
     told: Callable[[Member], None] = lambda _: None,
 ) -> Iterator[tuple[int, Row]]:
-    wanted = {one.name: (number, table, one) for number, table in tables.items() for one in table.form.members}
-    source = members(archive, keys)
+    homes = {one.name: (number, table) for number, table in tables.items() for one in table.form.members}
+    source = read_back(archive, keys, [one for table in tables.values() for one in table.form.members])
     try:
-        for name, stored in source:
-            if name not in wanted:
-                continue
-            number, table, member = wanted.pop(name)
-            if hashlib.sha256(stored).hexdigest() != member.sha256:
-                raise Damaged(f"{name} has changed since it was verified")
-            for written in unpacked(name, stored).split(b"\n")[:-1]:
+        for member, plain in source:
+            number, table = homes[member.name]
+            for written in plain.split(b"\n")[:-1]:
                 yield number, table.row(written)
             told(member)
     finally:
         source.close()
-    if wanted:
-        raise Damaged(f"{min(wanted)} is gone since it was verified")

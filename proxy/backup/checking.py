@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.backup.archive import unpacked
-from proxy.backup.manifest import MANIFEST, SEAL, Manifest, Member, decode, seal
+from proxy.backup.manifest import MANIFEST, SEAL, Manifest, Member, decode, identity, seal
 from proxy.backup.pieces import beginning, field_of, rows_of
-from proxy.backup.refusal import Damaged
+from proxy.backup.refusal import Damaged, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Seen:
 
 def _look(name: str, stored: bytes) -> _Seen:
     plain = unpacked(name, stored)
-    rows = rows_of(plain) if name.startswith("data/") else 0
+    rows = rows_of(plain) if name.startswith(("data/", "removed/")) else 0
     digest = hashlib.sha256(stored).hexdigest()
     return _Seen(
         Member(name=name, size=len(stored), sha256=digest, bytes=len(plain), rows=rows),
@@ -36,7 +36,19 @@ def _look(name: str, stored: bytes) -> _Seen:
 
 
 def verified(members: Iterable[tuple[str, bytes]], told: Callable[[Member], None] = lambda _: None) -> Manifest:
-    """The manifest of an archive that is whole and unchanged. Damaged with the first thing that is not."""
+    """The manifest of an archive that is whole and unchanged. Damaged with the first thing that is not; Refused where
+    it has only what changed: who wants that asks `examined`, and nobody else takes its rows for all.
+    """
+    manifest, _ = examined(members, told)
+    if manifest.bases:
+        raise Refused(["the archive has only what changed since another (--since), which is not looked at here"])
+    return manifest
+
+
+def examined(
+    members: Iterable[tuple[str, bytes]], told: Callable[[Member], None] = lambda _: None
+) -> tuple[Manifest, str]:
+    """As `verified`, of an archive that may build on others, which are not looked at; and by what it is known."""
     seen: dict[str, _Seen] = {}
     text: bytes | None = None
     sealed = False
@@ -60,7 +72,7 @@ def verified(members: Iterable[tuple[str, bytes]], told: Callable[[Member], None
         raise Damaged("it has no manifest: it was never finished, or its end is missing")
     manifest = decode(text)
     _compare(manifest, seen)
-    return manifest
+    return manifest, identity(text)
 
 
 def _compare(manifest: Manifest, seen: dict[str, _Seen]) -> None:

@@ -6,17 +6,15 @@ verified.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Sequence
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup import statements
 from proxy.backup.ahead import ahead
-from proxy.backup.archive import members, unpacked
+from proxy.backup.chain import Source, read_back
 from proxy.backup.manifest import Manifest, Member
 from proxy.backup.progress import Progress
-from proxy.backup.refusal import Damaged
 from proxy.backup.target import Table
 
 if TYPE_CHECKING:
@@ -32,24 +30,11 @@ async def slices(plain: bytes) -> AsyncIterator[bytes]:
         yield plain[at : at + SLICE]
 
 
-def unchanged(archive: str, keys: Sequence[Any], wanted: Iterable[Member]) -> AsyncGenerator[tuple[Member, bytes]]:
+def unchanged(archive: Source, keys: Sequence[Any], wanted: Iterable[Member]) -> AsyncGenerator[tuple[Member, bytes]]:
     """Each of these members, and what it unpacks to; the next one is read meanwhile. Damaged when one is not what was
     verified, or is gone.
     """
-    return ahead(_unchanged(archive, keys, {one.name: one for one in wanted}))
-
-
-def _unchanged(archive: str, keys: Sequence[Any], missing: dict[str, Member]) -> Generator[tuple[Member, bytes]]:
-    with closing(members(archive, keys)) as source:
-        for name, stored in source:
-            member = missing.pop(name, None)
-            if member is None:
-                continue
-            if hashlib.sha256(stored).hexdigest() != member.sha256:
-                raise Damaged(f"{name} has changed since it was verified")
-            yield member, unpacked(name, stored)
-    if missing:
-        raise Damaged(f"{min(missing)} is gone since it was verified")
+    return ahead(read_back(archive, keys, wanted))
 
 
 async def staged(connection: CatalogConnection, tables: Sequence[Table]) -> None:
@@ -62,7 +47,7 @@ async def loaded(
     connection: CatalogConnection,
     manifest: Manifest,
     tables: Sequence[Table],
-    archive: str,
+    archive: Source,
     keys: Sequence[Any],
     told: Callable[[Progress], None],
 ) -> None:

@@ -38,6 +38,17 @@ def local(target: str) -> str:
     return path if found and kind in ("file", "local") else target
 
 
+def name_of(target: str) -> str:
+    """What an archive is called in its folder."""
+    return local(target).rstrip("/").rpartition("/")[2]
+
+
+def beside(target: str, name: str) -> str:
+    """What is called so in the same folder as an archive."""
+    folder, slash, _ = local(target).rstrip("/").rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
 @contextmanager
 def written(target: str) -> Iterator[BinaryIO]:
     """A file to write an archive to; it is there once the block ends well."""

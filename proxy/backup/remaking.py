@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from proxy.backup.chain import Source
 from proxy.backup.definitions import SECTIONS
 from proxy.backup.loading import slices, unchanged
 from proxy.backup.manifest import Manifest, RelationForm
@@ -74,7 +75,7 @@ async def remake(
     place: Place,
     grant: Grant,
     manifest: Manifest,
-    archive: str,
+    archive: Source,
     secrets: Sequence[Any] = (),
     mode: Mode = "into-empty",
     dry_run: bool = False,
@@ -162,7 +163,7 @@ async def _written(
     connection: CatalogConnection,
     schema: str,
     manifest: Manifest,
-    archive: str,
+    archive: Source,
     secrets: Sequence[Any],
     told: Callable[[Progress], None],
 ) -> None:

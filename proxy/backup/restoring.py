@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.backup.advancing import passed
 from proxy.backup.breaking import Order, unwound
+from proxy.backup.chain import Source
 from proxy.backup.keying import check_shared, rekeyed, renumbered
 from proxy.backup.loading import loaded, staged
 from proxy.backup.manifest import Manifest
@@ -67,7 +68,7 @@ async def restore(
     place: ServerPlace,
     grant: Grant,
     manifest: Manifest,
-    archive: str,
+    archive: Source,
     secrets: Sequence[Any] = (),
     mode: Mode = "replace",
     dry_run: bool = False,

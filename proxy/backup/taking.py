@@ -1,15 +1,16 @@
 """`back_up`: a tenant's rows out of one snapshot into an archive, several tables at a time, in constant memory.
 
 Promises: nothing is read through the proxy; what is read is what the snapshot has; the sequences are read last. An
-error ends all of it, and the archive is not there then. What is packed waits for nothing but the disk.
+error ends all of it, and the archive is not there then. What is packed waits for nothing but the disk. Since another
+archive, rows are read twice at most: to be compared with it (since.py), and where something is new.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from proxy import __version__
 from proxy.backup.archive import Sink, finish, packed
@@ -19,13 +20,16 @@ from proxy.backup.manifest import (
     Manifest,
     Member,
     RelationForm,
+    RemovedForm,
     RulesForm,
     SnapshotForm,
 )
-from proxy.backup.pieces import PIECE, Pieces, altered
+from proxy.backup.pieces import PIECE, Pieces, altered, rows_of
 from proxy.backup.progress import Progress
+from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, selected
 from proxy.backup.sequences import positions
+from proxy.backup.since import Since
 from proxy.backup.snapshot import Snapshot, check_same, lock, seen, taken
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
@@ -56,51 +60,75 @@ async def back_up(
     piece: int | None = None,
     pg_dump: str = "pg_dump",
     masks: Masks | None = None,
+    since: Since | None = None,
 ) -> Manifest:
     """Puts the tenant's rows into `sink`; what it has afterwards.
 
     jobs: connections that read at a time. piece: bytes of a member, about; by default fewer the more jobs there are, so
-    that all together hold as much. pg_dump: the program, for tenants that have definitions of their own.
+    that all together hold as much. pg_dump: the program, for tenants that have definitions of their own. since: only
+    what changed since these archives, without masks; the caller closes it.
 
     Errors: those of proxy.catalog.watch.FAILURES; Refused.
     """
+    assert masks is None or since is None  # rows are compared as they are
+    keys = {name: value for name, value in grant.keys.items() if not name.startswith("$")}
+    schema = grant.policy.schema or None
+    if since is not None:
+        if since.whose != (grant.tenant, grant.database, grant.policy.isolation, schema, keys):
+            raise Refused([f"the archive before is not of {grant.tenant} in {grant.database} as the rules have it"])
+        await asyncio.to_thread(since.remember)
     async with taken(place, lambda catalog, members: ordered(catalog, selected(catalog, grant, members))) as snapshot:
         kept = snapshot.kept
+        forms = [await _form(snapshot.connection, one) for one in kept]
         changes = [()] * len(kept) if masks is None else await masks(snapshot)
-        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // (2 * jobs)), changes)
+        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // (2 * jobs)), forms, changes, since)
         written = await definitions(place, grant, snapshot, sink, pg_dump)
         await taking.estimate(snapshot.connection, kept)
-        waiting = iter(sorted(range(len(kept)), key=lambda number: -taking.expected[number]))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(jobs, len(kept))):
-                group.create_task(_reader(snapshot, taking, waiting))
-        forms = [await _form(snapshot.connection, one, taking.members[number]) for number, one in enumerate(kept)]
+        if since is not None:
+            await _read(snapshot, jobs, taking, taking.compare, since.begin(forms))
+            await asyncio.to_thread(since.compare)
+        await _read(snapshot, jobs, taking, taking.read, taking.wanted())
         manifest = Manifest(
-            format=1,
+            format=1 if since is None else 2,
             program=f"partywall {__version__}",
             tenant=grant.tenant,
             database=grant.database,
             isolation=grant.policy.isolation,
-            schema=grant.policy.schema or None,
-            keys={name: value for name, value in grant.keys.items() if not name.startswith("$")},
+            schema=schema,
+            keys=keys,
             server_version=snapshot.catalog.server_version,
             snapshot=SnapshotForm(time=snapshot.time, lsn=snapshot.lsn),
             rules=rules,
-            relations=tuple(forms),
+            relations=tuple([await taking.form(number) for number in range(len(kept))]),
             sequences=await positions(snapshot.connection, grant, kept),
             definitions=written,
+            bases=() if since is None else since.bases,
         )
     await asyncio.to_thread(finish, sink, manifest)
     return manifest
 
 
-async def _reader(snapshot: Snapshot, taking: _Taking, waiting: Iterator[int]) -> None:
-    async with seen(snapshot) as connection:
-        for number in waiting:  # all readers share it
-            await taking.read(connection, number, snapshot.kept[number])
+async def _read(
+    snapshot: Snapshot,
+    jobs: int,
+    taking: _Taking,
+    read: Callable[[CatalogConnection, int, Kept], Awaitable[None]],
+    tables: Sequence[int],
+) -> None:
+    """These tables, the largest first."""
+    waiting = iter(sorted(tables, key=lambda number: -taking.expected[number]))
+
+    async def reader() -> None:
+        async with seen(snapshot) as connection:
+            for number in waiting:  # all readers share it
+                await read(connection, number, snapshot.kept[number])
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(jobs, len(tables))):
+            group.create_task(reader())
 
 
-async def _form(connection: CatalogConnection, kept: Kept, members: list[Member]) -> RelationForm:
+async def _form(connection: CatalogConnection, kept: Kept) -> RelationForm:
     columns = kept.columns
     rows = await connection.fetch(TYPES, [one.type for one in columns], [one.typmod for one in columns])
     return RelationForm(
@@ -112,25 +140,46 @@ async def _form(connection: CatalogConnection, kept: Kept, members: list[Member]
             ColumnForm(name=one.name, type=row["name"], identity=bool(one.identity))
             for one, row in zip(columns, rows, strict=True)
         ),
-        members=tuple(members),
     )
+
+
+async def _copied(
+    connection: CatalogConnection, grant: Grant, kept: Kept, take: Callable[[bytes], Coroutine[Any, Any, None]]
+) -> None:
+    """The rows of a table, as whole rows of COPY text."""
+    await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
+    await check_same(connection, kept)
+    if kept.column is None and kept.relation.kind == "r":  # the whole table, which the server has a shorter way for
+        schema, columns = kept.relation.schema, [one.name for one in kept.columns]
+        await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)
+    else:
+        await connection.copy_from_query(kept.rows(grant), output=take)
 
 
 class _Taking:
     """The rows on their way, of all tables together."""
 
     def __init__(
-        self, grant: Grant, sink: Sink, told: Callable[[Progress], None], piece: int, changes: Sequence[Changes]
+        self,
+        grant: Grant,
+        sink: Sink,
+        told: Callable[[Progress], None],
+        piece: int,
+        forms: Sequence[RelationForm],
+        changes: Sequence[Changes],
+        since: Since | None,
     ) -> None:
         self._grant = grant
         self._sink = sink
         self._told = told
         self._piece = piece
+        self._forms = forms
         self._changes = changes
         self._one_writer = asyncio.Lock()
-        self._rows = self._bytes = 0
-        self.expected = [0] * len(changes)
-        self.members: list[list[Member]] = [[] for _ in changes]
+        self._seen: dict[str, tuple[int, int]] = {}  # rows and bytes, by phase
+        self.since = since
+        self.expected = [0] * len(forms)
+        self.members: list[list[Member]] = [[] for _ in forms]
 
     async def estimate(self, connection: CatalogConnection, kept: tuple[Kept, ...]) -> None:
         """What the server's planner guesses of each table."""
@@ -138,30 +187,58 @@ class _Taking:
             plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {one.rows(self._grant)}"))
             self.expected[number] = int(plan[0]["Plan"]["Plan Rows"])
 
+    def wanted(self) -> Sequence[int]:
+        """The tables that have something to be read."""
+        return [number for number in range(len(self._forms)) if self.since is None or self.since.wants(number)]
+
+    async def compare(self, connection: CatalogConnection, number: int, kept: Kept) -> None:
+        """Shows the rows of a table to `since`."""
+        assert self.since is not None
+        see = self.since.see
+
+        async def take(rows: bytes) -> None:
+            see(number, rows)
+            self._tell("hash", rows_of(rows), len(rows), kept)
+
+        await _copied(connection, self._grant, kept, take)
+
     async def read(self, connection: CatalogConnection, number: int, kept: Kept) -> None:
         """One table. While a piece is packed the next one comes."""
         pieces = Pieces(self._piece)
+        fresh = None if self.since is None else self.since.fresh.get(number)
         packing: asyncio.Task[None] | None = None
 
         async def put(full: bytes | None) -> None:
             nonlocal packing
-            if full is not None:
+            if full:
                 if packing is not None:
                     await packing
                 packing = group.create_task(self._put(number, kept, full))
 
         async def take(rows: bytes) -> None:
-            await put(pieces.add(rows))
+            await put(pieces.add(rows if fresh is None else fresh.of(rows)))
 
-        await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
-        await check_same(connection, kept)
         async with asyncio.TaskGroup() as group:
-            if kept.column is None and kept.relation.kind == "r":  # all of it, which the server has a shorter way for
-                schema, columns = kept.relation.schema, [one.name for one in kept.columns]
-                await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)
-            else:
-                await connection.copy_from_query(kept.rows(self._grant), output=take)
+            await _copied(connection, self._grant, kept, take)
             await put(pieces.rest())
+        if fresh is not None:
+            fresh.check_found(self._forms[number].title)
+
+    async def form(self, number: int) -> RelationForm:
+        """What the archive has of a table."""
+        form = self._forms[number].model_copy(update={"members": tuple(self.members[number])})
+        if self.since is None or not self.since.builds(number):
+            return form
+        removed = []
+        for base, gone in self.since.gone(number):
+            members = []
+            for count, text in enumerate(gone.texts(), 1):
+                member, stored = packed(f"removed/{number + 1:04}/{base + 1:04}/{count:06}.zst", text)
+                await asyncio.to_thread(self._sink.add, member.name, stored)
+                members.append(member)
+            removed.append(RemovedForm(base=base, members=tuple(members)))
+        total = self.since.total(number)
+        return form.model_copy(update={"builds": True, "removed": tuple(removed), "total": total})
 
     async def _put(self, number: int, kept: Kept, plain: bytes) -> None:
         members = self.members[number]
@@ -173,6 +250,9 @@ class _Taking:
         async with self._one_writer:
             await asyncio.to_thread(self._sink.add, name, stored)
         members.append(member)
-        self._rows += member.rows
-        self._bytes += member.bytes
-        self._told(Progress("read", self._rows, self._bytes, sum(self.expected), kept.relation.name))
+        self._tell("read", member.rows, member.bytes, kept)
+
+    def _tell(self, phase: Literal["hash", "read"], rows: int, size: int, kept: Kept) -> None:
+        before, more = self._seen.get(phase, (0, 0))
+        done = self._seen[phase] = before + rows, more + size
+        self._told(Progress(phase, *done, sum(self.expected), kept.relation.name))

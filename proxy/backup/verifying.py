@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.backup.archived import Compared, Sorted, summed
+from proxy.backup.chain import Source
 from proxy.backup.comparing import Kind, Live, Row, differences, merged, rows, sums, unequal
 from proxy.backup.manifest import Manifest, Member
 from proxy.backup.pairing import At, Pair, Shape, paired
@@ -61,7 +62,7 @@ async def with_archive(
     place: Place,
     grant: Grant,
     manifest: Manifest,
-    archive: str,
+    archive: Source,
     secrets: Sequence[Any] = (),
     told: Callable[[Progress], None] = lambda _: None,
 ) -> Comparison:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from proxy.cli.chained import Bases, chained
 from proxy.cli.operator import Config, Identity, Rules, ServerUri, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
-from proxy.cli.verify import checked, keys
 from proxy.errors import ConfigurationError
 from proxy.settings import Settings, load_settings
 
@@ -29,7 +29,7 @@ DISTRUST = (
 )
 
 if TYPE_CHECKING:
-    from proxy.backup.manifest import Manifest
+    from proxy.backup.chain import Chain
     from proxy.backup.restoring import Quiet, Restored
 
 
@@ -62,6 +62,7 @@ def restore(
         list[str] | None,
         typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
     ] = None,
+    base: Bases = None,
     identity: Identity = None,
     rules: Rules = Path("rules"),
     server: ServerUri = None,
@@ -75,22 +76,21 @@ def restore(
         if archive == "-":
             raise ConfigurationError(["an archive is read twice, to be sure of it before; name a file"])
         settings = load_settings(config, {})
-        manifest = checked(archive, identity)
+        chain = chained(archive, base or [], identity)
+        manifest = chain.manifest
         if manifest.isolation in ("schema", "database") and not (trust or dry_run):
             raise ConfigurationError([DISTRUST])
         whose, where = tenant or manifest.tenant, database or manifest.database
         quiet = pause and mode != "into-empty"
         done = asyncio.run(
             _restored(
-                archive,
-                manifest,
+                chain,
                 whose,
                 where,
                 mode,
                 dry_run,
                 triggers == "fire",
                 (lambda: paused(whose, where, timeout, hold, settings, at or ())) if quiet else nullcontext,
-                identity,
                 rules,
                 server,
                 settings,
@@ -115,15 +115,13 @@ def described(done: Restored, dry_run: bool) -> list[str]:
 
 
 async def _restored(
-    archive: str,
-    manifest: Manifest,
+    chain: Chain,
     tenant: str,
     database: str,
     mode: Literal["into-empty", "merge", "replace"],
     dry_run: bool,
     triggers: bool,
     quiet: Quiet,
-    identity: Path | None,
     rules: Path,
     server: str | None,
     settings: Settings,
@@ -136,8 +134,8 @@ async def _restored(
     grant = await grant_of(rules, tenant, database)
     place = place_for(grant, server, settings)
     with told(f"restore of {tenant}: nothing was changed"), shown() as tell:
-        check_kinds(manifest, grant)
-        if manifest.isolation in ("schema", "database"):
+        check_kinds(chain.manifest, grant)
+        if chain.manifest.isolation in ("schema", "database"):
             text = provision(grant, random_bytes(SALT_BYTES)) if grant.policy.schema else ""
-            return await remake(place, grant, manifest, archive, keys(identity), mode, dry_run, text, quiet, tell)
-        return await restored(place, grant, manifest, archive, keys(identity), mode, dry_run, triggers, quiet, tell)
+            return await remake(place, grant, chain.manifest, chain, (), mode, dry_run, text, quiet, tell)
+        return await restored(place, grant, chain.manifest, chain, (), mode, dry_run, triggers, quiet, tell)

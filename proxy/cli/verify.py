@@ -1,6 +1,7 @@
 """`partywall verify`: is an archive whole and unchanged; are a tenant's rows those in it, or those at another server?
 
 Exit status: 0: it is, they are; 1: not, with the first thing that is wrong, or with all that differs; 2: wrong usage.
+An archive of only what changed is looked at with those that it builds on.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxy.cli.chained import Bases, chained
 from proxy.cli.operator import Config, Identity, Rules, ServerUri, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
@@ -20,7 +22,7 @@ from proxy.errors import ConfigurationError
 from proxy.settings import load_settings
 
 if TYPE_CHECKING:
-    from proxy.backup.manifest import Manifest
+    from proxy.backup.chain import Chain
     from proxy.backup.verifying import Comparison
 
 
@@ -39,6 +41,7 @@ def verify(
     database: Annotated[
         str | None, typer.Option(help="The database, as applications name it; of an archive: default where it was.")
     ] = None,
+    base: Bases = None,
     identity: Identity = None,
     rules: Rules = Path("rules"),
     server: ServerUri = None,
@@ -46,6 +49,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: the manifest, or what differs.")] = False,
 ) -> None:
     """Check every member of an archive against its checksums, or a tenant's rows against it or another server."""
+    from proxy.backup.manifest import fields
+
     if archive is None and against is not None and tenant is not None and database is not None and not live:
         with reported():
             found = asyncio.run(_servers(tenant, database, against, rules, server, config))
@@ -57,60 +62,46 @@ def verify(
     with reported():
         if live and archive == "-":
             raise ConfigurationError(["an archive is read twice, to compare it; name a file"])
-        manifest = checked(archive, identity)
+        chain = chained(archive, base or [], identity)
         against_live = None
         if live:
-            against_live = asyncio.run(_live(archive, manifest, database, identity, rules, server, config))
+            against_live = asyncio.run(_live(chain, database, rules, server, config))
+    manifest = chain.links[-1].manifest
     if against_live is not None:
         _compared(against_live, manifest.tenant, "in the archive", "live", as_json)
-    elif as_json:
-        typer.echo(json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2))
     else:
-        typer.echo(
-            f"{manifest.tenant} in {manifest.database} ({manifest.isolation}), as of {manifest.snapshot.time},"
-            f" PostgreSQL {manifest.server_version // 10000}: {manifest.rows} rows of {len(manifest.relations)} tables"
-        )
+        typer.echo(json.dumps(fields(manifest), indent=2) if as_json else described(chain))
 
 
-def checked(archive: str, identity: Path | None) -> Manifest:
-    """The manifest of an archive that is whole."""
-    from proxy.backup.archive import members
-    from proxy.backup.checking import verified
-    from proxy.backup.progress import Progress
-
-    with shown() as tell:
-        rows = size = 0
-
-        def count(member: Any) -> None:
-            nonlocal rows, size
-            rows, size = rows + member.rows, size + member.bytes
-            tell(Progress("verify", rows, size, rows, member.name))
-
-        return verified(members(archive, keys(identity)), count)
-
-
-def keys(identity: Path | None) -> list[Any]:
-    """The secrets of an --identity."""
-    from proxy.backup.sealing import identities
-
-    return [] if identity is None else identities(identity)
+def described(chain: Chain) -> str:
+    """What an archive is, in a line; and with those that it builds on."""
+    manifest = chain.links[-1].manifest
+    told_of = (
+        f"{manifest.tenant} in {manifest.database} ({manifest.isolation}), as of {manifest.snapshot.time},"
+        f" PostgreSQL {manifest.server_version // 10000}: {chain.manifest.rows} rows of"
+        f" {len(manifest.relations)} tables"
+    )
+    if not manifest.bases:
+        return told_of
+    gone = sum(one.rows for form in manifest.relations for one in form.gone)
+    names = ", ".join(one.archive for one in chain.links[:-1])
+    return f"{told_of}, with {names}; since {manifest.bases[-1].time} {manifest.rows} rows came, and {gone} went"
 
 
 async def _live(
-    archive: str,
-    manifest: Manifest,
+    chain: Chain,
     database: str | None,
-    identity: Path | None,
     rules: Path,
     server: str | None,
     config: Path | None,
 ) -> Comparison:
     from proxy.backup.verifying import with_archive
 
+    manifest = chain.manifest
     grant = await grant_of(rules, manifest.tenant, database or manifest.database)
     place = place_for(grant, server, load_settings(config, {}))
     with told(f"verify of {manifest.tenant}"), shown() as tell:
-        return await with_archive(place, grant, manifest, archive, keys(identity), tell)
+        return await with_archive(place, grant, manifest, chain, (), tell)
 
 
 async def _servers(

@@ -42,6 +42,14 @@ SEALED = (
     "proxy.backup.sealing:Sealed.close",
     "proxy.backup.sealing:Sealed.close:after",
 )
+# Of only what changed.
+CHANGED = (
+    "proxy.backup.chain:linked:after",
+    "proxy.backup.since:Since.remember:after",
+    "proxy.backup.since:Since.see:9",
+    "proxy.backup.since:Since.compare:after",
+    "proxy.backup.taking:_Taking.form:7:after",
+)
 # With definitions: of a schema or database.
 DEFINED = (
     "proxy.backup.definitions:_dumped:1",

@@ -14,7 +14,20 @@ import pyrage
 import pytest
 
 from proxy.backup.refusal import Damaged
-from tests.backup.points import BACKUP, COMMIT, DEFINED, DONE, EMPTY, FOLDER, SCHEMA, SEALED, SHARED, SILENCED, WHOLE
+from tests.backup.points import (
+    BACKUP,
+    CHANGED,
+    COMMIT,
+    DEFINED,
+    DONE,
+    EMPTY,
+    FOLDER,
+    SCHEMA,
+    SEALED,
+    SHARED,
+    SILENCED,
+    WHOLE,
+)
 from tests.backup.shelf import checked, checksums
 from tests.backup.test_remaking import CHANGES as REDEFINED
 from tests.backup.test_remaking import pictured
@@ -171,6 +184,7 @@ def test_a_backup_that_is_killed_is_no_archive_or_a_whole_one(
         prove_backups(bench, some(BACKUP, effort))
         prove_backups_again(bench, some(FOLDER, effort, 3), "/")
         prove_backups_again(bench, some(SEALED, effort, 1), "", "--recipient", key)
+        prove_backups_again(bench, some(CHANGED, effort, 3), "", "--since", str(tmp_path / "whole"))
 
 
 def prove_backups_again(bench: Bench, points: Sequence[str], ending: str, *more: str) -> None:

@@ -66,6 +66,9 @@ ELSEWHERE = {
     "python -m tests.equivalence.equality": "tests/equivalence/test_equality.py sees the same",
     **dict.fromkeys(COMMANDS, "tests/docs/test_migrations.py runs the section as a whole"),
     f"partywall verify --tenant acme --database shop --against {ANOTHER}": "tests/cli/test_verify.py has two servers",
+    "zstd -dc new/removed/0001/0001/*.zst | awk 'NR==FNR {gone[$1]; next} !(FNR in gone)' - rows-of-the-first.copy": (
+        "needs an archive in which rows went; tests/backup/test_gone.py does the same"
+    ),
     "make venv": "whoever runs this test has done it",
     ". .venv/bin/activate": "Python's own, where make venv ran; the shell of this test has the same PATH",
 }
@@ -127,6 +130,17 @@ BESIDE = {
     "partywall verify acme.partywall --live": r"^acme: the rows of \d tables are the same, as of ",
     "partywall restore acme.partywall --mode replace --dry-run": r"^nothing differs$",
     "partywall restore acme.partywall --mode replace": r"^nothing differs$",
+    "partywall backup --tenant acme --database shop -o acme-monday.partywall": r"^acme in shop: \d+ rows of \d tables",
+    "partywall backup --tenant acme --database shop -o acme-tuesday.partywall --since acme-monday.partywall": (
+        r"^acme in shop: \d+ rows of \d tables, as of "
+    ),
+    "partywall backup --tenant acme --database shop -o acme-wednesday.partywall --since acme-tuesday.partywall": (
+        r"^acme in shop: \d+ rows of \d tables, as of "
+    ),
+    "partywall verify acme-wednesday.partywall": (
+        r"with acme-monday.partywall, acme-tuesday.partywall; since .* 0 rows came, and 0 went"
+    ),
+    "partywall restore acme-wednesday.partywall --mode replace": r"^nothing differs$",
     "partywall clone --tenant acme --as acme_staging --database shop --masking masking.yaml --dry-run": "a dry run",
     "partywall clone --tenant acme --as acme_staging --database shop --masking masking.yaml": r"^6 columns masked$",
     "partywall schema masking": '"title": "Partywall masking file"',
