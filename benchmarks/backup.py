@@ -79,7 +79,7 @@ class Bench:
     def execute(self, name: str, text: str) -> None:
         """SQL, however long it takes."""
         with psycopg.connect(self.cluster.dsn(database=name), autocommit=True) as connection:
-            connection.execute(text)  # type: ignore[arg-type]
+            connection.execute(text.encode())
 
 
 def schema_rules(port: int, name: str) -> str:
