@@ -18,7 +18,7 @@ def test_other_rows_of_others_are_not_seen(postgres15: Cluster, effort: int) -> 
     load_traps(postgres15)
     names = load_others(postgres15, fresh=False, large=False)
     with closing(Interference(postgres15.port, postgres15.major, names)) as both:
-        found = list(both.go(5, 300 * effort))
+        found = list(both.go(5, 150 * effort))
         assert [text for verdict, text in found if verdict == "leak"] == []
         counted = Counter(verdict for verdict, _ in found)
         assert counted["equal"] > 0.7 * len(found)

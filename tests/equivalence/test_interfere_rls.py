@@ -24,7 +24,7 @@ def test_other_rows_of_others_are_not_seen_behind_policies(postgres15: Cluster, 
     grants = rls_grants(postgres15.port, names[0])
     rewriting = rewriting_of(next(one for one in grants if one.tenant == "acme" and not one.policy.read_only))
     with closing(Interference(postgres15.port, postgres15.major, names, rewriting, role_of("acme"))) as both:
-        found = list(both.go(7, 200 * effort))
+        found = list(both.go(7, 100 * effort))
         assert [text for verdict, text in found if verdict == "leak"] == []
         counted = Counter(verdict for verdict, _ in found)
         assert counted["equal"] > 0.7 * len(found)
