@@ -314,7 +314,7 @@ class Client(ListeningClient, asyncio.Protocol):
 
     async def cancel(self) -> None:
         """A cancel request with this session's key arrived."""
-        await self.cancels.request(self.session, self.handle, self.services.log)
+        await self.cancels.request(self.session, self.handle, self.services.log, self.listener.tasks.start)
 
     def sweep(self, now: float) -> None:
         """Looks whether the client leaves its answers unread, or the session overstays in a transaction. Called every
@@ -333,7 +333,7 @@ class Client(ListeningClient, asyncio.Protocol):
                 self.handle(Terminate(GONE))
             return
         if self.overstay.late(session, now):
-            self.listener.tasks.start(out_of_time(self), "statement timeout")
+            self.listener.tasks.start(out_of_time(self, self.overstay.stopped), "statement timeout")
         refusal = self.overstay.refusal(session, now)
         if refusal is not None:
             self.handle(Terminate(refusal))

@@ -7,10 +7,14 @@ another.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from proxy.auth.addresses import LOCAL
 from proxy.catalog.sockets import tune
 from proxy.server.services import Connection, Options
+
+LOOK = 0.1  # seconds of a rest after which it is asked whether there is still a reason
+MOMENT = 0.001  # seconds: less is not worth another timer
 
 
 def prepare_socket(transport: asyncio.Transport, options: Options) -> tuple[str, str]:
@@ -31,8 +35,10 @@ class Flow:
         "_draining",
         "_frontend_paused",
         "_full",
+        "_over",
         "_rest",
         "_transport",
+        "_until",
         "_writable",
         "waits",
     )
@@ -43,6 +49,8 @@ class Flow:
         self._full = False  # the client does not read
         self._draining = False  # what the server sends is thrown away
         self._rest: asyncio.Handle | None = None  # the end of one: nothing is read meanwhile
+        self._until = 0.0  # of the loop's clock
+        self._over: Callable[[], bool] | None = None
         self.waits = False  # the client's messages wait for a plan or lease
         self._writable = True  # the server reads
         self._frontend_paused = False
@@ -74,6 +82,10 @@ class Flow:
     def drain(self, draining: bool) -> None:
         """What the server sends is, or is not any more, thrown away: then it is read although the client does not."""
         self._draining = draining
+        if draining and self._rest is not None:
+            self._rest.cancel()
+            self._until = 0.0
+            self._rest = asyncio.get_running_loop().call_soon(self._rested)
         self._backend()
 
     def _backend(self) -> None:
@@ -83,15 +95,28 @@ class Flow:
             else:
                 self._connection.resume_reading()
 
-    def rest(self, seconds: float) -> None:
-        """Nothing more is read on either side for so long, and not before everybody else has had a turn."""
+    def rest(self, seconds: float, over: Callable[[], bool] | None = None) -> None:
+        """Nothing more is read on either side for so long, and not before everybody else has had a turn. over: is there
+        nobody any more to rest for? What is thrown away has to end soon: it is read as soon as others had their turn.
+        """
         if self._rest is None and not self._transport.is_closing():
             loop = asyncio.get_running_loop()
-            self._rest = loop.call_later(seconds, self._rested) if seconds else loop.call_soon(self._rested)
+            if seconds and not self._draining:
+                self._until, self._over = loop.time() + seconds, over
+                self._rest = loop.call_later(min(seconds, LOOK), self._rested)
+            else:
+                self._until = 0.0
+                self._rest = loop.call_soon(self._rested)
             self._frontend()
             self._backend()
 
     def _rested(self) -> None:
+        if self._until:
+            loop, over = asyncio.get_running_loop(), self._over
+            left = self._until - loop.time()
+            if left > MOMENT and not (over is not None and over()):
+                self._rest = loop.call_later(min(left, LOOK), self._rested)
+                return
         self._rest = None
         self._frontend()
         self._backend()
@@ -118,10 +143,13 @@ class Flow:
             self._transport.pause_reading()
 
     def close(self) -> None:
-        """The client is gone."""
-        self._connection = None
+        """The client is gone; what its connection still says is read."""
         if self._rest is not None:
             self._rest.cancel()
+            self._rest = None
+        self._full = False
+        self._backend()
+        self._connection = None
         self._frontend_paused = True
 
     def _frontend(self) -> None:

@@ -2,9 +2,10 @@
 
 Each ration is a bucket that fills at its rate and holds BURST seconds' worth; one for the whole process, and one for
 each address (of IPv6, each network of 64 bits), so that one peer cannot take what is everybody's. A TLS handshake costs
-as much as HANDSHAKE connections. Who logs in has its address' part given back, for an application's host may be that of
-many tenants: it counts for its tenant instead (sharing.py). Refusing makes no session and writes no line of its own:
-`refused` counts by reason.
+as much as HANDSHAKE connections. Who is let in has its address' part given back, for an application's host may be that
+of many tenants: it counts for its tenant instead (sharing.py). Not so once the whole ration is half used: then each
+address is held to its own, or a few tenants at one could lock out whoever comes from another. Refusing makes no session
+and writes no line of its own: `refused` counts by reason.
 Times are seconds of `clock`, sizes bytes.
 """
 
@@ -19,6 +20,7 @@ from proxy.errors import Refusal, TooManyConnections
 
 BURST = 10.0  # seconds
 HANDSHAKE = 4.0
+SPARE = 0.5  # of the whole ration that must be left for an address to have its part given back
 ADDRESSES = 10_000  # kept at most; one that is forgotten begins anew, and the whole ration still binds it
 
 
@@ -92,9 +94,10 @@ class Gate:
         return None
 
     def give_back(self, address: str, tls: bool) -> None:
-        """Who came from there has logged in. The whole ration still counts it."""
+        """Who came from there is let in. The whole ration still counts it, and gives nothing back beyond its half."""
+        self._all.take(0.0, self._rate, self._clock())
         bucket = self._addresses.get(source(address))
-        if bucket is not None:
+        if bucket is not None and self._all.level >= SPARE * self._rate * BURST:
             bucket.level = min(self._address_rate * BURST, bucket.level + cost(tls))
 
     def handshake(self, address: str) -> bool:

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from proxy.errors import Refusal
+from proxy.server.stopping import awaited
 
 if TYPE_CHECKING:
     from proxy.session.session import ClientSession
@@ -25,7 +26,7 @@ class Overstay:
     __slots__ = ("_block", "_quiet", "_running", "stopped")
 
     def __init__(self) -> None:
-        self.stopped = False  # a statement, for its time; its error is not told yet
+        self.stopped: object = None  # which statement, for its time; its error is not told yet
         self.rest()
 
     def rest(self) -> None:
@@ -47,15 +48,16 @@ class Overstay:
             return False
         if now - self._running[1] < limit + GRACE:
             return False
-        self._running = (which, math.inf)
-        self.stopped = True
+        self.stopped = awaited(session)
+        head = session.due[0]  # which may be told more of now
+        self._running = ((session.turns, id(head), head.index), math.inf)
         return True
 
-    def reworded(self, fields: dict[str, str]) -> dict[str, str]:
+    def reworded(self, fields: dict[str, str], session: ClientSession) -> dict[str, str]:
         """A server's error, which knows of a cancel request only, as that of the timeout that it was sent for."""
-        if not self.stopped or fields.get("C") != "57014":
+        if self.stopped is None or fields.get("C") != "57014" or awaited(session) is not self.stopped:
             return fields
-        self.stopped = False
+        self.stopped = None
         return {**fields, "M": "canceling statement due to statement timeout"}
 
     def refusal(self, session: ClientSession, now: float) -> Refusal | None:

@@ -38,11 +38,10 @@ class PermittedClient(ClientPort):
 
     def admit(self, grant: Grant) -> Refusal | Later | None:
         """Counts the session in, or says why not; LATER when it must wait."""
-        tls, listener = self.session.tls, self.listener
-        turn = listener.shares.of(grant.tenant).logged_in(cost(tls), self.services.clock(), PATIENCE)
+        share = self.listener.shares.of(grant.tenant)
+        turn = share.logged_in(cost(self.session.tls), self.services.clock(), PATIENCE)
         if turn is None:
             return TooManyConnections("too many new connections", hint="Keep connections open.")
-        listener.gate.give_back(self.address, tls)
         self.early = turn
         if turn or not self._open(grant):
             return LATER
@@ -132,6 +131,7 @@ class PermittedClient(ClientPort):
         if self.admitted:
             self.admitted = False
             self.session.counters.connections -= 1
+            self.listener.shares.leave(self.share)
         entered, self.entered = self.entered, ()
         leave(entered)
 

@@ -177,7 +177,7 @@ class ClientPort:
         grant, keys = self.grant, self.keys
         if grant is None or keys is None:
             return {key: value for key, value in fields.items() if key in "SVCM"}
-        fields = self.overstay.reworded(fields)
+        fields = self.overstay.reworded(fields, self.session)
         return self.services.answer(fields, plan, planning.catalog, grant.policy, text, keys)
 
     def missing(self, name: str, kind: str, direct: bool) -> Refusal | None:
@@ -261,6 +261,8 @@ class ClientPort:
         counters.bytes_out += before.bytes_out
         self.admitted = True
         self.share = self.listener.shares.of(grant.tenant)
+        self.listener.shares.enter(self.share)
+        self.listener.gate.give_back(self.address, session.tls)
         session.counters = counters
         try:
             return None if self.bind() else GONE
@@ -269,12 +271,14 @@ class ClientPort:
 
     def give_way(self, seconds: float, size: int) -> None:
         """A read of a large result, of so many bytes, took so much of the loop's time: others have their turns."""
-        grant, flow, services = self.grant, self.flow, self.services
-        wait = self.share.relayed(seconds, services.clock())
-        if wait and grant is not None and len(self.listener.clients) <= services.counters.connections(grant.tenant):
-            wait = 0.0  # there are none
+        flow = self.flow
+        wait = 0.0 if self.alone() else self.share.relayed(seconds, self.services.clock())
         if flow is not None and (wait or size >= BULK):
-            flow.rest(wait)
+            flow.rest(wait, self.alone)
+
+    def alone(self) -> bool:
+        """Has no other tenant a session here?"""
+        return self.listener.shares.alone(self.share)
 
     def own_connections(self) -> int | None:
         """How many the login may have besides what its tenant may."""

@@ -5,8 +5,9 @@ Short and flat texts are planned on the loop, which everybody waits for meanwhil
 time, and BURST seconds at once; beyond, its texts go to the planner processes like long ones. There each tenant has as
 many at a time as there are processes, and those take turns: who comes with one text waits for one of each other tenant.
 
-A large result is relayed with everybody's turn between two reads, and for RELAY of the time where there are others:
-what is not read yet waits at the server. Log-ins are for LOGINS of the rate at which the process takes connections,
+A large result is relayed with everybody's turn between two reads, and for RELAY of the time where other tenants have
+sessions: what is not read yet waits at the server. What is relayed while there are none is not owed, and no more is
+ever owed than DEBT. Log-ins are for LOGINS of the rate at which the process takes connections,
 with as much at once as its gate has; those beyond wait for their turn.
 """
 
@@ -24,6 +25,7 @@ AHEAD = 0.02  # seconds of it at once
 LARGE = 1 << 13  # bytes: a server fills its buffer before it sends so many at once
 BULK = 1 << 16  # bytes of one read that are a turn by themselves
 PAUSE = 0.001  # seconds: less is not waited for, but owed
+DEBT = 0.2  # seconds of the loop's time: a rest of one second, whatever was used
 LOGINS = 0.5  # of connection_rate
 FLAT = 12  # parentheses that open, whatever they mean: 25 nested SELECTs in 650 bytes take 4 ms to plan
 
@@ -36,13 +38,14 @@ def flat(text: bytes, most: int) -> bool:
 class Share:
     """One tenant's."""
 
-    __slots__ = ("_inline", "_logins", "_relay", "turn")
+    __slots__ = ("_inline", "_logins", "_relay", "sessions", "turn")
 
     def __init__(self, processes: int, rate: float) -> None:
         """rate: of the process's connections, in a second."""
         self._inline = TokenBucket(INLINE, BURST)
         self._relay = TokenBucket(RELAY, AHEAD)
-        self._logins = TokenBucket(LOGINS * rate, LOGINS * rate * gate.BURST)
+        self._logins = TokenBucket(LOGINS * rate, max(gate.cost(True), LOGINS * rate * gate.BURST))
+        self.sessions = 0  # that are logged in
         self.turn = asyncio.Semaphore(processes)  # to be held while a process is waited for or plans
 
     def may_inline(self, now: float) -> bool:
@@ -55,8 +58,9 @@ class Share:
 
     def relayed(self, seconds: float, now: float) -> float:
         """So much of the loop's time a read of a large result has taken. The seconds that the next has to wait."""
-        self._relay.spend(seconds, now)
-        wait = -self._relay.left(now) / RELAY
+        relay = self._relay
+        relay.spend(min(seconds, relay.left(now) + DEBT), now)
+        wait = -relay.left(now) / RELAY
         return wait if wait >= PAUSE else 0.0
 
     def logged_in(self, cost: float, now: float, patience: float) -> float | None:
@@ -75,6 +79,7 @@ class Shares:
         self._processes = processes
         self._rate = rate
         self._shares: dict[str, Share] = {}
+        self.sessions = 0  # of all tenants
 
     def of(self, tenant: str) -> Share:
         """The tenant's."""
@@ -82,6 +87,20 @@ class Shares:
         if found is None:
             found = self._shares[tenant] = Share(self._processes, self._rate)
         return found
+
+    def enter(self, share: Share) -> None:
+        """A session of the tenant's is let in."""
+        share.sessions += 1
+        self.sessions += 1
+
+    def leave(self, share: Share) -> None:
+        """It is gone."""
+        share.sessions -= 1
+        self.sessions -= 1
+
+    def alone(self, share: Share) -> bool:
+        """Has no other tenant a session? Who has not logged in is nobody's."""
+        return share.sessions == self.sessions
 
     def forget(self, tenant: str) -> None:
         """Who still has the share keeps it."""

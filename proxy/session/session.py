@@ -145,8 +145,8 @@ class ClientSession(Conversation):
 
     @property
     def queues(self) -> bool:
-        """Nothing runs, and the client's message waits for a limit, whether or not a connection is held."""
-        return self.waiting is Waiting.QUOTA and not self.due
+        """Nothing runs, and the client's message waits for its plan or a limit, whether or not a connection is held."""
+        return self.waiting in (Waiting.QUOTA, Waiting.PLAN) and not self.due
 
     # -- from the server
 

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from proxy.server import flow as module
 from proxy.server.flow import Flow, prepare_socket
 from proxy.server.services import Options
 from tests.pool.scripted import Wire, wired
@@ -165,3 +166,49 @@ async def test_nobody_is_woken_by_the_rest_of_a_client_that_is_gone(client: Wire
     flow.close()
     await asyncio.sleep(0)
     assert [client.reading, server.reading] == [False, True]
+
+
+async def test_a_long_rest_is_over_as_soon_as_there_is_nobody_to_rest_for(
+    client: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.0)
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    answers = [False, False, True]
+    flow.rest(3600.0, lambda: answers.pop(0))
+    assert not server.reading
+    await until(lambda: not answers)
+    assert [client.reading, server.reading] == [True, True]
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_is_thrown_away_rests_no_longer_than_for_a_turn(client: Wire, before: bool) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    if before:
+        flow.drain(True)
+    flow.rest(3600.0)
+    flow.drain(True)
+    read = server.reading
+    await asyncio.sleep(0)
+    assert [read, server.reading] == [False, True]
+
+
+@pytest.mark.parametrize("rests", [True, False])
+async def test_a_client_that_is_lost_at_rest_or_full_leaves_a_connection_that_is_read(
+    client: Wire, rests: bool
+) -> None:
+    connection, server = wired()
+    flow = Flow(client)
+    flow.leased(connection)
+    if rests:
+        flow.rest(3600.0)
+    else:
+        flow.frontend_full(True)
+    client.abort()
+    read = server.reading
+    flow.close()
+    flow.released()
+    assert [read, server.reading] == [False, True]

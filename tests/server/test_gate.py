@@ -42,13 +42,20 @@ def test_one_address_does_not_take_what_is_anothers() -> None:
     assert house.enter("10.0.0.2") == [None]
 
 
-def test_whoever_logs_in_is_given_back_to_its_address_and_counts_for_the_process() -> None:
+def test_whoever_logs_in_is_given_back_to_its_address_until_the_process_has_used_half_of_its_ration() -> None:
     house = House()
-    for _ in range(10 * int(BURST)):
-        assert house.enter("10.0.0.1") == [None]
-        house.gate.give_back("10.0.0.1", tls=False)
-    assert house.enter("10.0.0.1") == ["53300"]
-    assert house.enter("10.0.0.2") == ["53300"]
+
+    def logins(address: str) -> int:
+        admitted = 0
+        while house.enter(address) == [None]:
+            house.gate.give_back(address, tls=False)
+            admitted += 1
+        return admitted
+
+    assert logins("10.0.0.1") == int((5 + 2) * BURST)
+    assert logins("10.0.0.2") == int(2 * BURST)
+    house.now = 10.0
+    assert logins("10.0.0.1") == int((5 + 2) * BURST)
 
 
 def test_no_more_is_given_back_than_an_address_may_have_and_a_handshake_is_with_it() -> None:

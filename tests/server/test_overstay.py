@@ -6,12 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from proxy.server.overstay import Overstay
+from proxy.session.due import QUERY, Due
 from proxy.tenancy.policy import Limits
 
 
 def session(limits: Limits, **state: Any) -> Any:
     settings = SimpleNamespace(ended=0)
-    return SimpleNamespace(limits=limits, in_transaction=True, turns=1, lease=object(), settings=settings, **state)
+    return SimpleNamespace(
+        limits=limits, in_transaction=True, turns=1, lease=object(), under=None, settings=settings, **state
+    )
 
 
 def code(watch: Overstay, one: Any, now: float) -> str | None:
@@ -61,7 +64,7 @@ def test_without_limits_there_is_no_hurry() -> None:
 
 
 def test_a_statement_that_the_server_does_not_stop_in_its_time_is_late_once() -> None:
-    head = SimpleNamespace(index=0)
+    head = Due(QUERY)
     one, watch = session(Limits(statement_timeout=5.0), due=[head]), Overstay()
     assert [watch.late(one, now) for now in (0.0, 5.9, 6.0, 6.5, 99.0)] == [False, False, True, False, False]
     head.index = 1  # the next of its text
@@ -74,10 +77,18 @@ def test_a_statement_that_the_server_does_not_stop_in_its_time_is_late_once() ->
 
 
 def test_the_error_of_a_late_statement_says_what_it_was_cancelled_for() -> None:
-    one, watch = session(Limits(statement_timeout=5.0), due=[SimpleNamespace(index=0)]), Overstay()
+    one, watch = session(Limits(statement_timeout=5.0), due=[Due(QUERY)]), Overstay()
     fields = {"C": "57014", "M": "canceling statement due to user request"}
-    assert watch.reworded(fields) == fields
+    assert watch.reworded(fields, one) == fields
     assert [watch.late(one, now) for now in (0.0, 6.0)] == [False, True]
-    assert watch.reworded({"C": "22012", "M": "x"}) == {"C": "22012", "M": "x"}
-    assert watch.reworded(fields)["M"] == "canceling statement due to statement timeout"
-    assert watch.reworded(fields) == fields
+    assert watch.reworded({"C": "22012", "M": "x"}, one) == {"C": "22012", "M": "x"}
+    assert watch.reworded(fields, one)["M"] == "canceling statement due to statement timeout"
+    assert watch.reworded(fields, one) == fields
+
+
+def test_a_late_statement_that_ended_before_it_was_cancelled_rewords_no_others_error() -> None:
+    one, watch = session(Limits(statement_timeout=5.0), due=[Due(QUERY)]), Overstay()
+    assert [watch.late(one, now) for now in (0.0, 6.0)] == [False, True]
+    one.due = [Due(QUERY)]
+    fields = {"C": "57014", "M": "canceling statement due to user request"}
+    assert watch.reworded(fields, one) == fields

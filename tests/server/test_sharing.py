@@ -11,7 +11,7 @@ import pytest
 
 from proxy.server import gate
 from proxy.server.flow import Flow
-from proxy.server.sharing import AHEAD, BURST, FLAT, INLINE, LOGINS, PAUSE, RELAY, Share, Shares, flat
+from proxy.server.sharing import AHEAD, BURST, DEBT, FLAT, INLINE, LOGINS, PAUSE, RELAY, Share, Shares, flat
 from proxy.sql.plan import PlanContext, Planned
 from tests.kit.builders import ForwardingPlanner, plan_text
 from tests.server.conftest import House, until
@@ -52,6 +52,29 @@ def test_large_results_of_a_tenant_have_their_share_of_the_loop_and_who_begins_d
         used += 0.001
         now += 0.001 + share.relayed(0.001, now)
     assert RELAY * now * 0.99 <= used <= RELAY * (now + PAUSE) + 0.001
+
+
+def test_whatever_was_used_nobody_rests_longer_than_the_most_that_is_owed() -> None:
+    share = Share(1, 100.0)
+    assert share.relayed(1000.0, 0.0) == pytest.approx(DEBT / RELAY)
+    assert share.relayed(1000.0, 0.0) == pytest.approx(DEBT / RELAY)
+    assert share.relayed(0.0, 2 * DEBT / RELAY) == 0.0
+
+
+def test_a_tenant_is_alone_while_no_other_has_a_session() -> None:
+    shares = Shares(1, 100.0)
+    acme, globex = shares.of("acme"), shares.of("globex")
+    shares.enter(acme)
+    shares.enter(acme)
+    assert shares.alone(acme)
+    shares.enter(globex)
+    assert not shares.alone(acme)
+    shares.leave(globex)
+    assert shares.alone(acme)
+
+
+def test_one_may_log_in_with_tls_however_low_the_rate_is() -> None:
+    assert Share(1, 0.1).logged_in(gate.cost(True), 0.0, 1.0) == 0.0
 
 
 def test_logins_of_a_tenant_wait_for_their_turn_once_it_has_had_half_of_what_the_process_takes() -> None:
@@ -120,26 +143,32 @@ async def test_a_short_text_is_planned_elsewhere_once_its_tenant_has_used_its_sh
         await asyncio.to_thread(one.close)
 
 
-@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("others", ["nobody", "strangers", "another tenant"])
 async def test_large_results_wait_for_their_share_of_the_loop_where_there_are_others_and_arrive_whole(
-    house: House, monkeypatch: pytest.MonkeyPatch, others: bool
+    house: House, monkeypatch: pytest.MonkeyPatch, others: str
 ) -> None:
     rests: list[float] = []
     rest = Flow.rest
 
-    def noted(flow: Flow, seconds: float) -> None:
+    def noted(flow: Flow, seconds: float, over: Callable[[], bool] | None = None) -> None:
         rests.append(seconds)
-        rest(flow, seconds)
+        rest(flow, seconds, over)
 
     monkeypatch.setattr(Flow, "rest", noted)
     client = await house.connect()
-    house.listener.shares.of("acme").relayed(AHEAD + 0.02, time.perf_counter())
-    writer = (await asyncio.open_connection("127.0.0.1", house.port))[1] if others else None
-    if others:
-        await until(lambda: len(house.listener.clients) == 2)
+    shares = house.listener.shares
+    if others == "another tenant":
+        shares.enter(shares.of("globex"))
+    writer = (await asyncio.open_connection("127.0.0.1", house.port))[1] if others == "strangers" else None
+    await until(lambda: len(house.listener.clients) == (1 if writer is None else 2))
+    shares.of("acme").relayed(AHEAD + DEBT, time.perf_counter())
+    owed = shares.of("acme").relayed(0.0, time.perf_counter())
     answer = await house.ask(client, "SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
     assert answer.rows == [(b"x" * 1000,)] * 2000
-    assert any(rests) is others
+    assert any(rests) is (others == "another tenant")
+    assert max(rests) <= DEBT / RELAY
+    if others != "another tenant":
+        assert shares.of("acme").relayed(0.0, time.perf_counter()) <= owed  # of what was relayed alone nothing is owed
     assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     client.close()
     if writer is not None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from proxy.errors import ConnectionFailure, Refusal
-from proxy.server.stopping import AHEAD, EACH, GAP, LONGEST, Cancels, out_of_time, overdue, stop
-from proxy.session.due import QUERY, Due
+from proxy.server.stopping import AHEAD, EACH, GAP, LONGEST, Cancels, awaited, out_of_time, overdue, stop
+from proxy.session.conversation import Waiting
+from proxy.session.due import PARSE, QUERY, Due
 from proxy.session.events import CancelFinished, CancelRequested, Event, RowsOverdue
 from proxy.session.result import Cut
 from proxy.session.session import ClientSession
+from proxy.wire.fields import message
 from tests.kit.builders import Recorder
-from tests.session.conftest import Door, Lease
+from tests.session.conftest import Door, Lease, complete, failed, link, log_in, query
 
 
 class Connection:
@@ -55,22 +58,25 @@ def test_a_statement_is_overdue_when_the_server_owes_its_end_for_long() -> None:
     assert not overdue(session)
 
 
-def test_a_statement_out_of_time_is_cancelled_and_a_copy_that_waits_for_rows_is_failed() -> None:
-    class Waiting:
-        def __init__(self, copying: object) -> None:
-            self.session: Any = SimpleNamespace(copying=copying)
-            self.told: list[object] = []
-
-        async def cancel(self) -> None:
-            self.told.append("cancel")
-
-        def handle(self, event: Event) -> None:
-            self.told.append(event)
-
-    for copying, told in ((None, "cancel"), (object(), RowsOverdue())):
-        client = Waiting(copying)
-        asyncio.run(out_of_time(client))
-        assert client.told == [told]
+@pytest.mark.parametrize("becomes", ["the same", "another"])
+@pytest.mark.parametrize("copying", [None, object()])
+def test_a_statement_out_of_time_is_cancelled_and_a_copy_that_waits_for_rows_is_failed(
+    copying: object, becomes: str
+) -> None:
+    connection: Any = Connection()
+    session: Any = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
+    session.lease = Lease(connection)
+    session.due.append(Due(QUERY))
+    session.copying = copying
+    told: list[Event] = []
+    client: Any = SimpleNamespace(session=session, handle=told.append, services=SimpleNamespace(log=Recorder()))
+    late = out_of_time(client, awaited(session))
+    if becomes == "another":
+        session.due[0] = Due(QUERY)
+    asyncio.run(late)
+    expected = [RowsOverdue()] if copying else [CancelRequested(), CancelFinished()]
+    assert told == (expected if becomes == "the same" else [])
+    assert connection.cancelled == (1 if becomes == "the same" and copying is None else 0)
 
 
 class Slow(Connection):
@@ -85,73 +91,77 @@ class Slow(Connection):
         await self.gates[-1].wait()
 
 
-async def _storm(session: ClientSession, connection: Slow, becomes: str) -> list[Event]:
-    cancels, events, log = Cancels(), list[Event](), Recorder()
+class Client:
+    """One whose session holds a connection on which a statement runs, and the tasks of its cancel requests."""
 
-    def ask() -> asyncio.Task[None]:
-        return asyncio.ensure_future(cancels.request(session, events.append, log))
+    def __init__(self, connection: Any, clock: Callable[[], float]) -> None:
+        self.session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=clock)
+        self.session.lease = Lease(connection)
+        self.session.due.append(Due(QUERY))
+        self.cancels = Cancels()
+        self.events: list[Event] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
-    asked = [ask() for _ in range(100)]
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """What is to be done later."""
+        self.tasks.append(asyncio.ensure_future(work))
+
+    def ask(self) -> asyncio.Task[None]:
+        """A cancel request."""
+        asked = self.cancels.request(self.session, self.events.append, Recorder(), self.start)
+        return asyncio.ensure_future(asked)
+
+
+async def _storm(client: Client, connection: Slow, becomes: str) -> None:
+    session = client.session
+    asked = [client.ask() for _ in range(100)]
     await asyncio.sleep(0)
     assert len(connection.gates) == 1
     if becomes == "ended":
         session.due.clear()
     connection.gates[0].set()
-    asked.append(ask())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    asked.append(client.ask())
+    await asyncio.gather(*asked)  # nobody is kept waiting for the second
     assert len(connection.gates) == 1  # not so soon after the first
     if becomes == "another":
+        session.due[0] = Due(QUERY)
+    if becomes == "pipelined":
         session.turns += 1
-    while not all(one.done() for one in asked):
+        session.due.append(Due(QUERY))
+    while not all(one.done() for one in client.tasks):
         await asyncio.sleep(0.001)
         for gate in connection.gates:
             gate.set()
-    return events
 
 
-@pytest.mark.parametrize(("becomes", "sent"), [("the same", 2), ("ended", 1), ("another", 1)])
+@pytest.mark.parametrize(("becomes", "sent"), [("the same", 2), ("ended", 1), ("another", 1), ("pipelined", 2)])
 async def test_of_a_storm_of_requests_one_is_under_way_and_one_follows_later_for_the_same_statement(
     becomes: str, sent: int
 ) -> None:
     connection: Any = Slow()
-    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=asyncio.get_running_loop().time)
-    session.lease = Lease(connection)
-    session.due.append(Due(QUERY))
-    events = await _storm(session, connection, becomes)
-    assert events == [CancelRequested(), CancelFinished()] * sent
+    client = Client(connection, asyncio.get_running_loop().time)
+    await _storm(client, connection, becomes)
+    assert client.events == [CancelRequested(), CancelFinished()] * sent
     assert len(connection.gates) == sent
-
-
-async def test_who_waits_for_a_connection_is_told_and_the_server_is_not() -> None:
-    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
-    events: list[Event] = []
-    await Cancels().request(session, events.append, Recorder())
-    assert events == [CancelRequested()]
 
 
 async def test_a_session_on_whose_connection_nothing_runs_is_left_alone() -> None:
     connection: Any = Slow()
-    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: 0.0)
-    session.lease = Lease(connection)
-    events: list[Event] = []
-    await Cancels().request(session, events.append, Recorder())
-    assert (events, connection.gates) == ([], [])
+    client = Client(connection, lambda: 0.0)
+    client.session.due.clear()
+    await client.ask()
+    assert (client.events, connection.gates) == ([], [])
 
 
 async def test_who_cancels_one_statement_after_the_other_is_obeyed_at_once_only_now_and_then() -> None:
     connection: Any = Connection()
     times = [0.0]
-    session = ClientSession(Door(), process_id=1, secret_key=b"key!", clock=lambda: times[0])
-    session.lease = Lease(connection)
-    session.due.append(Due(QUERY))
-    cancels, waiting = Cancels(), list[asyncio.Task[None]]()
+    client = Client(connection, lambda: times[0])
 
     async def ask() -> bool:
         """Is the server asked at once?"""
         before: int = connection.cancelled
-        waiting.append(asyncio.ensure_future(cancels.request(session, lambda _: None, Recorder())))
-        await asyncio.sleep(0)
+        await client.ask()
         return bool(connection.cancelled > before)
 
     for _ in range(10):  # a user
@@ -162,9 +172,88 @@ async def test_who_cancels_one_statement_after_the_other_is_obeyed_at_once_only_
         times[0] += GAP
         assert await ask()
     times[0] += GAP
-    assert not await ask()  # which goes on waiting, of the loop's own time
-    assert not waiting[-1].done()
-    waiting.pop().cancel()
-    times[0] += AHEAD
-    assert await ask()
-    await asyncio.gather(*waiting)
+    assert not await ask()
+    (later,) = client.tasks  # of the loop's own time
+    client.session.due[0] = Due(QUERY)
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+    assert connection.cancelled == 10 + 1 + int(AHEAD / EACH)
+
+
+async def test_a_request_that_waits_is_not_for_a_later_statement_even_one_that_is_not_counted_yet() -> None:
+    connection: Any = Connection()
+    client = Client(connection, lambda: 0.0)
+    await client.ask()
+    await client.ask()
+    turns = client.session.turns
+    client.session.due[0] = Due(PARSE)
+    await asyncio.gather(*client.tasks)
+    assert client.session.turns == turns
+    assert connection.cancelled == 1
+
+
+async def test_what_waits_for_a_connection_is_cancelled_at_once_however_much_was_cancelled_before() -> None:
+    connection: Any = Connection()
+    client = Client(connection, lambda: 0.0)
+    await client.ask()
+    client.session.lease = None
+    client.session.due.clear()
+    for _ in range(10):
+        client.events.clear()
+        await client.ask()
+        assert client.events == [CancelRequested()]
+    assert (connection.cancelled, client.tasks) == (1, [])
+
+
+def logged_in(door: Door) -> ClientSession:
+    session = ClientSession(door, process_id=42, secret_key=b"key!" * 8, clock=lambda: 0.0)
+    log_in(session, door)
+    door.take()
+    door.actions.clear()
+    return session
+
+
+async def test_a_statement_in_a_transaction_that_waits_for_its_plan_is_cancelled_at_once() -> None:
+    door = Door(free=[link()])
+    (server,) = door.free
+    session = logged_in(door)
+    session.data(query("BEGIN"))
+    session.backend_data(complete("BEGIN", "T"))
+    door.cached = False
+    session.data(query("SELECT 1"))
+    waiting = [session.waiting]
+    await Cancels().request(session, session.handle, Recorder(), lambda work, name: None)
+    assert [*waiting, session.waiting] == [Waiting.PLAN, Waiting.NOTHING]
+    assert session.held == 0
+    assert b"SELECT 1" not in server.written
+    door.take()
+    session.backend_data(failed("42601"))
+    assert b"57014" in door.take()
+
+
+def test_what_a_client_waits_for_is_the_same_until_it_is_answered_whatever_it_sends_behind_it() -> None:
+    door = Door(free=[link()])
+    session = logged_in(door)
+    assert awaited(session) is None
+    session.data(query("SELECT 1"))
+    about = awaited(session)
+    assert about is not None
+    session.data(query("SELECT 2"))
+    assert awaited(session) is about
+    session.backend_data(complete("SELECT 1"))
+    later = awaited(session)
+    assert later not in (about, None)
+    session.backend_data(complete("SELECT 1"))
+    assert awaited(session) is None
+
+
+def test_the_first_replies_of_a_batch_are_not_its_statement() -> None:
+    door = Door(free=[link()])
+    session = logged_in(door)
+    batch = message(80, b"\0SELECT 1\0\0\0") + message(66, bytes(8)) + message(69, bytes(5)) + message(83, b"")
+    session.data(batch)
+    about = awaited(session)
+    session.backend_data(b"1\0\0\0\0042\0\0\0\4")
+    assert awaited(session) is about
+    session.backend_data(complete("SELECT 1"))
+    assert awaited(session) is None
