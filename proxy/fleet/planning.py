@@ -13,6 +13,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from proxy.catalog.layers import LayeredCatalog, Part
@@ -84,6 +85,7 @@ class PlannerProcesses:
         self._timeout = timeout
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
+        self._thread = ThreadPoolExecutor(1, "pictures")  # its own: others' work in threads must not wait for a picture
         self.planned = 0
         self.killed = 0
 
@@ -121,8 +123,7 @@ class PlannerProcesses:
             try:
                 async with asyncio.timeout(self._timeout):
                     for message in child.lacks(database, catalog):
-                        # In a thread, for a picture of thousands of functions takes longer than anybody should wait.
-                        await self._send(child, await asyncio.to_thread(encode, message))
+                        await self._send(child, await self._encode(message))
                     await self._send(child, encode(asked))
                     answer = await self._receive(child)
             except TimeoutError:
@@ -138,11 +139,18 @@ class PlannerProcesses:
             self._idle.append(child)
         return answer
 
+    async def _encode(self, message: Message) -> bytes:
+        """In a thread, for a picture of thousands of functions takes longer than anybody should wait."""
+        if isinstance(message, Forget):
+            return encode(message)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, encode, message)
+
     async def close(self) -> None:
         """Ends every process."""
         self._idle.clear()
         for child in list(self._all):
             await self._end(child)
+        self._thread.shutdown(wait=False)
 
     async def _start(self) -> _Child:
         process = await asyncio.create_subprocess_exec(

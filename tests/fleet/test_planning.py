@@ -162,11 +162,14 @@ async def test_what_tenants_share_is_sent_once_and_each_is_planned_for_in_its_ow
     monkeypatch.setattr(module, "MOST", 2)
     sent: list[object] = []
     inside = set[type[Message]]()  # of what was encoded where everybody waits for it
+    threads = set[str]()
 
     def noted(message: Message) -> bytes:
         sent.append(message)
         if threading.current_thread() is threading.main_thread():
             inside.add(type(message))
+        else:
+            threads.add(threading.current_thread().name)
         return encode(message)
 
     monkeypatch.setattr(module, "encode", noted)
@@ -178,7 +181,8 @@ async def test_what_tenants_share_is_sent_once_and_each_is_planned_for_in_its_ow
             (plan,) = planned.plans
             assert isinstance(plan, Forward)
             assert f"{tenant}.orders".encode() in b"".join(plan.template.pieces)
-    assert inside == {PlanText}
+    assert inside == {PlanText, Forget}  # which are small
+    assert threads == {"pictures_0"}
     kinds = [type(one).__name__ for one in sent]
     assert kinds.count("TakeShared") == 1
     assert kinds.count("TakePart") == 6  # two at a time are kept
