@@ -273,7 +273,7 @@ def table(names: list[str], results: Results) -> list[str]:
         one, two = (middle(results[name, BOTH], "p99") for name in ("Partywall", APART))
         lines += [
             "",
-            f"Beside the noise {two:.2f} ms of the p99 are the machine's, and {one - two:.2f} ms the proxy's own doing.",
+            f"Beside the noise the p99 is {one:.2f} ms through one Partywall, and {two:.2f} ms where each has its own.",
         ]
     lines += ["", "What the noisy tenant got done, in a second, alone and beside the steady one:", ""]
     lines += ["| | " + " | ".join(CLIENTS) + " |", "|---" * (len(CLIENTS) + 1) + "|"]
