@@ -43,12 +43,16 @@ class Compared:
 
 
 def summed(
-    archive: Source, keys: Sequence[Any], tables: Sequence[Compared], told: Callable[[Member], None] = lambda _: None
+    archive: Source,
+    keys: Sequence[Any],
+    tables: Sequence[Compared],
+    salt: bytes,
+    told: Callable[[Member], None] = lambda _: None,
 ) -> list[Sums]:
-    """Of each table. keys: age identities. Damaged where a member is not the manifest's."""
+    """Of each table. keys: age identities; salt: as the server's. Damaged where a member is not the manifest's."""
     found: list[dict[int, tuple[int, int, int]]] = [{} for _ in tables]
     for number, row in _rows(archive, keys, dict(enumerate(tables)), told):
-        bucket, (high, low) = bucket_of(row.place), halves_of(row.hash)
+        bucket, (high, low) = bucket_of(row.place), halves_of(row.hash, salt)
         count, more, less = found[number].get(bucket, (0, 0, 0))
         found[number][bucket] = (count + 1, more + high, less + low)
     return [*found]

@@ -8,6 +8,7 @@ key's hash, which both sides sort by. What a hash is stands in rowhash.py.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from proxy.backup.rowhash import digest, line
+from proxy.backup.rowhash import digest, hashed, line
 from proxy.backup.selection import Kept
 from proxy.catalog.finding import identifier
 from proxy.catalog.model import Column
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 BUCKETS = 4096
+SALT = 16  # bytes, drawn for each run
 PREFETCH = 2000  # rows that are asked for at a time
 _HALVES = struct.Struct(">qq")
 
@@ -73,27 +75,32 @@ def bucket_of(place: bytes) -> int:
     return place[0] << 4 | place[1] >> 4
 
 
-def halves_of(digest: bytes) -> tuple[int, int]:
-    """What is summed of a row's hash."""
-    return _HALVES.unpack_from(digest)
+def halves_of(digest: bytes, salt: bytes) -> tuple[int, int]:
+    """What is summed of a row's hash. salt: of this run, so that nobody chooses rows whose sums are those of others."""
+    return _HALVES.unpack_from(hashed(salt + digest))
 
 
 _BUCKET = "((pg_catalog.get_byte(q.place, 0) << 4) | (pg_catalog.get_byte(q.place, 1) >> 4))"
 
 
-async def sums(live: Live) -> Sums:
+def salted() -> bytes:
+    """A salt; both sides take the same."""
+    return secrets.token_bytes(SALT)
+
+
+async def sums(live: Live, salt: bytes) -> Sums:
     """What the server has, counted there."""
     whole, place = digest(live.columns, "l"), digest(live.key, "l")
     # OFFSET 0, so that a row is hashed once however often the hash is named.
     inner = f"SELECT {whole} AS hash{f', {place} AS place' if live.key else ''} FROM {live._source} OFFSET 0"
-    if not live.key:
-        inner = f"SELECT i.hash, i.hash AS place FROM ({inner}) i"
+    place = "i.place" if live.key else "i.hash AS place"
+    inner = f"SELECT pg_catalog.sha256($1::pg_catalog.bytea || i.hash) AS hash, {place} FROM ({inner}) i OFFSET 0"
     halves = ", ".join(
         f"pg_catalog.sum(('x' || pg_catalog.encode(pg_catalog.substr(q.hash, {at}, 8), 'hex'))::bit(64)::int8)"
         for at in (1, 9)
     )
     query = f"SELECT {_BUCKET}, pg_catalog.count(*), {halves} FROM ({inner}) q GROUP BY 1"
-    return {row[0]: (row[1], int(row[2]), int(row[3])) for row in await live.connection.fetch(query)}
+    return {row[0]: (row[1], int(row[2]), int(row[3])) for row in await live.connection.fetch(query, salt)}
 
 
 def unequal(left: Sums, right: Sums) -> frozenset[int]:
@@ -137,8 +144,9 @@ async def merged(left: AsyncIterator[Row], right: AsyncIterator[Row]) -> AsyncGe
 
 async def differences(left: Live, right: Live) -> AsyncGenerator[tuple[Kind, Row]]:
     """What differs between a table's rows on two servers, or in two places of one."""
+    salt = salted()
     async with asyncio.TaskGroup() as group:
-        here, there = group.create_task(sums(left)), group.create_task(sums(right))
+        here, there = group.create_task(sums(left, salt)), group.create_task(sums(right, salt))
     if buckets := unequal(here.result(), there.result()):
         async with aclosing(rows(left, buckets)) as ours, aclosing(rows(right, buckets)) as theirs:
             async for found in merged(ours, theirs):

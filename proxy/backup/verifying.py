@@ -15,7 +15,7 @@ from typing import Any
 
 from proxy.backup.archived import Compared, Sorted, summed
 from proxy.backup.chain import Source
-from proxy.backup.comparing import Kind, Live, Row, differences, merged, rows, sums, unequal
+from proxy.backup.comparing import Kind, Live, Row, differences, merged, rows, salted, sums, unequal
 from proxy.backup.manifest import Manifest, Member
 from proxy.backup.pairing import At, Pair, Shape, paired
 from proxy.backup.progress import Progress
@@ -85,11 +85,12 @@ async def with_archive(
             columns = tuple(places[name] for name in pair.common)
             tables.append(Compared(forms[pair.at], columns, tuple(places[name] for name in key)))
         count = _counting(told, manifest)
-        ours = await asyncio.to_thread(summed, archive, secrets, tables, count)
+        salt = salted()
+        ours = await asyncio.to_thread(summed, archive, secrets, tables, salt, count)
         buckets = {}
         for number, (pair, live, _) in enumerate(both):
             told(Progress("compare", number, 0, len(both), pair.title))
-            buckets[number] = unequal(ours[number], await sums(live))
+            buckets[number] = unequal(ours[number], await sums(live, salt))
         found: dict[str, Counter[Kind]] = {}
         if wanted := {number: some for number, some in buckets.items() if some}:
             with Sorted() as spool:

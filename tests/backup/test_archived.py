@@ -49,10 +49,10 @@ def test_rows_are_summed_and_sorted(archive: tuple[str, Manifest], monkeypatch: 
     path, manifest = archive
     tables = [Compared(one, (0, 1, 2), (0, 1)) for one in manifest.relations]
     told: list[str] = []
-    many, none = summed(path, (), tables, lambda member: told.append(member.name))
+    many, none = summed(path, (), tables, b"salt", lambda member: told.append(member.name))
     expected = sorted((tables[0].row(one) for one in LINES), key=lambda row: row.place)
     assert (len(told), none, sum(count for count, _, _ in many.values())) == (3, {}, 1000)
-    assert sum(high for _, high, _ in many.values()) == sum(halves_of(row.hash)[0] for row in expected)
+    assert sum(high for _, high, _ in many.values()) == sum(halves_of(row.hash, b"salt")[0] for row in expected)
     with Sorted() as spool:
         spool.take(path, (), dict(enumerate(tables)), {0: frozenset(range(BUCKETS)), 1: frozenset()})
         assert list(spool.rows(0)) == expected
@@ -69,4 +69,4 @@ def test_an_archive_that_has_changed_since_is_refused(archive: tuple[str, Manife
     for update, why in (({"sha256": "0" * 64}, "has changed since"), ({"name": "data/0009/1"}, "is gone since")):
         other = form.model_copy(update={"members": (form.members[0].model_copy(update=update),)})
         with pytest.raises(Damaged, match=why):
-            summed(path, (), [Compared(other, (0, 1, 2), ())])
+            summed(path, (), [Compared(other, (0, 1, 2), ())], b"salt")

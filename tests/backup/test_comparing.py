@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
@@ -11,7 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.backup.comparing import Kind, Live, Row, bucket_of, differences, halves_of, merged, rows, sums, unequal
+from proxy.backup.comparing import (
+    Kind,
+    Live,
+    Row,
+    bucket_of,
+    differences,
+    halves_of,
+    merged,
+    rows,
+    salted,
+    sums,
+    unequal,
+)
 from proxy.backup.rowhash import found_by, hashed
 from proxy.backup.selection import Kept, selected
 from proxy.backup.snapshot import Snapshot, taken
@@ -88,12 +101,22 @@ async def test_the_server_sums_as_this_program_does(two: tuple[tuple[Cluster, Gr
             some = [one async for one in rows(live, range(4096))]
             for row in some:
                 count, high, low = expected.get(bucket_of(row.place), (0, 0, 0))
-                more, less = halves_of(row.hash)
+                more, less = halves_of(row.hash, b"salt")
                 expected[bucket_of(row.place)] = (count + 1, high + more, low + less)
-            assert await sums(live) == expected
+            assert await sums(live, b"salt") == expected
             assert [(one.place, one.hash) for one in some] == sorted((one.place, one.hash) for one in some)
             assert len(some) == (5000 if kept.relation.name == "keyed" else 100)
             assert all(hashed(one.key) == one.place for one in some if live.key)
+
+
+def test_who_knows_two_rows_hashes_cannot_choose_two_others_with_the_same_sums() -> None:
+    """Without a salt these two pairs have the same sums; with one that nobody foresees they have not."""
+    here = [bytes([1] * 16), bytes([5] * 16)]
+    there = [bytes([2] * 16), bytes([4] * 16)]
+    assert sum(struct.unpack(">q", one[:8])[0] for one in here) == sum(struct.unpack(">q", one[:8])[0] for one in there)
+    salts = salted(), salted()
+    halves = [[halves_of(one, salt) for one in some] for some in (here, there) for salt in salts]
+    assert len({(one[0] + other[0], one[1] + other[1]) for one, other in halves}) == 4
 
 
 def test_buckets_differ_when_one_is_missing_or_has_another_sum() -> None:
