@@ -3,9 +3,9 @@ which it was by trying.
 
 Promises: a pseudonym has the type of the value, and where the type has room two values never get one. NULL is no
 value, and what says how large a number or date is stays: its digits, its sign, its year. The key is bound to the
-tenant, so that one tenant's pseudonyms say nothing about another's. Pure. Sources: RFC 7693 (BLAKE2b with a key); M.
-Luby, C. Rackoff, "How to construct pseudorandom permutations" (1988); J. Black, P. Rogaway, "Ciphers with arbitrary
-finite domains" (2002), for walking along a cycle.
+tenant, so that one tenant's pseudonyms say nothing about another's. Pure. Sources: RFC 7914 (scrypt); RFC 7693
+(BLAKE2b with a key); M. Luby, C. Rackoff, "How to construct pseudorandom permutations" (1988); J. Black, P. Rogaway,
+"Ciphers with arbitrary finite domains" (2002), for walking along a cycle.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from hashlib import blake2b
+from hashlib import blake2b, scrypt
 from math import isqrt
 from uuid import UUID
 
 ROUNDS = 8
+COST, BLOCKS, LANES = 1 << 15, 8, 3  # of scrypt, 32 MiB: a third of a second for who has the key, and for each guess
 MOST_DIGITS = 300  # of a number; what one round can mix is 512 bits
 HEX = 32  # digits of a text's pseudonym, where they fit
 NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(e[-+][0-9]+)?")
 
 
 class Pseudonyms:
-    """Those of one tenant. key: any bytes, 16 or more."""
+    """Those of one tenant. key: any bytes, 16 or more; they are stretched, because some will be a phrase."""
 
     def __init__(self, key: bytes, tenant: str) -> None:
-        self._key = blake2b(tenant.encode(), key=blake2b(key).digest(), person=b"partywall mask").digest()
+        salt = b"partywall mask " + tenant.encode()
+        self._key = scrypt(key, salt=salt, n=COST, r=BLOCKS, p=LANES, maxmem=64 << 20, dklen=64)
         # Each keyed already: to copy one is half the cost of making it.
         self._turns = [blake2b(key=self._key, person=b"round %d" % turn) for turn in range(ROUNDS)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,21 +15,26 @@ from hypothesis import strategies as st
 from proxy.backup.pseudonyms import Pseudonyms
 
 KEY = b"a key of sixteen and more"
-OURS = Pseudonyms(KEY, "acme")
+OURS, AGAIN = Pseudonyms(KEY, "acme"), Pseudonyms(KEY, "acme")
+THEIRS, OTHER = Pseudonyms(KEY, "globex"), Pseudonyms(b"x" * 16, "acme")
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9)
 
 
 @given(st.text())
 def test_a_text_is_the_same_everywhere_but_for_another_key_or_tenant(value: str) -> None:
-    assert OURS.text(value) == Pseudonyms(KEY, "acme").text(value)
-    assert (
-        len({OURS.text(value), Pseudonyms(KEY, "globex").text(value), Pseudonyms(b"x" * 16, "acme").text(value)}) == 3
-    )
+    assert OURS.text(value) == AGAIN.text(value)
+    assert len({OURS.text(value), THEIRS.text(value), OTHER.text(value)}) == 3
     assert len(OURS.text(value)) == 32
     assert OURS.text(value, 5) == OURS.text(value)[:5]
     assert UUID(OURS.uuid(value)).version == 4
     assert OURS.binary(value).startswith(r"\x")
     assert len(OURS.binary(value)) == 34
+
+
+def test_the_key_is_stretched_so_that_a_phrase_is_not_tried_out_quickly() -> None:
+    """By scrypt of RFC 7914, with 32 MiB for each try; the salt has the tenant."""
+    found = hashlib.scrypt(KEY, salt=b"partywall mask acme", n=1 << 15, r=8, p=3, maxmem=64 << 20, dklen=64)
+    assert OURS.digest("x") == hashlib.blake2b(b"x", key=found, digest_size=32, person=b"value").digest()
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 10), (10, 100), (100, 1000), (-5, 12), (1000, 1025)])
