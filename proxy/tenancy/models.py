@@ -274,4 +274,4 @@ def _sentence(kind: str, text: str) -> str:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of one document of a rule file."""
     schema: dict[str, Any] = TypeAdapter(Document).json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Partywall rule document"} | schema
+    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Partywall rule document"}
