@@ -319,7 +319,7 @@ def _storages(storages: StorageStatistics) -> Iterator[Metric]:
 def _backups(tenants: Iterable[BackupStatistics]) -> Iterator[Metric]:
     labels = ["tenant", "database"]
     age = GaugeMetricFamily(
-        "partywall_backup_age_seconds", "Since the moment of the last good backup; +Inf: none is known", labels=labels
+        "partywall_backup_age_seconds", "Since the last good backup was begun; +Inf: none is known", labels=labels
     )
     failures = CounterMetricFamily("partywall_backup_failures", "Scheduled backups that failed", labels=labels)
     seconds = GaugeMetricFamily(

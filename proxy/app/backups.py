@@ -26,7 +26,7 @@ from proxy.tenancy.policy import BackupRule
 from proxy.tenancy.rulebook import RuleBook
 
 LOCK = "backups.lock"
-LOOKING = 600.0  # seconds that a look at places may take
+LOOKING = 600.0  # seconds that a look at places may take; errand.py gives up before
 GRACE = 15.0  # seconds in which a process that is asked to end removes what it has begun
 TOLD = 500  # characters of what a process that crashed said
 
@@ -152,6 +152,7 @@ async def _end(process: asyncio.subprocess.Process) -> bool:
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        with suppress(TimeoutError):  # nothing ends one that waits for a disk, and others do not wait for it
+            await asyncio.wait_for(process.wait(), GRACE)
         return True
     return False

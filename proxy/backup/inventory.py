@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.backup.bases import bases_of
 from proxy.backup.labels import RECEIPT, Label, label_of, root_of, standing
-from proxy.backup.places import system_of
+from proxy.backup.manifest import MANIFEST
+from proxy.backup.places import busy, system_of
 from proxy.backup.receipt import Receipt, decode
 from proxy.backup.refusal import Refused
 from proxy.errors import ConfigurationError
@@ -97,6 +99,18 @@ class Inventory:
                     found.append((label, path))
         return found
 
+    def needed(self) -> frozenset[str]:
+        """The names of archives on which others at this place build, as far as that can be told: none of an object
+        store, where each would have to be fetched, and none by one that is sealed.
+        """
+        if not self._local:
+            return frozenset()
+        there = self._there()
+        others = (one for one in there if not one.endswith(RECEIPT) and f"{one}{RECEIPT}" not in there)
+        folders = Path(self._root).glob(f"*/{MANIFEST}")
+        paths = [*(Path(one) for one in others), *folders]
+        return frozenset(base for one in paths for base in bases_of(one))
+
     def begin(self, label: Label, receipt: Receipt) -> str:
         """Makes its folder and writes the first receipt; where the archive is to be written. Refused where there is one
         of that name, or a receipt.
@@ -141,6 +155,10 @@ class Inventory:
                 fresh.replace(path)
             finally:
                 fresh.unlink(missing_ok=True)
+
+    def busy(self, path: str) -> bool:
+        """Does a process of this host write it, or read it back? path: of it, or of its receipt. Of objects: no."""
+        return self._local and busy(path.removesuffix(RECEIPT))
 
     def size(self, target: str) -> int:
         """Of what is there."""

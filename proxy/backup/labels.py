@@ -66,7 +66,7 @@ def label_of(name: str, tenant: str, database: str) -> Label | None:
 def root_of(to: str, tenant: str, database: str) -> tuple[str, bool]:
     """The folder in which all archives of a tenant are, at whatever depth; and whether there are folders below it."""
     at = min((found for one in TIMES if (found := to.find(one)) >= 0), default=-1)
-    head = to if at < 0 else to[: to.rindex("/", 0, at)]
+    head = to if at < 0 else to[: to.rindex("/", 0, at)] or "/"
     return head.format(tenant=spelt(tenant), database=spelt(database)), at >= 0
 
 

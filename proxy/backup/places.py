@@ -117,6 +117,40 @@ def made_folder(target: str) -> Iterator[Path]:
         os.close(held)
 
 
+@contextmanager
+def held(target: str) -> Iterator[None]:
+    """A file that is there is somebody's while the block runs, for `busy` to see. Of an object nobody can say so."""
+    target = local(target)
+    if "://" in target:
+        yield
+        return
+    with Path(target).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def busy(target: str) -> bool:
+    """Does a process on this host write this file, or hold it? What cannot be told is a yes; of objects it is a no."""
+    target = local(target)
+    path = Path(target)
+    if "://" in target:
+        return False
+    for one in (path, *path.parent.glob(f".{glob.escape(path.name)}.*.partial")):
+        try:
+            found = os.open(one, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True
+        try:
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(found)
+    return False
+
+
 def _partial(path: Path) -> Path:
     """Where to write what is to be `path`. What others left there is removed: nobody alive holds it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):

@@ -2,7 +2,8 @@
 
 Promises: an archive counts when it was read back from where it is, whole, as long as what was read; one that cannot be
 is removed. One for recipients is sealed to a key besides that this process makes, forgets, and reads it back with: so
-it is verified where nobody can read it. Only after that anything old is removed.
+it is verified where nobody can read it. Only after that anything old is removed, never the one just made, and nothing
+where the database's clock and this one do not agree about when that was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from proxy.backup.checking import verified
 from proxy.backup.inventory import Inventory
 from proxy.backup.labels import Label
 from proxy.backup.manifest import Manifest, RulesForm
-from proxy.backup.places import read
+from proxy.backup.places import held, read
 from proxy.backup.receipt import Receipt
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.retention import unwanted
@@ -30,6 +31,8 @@ from proxy.backup.schedules import Done, Errand
 from proxy.backup.sealing import recipient
 from proxy.backup.taking import back_up
 from proxy.tenancy.policy import BackupRule
+
+SKEW = 60.0  # seconds that the database's clock may go wrong
 
 
 async def carry_out(errand: Errand, clock: Callable[[], float]) -> Done:
@@ -50,47 +53,62 @@ async def carry_out(errand: Errand, clock: Callable[[], float]) -> Done:
     try:
         with writing(target, readers) as sink:
             await back_up(errand.place, grant, under, sink, errand.jobs)
-        manifest, size, digest = _read_back(target, keys)
-        if inventory.size(target) != size:
-            raise Damaged(f"{target} is not as long as what was read of it")
-        receipt = replace(
-            receipt,
-            moment=datetime.fromisoformat(manifest.snapshot.time).timestamp(),
-            verified=clock(),
-            seconds=max(0.0, clock() - errand.begun),
-            size=size,
-            sha256=digest,
-        )
-        inventory.keep(target, receipt)
+        with held(target):
+            manifest, size, digest = _read_back(target, keys)
+            if inventory.size(target) != size:
+                raise Damaged(f"{target} is not as long as what was read of it")
+            moment = datetime.fromisoformat(manifest.snapshot.time).timestamp()
+            seconds = max(0.0, clock() - errand.begun)
+            receipt = replace(receipt, moment=moment, verified=clock(), seconds=seconds, size=size, sha256=digest)
+            inventory.keep(target, receipt)
     except BaseException:
         with suppress(Refused):
             inventory.discard(target)
         raise
-    removed, problem = prune(inventory, rule, clock(), errand.longest)
+    if wrong := _apart(moment - errand.begun, seconds):
+        return Done(target, receipt, manifest.rows, (), wrong)
+    removed, problem = prune(inventory, rule, clock(), errand.longest, errand.begun)
     return Done(target, receipt, manifest.rows, tuple(removed), problem)
+
+
+def _apart(after: float, seconds: float) -> str:
+    """What is to be told of a moment so long after the beginning of a run that took so long."""
+    if -SKEW <= after <= seconds + SKEW:
+        return ""
+    how = f"{-after:.0f} s behind" if after < 0 else f"{after - seconds:.0f} s ahead of"
+    return f"the database's clock is {how} this host's: set both right; until then nothing old is removed"
 
 
 def dead(
     inventory: Inventory, now: float, longest: float, crashed: frozenset[int] = frozenset()
 ) -> list[tuple[str, str]]:
-    """(path, URL) of what runs that are dead have left behind: they have a receipt that says so."""
+    """(path, URL) of what dead runs have left behind: it has a receipt that says so, and nobody alive holds it."""
     left = [(one.label, one.path, one.url) for one in inventory.archives() if one.receipt and not one.receipt.verified]
     left += [(label, path, path) for label, path in inventory.orphans()]
-    return [(path, url) for label, path, url in left if label.begun in crashed or now - label.begun > longest]
+    old = [one for one in left if one[0].begun in crashed or now - one[0].begun > longest]
+    return [(path, url) for _, path, url in old if not inventory.busy(path)]
 
 
-def superfluous(inventory: Inventory, rule: BackupRule, now: float, longest: float) -> list[tuple[str, str]]:
-    """(path, URL) of what the rule does not keep, the oldest first, and of what dead runs left behind."""
-    good = {one.moment: one for one in inventory.archives() if one.verified}
-    old = [good[moment] for moment in unwanted(good, rule.keep, now)]
+def superfluous(
+    inventory: Inventory, rule: BackupRule, now: float, longest: float, made: int | None = None
+) -> list[tuple[str, str]]:
+    """(path, URL) of what the rule does not keep, the oldest first, and of what dead runs left behind. made: when the
+    one that was just made was begun; it stays. Archives count by when they were begun: that is one clock, this one.
+    """
+    good = {float(one.label.begun): one for one in inventory.archives() if one.verified}
+    old = [good[begun] for begun in unwanted(good, rule.keep, now) if begun != made]
+    needed = inventory.needed() if old else frozenset()
+    old = [one for one in old if one.label.name not in needed]
     return [(one.path, one.url) for one in old] + dead(inventory, now, longest)
 
 
-def prune(inventory: Inventory, rule: BackupRule, now: float, longest: float) -> tuple[list[str], str]:
+def prune(
+    inventory: Inventory, rule: BackupRule, now: float, longest: float, made: int | None = None
+) -> tuple[list[str], str]:
     """Removes it; what was removed, and the first reason why something could not be."""
     removed: list[str] = []
     try:
-        for path, url in superfluous(inventory, rule, now, longest):
+        for path, url in superfluous(inventory, rule, now, longest, made):
             inventory.remove(path)
             removed.append(url)
     except Refused as problem:

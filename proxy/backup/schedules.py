@@ -78,7 +78,9 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class BackupStatistics:
-    """Of one tenant on one database. age: since the moment of the last good one; infinite: none is known."""
+    """Of one tenant on one database. age: since the last good one was begun, by this host's clock and no other's;
+    infinite: none is known.
+    """
 
     tenant: str
     database: str
@@ -146,8 +148,8 @@ class Schedules:
             if not one.looked:
                 continue
             last = one.last
-            moment = None if last is None or not one.known else last.moment
-            age = math.inf if moment is None else max(0.0, self._hands.clock() - moment)
+            since = math.inf if last is None or not one.known else self._hands.clock() - last.begun
+            age = since if since >= 0 else math.inf  # of a time to come: the clock was wrong, and it is looked at again
             seconds, size = (None, None) if last is None else (last.seconds, last.size)
             yield BackupStatistics(tenant, database, age, one.failures, seconds, size)
 
@@ -214,6 +216,7 @@ class Schedules:
             self._failed(key, one, [repr(error)])
         else:
             one.last, one.row = done.receipt, 0
+            one.failures += bool(done.problem)
             one.crashed.clear()
             self._plan(one)
             self._tell_done(key, done)

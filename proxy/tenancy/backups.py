@@ -52,6 +52,8 @@ def _folder(text: str) -> str:
             raise ValueError(f"places are {', '.join(sorted(PLACES))}, each in braces")
     if "://" not in folder and not folder.startswith("/"):
         raise ValueError("must be a URL, or a folder's path from the root")
+    if folder.startswith(("/{year}", "/{month}", "/{day}")):
+        raise ValueError("must name a folder in front of the time, or the whole disk would be searched")
     if "://" in folder and ":" in urlsplit(folder).netloc.rpartition("@")[0]:
         raise ValueError("a password does not belong into a URL; give it to the process as its library wants it")
     return folder

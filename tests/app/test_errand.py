@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from proxy.app.errand import looked, made
+from proxy.app.errand import AT_A_TIME, looked, made
 from proxy.backup.labels import Label
 from proxy.backup.schedules import Done, Errand
 from proxy.fleet.frames import HEADER, framed
@@ -85,6 +85,29 @@ def test_nothing_stays_of_what_it_had_begun(postgres15: Cluster, tmp_path: Path,
             asked.stdin.close()
         assert asked.wait(SECONDS) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_hang_keep_the_others_from_nothing(tmp_path: Path) -> None:
+    """A pipe in the place of a receipt: who opens it waits for whoever writes there, as for a disk that is away."""
+    rule = BackupRule("0 2 * * *", f"{tmp_path}/{{tenant}}")
+    hung = [(f"hung{number}", "shared") for number in range(AT_A_TIME)]
+    pipes = []
+    for tenant, database in hung:
+        label = Label(tenant, database, BEGUN, sealed=False)
+        archive = Path(label.within(rule.to)) / label.name
+        archive.parent.mkdir()
+        archive.touch()
+        pipes.append(Path(f"{archive}.receipt"))
+        os.mkfifo(pipes[-1])
+    places = [(key, rule) for key in (*hung, ("well", "shared"))]
+    try:
+        told = f"{rule.to} did not answer within 2 s"
+        assert looked(places, BEGUN + 1.0, 2.0) == [*[told] * AT_A_TIME, None]
+        left = f"{rule.to} was not looked at: too many others did not answer"
+        assert looked(places, BEGUN + 1.0, 1.0, 0.5)[-1] == left
+    finally:
+        for one in pipes:
+            os.close(os.open(one, os.O_RDWR | os.O_NONBLOCK))
 
 
 def test_what_does_not_go_is_told_and_not_a_crash(postgres15: Cluster, tmp_path: Path) -> None:

@@ -17,10 +17,17 @@ from proxy.backup.refusal import Refused
 BEGUN = 1_795_000_000
 
 
-def put(inventory: Inventory, begun: int, size: int = 3, verified: bool = True, tenant: str = "acme") -> str:
+def put(
+    inventory: Inventory,
+    begun: int,
+    size: int = 3,
+    verified: bool = True,
+    tenant: str = "acme",
+    database: str = "shop",
+) -> str:
     """An archive of three bytes, with a receipt that says so or something else."""
-    label = Label(tenant, "shop", begun, sealed=False)
-    receipt = Receipt("partywall 1", label.name, tenant, "shop", begun)
+    label = Label(tenant, database, begun, sealed=False)
+    receipt = Receipt("partywall 1", label.name, tenant, database, begun)
     target = inventory.begin(label, receipt)
     with written(target) as file:
         file.write(b"abc")
@@ -45,6 +52,7 @@ def test_archives_are_found_the_newest_first_and_those_of_others_are_not(place: 
     found = inventory.archives()
     assert [one.url for one in found] == urls[::-1]
     assert all(one.verified and one.size == 3 for one in found)
+    assert inventory.needed() == frozenset()
     newest = inventory.newest(BEGUN + 50 * 86_400)
     assert newest is not None
     assert (newest.url, newest.moment) == (urls[1], BEGUN + 40 * 86_400 + 1.0)

@@ -50,4 +50,5 @@ def test_the_root_is_the_folder_that_all_archives_of_a_tenant_are_in() -> None:
     assert root_of("/b/{tenant}", "a.c", "d") == ("/b/a~2Ec", False)
     assert root_of("s3://b/{year}/{tenant}", "a", "d") == ("s3://b", True)
     assert root_of("/b/{tenant}/x{month}", "a", "d") == ("/b/a", True)
+    assert root_of("/{year}/{tenant}", "a", "d") == ("/", True)
     assert (standing("/b/c{tenant}/x"), standing("/{tenant}"), standing("/b")) == ("/b", "/", "/b")

@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from proxy.backup.places import is_folder, local, made_folder, read, written
+from proxy.backup.places import busy, held, is_folder, local, made_folder, read, written
 from proxy.backup.refusal import Refused
 
 
@@ -37,6 +37,21 @@ def test_nothing_stays_of_what_failed(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
     assert not fsspec.filesystem("memory").exists("/failed/a")
+
+
+def test_a_file_is_busy_while_it_is_written_or_held_and_not_when_its_process_is_gone(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    (tmp_path / ".a.1234.partial").touch()
+    assert not busy(path)
+    with written(path):
+        assert busy(path)
+        assert not busy(str(tmp_path / "b"))
+    assert not busy(path)
+    with held(path):
+        assert busy(path)
+    assert not busy(path)
+    with held("memory://x/a"):
+        assert not busy("memory://x/a")
 
 
 def test_what_somebody_left_who_was_killed_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:

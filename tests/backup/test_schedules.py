@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,7 @@ class World:
         self.there: dict[Key, Found] = {}
         self.fails: set[Key] = set()
         self.crashes = False
+        self.problem = ""
         self.turn = True
         self.held: asyncio.Event | None = None
         self.runs: list[tuple[Key, int, frozenset[int]]] = []
@@ -55,7 +57,7 @@ class World:
             self.ended.append(key)
         if key in self.fails:
             raise BackupFailedError(["the server is away"], self.crashes)
-        return Done(f"/b/{key[0]}", receipt(key, begun), 5, ("/b/old",))
+        return Done(f"/b/{key[0]}", receipt(key, begun), 5, ("/b/old",), self.problem)
 
     def _tell(self, event: str, **fields: Any) -> None:
         self.told.append((event, fields))
@@ -107,7 +109,7 @@ async def test_what_was_good_last_survives_a_restart_and_what_was_missed_is_made
     assert await world.at(0) == [GLOBEX]
     assert await world.at(HOUR) == []
     ages = {one.tenant: one.age for one in world.schedules.each()}
-    assert ages == {"acme": 7 * HOUR - 1, "globex": HOUR - 1}
+    assert ages == {"acme": 7 * HOUR, "globex": HOUR}
     await world.schedules.close()
 
 
@@ -117,7 +119,7 @@ async def test_a_failure_is_tried_again_later_and_later_told_and_counted(world: 
     begun = [second for second in range(0, 500, 5) if await world.at(second)]
     assert begun == [0, 60, 180, 420]
     (one,) = world.schedules.each()
-    assert (one.failures, one.age) == (4, 24 * HOUR + 494)
+    assert (one.failures, one.age) == (4, 24 * HOUR + 495)
     assert world.told[1] == (
         "failed",
         {"tenant": "acme", "database": "shop", "problems": ["the server is away"], "in_a_row": 2, "again_in": 120.0},
@@ -157,7 +159,7 @@ async def test_a_place_that_cannot_be_looked_at_is_a_failure_and_no_backup(world
     assert await world.at(50) == []
     assert next(iter(world.schedules.each())).age == math.inf
     await world.at(60)
-    assert next(iter(world.schedules.each())).age == HOUR + 59
+    assert next(iter(world.schedules.each())).age == HOUR + 60
     await world.schedules.close()
 
 
@@ -210,6 +212,28 @@ async def test_a_clock_that_was_wrong_keeps_nobody_from_being_backed_up(world: W
     assert await world.at(24 * 365 * HOUR) == [ACME]
     assert await world.at(60) == []
     assert await world.at(17 * HOUR) == [ACME]
+    await world.schedules.close()
+
+
+async def test_the_age_is_by_this_hosts_clock_whatever_the_databases_says(world: World) -> None:
+    """Else one that is ahead would keep the alert silent, however long there is no backup."""
+    ahead = receipt(ACME, NINE - 6 * HOUR)
+    world.there = {ACME: replace(ahead, moment=NINE + 24 * 365 * HOUR)}
+    world.schedules.follow({ACME: NIGHT})
+    await world.at(0)
+    assert next(iter(world.schedules.each())).age == 6 * HOUR
+    world.now = NINE - 7 * HOUR
+    assert next(iter(world.schedules.each())).age == math.inf
+    await world.schedules.close()
+
+
+async def test_old_ones_that_stay_are_told_and_counted_as_a_failure(world: World) -> None:
+    world.problem = "the database's clock is 99 s behind this host's"
+    world.schedules.follow({ACME: NIGHT})
+    await world.at(0)
+    assert world.told[-1] == ("stays", {"tenant": "acme", "database": "shop", "problem": world.problem})
+    assert next(iter(world.schedules.each())).failures == 1
+    assert await world.at(60) == []
     await world.schedules.close()
 
 

@@ -44,6 +44,7 @@ def book_of(folder: Path, default: str = "", own: str = "") -> Any:
         ({"schedule": "0 25 * * *"}, "Bad hour"),
         ({"schedule": "0 0 31 2 *"}, "Bad day-of-month"),
         ({"to": "backups"}, "must be a URL, or a folder's path from the root"),
+        ({"to": "/{year}/{tenant}"}, "must name a folder in front of the time"),
         ({"to": "/b/{login}"}, "places are database, day, month, tenant, year"),
         ({"to": "/b/{tenant!r}"}, "places are"),
         ({"to": "/b/{tenant"}, "a brace is neither a place nor doubled"),
