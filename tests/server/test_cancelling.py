@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
+import pytest
 
 from proxy.tenancy.policy import Limits
 from tests.kit.builders import PASSWORD
@@ -89,3 +90,30 @@ async def test_a_cancel_hits_its_own_session_or_nobody(houses: Houses, effort: i
     assert len(house.listener.keys) == 0
     shares = house.pools.statistics().shares
     assert sum(one.leased for one in shares) == 0
+
+
+async def test_a_cancel_that_waits_for_its_turn_hits_its_own_statement_whatever_is_pipelined_and_no_later_one(
+    houses: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.stopping.EACH", 1.0)
+    house = await houses()
+    client = await house.connect()
+
+    async def cancelled(text: str, behind: str = "") -> list[str]:
+        """The codes of the errors of a statement that is cancelled while it runs."""
+        client.send("Q", text.encode() + b"\0")
+        (one,) = house.listener.clients
+        await until(lambda: bool(one.session.due))
+        await cancel(house, *client.key)
+        if behind:
+            client.send("Q", behind.encode() + b"\0")
+        exchange = await asyncio.to_thread(client.collect)
+        return [error["C"] for error in exchange.errors]
+
+    for _ in range(4):  # more than are obeyed at once
+        assert await cancelled("SELECT pg_sleep(30)") == ["57014"]
+    assert await cancelled("SELECT pg_sleep(30)", "SELECT 1") == ["57014"]
+    assert (await asyncio.to_thread(client.collect)).rows == [(b"1",)]
+    assert await cancelled("SELECT pg_sleep(0.01)") == []  # it ends before its cancel's turn
+    assert (await house.ask(client, "SELECT pg_sleep(1.2)")).errors == []
+    client.close()

@@ -17,7 +17,7 @@ from proxy.fleet.stores.memory import MemoryStore
 from proxy.pool.pools import Pools
 from proxy.quota.exchange import Terms
 from proxy.quota.gauge import Line
-from proxy.server.gate import BURST
+from proxy.server.gate import BURST, Gate
 from proxy.server.listener import Listener
 from proxy.server.permits import PATIENCE, PermittedClient
 from proxy.server.services import Options
@@ -236,6 +236,19 @@ async def test_who_stands_in_line_is_called_in_order_and_who_has_gone_passes_the
     assert heard == [2, 3]
     assert not line
     assert clients[3].waiting == {}
+
+
+async def test_who_has_shown_the_proof_and_finds_no_place_is_not_given_back_to_its_address(
+    houses: Callable[..., asyncio.Task[House]],
+) -> None:
+    house = await houses(limits=Limits(connections=1), options=Options(address_connection_rate=0.2))  # two at once
+    house.listener.services = replace(house.listener.services, clock=lambda: 0.0)
+    house.listener.gate = Gate(1000.0, 0.2, 0, lambda: 0.0, lambda: 0)
+    client, late = await house.connect(), await house.connect()
+    assert [one["C"] for one in late.greeting.errors] == ["53300"]
+    assert [house.listener.gate.enter("127.0.0.1") is None for _ in range(2)] == [True, False]
+    for one in (client, late):
+        await asyncio.to_thread(one.close)
 
 
 async def test_a_tenant_that_logs_in_too_often_waits_and_is_refused_and_takes_nothing_from_others_at_its_address(
