@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from proxy.backup.archive import unpacked
 from proxy.backup.manifest import MANIFEST, SEAL, Manifest, Member, decode, identity, seal
-from proxy.backup.pieces import beginning, field_of, rows_of
+from proxy.backup.pieces import NULL, beginning, rows_of, value_of
 from proxy.backup.refusal import Damaged, Refused
+from proxy.backup.spelling import spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def _compare(manifest: Manifest, seen: dict[str, _Seen]) -> None:
         key = manifest.keys.get(relation.key or "")
         if key is None or not relation.columns or relation.columns[0].name != relation.tenant_column:
             raise Damaged(f"{MANIFEST} does not say whose rows {relation.title} has")
+        kind = relation.columns[0].type
         for member in relation.members:
-            if seen[member.name].first != field_of(key):
+            first = seen[member.name].first  # as the server prints it, and not as the rules write it
+            if first is None or first == NULL or spelt(value_of(first), kind) != spelt(key, kind):
                 raise Damaged(f"{member.name} has rows of another tenant than {manifest.tenant}")

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from proxy.backup.ordering import rings
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
-from proxy.backup.remains import Remain, remaining, title
+from proxy.backup.remains import Remain, remaining
 from proxy.backup.remaking import OUTSIDE
 from proxy.backup.rowhash import found_by
-from proxy.backup.selection import Kept, Reference, ordered, references, selected
+from proxy.backup.selection import Kept, Reference, ordered, references, selected, title
 from proxy.backup.snapshot import MEMBERS, WRITING, lock, opened, taken
 from proxy.backup.triggers import silenced
+from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
@@ -38,7 +39,8 @@ SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS transaction,
 """
 SERVER = """
 SELECT s.system_identifier::pg_catalog.text AS system, pg_catalog.current_database()::pg_catalog.text AS database,
-       current_user::pg_catalog.text AS role
+       current_user::pg_catalog.text AS role, pg_catalog.inet_server_port() AS port,
+       pg_catalog.host(pg_catalog.inet_server_addr()) AS host
   FROM pg_catalog.pg_control_system() s
 """
 
@@ -49,7 +51,8 @@ Quiet = Callable[[], AbstractAsyncContextManager[None]]
 class Erased:
     """What was done, or in a dry run would be. tables: rows that went, by table. registered: tables whose one row, the
     registration, was left. transaction, time, lsn: of the erasure, the position where its WAL ends, "" in a dry run.
-    seen: when it was looked at once more, likewise. system, role, database, version: of the server.
+    seen: when it was looked at once more, likewise. system, role, database, version: of the server; host and port as it
+    knows them itself, None at a socket.
     """
 
     tables: Mapping[str, int]
@@ -63,6 +66,8 @@ class Erased:
     role: str = ""
     database: str = ""
     version: int = 0
+    host: str | None = None
+    port: int | None = None
 
 
 async def erase(
@@ -83,6 +88,8 @@ async def erase(
     try:
         async with nullcontext() if dry_run else quiet():
             expected = await _found(connection, grant, keep_registration)
+            if not expected and grant.policy.isolation in ("row", "rls"):
+                raise Refused([f"no table has rows of {grant.tenant} by the rules, so that nothing could be erased"])
             transaction = connection.transaction(isolation="repeatable_read")
             await transaction.start()
             try:
@@ -101,14 +108,14 @@ async def erase(
                 raise
             if dry_run:
                 await transaction.rollback()
-                _, remains = await _looked(place, erasing, keep_registration, None)
+                _, remains = await _looked(place, erasing, keep_registration, None, None)
                 return Erased(found, erasing.registered, remains)
             await transaction.commit()
             gone = begun["transaction"]
             lsn = await connection.fetchval("SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text")
-            seen, remains = await _looked(place, erasing, keep_registration, lsn)
             server = await connection.fetchrow(SERVER)
             assert server is not None
+            seen, remains = await _looked(place, erasing, keep_registration, lsn, dict(server))
             version = erasing.catalog.server_version
             return Erased(
                 found, erasing.registered, remains, gone, begun["time"], lsn, seen, version=version, **dict(server)
@@ -141,13 +148,18 @@ def _registry(kept: Kept) -> bool:
     return kept.column is not None and found_by(kept.relation, kept.columns) == (kept.column,)
 
 
-async def _looked(place: Place, erasing: _Erasing, keep: bool, lsn: str | None) -> tuple[str, tuple[Remain, ...]]:
-    """The second look, by another connection: when it was, and what remains. Refused where it finds a row. lsn: where
-    the erasure's WAL ends; None: there was none.
+async def _looked(
+    place: Place, erasing: _Erasing, keep: bool, lsn: str | None, server: Mapping[str, object] | None
+) -> tuple[str, tuple[Remain, ...]]:
+    """The second look, by another connection: when it was, and what remains. Refused where it finds a row, or another
+    server than that of the erasure. lsn: where its WAL ends; server: what SERVER told; None: there was none.
     """
     grant = erasing.grant
     async with taken(place, partial(_picked, grant, keep)) as snapshot:
-        left = [title(one) for one in snapshot.kept if await _any(snapshot.connection, grant, one)]
+        there = await snapshot.connection.fetchrow(SERVER)
+        if server is not None and (there is None or there["system"] != server["system"]):
+            raise Refused(["the second look would be at another server"])
+        left = [title(one.relation) for one in snapshot.kept if await _any(snapshot.connection, grant, one)]
         if left and lsn is not None:
             raise Refused([f"there are rows again, in {', '.join(left)}"])
         return snapshot.time, await remaining(snapshot.connection, grant, erasing.kept, snapshot.catalog, lsn)
@@ -177,7 +189,7 @@ class _Erasing:
         kept = _picked(grant, keep, catalog, members)
         if kept != expected:
             raise Refused(["the tables were altered meanwhile; try again"])
-        registered = tuple(title(one) for one in selected(catalog, grant, members) if keep and _registry(one))
+        registered = tuple(title(one.relation) for one in selected(catalog, grant, members) if keep and _registry(one))
         return cls(connection, grant, catalog, kept, tuple(references(catalog, kept)), registered)
 
     @property
@@ -189,7 +201,7 @@ class _Erasing:
         found = {}
         for one in self.kept:
             count = await self.connection.fetchval(f"SELECT pg_catalog.count(*) FROM ({one.rows(self.grant)}) q")
-            found[title(one)] = int(count)
+            found[title(one.relation)] = int(count)
         return found
 
     async def check_others(self) -> None:
@@ -201,20 +213,17 @@ class _Erasing:
             if link.parent is None:
                 continue
             parent, source = self.kept[link.parent], f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"
-            tie = " AND ".join(
-                f"l.{identifier(ours)}::pg_catalog.text = p.{identifier(theirs)}::pg_catalog.text"
-                for ours, theirs in link.columns
-            )
+            same = await tie(self.connection, link, "l", "p")
             others = "" if link.child is None else f" AND NOT ({self.kept[link.child].owned(self.grant, 'l')})"
             only = "" if link.holder.kind == "p" else "ONLY "
             count = await self.connection.fetchval(
-                f"SELECT pg_catalog.count(*) FROM {only}{source} l JOIN {parent.only} p ON {tie}"
+                f"SELECT pg_catalog.count(*) FROM {only}{source} l JOIN {parent.only} p ON {same}"
                 f" WHERE {parent.owned(self.grant, 'p')}{others}"
             )
             if count:
                 problems.append(
-                    f"{count} rows of {link.holder.schema}.{link.holder.name} that the rules do not give to"
-                    f" {self.grant.tenant} reference its rows of {title(parent)}"
+                    f"{count} rows of {title(link.holder)} that the rules do not give to"
+                    f" {self.grant.tenant} reference its rows of {title(parent.relation)}"
                 )
         if problems:
             raise Refused(problems)
@@ -257,7 +266,7 @@ class _Erasing:
                 done += int(count)
                 told(Progress("erase", min(done, expected), 0, expected, self.kept[group[0]].relation.name))
             await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            left = [title(one) for one in self.kept if await _any(self.connection, self.grant, one)]
+            left = [title(one.relation) for one in self.kept if await _any(self.connection, self.grant, one)]
             if not left:
                 return
         raise Refused([f"triggers keep or write rows of {', '.join(left)}; try --triggers off"])

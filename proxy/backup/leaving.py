@@ -13,6 +13,7 @@ from proxy.backup.mirroring import REPLICATING
 from proxy.backup.moving import Doors, Ends, both, unlogged
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, references, selected
+from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.tenancy.policy import Grant
@@ -56,7 +57,7 @@ async def _check_needed(connection: CatalogConnection, grant: Grant, kept: tuple
         child = None if link.child is None else kept[link.child]
         foreign = "true" if child is None or child.column is None else f"NOT ({child.owned(grant, 'c')})"
         holder = f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"
-        same = " AND ".join(f"c.{identifier(left)} = l.{identifier(right)}" for left, right in link.columns)
+        same = await tie(connection, link, "c", "l")
         if await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {holder} c JOIN {parent.full} l ON {same}"
             f" WHERE {parent.owned(grant, 'l')} AND {foreign})"

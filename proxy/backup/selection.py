@@ -1,20 +1,25 @@
 """Which tables of a database hold a tenant's rows, and which of their columns are copied.
 
 Judged with the planner's own eye (`World`): what the rules show a tenant as its own is its own, and nothing else is.
+A table that is hidden for another reason than that the rules say so may hold its rows, and is a reason to refuse.
 Generated columns are left out, for the server computes them; partitions are read through their parents, children that
 inherit by themselves. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from proxy.backup.ordering import rings
+from proxy.backup.refusal import Refused
 from proxy.catalog.finding import identifier
 from proxy.catalog.model import Catalog, Column, ForeignKey, Relation
 from proxy.sql.world import SYSTEM_SCHEMAS, World
 from proxy.tenancy.policy import PROXY_SCHEMA, Grant
+
+PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")  # a name that needs no quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,9 @@ def text(value: str) -> str:
 
 
 def selected(catalog: Catalog, grant: Grant, members: frozenset[int] = frozenset()) -> tuple[Kept, ...]:
-    """The tenant's tables, by name. members: OIDs of tables that belong to extensions."""
+    """The tenant's tables, by name. members: OIDs of tables that belong to extensions. Refused, of shared tables, where
+    one that may hold rows of the tenant is hidden, and not by a rule: it would be left out in silence.
+    """
     mode = grant.policy.isolation
     world = World(grant.policy, catalog)
     found: dict[int, Kept] = {}
@@ -80,11 +87,41 @@ def selected(catalog: Catalog, grant: Grant, members: frozenset[int] = frozenset
             relation.schema == grant.policy.schema if mode == "schema" else relation.schema != PROXY_SCHEMA
         ):
             found[relation.oid] = Kept(relation, _copied(relation, None))
-    return tuple(
-        one
-        for one in found.values()
-        if not (one.relation.is_partition and any(parent in found for parent in one.relation.parents))
+
+    def within(relation: Relation) -> bool:
+        """Is it a partition of one that was found, and so read through it?"""
+        above = [catalog.relations_by_oid[one] for one in relation.parents if one in catalog.relations_by_oid]
+        return relation.is_partition and any(one.oid in found or within(one) for one in above)
+
+    if mode in ("row", "rls"):
+        problems = [
+            f"{title(one)} may hold rows of {grant.tenant}, and is hidden: {world.hidden_reasons[one.schema, one.name]};"
+            " mend it, for which `partywall doctor` and `partywall provision` have the SQL, or give it a rule"
+            " (hidden: true)"
+            for one in catalog.relations.values()
+            if _unseen(one, world) and not within(one)
+        ]
+        if problems:
+            raise Refused(sorted(problems))
+    return tuple(one for one in found.values() if not within(one.relation))
+
+
+def _unseen(relation: Relation, world: World) -> bool:
+    """Is it a table that a rule or its column makes the tenant's, and that the planner hides nevertheless?"""
+    at = relation.schema, relation.name
+    rule = world.policy.relations.get(at)
+    return (
+        relation.kind in "rp"
+        and relation.schema != PROXY_SCHEMA
+        and at in world.hidden_reasons
+        and (rule is None or rule.access != "shared")
     )
+
+
+def title(relation: Relation) -> str:
+    """A table as people and receipts read it. Quoted where it must be, so that no two tables have one."""
+    plain = (one if PLAIN.fullmatch(one) else identifier(one) for one in (relation.schema, relation.name))
+    return ".".join(plain)
 
 
 def _copied(relation: Relation, first: Column | None) -> tuple[Column, ...]:

@@ -2,7 +2,8 @@
 
 Promises: tables that are read stand still (ACCESS SHARE, as for pg_dump) and are those that the catalog of the same
 snapshot has; row-level security never leaves rows out, the server refuses instead; settings that would change how a
-value is written are pinned. Source: PostgreSQL documentation, "Snapshot Synchronization Functions".
+value is written are pinned, and those without which a commit would not last. Source: PostgreSQL documentation,
+"Snapshot Synchronization Functions".
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept
 from proxy.catalog.connect import SETTINGS, connect
+from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
+from proxy.catalog.watch import FAILURES
 from proxy.tenancy.servers import Place
 
 if TYPE_CHECKING:
@@ -37,10 +40,16 @@ READING = SETTINGS | {
     "xmloption": "content",
     "synchronize_seqscans": "off",
 }
-WRITING = READING | {"application_name": "partywall restore", "default_transaction_read_only": "off"}
+WRITING = READING | {
+    "application_name": "partywall restore",
+    "default_transaction_read_only": "off",
+    "synchronous_commit": "on",  # what is told as done must outlive the server's crash
+}
 # What not every server knows: PostgreSQL 17, and 17, 16.4, 15.8 and 14.13.
 LATER = {"transaction_timeout": "0", "restrict_nonsystem_relation_kind": "view, foreign-table"}
 KNOWN = "SELECT s.name FROM pg_catalog.pg_settings s WHERE s.name = ANY ($1::pg_catalog.text[])"
+# Not every role may set it, and a connection that asks for it at its start has then none.
+ROLE = "SELECT pg_catalog.current_setting('session_replication_role')"
 ATTEMPTS = 3  # at finding the tables as they were a moment ago
 
 MOMENT = """
@@ -75,12 +84,21 @@ async def opened(place: Place, settings: Mapping[str, str]) -> CatalogConnection
     """A connection that no time limit of the role or the database ends. settings: READING or WRITING.
 
     READING runs no view's code where the server can refuse it, whatever a name stands for by then. In WRITING triggers
-    and materialized views may need views.
+    and materialized views may need views; and triggers and foreign keys hold there: Refused where the role's or the
+    database's settings switch them off, and the role may not switch them on.
     """
     connection = await connect(*place, settings=settings, command_timeout=None)
     later = LATER if settings["default_transaction_read_only"] == "on" else {"transaction_timeout": "0"}
     for row in await connection.fetch(KNOWN, list(later)):
         await connection.execute(f"SET {row['name']} = '{later[row['name']]}'")
+    if settings["default_transaction_read_only"] == "off" and await connection.fetchval(ROLE) != "origin":
+        try:
+            await connection.execute("SET session_replication_role = origin")
+        except FAILURES:
+            await connection.close()
+            name = identifier(place[0].role)
+            remedy = f"ALTER ROLE {name} RESET session_replication_role, or ALTER DATABASE likewise"
+            raise Refused([f"for {place[0].role} neither triggers nor foreign keys hold; {remedy}"]) from None
     return connection
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from proxy.backup.erasing import Erased
     from proxy.settings import Settings
     from proxy.tenancy.policy import Grant
+    from proxy.tenancy.servers import Place
 
 
 def erase(
@@ -79,7 +80,7 @@ def erase(
         with told(f"erase of {tenant}"), shown() as tell:
             run = erasing.erase(place, grant, dry_run, keep_registration, triggers == "fire", quiet, tell)
             done = asyncio.run(run)
-        body = _body(grant, done, f"{place[0].host}:{place[0].port}", archives, settings, signing)
+        body = _body(grant, done, _address(place, done), archives, settings, signing)
         if not dry_run:
             _write(receipt, body, signing)
     if as_json:
@@ -95,6 +96,13 @@ async def _scheduled(rules: Path, tenant: str, database: str) -> list[str]:
 
     rule = (await read_rules(rules, os.environ, 1)).backups.get((tenant, database))
     return [] if rule is None else [root_of(rule.to, tenant, database)[0]]
+
+
+def _address(place: Place, done: Erased) -> str:
+    """Of the server that did it, as it says itself: the place may have several. At a socket the place's."""
+    if done.host is None:
+        return f"{place[0].host}:{place[0].port}"
+    return f"[{done.host}]:{done.port}" if ":" in done.host else f"{done.host}:{done.port}"
 
 
 def _confirmed(tenant: str, database: str) -> bool:

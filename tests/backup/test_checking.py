@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from proxy.backup.archive import finish, members, packed, unpacked, writing
 from proxy.backup.checking import verified
 from proxy.backup.manifest import MANIFEST, SEAL, Manifest, Member, RelationForm, decode, encode, seal
 from proxy.backup.refusal import Damaged
-from tests.backup.shelf import archived, checked, sample_grant
+from tests.backup.shelf import archived, checked, put_back, sample_grant, small
 from tests.kit.postgres import Cluster
 
 FLIPS = 200
@@ -112,6 +113,31 @@ def test_a_member_of_another_tenant_is_found_even_where_all_checksums_fit(
     lie = manifest.model_copy(update={"relations": relations})
     with pytest.raises(Damaged, match="has rows of another tenant than globex"):
         checked(remade(archive, tmp_path / "b", {name: foreign[other.name]}, lie))
+
+
+UUID = "0A0B0C0D-0000-4000-8000-00000000000F"
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "other"),
+    [("int", "007", "70"), ("uuid", UUID, UUID.replace("F", "E")), ("char(5)", "ab", "abc"), ("text", "a\\b", "a")],
+)
+def test_a_key_that_is_not_written_as_the_server_prints_it_is_the_tenants_all_the_same(
+    postgres18: Cluster, tmp_path: Path, kind: str, key: str, other: str
+) -> None:
+    made = f"CREATE TABLE a (tenant_id {kind} NOT NULL, id int PRIMARY KEY)"
+    with small(postgres18, f"{made}; INSERT INTO a VALUES ('{key}', 1), ('{key}', 2), ('{other}', 3)") as grants:
+        grant = replace(grants["globex"], keys={**grants["globex"].keys, "default": key})
+        manifest = archived(postgres18, grant, tmp_path / "a")
+        assert (manifest.rows, checked(tmp_path / "a")) == (2, manifest)
+        database = grant.server.database
+        before = postgres18.psql(database, "SELECT * FROM a ORDER BY id")
+        postgres18.psql(database, "DELETE FROM a WHERE id = 1")
+        put_back(postgres18, grant, tmp_path / "a")
+        assert postgres18.psql(database, "SELECT * FROM a ORDER BY id") == before
+    lie = manifest.model_copy(update={"keys": {"default": other}})
+    with pytest.raises(Damaged, match="has rows of another tenant than globex"):
+        checked(remade(tmp_path / "a", tmp_path / "b", {}, lie))
 
 
 def test_rows_that_are_fewer_than_the_manifest_says_are_found(archive: Path, tmp_path: Path) -> None:

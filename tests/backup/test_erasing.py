@@ -13,6 +13,7 @@ from proxy.backup.refusal import Refused
 from proxy.tenancy.policy import Grant
 from tests.backup.shelf import book_of, checksums, operators, sample_grant, small
 from tests.backup.test_restoring import GLOBEX, others
+from tests.backup.test_tying import LOOSE
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.rls import WALLED, load_walled, rls_grants
 from tests.kit.rules import own_rules
@@ -108,6 +109,36 @@ def test_what_the_rows_of_others_reference_is_not_erased(postgres18: Cluster) ->
             ]
         assert checksums(postgres18, database) == before
         assert erased(postgres18, grants["initech"]).tables == {"public.parents": 1, "public.children": 1}
+
+
+def test_a_row_that_references_one_in_other_letters_or_digits_is_seen_before_a_cascade_takes_it(
+    postgres18: Cluster,
+) -> None:
+    with small(postgres18, LOOSE) as grants:
+        before = checksums(postgres18, grants["globex"].server.database)
+        with pytest.raises(Refused) as refused:
+            erased(postgres18, grants["globex"])
+        assert [one.split(" that ")[0] for one in refused.value.problems] == [
+            "1 rows of public.of_codes",
+            "1 rows of public.of_names",
+            "1 rows of public.of_prices",
+        ]
+        assert checksums(postgres18, grants["globex"].server.database) == before
+
+
+def test_where_no_table_is_the_tenants_there_is_nothing_to_sign_for(postgres18: Cluster) -> None:
+    made = "CREATE TABLE a (tenant_id int NOT NULL); INSERT INTO a VALUES (2)"
+    with small(postgres18, made, "a: {hidden: true}") as grants:
+        for dry_run in (True, False):
+            with pytest.raises(Refused, match="no table has rows of globex by the rules"):
+                erased(postgres18, grants["globex"], dry_run)
+
+
+def test_two_tables_never_share_a_name_in_a_receipt(postgres18: Cluster) -> None:
+    made = """CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.c" (tenant_id int NOT NULL);
+      CREATE TABLE "a.b".c (tenant_id int NOT NULL); INSERT INTO a."b.c" VALUES (2), (2); INSERT INTO "a.b".c VALUES (2)"""
+    with small(postgres18, made) as grants:
+        assert erased(postgres18, grants["globex"]).tables == {'a."b.c"': 2, '"a.b".c': 1}
 
 
 TRIGGERS = """

@@ -30,6 +30,15 @@ def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: C
             asyncio.run(clean(across.ends, doors))
         assert across.rows(False) == rows
         across.sql("DROP TABLE pins")
+        across.sql(
+            "CREATE EXTENSION citext; CREATE TABLE tags (tenant_id int NOT NULL, name citext PRIMARY KEY);"
+            " CREATE TABLE uses (tag citext REFERENCES tags); INSERT INTO tags VALUES (2, 'ABC'), (1, 'x');"
+            " INSERT INTO uses VALUES ('abc'), ('X')"
+        )
+        with pytest.raises(Refused, match="a row of uses that is not the tenant's references its"):
+            asyncio.run(clean(across.ends, doors))
+        assert across.rows(False) == rows
+        across.sql("DROP TABLE uses, tags")
         assert asyncio.run(clean(across.ends, doors)) == len(rows)
         assert (across.rows(False), across.rows(False, 1), across.rows(True)) == ([], others, rows)
         assert asyncio.run(standing(across.ends)) is None

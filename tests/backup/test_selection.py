@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.backup.selection import Kept, ordered, references, selected, text
+import pytest
+
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import Kept, ordered, references, selected, text, title
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
-from proxy.catalog.model import Catalog
-from tests.backup.shelf import operators, sample_grant
+from proxy.catalog.model import Catalog, Relation
+from tests.backup.shelf import operators, sample_grant, small
 from tests.kit.postgres import Cluster
+from tests.kit.rls import WALLED, load_walled, rls_grants
 
 
 def catalog_of(cluster: Cluster, database: str) -> Catalog:
@@ -65,6 +69,63 @@ def test_what_is_referenced_comes_first(shared_server: Cluster) -> None:
     assert {one.child is None for one in references(catalog, kept)} == {False}
     assert [one.key.name for one in references(catalog, kept) if one.child == one.parent] == [
         "users_tenant_id_manager_id_fkey"
+    ]
+
+
+NULLABLE = """
+CREATE TABLE a (tenant_id int NOT NULL); CREATE TABLE b (tenant_id int); CREATE TABLE c (whose int);
+CREATE TABLE d (tenant_id numeric NOT NULL); CREATE TABLE e (tenant_id int); CREATE TABLE f (tenant_id int);
+CREATE TABLE parted (tenant_id int NOT NULL, n int) PARTITION BY LIST (n); CREATE TABLE one PARTITION OF parted DEFAULT;
+CREATE TABLE free (id int); CREATE SCHEMA partywall; CREATE TABLE partywall.t (tenant_id int);
+CREATE VIEW v AS SELECT 2 AS tenant_id; CREATE MATERIALIZED VIEW m AS SELECT 2 AS tenant_id;
+"""
+
+
+def test_a_table_that_is_hidden_and_not_by_a_rule_is_never_left_out_in_silence(postgres18: Cluster) -> None:
+    rules = "e: {hidden: true}, f: {shared: read}, c: {tenant_column: who}, m: {view: verified}, one: {hidden: true}"
+    with small(postgres18, NULLABLE, rules) as grants:
+        grant = grants["globex"]
+        with pytest.raises(Refused) as refused:
+            selected(catalog_of(postgres18, grant.server.database), grant)
+        assert [one.split(";")[0] for one in refused.value.problems] == [
+            "public.b may hold rows of globex, and is hidden: the tenant column tenant_id of public.b is nullable",
+            "public.c may hold rows of globex, and is hidden: it has no column who",
+            "public.d may hold rows of globex, and is hidden: the type of its tenant column tenant_id has no leakproof"
+            " equality",
+        ]
+        assert all("(hidden: true)" in one for one in refused.value.problems)
+        postgres18.psql(grant.server.database, "DROP TABLE b, c, d")
+        assert set(named(selected(catalog_of(postgres18, grant.server.database), grant))) == {"a", "parted"}
+
+
+def test_behind_policies_a_table_without_one_is_a_reason_to_refuse_and_a_partition_of_one_with_it_is_not(
+    postgres18: Cluster,
+) -> None:
+    load_walled(postgres18)
+    postgres18.create_database("walled_selected", f"template_{WALLED}")
+    try:
+        grant = rls_grants(postgres18.port, "walled_selected")[0]
+        before = selected(catalog_of(postgres18, "walled_selected"), grant)
+        postgres18.psql(
+            "walled_selected",
+            "CREATE TABLE events_2029 PARTITION OF events FOR VALUES FROM ('2029-01-01') TO ('2030-01-01')",
+        )
+        assert named(selected(catalog_of(postgres18, "walled_selected"), grant)).keys() == named(before).keys()
+        postgres18.psql("walled_selected", "CREATE TABLE late (tenant_id int NOT NULL)")
+        with pytest.raises(Refused, match=r"public\.late may hold rows of acme, and is hidden: the server has not the"):
+            selected(catalog_of(postgres18, "walled_selected"), grant)
+    finally:
+        postgres18.drop_database("walled_selected")
+
+
+def test_a_table_is_named_so_that_no_other_has_its_name() -> None:
+    names = [("public", "orders"), ("a.b", "c"), ("a", "b.c"), ("public", 'o"x'), ("public", "Orders")]
+    assert [title(Relation(1, schema, name, "r")) for schema, name in names] == [
+        "public.orders",
+        '"a.b".c',
+        'a."b.c"',
+        'public."o""x"',
+        'public."Orders"',
     ]
 
 

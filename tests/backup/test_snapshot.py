@@ -88,6 +88,24 @@ async def test_time_limits_of_a_role_or_a_database_do_not_end_it(server: Cluster
         assert found == ["0"] * len(limits)
 
 
+async def test_what_is_written_lasts_and_foreign_keys_hold_whatever_a_role_or_a_database_says(
+    server: Cluster, pristine_shared: str
+) -> None:
+    for setting in ("synchronous_commit = off", "session_replication_role = replica"):
+        server.psql(pristine_shared, f"ALTER DATABASE {pristine_shared} SET {setting}")
+    writing = await opened(operators(server, pristine_shared), WRITING)
+    try:
+        names = ("synchronous_commit", "session_replication_role")
+        assert [await writing.fetchval(f"SHOW {one}") for one in names] == ["on", "origin"]
+    finally:
+        await writing.close()
+    grant = sample_grant(server, pristine_shared)
+    with pytest.raises(Refused, match='ALTER ROLE "app" RESET session_replication_role, or ALTER DATABASE likewise'):
+        await opened((grant.server, grant.credentials), WRITING)
+    reading = await opened((grant.server, grant.credentials), READING)
+    await reading.close()
+
+
 async def test_no_view_is_read_by_its_name(server: Cluster, pristine_shared: str) -> None:
     """A tenant's view in the place of a table would run the tenant's code as the operator."""
     server.psql(

@@ -89,7 +89,7 @@ def test_a_receipt_without_a_signature_has_to_be_asked_for(run: Run, postgres18:
         text = (rules / "sample.yaml").read_text("utf-8")
         kept = 'isolation: row\nbackups: {schedule: "0 2 * * *", to: "/backups/{tenant}"}\n'
         (rules / "sample.yaml").write_text(text.replace("isolation: row\n", kept, 1), "utf-8")
-        uri = f"postgresql://postgres@127.0.0.1:{postgres18.port}/{database}?sslmode=disable"
+        uri = f"postgresql://postgres@127.0.0.1:1,127.0.0.1:{postgres18.port}/{database}?sslmode=disable"
         path = tmp_path / "r"
         where = ("--tenant", "acme", "--database", database, "--rules", str(rules), "--server", uri, "--no-pause")
         done = run("erase", *where, "--receipt", str(path), "--unsigned", "--yes", "--keep-registration")
@@ -98,6 +98,7 @@ def test_a_receipt_without_a_signature_has_to_be_asked_for(run: Run, postgres18:
         told = json.loads(path.read_bytes())
         assert [one["where"] for one in told["remains"] if one["what"] == "archives"] == [["/backups/acme"]]
         assert (told["key"], told["registration_kept"]) == (None, ["public.tenants"])
+        assert told["server"]["address"] == f"127.0.0.1:{postgres18.port}"  # nobody is at the first
         assert not Path(f"{path}.sig").exists()
 
 
