@@ -94,27 +94,25 @@ def selected(catalog: Catalog, grant: Grant, members: frozenset[int] = frozenset
         return relation.is_partition and any(one.oid in found or within(one) for one in above)
 
     if mode in ("row", "rls"):
+        reasons = world.hidden_reasons
         problems = [
-            f"{title(one)} may hold rows of {grant.tenant}, and is hidden: {world.hidden_reasons[one.schema, one.name]};"
-            " mend it, for which `partywall doctor` and `partywall provision` have the SQL, or give it a rule"
-            " (hidden: true)"
+            f"{title(one)} may hold rows of {grant.tenant}, and is hidden: {reasons[one.schema, one.name]}; mend it,"
+            " for which `partywall doctor` and `partywall provision` have the SQL, or give it a rule (hidden: true)"
             for one in catalog.relations.values()
-            if _unseen(one, world) and not within(one)
+            if (one.schema, one.name) in reasons and _claimed(one, grant) and not within(one)
         ]
         if problems:
             raise Refused(sorted(problems))
     return tuple(one for one in found.values() if not within(one.relation))
 
 
-def _unseen(relation: Relation, world: World) -> bool:
-    """Is it a table that a rule or its column makes the tenant's, and that the planner hides nevertheless?"""
-    at = relation.schema, relation.name
-    rule = world.policy.relations.get(at)
+def _claimed(relation: Relation, grant: Grant) -> bool:
+    """Is it a table that a rule or its column makes the tenant's?"""
+    rule = grant.policy.relations.get((relation.schema, relation.name))
     return (
         relation.kind in "rp"
         and relation.schema != PROXY_SCHEMA
-        and at in world.hidden_reasons
-        and (rule is None or rule.access != "shared")
+        and (rule is None or rule.access in ("tenant", "view"))
     )
 
 

@@ -25,7 +25,8 @@ SELECT pg_catalog.format('%s.%I', $3::pg_catalog.text, far.attname)
        || pg_catalog.format('%s.%I', $4::pg_catalog.text, own.attname)
        || CASE WHEN rt.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(o.oprright, NULL) END AS same
   FROM pg_catalog.pg_constraint k
- CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))
+ CROSS JOIN LATERAL ROWS FROM (
+         pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))
        WITH ORDINALITY e(own, far, operator, place)
   JOIN pg_catalog.pg_attribute own ON own.attrelid = k.conrelid AND own.attnum = e.own
   JOIN pg_catalog.pg_attribute far ON far.attrelid = k.confrelid AND far.attnum = e.far

@@ -17,6 +17,7 @@ from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Reference
 from proxy.backup.target import Table
+from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import Grant
 
@@ -164,31 +165,24 @@ class Writing:
             if link.child is None or link.parent not in self._going:
                 continue
             table = self._tables[link.child]
+            own = table.kept.owned(self._grant, "l")
             rows = (
-                f"SELECT DISTINCT l.tableoid, l.ctid {self._leading(link)} AND {table.kept.owned(self._grant, 'l')}"
+                f"SELECT DISTINCT l.tableoid, l.ctid {await self._leading(link)} AND {own}"
                 f" AND NOT EXISTS (SELECT FROM {table.gone} x WHERE x.t = l.tableoid AND x.c = l.ctid)"
             )
             more = await self._mark(link.child, rows) or more
         return more
 
-    def _leading(self, link: Reference) -> str:
+    async def _leading(self, link: Reference) -> str:
         """FROM and WHERE of the rows `l` that reference what is gone."""
         assert link.parent is not None
         parent = self._tables[link.parent]
         source = f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"
         only = "" if link.holder.kind == "p" else "ONLY "
+        same = await tie(self._connection, link, "l", "p")
         return (
-            f"FROM {only}{source} l JOIN {parent.kept.only} p ON {self.tie(link, 'l', 'p')}"
+            f"FROM {only}{source} l JOIN {parent.kept.only} p ON {same}"
             f" JOIN {parent.gone} g ON p.tableoid = g.t AND p.ctid = g.c WHERE true"
-        )
-
-    def tie(self, link: Reference, left: str, right: str) -> str:
-        """The condition of a foreign key."""
-        compared = frozenset[str]() if link.parent is None else self._tables[link.parent].compared
-        cast = {True: "::pg_catalog.text", False: ""}
-        return " AND ".join(
-            f"{left}.{identifier(one)}{cast[other in compared]} = {right}.{identifier(other)}{cast[other in compared]}"
-            for one, other in link.columns
         )
 
     async def _check_others(self) -> None:
@@ -203,7 +197,7 @@ class Writing:
                 if kept.column is None:
                     continue
                 others = f" AND NOT ({kept.owned(self._grant, 'l')})"
-            if await self._connection.fetchval(f"SELECT EXISTS (SELECT {self._leading(link)}{others})"):
+            if await self._connection.fetchval(f"SELECT EXISTS (SELECT {await self._leading(link)}{others})"):
                 problems.append(
                     f"rows of {link.holder.schema}.{link.holder.name} that are not in the archive reference rows of"
                     f" {self._tables[link.parent].title} that would be deleted"

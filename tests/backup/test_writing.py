@@ -112,6 +112,22 @@ def test_a_foreign_key_without_the_tenant_does_not_reach_another_tenants_row(ser
         assert server.psql(database, "SELECT count(*) FROM uses").strip() == "1"
 
 
+def test_a_row_that_references_what_would_go_in_other_letters_is_not_taken_along(
+    postgres18: Cluster, tmp_path: Path
+) -> None:
+    sql = (
+        "CREATE EXTENSION citext; CREATE TABLE tags (tenant_id int NOT NULL, name citext PRIMARY KEY);"
+        " CREATE TABLE uses (tenant_id int NOT NULL, id int PRIMARY KEY, tag citext REFERENCES tags ON DELETE CASCADE);"
+    )
+    with small(postgres18, sql) as grants:
+        database = grants["globex"].server.database
+        archived(postgres18, grants["globex"], tmp_path / "a")
+        postgres18.psql(database, "INSERT INTO tags VALUES (2, 'ABC'); INSERT INTO uses VALUES (1, 1, 'abc')")
+        with pytest.raises(Refused, match=r"rows of public\.uses that are not in the archive reference rows of tags"):
+            put_back(postgres18, grants["globex"], tmp_path / "a")
+        assert postgres18.psql(database, "SELECT count(*) FROM uses").strip() == "1"
+
+
 def test_a_trigger_that_changes_what_is_written_is_found_and_can_be_switched_off(
     server: Cluster, tmp_path: Path
 ) -> None:
