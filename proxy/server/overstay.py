@@ -41,17 +41,21 @@ class Overstay:
         if limit is None or not session.due:
             self._running = (None, 0.0)
             return False
-        head = session.due[0]
-        which = (session.turns, id(head), head.index)
+        which = self._which(session)
         if which != self._running[0]:
             self._running = (which, now)
             return False
         if now - self._running[1] < limit + GRACE:
             return False
         self.stopped = awaited(session)
-        head = session.due[0]  # which may be told more of now
-        self._running = ((session.turns, id(head), head.index), math.inf)
+        self._running = (self._which(session), math.inf)  # of whose parts more may be known now
         return True
+
+    @staticmethod
+    def _which(session: ClientSession) -> object:
+        """The statement that runs, whatever is pipelined behind it. Those of the short way only their count tells apart."""
+        head = session.due[0]
+        return session.turns if session.under is not None else None, head, head.index
 
     def reworded(self, fields: dict[str, str], session: ClientSession) -> dict[str, str]:
         """A server's error, which knows of a cancel request only, as that of the timeout that it was sent for."""

@@ -76,6 +76,22 @@ def test_a_statement_that_the_server_does_not_stop_in_its_time_is_late_once() ->
     assert not watch.late(session(Limits(), due=[head]), 1e9)
 
 
+def test_what_is_pipelined_behind_a_statement_gives_it_no_more_time() -> None:
+    one, watch = session(Limits(statement_timeout=5.0), due=[Due(QUERY)]), Overstay()
+    assert not watch.late(one, 0.0)
+    one.turns += 1
+    one.due.append(Due(QUERY))
+    assert [watch.late(one, now) for now in (5.9, 6.0, 7.0)] == [False, True, False]
+
+
+def test_statements_of_the_short_way_are_told_apart_by_their_count() -> None:
+    one, watch = session(Limits(statement_timeout=5.0), due=[Due(QUERY)]), Overstay()
+    one.under = ()
+    for now in range(20):
+        one.turns += 1
+        assert not watch.late(one, float(now))
+
+
 def test_the_error_of_a_late_statement_says_what_it_was_cancelled_for() -> None:
     one, watch = session(Limits(statement_timeout=5.0), due=[Due(QUERY)]), Overstay()
     fields = {"C": "57014", "M": "canceling statement due to user request"}
