@@ -52,10 +52,15 @@ def summed(
     """Of each table. keys: age identities; salt: as the server's. Damaged where a member is not the manifest's."""
     found: list[dict[int, tuple[int, int, int]]] = [{} for _ in tables]
     for number, row in _rows(archive, keys, dict(enumerate(tables)), told):
-        bucket, (high, low) = bucket_of(row.place), halves_of(row.hash, salt)
-        count, more, less = found[number].get(bucket, (0, 0, 0))
-        found[number][bucket] = (count + 1, more + high, less + low)
+        add(found[number], row, salt)
     return [*found]
+
+
+def add(found: dict[int, tuple[int, int, int]], row: Row, salt: bytes) -> None:
+    """One row more."""
+    bucket, (high, low) = bucket_of(row.place), halves_of(row.hash, salt)
+    count, more, less = found.get(bucket, (0, 0, 0))
+    found[bucket] = (count + 1, more + high, less + low)
 
 
 class Sorted:
@@ -65,6 +70,8 @@ class Sorted:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  it is closed by __exit__
         self._size = 0
         self._runs: dict[int, list[range]] = {}
+        self._waiting: dict[int, list[bytes]] = {}
+        self._held = 0
 
     def __enter__(self) -> Self:
         return self
@@ -80,20 +87,26 @@ class Sorted:
         buckets: Mapping[int, frozenset[int]],
     ) -> None:
         """Reads them; tables and buckets by number of the table."""
-        waiting: dict[int, list[bytes]] = {number: [] for number in tables}
-        held = 0
         for number, row in _rows(archive, keys, tables):
             if bucket_of(row.place) in buckets[number]:
-                waiting[number].append(row.place + row.hash)
-                held += 1
-            if held == RUN:
-                self._put(waiting)
-                held = 0
-        self._put(waiting)
+                self.add(number, row)
+        self.end()
+
+    def add(self, number: int, row: Row) -> None:
+        """One row of a table."""
+        self._waiting.setdefault(number, []).append(row.place + row.hash)
+        self._held += 1
+        if self._held == RUN:
+            self._put()
+
+    def end(self) -> None:
+        """To be called when all rows were added."""
+        self._put()
         self._file.flush()
 
-    def _put(self, waiting: dict[int, list[bytes]]) -> None:
-        for number, some in waiting.items():
+    def _put(self) -> None:
+        self._held = 0
+        for number, some in self._waiting.items():
             if some:
                 run = range(self._size, self._size + len(some) * WIDTH)
                 self._file.write(b"".join(sorted(some)))

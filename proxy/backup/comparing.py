@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.backup.rowhash import digest, hashed, line
 from proxy.backup.selection import Kept
@@ -52,11 +52,19 @@ class Row:
     key: bytes = b""
 
 
+class Side(Protocol):
+    """Rows that are compared."""
+
+    async def sums(self, salt: bytes) -> Sums: ...
+    def rows(self, buckets: Collection[int]) -> AsyncGenerator[Row]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Rows on a server. connection: with the settings of snapshot.READING, in a transaction. columns, key: what is
-    compared, and what finds a row again (rowhash.found_by), both in the order of the other side; key is () where rows
-    are told apart by all that is in them.
+    """Rows on a server, which hashes them: of tables that the tenant does not define (reading.py). connection: with
+    the settings of snapshot.READING, in a transaction. columns, key: what is compared, and what finds a row again
+    (rowhash.found_by), both in the order of the other side; key is () where rows are told apart by all that is in
+    them.
     """
 
     connection: CatalogConnection
@@ -64,6 +72,14 @@ class Live:
     grant: Grant
     columns: tuple[Column, ...]
     key: tuple[Column, ...]
+
+    async def sums(self, salt: bytes) -> Sums:
+        """`sums` of it."""
+        return await sums(self, salt)
+
+    def rows(self, buckets: Collection[int]) -> AsyncGenerator[Row]:
+        """`rows` of it."""
+        return rows(self, buckets)
 
     @property
     def _source(self) -> str:
@@ -142,12 +158,12 @@ async def merged(left: AsyncIterator[Row], right: AsyncIterator[Row]) -> AsyncGe
             one, other = await anext(left, None), await anext(right, None)
 
 
-async def differences(left: Live, right: Live) -> AsyncGenerator[tuple[Kind, Row]]:
+async def differences(left: Side, right: Side) -> AsyncGenerator[tuple[Kind, Row]]:
     """What differs between a table's rows on two servers, or in two places of one."""
     salt = salted()
     async with asyncio.TaskGroup() as group:
-        here, there = group.create_task(sums(left, salt)), group.create_task(sums(right, salt))
+        here, there = group.create_task(left.sums(salt)), group.create_task(right.sums(salt))
     if buckets := unequal(here.result(), there.result()):
-        async with aclosing(rows(left, buckets)) as ours, aclosing(rows(right, buckets)) as theirs:
+        async with aclosing(left.rows(buckets)) as ours, aclosing(right.rows(buckets)) as theirs:
             async for found in merged(ours, theirs):
                 yield found

@@ -7,7 +7,7 @@ a schema of its own is dropped; in a database of its own every table is emptied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from proxy.backup.ordering import rings
 from proxy.backup.progress import Progress
+from proxy.backup.reading import counted, defined
 from proxy.backup.refusal import Refused
 from proxy.backup.remains import Remain, remaining
 from proxy.backup.remaking import OUTSIDE
@@ -94,14 +95,18 @@ async def erase(
             await transaction.start()
             try:
                 # It takes no snapshot yet, so that what is looked at after it is not older.
-                await lock(connection, expected, mode="ACCESS SHARE" if dry_run else "ROW EXCLUSIVE")
+                # TRUNCATE takes the whole lock; at once, so that no table comes with a trigger that nobody silences.
+                whole = grant.policy.isolation == "database"
+                mode = "ACCESS SHARE" if dry_run else "ACCESS EXCLUSIVE" if whole else "ROW EXCLUSIVE"
+                await lock(connection, expected, mode=mode)
                 erasing = await _Erasing.begun(connection, grant, keep_registration, expected)
                 await erasing.check_others()
                 found = await erasing.counts()
                 begun = await connection.fetchrow(BEGUN)
                 assert begun is not None
                 if not dry_run:
-                    async with nullcontext() if triggers else silenced(connection, erasing.kept):
+                    # In a database of its own triggers are the tenant's, and would run as the operator.
+                    async with nullcontext() if triggers and not whole else silenced(connection, erasing.kept):
                         await erasing.erase(found, told)
             except BaseException:
                 await transaction.rollback()
@@ -159,13 +164,20 @@ async def _looked(
         there = await snapshot.connection.fetchrow(SERVER)
         if server is not None and (there is None or there["system"] != server["system"]):
             raise Refused(["the second look would be at another server"])
-        left = [title(one.relation) for one in snapshot.kept if await _any(snapshot.connection, grant, one)]
+        left = await _left(snapshot.connection, grant, snapshot.catalog, snapshot.kept)
         if left and lsn is not None:
             raise Refused([f"there are rows again, in {', '.join(left)}"])
         return snapshot.time, await remaining(snapshot.connection, grant, erasing.kept, snapshot.catalog, lsn)
 
 
-async def _any(connection: CatalogConnection, grant: Grant, kept: Kept) -> bool:
+async def _left(connection: CatalogConnection, grant: Grant, catalog: Catalog, kept: Sequence[Kept]) -> list[str]:
+    """The tables that have rows of the tenant."""
+    return [title(one.relation) for one in kept if await _any(connection, grant, catalog, one)]
+
+
+async def _any(connection: CatalogConnection, grant: Grant, catalog: Catalog, kept: Kept) -> bool:
+    if defined(kept):
+        return await counted(connection, grant, catalog, kept) > 0
     return bool(await connection.fetchval(f"SELECT EXISTS ({kept.rows(grant)})"))
 
 
@@ -200,8 +212,7 @@ class _Erasing:
         """Rows by table."""
         found = {}
         for one in self.kept:
-            count = await self.connection.fetchval(f"SELECT pg_catalog.count(*) FROM ({one.rows(self.grant)}) q")
-            found[title(one.relation)] = int(count)
+            found[title(one.relation)] = await counted(self.connection, self.grant, self.catalog, one)
         return found
 
     async def check_others(self) -> None:
@@ -235,6 +246,8 @@ class _Erasing:
         elif self.grant.policy.isolation == "database":
             if self.kept:
                 await self.connection.execute(f"TRUNCATE {', '.join(one.only for one in self.kept)}")
+            if left := await _left(self.connection, self.grant, self.catalog, self.kept):
+                raise Refused([f"there are rows yet, in {', '.join(left)}"])
         else:
             await self._delete(sum(found.values()), told)
 
@@ -266,7 +279,7 @@ class _Erasing:
                 done += int(count)
                 told(Progress("erase", min(done, expected), 0, expected, self.kept[group[0]].relation.name))
             await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            left = [title(one.relation) for one in self.kept if await _any(self.connection, self.grant, one)]
+            left = await _left(self.connection, self.grant, self.catalog, self.kept)
             if not left:
                 return
         raise Refused([f"triggers keep or write rows of {', '.join(left)}; try --triggers off"])

@@ -21,6 +21,7 @@ from proxy.backup.commas import Commas
 from proxy.backup.pieces import Pieces
 from proxy.backup.places import is_folder, made_folder
 from proxy.backup.progress import Progress
+from proxy.backup.reading import copied, expected
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, selected
 from proxy.backup.snapshot import Snapshot, check_same, taken
@@ -87,12 +88,10 @@ class _Exporting:
         self.rows = 0
 
     async def estimate(self) -> None:
-        """What the server's planner guesses of all of it."""
-        for kept in self._snapshot.kept:
-            plan = json.loads(
-                await self._snapshot.connection.fetchval(f"EXPLAIN (FORMAT JSON) {kept.rows(self._grant)}")
-            )
-            self._expected += int(plan[0]["Plan"]["Plan Rows"])
+        """What the server guesses of all of it."""
+        snapshot = self._snapshot
+        for kept in snapshot.kept:
+            self._expected += await expected(snapshot.connection, self._grant, snapshot.catalog, kept)
 
     async def table(self, kept: Kept) -> None:
         """One table's file."""
@@ -113,11 +112,8 @@ class _Exporting:
                     self._told(Progress("read", self.rows, self._bytes, self._expected, kept.relation.name))
 
             try:
-                query = kept.rows(self._grant)
-                if turned.form == "csv":
-                    await connection.copy_from_query(query, output=take, format="csv", header=True, null="")
-                else:
-                    await connection.copy_from_query(query, output=take)
+                catalog = self._snapshot.catalog
+                await copied(connection, self._grant, catalog, kept, take, csv=turned.form == "csv")
                 rest = pieces.rest()
                 if rest is not None:
                     await asyncio.to_thread(turned.add, rest)

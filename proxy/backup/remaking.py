@@ -16,12 +16,15 @@ from proxy.backup.definitions import SECTIONS
 from proxy.backup.loading import slices, unchanged
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.progress import Progress
+from proxy.backup.reading import counted
 from proxy.backup.refusal import Refused
 from proxy.backup.restoring import Quiet, Restored
-from proxy.backup.selection import text
+from proxy.backup.selection import Kept, text
 from proxy.backup.snapshot import READING, WRITING, opened
 from proxy.backup.writing import Difference, Mode
 from proxy.catalog.finding import identifier
+from proxy.catalog.introspect import introspect
+from proxy.catalog.model import Catalog
 from proxy.tenancy.policy import PROXY_SCHEMA, Grant
 from proxy.tenancy.servers import Place
 
@@ -38,7 +41,6 @@ SELECT c.oid::pg_catalog.regprocedure::pg_catalog.text
   FROM pg_catalog.pg_proc c JOIN pg_catalog.pg_namespace n ON n.oid = c.pronamespace WHERE {where} AND {free}
  LIMIT 5
 """
-TABLE = "SELECT c.relkind IN ('r', 'p') FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)"
 FREE = "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
 USERS = f"n.nspname NOT IN ('pg_catalog', 'information_schema', '{PROXY_SCHEMA}') AND n.nspname !~ '^pg_'"
 
@@ -100,7 +102,9 @@ async def remake(
         if mode == "into-empty":
             await _check_empty(connection, schema)
         if dry_run:
-            return Restored({one.title: await _exchange(connection, schema, one) for one in manifest.relations}, {})
+            catalog = await introspect(connection, 1)
+            found = {one.title: await _exchange(connection, grant, catalog, one) for one in manifest.relations}
+            return Restored(found, {})
         async with quiet():
             transaction = connection.transaction()
             await transaction.start()
@@ -129,15 +133,13 @@ async def _check_empty(connection: CatalogConnection, schema: str) -> None:
         )
 
 
-def _full(schema: str, form: RelationForm) -> str:
-    return f"{identifier(schema or form.schema_name)}.{identifier(form.name)}"
-
-
-async def _exchange(connection: CatalogConnection, schema: str, form: RelationForm) -> Difference:
+async def _exchange(connection: CatalogConnection, grant: Grant, catalog: Catalog, form: RelationForm) -> Difference:
     """What comes, and what goes."""
-    there = await connection.fetchval(TABLE, _full(schema, form))  # a view has none, and would run its code
-    gone = await connection.fetchval(f"SELECT pg_catalog.count(*) FROM {_full(schema, form)}") if there else 0
-    return Difference(insert=form.rows, delete=gone)
+    there = catalog.relations.get((grant.policy.schema or form.schema_name, form.name))
+    if there is None or there.kind not in "rp":  # a view has no rows, and would run its code
+        return Difference(insert=form.rows)
+    kept = Kept(there, tuple(one for one in there.columns if not one.generated))
+    return Difference(insert=form.rows, delete=await counted(connection, grant, catalog, kept))
 
 
 async def _exists(connection: CatalogConnection, schema: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.backup.manifest import SequenceForm
+from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept
 from proxy.catalog.finding import identifier
 from proxy.tenancy.derived import sequence_key
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Sequences that a column owns (serial and identity), and those without an owner.
 SEQUENCES = r"""
-SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+SELECT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
        tn.nspname::pg_catalog.text AS owner_schema, t.relname::pg_catalog.text AS owner,
        a.attname::pg_catalog.text AS owner_column, d.refobjid AS owner_oid
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -35,6 +36,11 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
 """
 
 
+# Of a sequence by its number, whatever its name stands for by now; NULL where no number was given. Locks it.
+LAST = "SELECT pg_catalog.pg_sequence_last_value($1::pg_catalog.oid)"
+NUMBER = "SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
+
+
 async def positions(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:
     """Where the tenant's sequences are now."""
     policy = grant.policy
@@ -47,13 +53,23 @@ async def positions(connection: CatalogConnection, grant: Grant, kept: tuple[Kep
         if mode in ("row", "rls") and row["owner_oid"] not in tables and policy.sequences.get((schema, name)) is None:
             continue
         column = None if row["owner"] is None else (row["owner_schema"], row["owner"], row["owner_column"])
-        own = mode in ("schema", "database")
+        own = private = mode in ("schema", "database")
         place = f"{identifier(schema)}.{identifier(name)}"
         if not own and policy.sequences.get((schema, name)) == "per_tenant":
             own, place = True, grant.keys[sequence_key(schema, name)]
-        value, called = await position(connection, place)
+        value, called = await (_own(connection, place, row["oid"]) if private else position(connection, place))
         found.append(SequenceForm(schema=schema, name=name, value=value, called=called, own=own, column=column))
     return tuple(found)
+
+
+async def _own(connection: CatalogConnection, place: str, oid: int) -> tuple[int, bool]:
+    """As `position`. A table that had got the name would be the tenant's, and its indexes would run (reading.py)."""
+    last = await connection.fetchval(LAST, oid)
+    if last is not None:
+        return last, True
+    if await connection.fetchval(NUMBER, place) != oid:
+        raise Refused([f"{place} is another sequence than it was a moment ago"])
+    return await position(connection, place)
 
 
 async def position(connection: CatalogConnection, place: str) -> tuple[int, bool]:

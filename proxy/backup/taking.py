@@ -8,9 +8,8 @@ archive, rows are read twice at most: to be compared with it (since.py), and whe
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from proxy import __version__
 from proxy.backup.archive import Sink, finish, packed
@@ -26,11 +25,13 @@ from proxy.backup.manifest import (
 )
 from proxy.backup.pieces import PIECE, Pieces, altered, rows_of
 from proxy.backup.progress import Progress
+from proxy.backup.reading import Take, copied, expected
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, selected
 from proxy.backup.sequences import positions
 from proxy.backup.since import Since
 from proxy.backup.snapshot import Snapshot, check_same, lock, seen, taken
+from proxy.catalog.model import Catalog
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
@@ -81,7 +82,8 @@ async def back_up(
         kept = snapshot.kept
         forms = [await _form(snapshot.connection, one) for one in kept]
         changes = [()] * len(kept) if masks is None else await masks(snapshot)
-        taking = _Taking(grant, sink, told, piece or min(PIECE, HELD // (2 * jobs)), forms, changes, since)
+        size = piece or min(PIECE, HELD // (2 * jobs))
+        taking = _Taking(grant, snapshot.catalog, sink, told, size, forms, changes, since)
         written = await definitions(place, grant, snapshot, sink, pg_dump)
         await taking.estimate(snapshot.connection, kept)
         if since is not None:
@@ -143,25 +145,13 @@ async def _form(connection: CatalogConnection, kept: Kept) -> RelationForm:
     )
 
 
-async def _copied(
-    connection: CatalogConnection, grant: Grant, kept: Kept, take: Callable[[bytes], Coroutine[Any, Any, None]]
-) -> None:
-    """The rows of a table, as whole rows of COPY text."""
-    await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
-    await check_same(connection, kept)
-    if kept.column is None and kept.relation.kind == "r":  # the whole table, which the server has a shorter way for
-        schema, columns = kept.relation.schema, [one.name for one in kept.columns]
-        await connection.copy_from_table(kept.relation.name, schema_name=schema, columns=columns, output=take)
-    else:
-        await connection.copy_from_query(kept.rows(grant), output=take)
-
-
 class _Taking:
     """The rows on their way, of all tables together."""
 
     def __init__(
         self,
         grant: Grant,
+        catalog: Catalog,
         sink: Sink,
         told: Callable[[Progress], None],
         piece: int,
@@ -170,6 +160,7 @@ class _Taking:
         since: Since | None,
     ) -> None:
         self._grant = grant
+        self._catalog = catalog
         self._sink = sink
         self._told = told
         self._piece = piece
@@ -182,10 +173,9 @@ class _Taking:
         self.members: list[list[Member]] = [[] for _ in forms]
 
     async def estimate(self, connection: CatalogConnection, kept: tuple[Kept, ...]) -> None:
-        """What the server's planner guesses of each table."""
+        """What the server guesses of each table."""
         for number, one in enumerate(kept):
-            plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {one.rows(self._grant)}"))
-            self.expected[number] = int(plan[0]["Plan"]["Plan Rows"])
+            self.expected[number] = await expected(connection, self._grant, self._catalog, one)
 
     def wanted(self) -> Sequence[int]:
         """The tables that have something to be read."""
@@ -200,7 +190,12 @@ class _Taking:
             see(number, rows)
             self._tell("hash", rows_of(rows), len(rows), kept)
 
-        await _copied(connection, self._grant, kept, take)
+        await self._copied(connection, kept, take)
+
+    async def _copied(self, connection: CatalogConnection, kept: Kept, take: Take) -> None:
+        await lock(connection, [kept], nowait=True)  # waiting for one who waits for us would never end
+        await check_same(connection, kept)
+        await copied(connection, self._grant, self._catalog, kept, take)
 
     async def read(self, connection: CatalogConnection, number: int, kept: Kept) -> None:
         """One table. While a piece is packed the next one comes."""
@@ -219,7 +214,7 @@ class _Taking:
             await put(pieces.add(rows if fresh is None else fresh.of(rows)))
 
         async with asyncio.TaskGroup() as group:
-            await _copied(connection, self._grant, kept, take)
+            await self._copied(connection, kept, take)
             await put(pieces.rest())
         if fresh is not None:
             fresh.check_found(self._forms[number].title)

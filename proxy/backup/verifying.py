@@ -1,7 +1,8 @@
 """A tenant's rows as they are, against an archive or against another server's: which tables differ, and in how many.
 
-Promises: nothing is written; each server is read in one REPEATABLE READ snapshot and hashes its rows itself; memory
-does not grow with them. A table that one side lacks, or that has other columns there, differs, whatever its rows are.
+Promises: nothing is written; each server is read in one REPEATABLE READ snapshot and hashes its rows itself, but those
+of tables that the tenant defines, which are hashed here; memory does not grow with them. A table that one side lacks,
+or that has other columns there, differs, whatever its rows are.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import Any
 
 from proxy.backup.archived import Compared, Sorted, summed
 from proxy.backup.chain import Source
-from proxy.backup.comparing import Kind, Live, Row, differences, merged, rows, salted, sums, unequal
+from proxy.backup.comparing import Kind, Live, Row, Side, differences, merged, salted, unequal
 from proxy.backup.manifest import Manifest, Member
 from proxy.backup.pairing import At, Pair, Shape, paired
 from proxy.backup.progress import Progress
+from proxy.backup.reading import counted, defined
 from proxy.backup.refusal import Refused
 from proxy.backup.restoring import TYPES
 from proxy.backup.rowhash import found_by
 from proxy.backup.selection import Kept, selected
 from proxy.backup.snapshot import Snapshot, taken
+from proxy.backup.streamed import Streamed
 from proxy.backup.target import check_kinds
 from proxy.catalog.model import Column
 from proxy.tenancy.policy import Grant
@@ -90,14 +93,14 @@ async def with_archive(
         buckets = {}
         for number, (pair, live, _) in enumerate(both):
             told(Progress("compare", number, 0, len(both), pair.title))
-            buckets[number] = unequal(ours[number], await sums(live, salt))
+            buckets[number] = unequal(ours[number], await live.sums(salt))
         found: dict[str, Counter[Kind]] = {}
         if wanted := {number: some for number, some in buckets.items() if some}:
             with Sorted() as spool:
                 await asyncio.to_thread(spool.take, archive, secrets, {one: tables[one] for one in wanted}, wanted)
                 for number, some in wanted.items():
                     pair, live, _ = both[number]
-                    async with aclosing(rows(live, some)) as theirs:
+                    async with aclosing(live.rows(some)) as theirs:
                         found[pair.title] = await _counted(merged(_given(spool.rows(number)), theirs))
         for pair in pairs:
             if not pair.both and pair.left is not None:
@@ -126,7 +129,7 @@ async def with_server(
             told(Progress("compare", number, 0, len(pairs), pair.title))
             if pair.both:
                 here, key = _live(left, grant, ours[pair.at], pair.common)
-                there = Live(right.connection, theirs[pair.at], grant, *_named(theirs[pair.at], pair.common, key))
+                there = _side(right, grant, theirs[pair.at], *_named(theirs[pair.at], pair.common, key))
                 found[pair.title] = await _counted(differences(here, there))
             elif pair.left is not None:
                 found[pair.title] = Counter({Kind.LEFT: await _count(left, grant, ours[pair.at])})
@@ -135,11 +138,17 @@ async def with_server(
         return Comparison(_told(pairs, found, SERVERS), ((left.time, left.lsn), (right.time, right.lsn)))
 
 
-def _live(snapshot: Snapshot, grant: Grant, kept: Kept, names: Sequence[str]) -> tuple[Live, tuple[str, ...]]:
+def _live(snapshot: Snapshot, grant: Grant, kept: Kept, names: Sequence[str]) -> tuple[Side, tuple[str, ...]]:
     """The rows there, and the names of the key."""
     (columns,) = _named(kept, names)
     key = found_by(kept.relation, columns)
-    return Live(snapshot.connection, kept, grant, columns, key), tuple(one.name for one in key)
+    return _side(snapshot, grant, kept, columns, key), tuple(one.name for one in key)
+
+
+def _side(snapshot: Snapshot, grant: Grant, kept: Kept, columns: tuple[Column, ...], key: tuple[Column, ...]) -> Side:
+    if defined(kept):
+        return Streamed(snapshot.connection, kept, grant, columns, key, snapshot.catalog)
+    return Live(snapshot.connection, kept, grant, columns, key)
 
 
 def _named(kept: Kept, *lists: Sequence[str]) -> tuple[tuple[Column, ...], ...]:
@@ -178,7 +187,7 @@ async def _counted(found: AsyncIterator[tuple[Kind, Row]]) -> Counter[Kind]:
 
 
 async def _count(snapshot: Snapshot, grant: Grant, kept: Kept) -> int:
-    return int(await snapshot.connection.fetchval(f"SELECT pg_catalog.count(*) FROM ({kept.rows(grant)}) q"))
+    return await counted(snapshot.connection, grant, snapshot.catalog, kept)
 
 
 def _told(pairs: Sequence[Pair], found: Mapping[str, Counter[Kind]], sides: Sequence[str]) -> dict[str, Unlike]:

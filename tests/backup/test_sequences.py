@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from proxy.backup import sequences as module
 from proxy.backup.manifest import SequenceForm
+from proxy.backup.refusal import Refused
 from proxy.backup.selection import selected
 from proxy.backup.sequences import own_place, positions
 from proxy.catalog.connect import connect
@@ -55,3 +59,23 @@ def test_in_a_database_of_ones_own_all_of_them_are(shared_server: Cluster) -> No
     grant = replace(grant, server=replace(grant.server, database="private1"))
     assert {one.own for one in found(shared_server, grant).values()} == {True}
     assert own_place(grant, SequenceForm(schema="a", name='b"', value=0, called=False, own=True)) == '"a"."b"""'
+
+
+def test_where_nothing_of_the_tenants_may_run_a_sequence_is_read_by_its_number(
+    server: Cluster, pristine_shared: str
+) -> None:
+    made = "CREATE SEQUENCE drawn; CREATE SEQUENCE fresh; SELECT setval('drawn', 7), setval('fresh', 50, false)"
+    server.psql(pristine_shared, f"{made}; CREATE TABLE other (last_value int, is_called bool)")
+    drawn, fresh = server.psql(pristine_shared, "SELECT 'drawn'::regclass::oid, 'fresh'::regclass::oid").split("|")
+
+    async def read(place: str, oid: str) -> tuple[int, bool]:
+        connection = await connect(*operators(server, pristine_shared))
+        try:
+            return await module._own(connection, place, int(oid))
+        finally:
+            await connection.close()
+
+    assert asyncio.run(read("public.other", drawn)) == (7, True)
+    assert asyncio.run(read("public.fresh", fresh)) == (50, False)
+    with pytest.raises(Refused, match="another sequence than it was a moment ago"):
+        asyncio.run(read("public.other", fresh))
