@@ -53,7 +53,7 @@ class Overstay:
 
     @staticmethod
     def _which(session: ClientSession) -> object:
-        """The statement that runs, whatever is pipelined behind it. Those of the short way only their count tells apart."""
+        """The statement that runs, whatever is pipelined behind it. Of the short way only the count tells."""
         head = session.due[0]
         return session.turns if session.under is not None else None, head, head.index
 
