@@ -177,6 +177,19 @@ def test_a_row_that_comes_after_is_found_by_the_second_look(
         erased(postgres18, grants["globex"])
 
 
+def test_a_second_look_at_another_server_is_none(postgres18: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses another one may answer by then."""
+    look = erasing._looked
+
+    async def elsewhere(place, begun, keep, lsn, server):  # type: ignore[no-untyped-def]  # as the function it stands for
+        return await look(place, begun, keep, lsn, {**server, "system": "1"})
+
+    monkeypatch.setattr(erasing, "_looked", elsewhere)
+    why = r"erased it, and then: the second look would be at another server; erase once more"
+    with small(postgres18, "CREATE TABLE a (tenant_id int NOT NULL)") as grants, pytest.raises(Refused, match=why):
+        erased(postgres18, grants["globex"])
+
+
 def test_a_schema_of_ones_own_is_dropped_unless_others_depend_on_it(postgres18: Cluster) -> None:
     load_schemas(postgres18)
     postgres18.create_database("beside_erased", "template_beside")

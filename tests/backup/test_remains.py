@@ -122,6 +122,9 @@ def test_what_a_database_of_its_own_keeps_is_told(postgres18: Cluster) -> None:
                 some = await remaining(snapshot.connection, own, snapshot.kept, snapshot.catalog, None)
                 return {one.what: one.where for one in some}
 
+        assert "pg_stat_statements" not in asyncio.run(found())
+        postgres18.psql(grant.server.database, f"ALTER DATABASE {grant.server.database} SET pg_stat_statements.max = 9")
         told = asyncio.run(found())
+        assert told["pg_stat_statements"] == ("texts of statements",)
         assert told["tables of extensions and of the proxy"] == ("partywall.moves", "public.lookup, of citext")
         assert told["the server's log"]
