@@ -127,7 +127,7 @@ class App:
             try:
                 text = (self.settings.rules / draft).read_text(encoding="utf-8")
                 path.stat()
-            except (OSError, UnicodeDecodeError):
+            except (OSError, ValueError):  # not UTF-8, or a name with a NUL
                 return [
                     f"{self.settings.rules} of this process has no {draft} beside {file}: it reads other rule files"
                 ]
@@ -154,7 +154,11 @@ class App:
         readied, self.readied = self.readied, None
         if readied is None or readied.draft != draft or self._reloading.locked():
             return False
-        if readied.base is not self.book or readied.path.read_text(encoding="utf-8") != readied.text:
+        try:
+            now = readied.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+        if readied.base is not self.book or now != readied.text:
             return False
         async with self._reloading:
             await self._follow(readied.book)

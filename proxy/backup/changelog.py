@@ -32,16 +32,29 @@ def trigger_of(move: str, event: str) -> str:
     return f"partywall_move_{move}_{event.lower()}"
 
 
+def names(move: str) -> list[str]:
+    """Of all triggers of a table."""
+    return [trigger_of(move, event) for event in (*EVENTS, "TRUNCATE")]
+
+
 def function(move: str, one: Passage, tenant: str) -> str:
-    """What the table's triggers call."""
+    """What the table's triggers call. What is left behind may be deleted by a session that replicates, which is the
+    move's own: nobody else may set that. A snapshot that is older than the move fails as such."""
     pinned = " ".join(f"SET {name} = {value}" for name, value in PINNED.items())
     log = "INSERT INTO partywall.changes (move, place, key) VALUES ({move}, {place}, {key});"
-    old, new = (log.format(move=text(move), place=one.number, key=_key(one, alias)) for alias in ("OLD", "NEW"))
+    old, new = (log.format(move=text(move), place=one.place, key=_key(one, alias)) for alias in ("OLD", "NEW"))
     other = f"{_key(one, 'OLD')} IS DISTINCT FROM {_key(one, 'NEW')}"
     body = f"""
 DECLARE phase pg_catalog.text;
 BEGIN
   SELECT m.phase INTO phase FROM partywall.moves m WHERE m.id = {text(move)} FOR SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = {text(f"tenant {tenant} began to move meanwhile")};
+  END IF;
+  IF phase = 'aborting' OR (phase = 'moved' AND TG_OP = 'DELETE'
+      AND pg_catalog.current_setting('session_replication_role') = 'replica') THEN
+    RETURN NULL;
+  END IF;
   IF phase IS DISTINCT FROM 'copying' OR TG_OP = 'TRUNCATE' THEN
     RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = {text(f"tenant {tenant} is being moved to another place")};
   END IF;
@@ -49,9 +62,10 @@ BEGIN
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND {other}) THEN {new} END IF;
   RETURN NULL;
 END"""
+    name = _name(move, one.source)
     return (
-        f"CREATE OR REPLACE FUNCTION {_name(move, one)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {pinned}"
-        f" AS {text(body)}; REVOKE ALL ON FUNCTION {_name(move, one)}() FROM PUBLIC"
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {pinned}"
+        f" AS {text(body)}; REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"
     )
 
 
@@ -66,61 +80,62 @@ BEGIN
   END IF;
   RETURN NULL;
 END"""
+    name = _name(move, one.target)
     return (
-        f"CREATE OR REPLACE FUNCTION {_name(move, one)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
-        f" SET search_path = pg_catalog, pg_temp AS {text(body)};"
-        f" REVOKE ALL ON FUNCTION {_name(move, one)}() FROM PUBLIC"
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+        f" SET search_path = pg_catalog, pg_temp AS {text(body)}; REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"
     )
 
 
 def guarding(move: str, one: Passage, grant: Grant) -> list[str]:
     """Makes the triggers at the target. They do not fire for what the move itself writes, which replicates."""
-    return list(_made(move, one, one.target, grant))
+    return list(_made(move, one.target, grant))
 
 
 def triggers(move: str, one: Passage, grant: Grant) -> list[str]:
     """Makes the table's triggers at the source, which fire whatever the session's role in replication."""
-    made = list(_made(move, one, one.source, grant))
-    always = ", ".join(
-        f"ENABLE ALWAYS TRIGGER {identifier(trigger_of(move, event))}" for event in (*EVENTS, "TRUNCATE")
-    )
+    made = list(_made(move, one.source, grant))
+    always = ", ".join(f"ENABLE ALWAYS TRIGGER {identifier(name)}" for name in names(move))
     return [*made, f"ALTER TABLE {one.source.full} {always}"]
 
 
-def _made(move: str, one: Passage, kept: Kept, grant: Grant) -> Iterator[str]:
+def _made(move: str, kept: Kept, grant: Grant) -> Iterator[str]:
     for event, when in EVENTS.items():
         condition = when.format(old=kept.owned(grant, "OLD"), new=kept.owned(grant, "NEW"))
         yield (
-            f"CREATE TRIGGER {identifier(trigger_of(move, event))} AFTER {event} ON {kept.full} FOR EACH ROW"
-            f" WHEN ({condition}) EXECUTE FUNCTION {_name(move, one)}()"
+            f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, event))} AFTER {event} ON {kept.full} FOR EACH ROW"
+            f" WHEN ({condition}) EXECUTE FUNCTION {_name(move, kept)}()"
         )
     yield (
-        f"CREATE TRIGGER {identifier(trigger_of(move, 'TRUNCATE'))} BEFORE TRUNCATE ON {kept.full} FOR EACH STATEMENT"
-        f" EXECUTE FUNCTION {_name(move, one)}()"
+        f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, 'TRUNCATE'))} BEFORE TRUNCATE ON {kept.full}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {_name(move, kept)}()"
     )
 
 
 def undone(move: str) -> str:
-    """The query of the statements that take triggers and functions of a move away again."""
+    """The query of the statements that take triggers and functions of a move away again: those of one table together,
+    the functions after all of them."""
     functions = f"move\\_{move}\\_%"
-    names = ", ".join(text(trigger_of(move, event)) for event in (*EVENTS, "TRUNCATE"))
+    triggers = ", ".join(text(name) for name in names(move))
     return f"""
-SELECT pg_catalog.format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname) AS statement, 0 AS turn
+SELECT pg_catalog.array_agg(pg_catalog.format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)
+         ORDER BY t.tgname) AS statements, 0 AS turn
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE t.tgname IN ({names}) AND t.tgparentid = 0
+ WHERE t.tgname IN ({triggers}) AND t.tgparentid = 0
+ GROUP BY c.oid
  UNION ALL
-SELECT pg_catalog.format('DROP FUNCTION partywall.%I()', p.proname), 1
+SELECT ARRAY[pg_catalog.format('DROP FUNCTION partywall.%I()', p.proname)], 1
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  WHERE n.nspname = 'partywall' AND p.proname LIKE {text(functions)}
- ORDER BY turn, statement
+ ORDER BY turn, statements
 """
 
 
 def logged(move: str, one: Passage) -> str:
     """The query of the keys that were written: k1, k2 …, in text."""
     names = ", ".join(f"c.key[{number}] AS k{number}" for number in range(1, one.width + 1))
-    return f"SELECT DISTINCT {names} FROM partywall.changes c WHERE c.move = {text(move)} AND c.place = {one.number}"
+    return f"SELECT DISTINCT {names} FROM partywall.changes c WHERE c.move = {text(move)} AND c.place = {one.place}"
 
 
 def rows(one: Passage, grant: Grant, keys: str | None = None) -> str:
@@ -138,7 +153,7 @@ def digest(one: Passage, kept: Kept, grant: Grant, keys: str | None = None) -> s
 def staging(one: Passage) -> str:
     """Makes the temporary table of keys at the target, which the end of the transaction takes away."""
     names = ", ".join(f"k{number} pg_catalog.text" for number in range(1, one.width + 1))
-    return f"CREATE TEMPORARY TABLE touched_{one.number} ({names}) ON COMMIT DROP"
+    return f"CREATE TEMPORARY TABLE touched_{one.place} ({names}) ON COMMIT DROP"
 
 
 def delete(one: Passage, grant: Grant, keys: str) -> str:
@@ -168,9 +183,5 @@ def _key(one: Passage, alias: str) -> str:
     return f"ARRAY[{', '.join(parts)}]"
 
 
-def _name(move: str, one: Passage) -> str:
-    return f"partywall.move_{move}_{one.number}"
-
-
-def _trigger(move: str, event: str) -> str:
-    return identifier(f"partywall_move_{move}_{event.lower()}")
+def _name(move: str, kept: Kept) -> str:
+    return f"partywall.move_{move}_{kept.relation.oid}"

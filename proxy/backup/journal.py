@@ -1,8 +1,9 @@
 """The journal of moves: at the server that a tenant leaves, in the database that it leaves, in the schema `partywall`.
 
 A row says how far a move is; nobody but its command changes it. While it says `copying` the tenant's writes there are
-logged, and in every other phase they are refused: the triggers of changelog.py read this row, and hold it until their
-transaction ends. So a change of phase waits for whoever is writing, and nobody writes by the old one after it.
+logged, while it says `aborting` they are let through, and in every other phase they are refused: the triggers of
+changelog.py read this row, and hold it until their transaction ends. So a change of phase waits for whoever is writing,
+and nobody writes by the old one after it.
 
 At the server where the tenant goes, a row says whose rows those are that arrive, and refuses what anybody else writes
 to them until it says `open`. That is the moment in which the tenant's home changes.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 COPYING = "copying"  # the source is the home; what is written there is logged
 FENCED = "fenced"  # nothing is written at the source; the rules still name it
 SWITCHING = "switching"  # the target has everything, and the rules may name it
+ABORTING = "aborting"  # the source is the home, and nothing is logged any more: nobody goes on from here
 MOVED = "moved"  # the target is the home
 ARRIVING = "arriving"
 OPEN = "open"
@@ -30,17 +32,31 @@ MADE = """
 CREATE SCHEMA IF NOT EXISTS partywall;
 CREATE TABLE IF NOT EXISTS partywall.moves (
   id pg_catalog.text PRIMARY KEY, tenant pg_catalog.text NOT NULL, database pg_catalog.text NOT NULL,
-  phase pg_catalog.text NOT NULL, elsewhere pg_catalog.text NOT NULL,
+  phase pg_catalog.text NOT NULL, elsewhere pg_catalog.text NOT NULL, plan pg_catalog.text NOT NULL,
   since pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(), UNIQUE (tenant, database));
 CREATE TABLE IF NOT EXISTS partywall.changes (
-  move pg_catalog.text NOT NULL, id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY, place pg_catalog.int4 NOT NULL,
+  move pg_catalog.text NOT NULL, id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY, place pg_catalog.oid NOT NULL,
   key pg_catalog.text[] NOT NULL);
 CREATE INDEX IF NOT EXISTS changes_of ON partywall.changes (move, place);
 REVOKE ALL ON partywall.moves, partywall.changes FROM PUBLIC;
 """
 THERE = "SELECT pg_catalog.to_regclass('partywall.moves') IS NOT NULL"
-FOUND = "SELECT id, tenant, database, phase, elsewhere FROM partywall.moves WHERE tenant = $1 AND database = $2"
-BEGUN = "INSERT INTO partywall.moves (id, tenant, database, phase, elsewhere) VALUES ($1, $2, $3, $4, $5)"
+# Who owns a table may plant what runs as whoever reads it, and a mover is a superuser.
+STRANGE = """
+SELECT o.name FROM (
+  SELECT 'the schema partywall' AS name, n.nspowner AS owner, true AS plain
+    FROM pg_catalog.pg_namespace n WHERE n.nspname = 'partywall'
+   UNION ALL
+  SELECT 'partywall.' || c.relname, c.relowner, c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhasrules
+         AND NOT c.relhastriggers AND NOT c.relhassubclass AND NOT c.relispartition
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'partywall' AND c.relname IN ('moves', 'changes')) o
+  JOIN pg_catalog.pg_roles r ON r.oid = o.owner
+ WHERE NOT (r.rolsuper AND o.plain)
+ ORDER BY 1
+"""
+FOUND = "SELECT id, tenant, database, phase, elsewhere, plan FROM partywall.moves WHERE tenant = $1 AND database = $2"
+BEGUN = "INSERT INTO partywall.moves (id, tenant, database, phase, elsewhere, plan) VALUES ($1, $2, $3, $4, $5, $6)"
 TURNED = (
     "UPDATE partywall.moves SET phase = $2, since = pg_catalog.now() WHERE id = $1 AND phase = ANY ($3) RETURNING 1"
 )
@@ -48,32 +64,43 @@ TURNED = (
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A row of the journal. elsewhere: host, port and database at the other end."""
+    """A row of the journal. elsewhere: host, port and database at the other end. plan: what the tables were like."""
 
     id: str
     tenant: str
     database: str
     phase: str
     elsewhere: str
+    plan: str = ""
 
 
 async def made(connection: CatalogConnection) -> None:
     """The journal is there."""
     await connection.execute("SET client_min_messages = warning")
-    await connection.execute(MADE)
+    async with connection.transaction():
+        await _check_own(connection)
+        await connection.execute(MADE)
+        await _check_own(connection)
 
 
 async def found(connection: CatalogConnection, tenant: str, database: str) -> Move | None:
-    """The tenant's row in this database."""
+    """The tenant's row in this database. Refused where the journal is somebody's who is no superuser."""
+    await _check_own(connection)
     if not await connection.fetchval(THERE):
         return None
     row = await connection.fetchrow(FOUND, tenant, database)
     return None if row is None else Move(**dict(row))
 
 
+async def _check_own(connection: CatalogConnection) -> None:
+    rows = await connection.fetch(STRANGE)
+    if rows:
+        raise Refused([f"{row['name']} was not made by a superuser for moves: look at it, and drop it" for row in rows])
+
+
 async def begun(connection: CatalogConnection, move: Move) -> None:
     """A row that was not there."""
-    await connection.execute(BEGUN, move.id, move.tenant, move.database, move.phase, move.elsewhere)
+    await connection.execute(BEGUN, move.id, move.tenant, move.database, move.phase, move.elsewhere, move.plan)
 
 
 async def turned(connection: CatalogConnection, move: Move, phase: str, before: Collection[str]) -> None:

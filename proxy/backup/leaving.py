@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.backup import journal
+from proxy.backup.ends import Ends, both, name_of
 from proxy.backup.journal import MOVED
-from proxy.backup.mirroring import REPLICATING
-from proxy.backup.moving import Doors, Ends, both, unlogged
+from proxy.backup.mirroring import removed
+from proxy.backup.moving import Doors, unlogged
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, references, selected
 from proxy.backup.tying import tie
@@ -30,18 +31,17 @@ async def clean(ends: Ends, doors: Doors) -> int:
         at = await journal.found(source, ends.here.tenant, ends.here.database)
         if at is None or at.phase != MOVED:
             raise Refused([f"{ends.here.tenant} has not moved from {ends.here.server.database}"])
+        if at.elsewhere != name_of(ends.there.server):
+            raise Refused(
+                [f"{at.tenant} has moved to {at.elsewhere} by the journal, and these rules have another place"]
+            )
         await doors.arrived()
         catalog = await introspect(source, 1)
         kept = ordered(catalog, selected(catalog, ends.here))
         await _check_needed(source, ends.here, kept, catalog)
+        count = await removed(source, kept, ends.here)  # behind the fence, which goes when nothing is behind it
         await unlogged(source, at)
-        count = 0
-        async with source.transaction():
-            await source.execute(REPLICATING)
-            for one in kept:
-                done = await source.execute(f"DELETE FROM {one.only} l WHERE {one.owned(ends.here, 'l')}")
-                count += int(done.split()[-1])
-            await journal.ended(source, at)
+        await journal.ended(source, at)
         arrival = await journal.found(target, at.tenant, at.database)
         if arrival is not None and arrival.id == at.id:
             await journal.ended(target, at)

@@ -75,7 +75,7 @@ class Mirror:
         async with self.source.transaction(isolation="repeatable_read", readonly=True):
             ids = await self.source.fetch("SELECT id, place FROM partywall.changes WHERE move = $1", self.move.id)
             written = {row["place"] for row in ids}
-            touched = [one for one in self.passages if one.number in written]
+            touched = [one for one in self.passages if one.place in written]
             await self.source.execute(NEAR)
             async with self.target.transaction():
                 await self.target.execute(REPLICATING)
@@ -91,7 +91,7 @@ class Mirror:
                     if not compare:
                         source.append(await self._digest(self.source, one, one.source, self.here, keys))
                         target.append(await self._digest(self.target, one, one.target, self.there, one.touched))
-                await self._check_references({one.number: one.touched for one in touched})
+                await self._check_references({one.place: one.touched for one in touched})
             if compare:
                 await self.source.execute("SET LOCAL enable_hashjoin = on")
                 for one in self.passages:
@@ -114,13 +114,6 @@ class Mirror:
             if left != right
         ]
         return len(ids), different
-
-    async def remove(self) -> None:
-        """Takes the tenant's rows at the target away, and says nothing of them in the journal any more."""
-        async with self.target.transaction():
-            await self.target.execute(REPLICATING)
-            for one in self.passages:
-                await self.target.execute(f"DELETE FROM {one.target.only} l WHERE {one.target.owned(self.there, 'l')}")
 
     async def _empty(self) -> None:
         found = []
@@ -148,7 +141,7 @@ class Mirror:
             await self.source.copy_from_query(query, output=queue.put)
             await queue.put(None)
 
-        table = f"touched_{one.number}" if keys else one.target.relation.name
+        table = f"touched_{one.place}" if keys else one.target.relation.name
         schema = "pg_temp" if keys else one.target.relation.schema
         columns = [f"k{number}" for number in range(1, one.width + 1)] if keys else list(one.columns)
         async with asyncio.TaskGroup() as group:
@@ -172,8 +165,8 @@ class Mirror:
             one = self.passages[link.child]
             if keys is None:
                 problems += await self._missing(one, link, None)
-            elif one.number in keys:
-                problems += await self._missing(one, link, keys[one.number])
+            elif one.place in keys:
+                problems += await self._missing(one, link, keys[one.place])
         if problems:
             raise Refused(problems)
 
@@ -191,3 +184,15 @@ class Mirror:
             return ()
         told = ", ".join(row["row"] for row in rows)
         return [f"{one.title} needs rows of {link.target.name} that are not at the target: {told}"]
+
+
+async def removed(connection: CatalogConnection, kept: Sequence[Kept], grant: Grant) -> int:
+    """The tenant's rows of these tables are gone, without their triggers and foreign keys; how many. In a transaction
+    of its own, or in the one that is there."""
+    count = 0
+    async with connection.transaction():
+        await connection.execute(REPLICATING)
+        for one in kept:
+            done = await connection.execute(f"DELETE FROM {one.only} l WHERE {one.owned(grant, 'l')}")
+            count += int(done.split()[-1])
+    return count

@@ -9,41 +9,49 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.backup import changelog, journal
 from proxy.backup.advancing import advanced
-from proxy.backup.journal import ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
-from proxy.backup.mirroring import Mirror, Tell
+from proxy.backup.ends import MOVING, ONE, Ends, both, check_ways, name_of
+from proxy.backup.journal import ABORTING, ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
+from proxy.backup.mirroring import Mirror, Tell, removed
 from proxy.backup.passages import Passage
 from proxy.backup.refusal import Refused
-from proxy.backup.selection import Kept
-from proxy.backup.sequences import own_place, positions
-from proxy.backup.snapshot import WRITING, opened
-from proxy.backup.surveying import planned
+from proxy.backup.selection import Kept, selected
+from proxy.backup.sequences import own_place
+from proxy.backup.snapshot import opened
+from proxy.backup.surveying import drawn, planned
+from proxy.catalog.introspect import introspect
 from proxy.catalog.watch import FAILURES
-from proxy.tenancy.policy import Grant, Server
-from proxy.tenancy.servers import Place
+from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
-MOVING = WRITING | {"application_name": "partywall move", "lock_timeout": "10s"}
 PATIENCE = "200ms"  # for a table's lock: whoever writes to it waits behind us for so long
 TRIES = 100
 LOCKED = "55P03"
 BETWEEN = 0.2  # seconds
 ROUNDS = 50  # of following, before the tenant is said to be too fast
+ALWAYS, ORIGIN = "A", "O"  # of pg_trigger.tgenabled
+CHANGED = "the tables or the triggers on them were changed since the move began: --abort, and begin again"
 GONE = "SELECT pg_catalog.pg_terminate_backend($1, 10000)"
-MADE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1 AND t.tgname = $2)"
-ONE = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('partywall.moves'), pg_catalog.hashtext($1))"
+MADE = """
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t
+ WHERE t.tgrelid = $1 AND t.tgname = ANY ($2) AND t.tgenabled::pg_catalog.text = $3
+"""
 
 
 class Unclear(Refused):
     """Some proxy does not answer: nothing of the tenant is written anywhere before the move goes on or is aborted."""
+
+
+class Stayed(Refused):
+    """The rules could not be switched: they name the source, and every proxy has said that it goes by them."""
 
 
 class Doors(Protocol):
@@ -57,23 +65,17 @@ class Doors(Protocol):
         """Nothing of the tenant runs in the block. Refused where that cannot be had."""
 
     async def switch(self) -> None:
-        """The rules name the target, and every proxy goes by them. Refused: they name the source again, everywhere."""
+        """The rules name the target, and every proxy goes by them. Stayed: they name the source again, everywhere;
+        after any other error nobody can tell."""
 
     async def arrived(self) -> None:
         """Refused unless the rules name the target, and every proxy goes by them."""
 
     async def back(self) -> None:
-        """The rules name the source, and every proxy goes by them."""
+        """The rules name the source, and every proxy goes by them. Refused where one does not."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Both places, as the operator goes there, and what the rules say of the tenant at each."""
-
-    source: Place
-    target: Place
-    here: Grant
-    there: Grant
+    async def go_on(self) -> None:
+        """Nobody waits any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +85,6 @@ class Moved:
     copied: int
     followed: int
     pause: float
-
-
-def name_of(server: Server) -> str:
-    """Where a place is, for people and for the journal."""
-    return f"{','.join(f'{host}:{port}' for host, port in server.addresses)}/{server.database}"
-
-
-def check_ways(here: Grant, there: Grant) -> None:
-    """Refused where a tenant cannot go from one place to the other."""
-    problems = [
-        f"{end} is of mode {one.policy.isolation}{' behind policies' if one.policy.behind_rls else ''}, and only"
-        " tenants of mode row move"
-        for end, one in (("the source", here), ("the target", there))
-        if one.policy.isolation != "row" or one.policy.behind_rls
-    ]
-    same = set(here.server.addresses) & set(there.server.addresses)
-    if same and here.server.database == there.server.database:
-        problems.append(f"{here.tenant} is at {name_of(here.server)} already")
-    if problems:
-        raise Refused(problems)
 
 
 async def standing(ends: Ends) -> Move | None:
@@ -120,6 +102,16 @@ async def tried(ends: Ends) -> Sequence[Passage]:
         return (await planned(source, target, ends.here, ends.there)).passages
 
 
+async def open_there(ends: Ends, at: Move) -> bool:
+    """Is the target the tenant's home, whatever the journal at the source says yet?"""
+    connection = await opened(ends.target, MOVING)
+    try:
+        arrival = await journal.found(connection, at.tenant, at.database)
+        return arrival is not None and arrival.id == at.id and arrival.phase == OPEN
+    finally:
+        await connection.close()
+
+
 async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell = lambda _: None) -> Moved:
     """From wherever the journal says it is, to the end. id: of a move that is not begun yet. max_pause: in seconds;
     where the tenant would have to wait longer, it goes on at the source, and Refused says so.
@@ -128,16 +120,29 @@ async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell =
     """
     check_ways(ends.here, ends.there)
     async with both(ends) as (source, target):
-        at = await journal.found(source, ends.here.tenant, ends.here.database)
-        if at is not None and at.phase == MOVED:
-            await unlogged(target, at)
-            raise Refused([f"{at.tenant} has moved to {at.elsewhere} already"])
+        at = await journal.found(source, ends.tenant, ends.here.database)
+        arrival = await journal.found(target, ends.tenant, ends.here.database)
+        if at is not None:
+            _check_asked(at, id, ends)
+            if at.phase == MOVED:
+                await unlogged(target, at)
+                raise Refused([f"{at.tenant} has moved to {at.elsewhere} already"])
+            if at.phase == ABORTING:
+                raise Refused([f"the move of {at.tenant} is being given up: --abort ends that"])
+        if arrival is not None and (at is None or arrival.id != at.id):
+            raise Refused([f"{ends.tenant} was moved from the target, and what it left there was not cleaned up"])
+        if at is not None and arrival is not None and arrival.phase == OPEN:
+            return await _finished(source, target, at, doors)
+        if at is not None and at.phase != COPYING and arrival is None:
+            raise Refused([f"the target knows nothing of {at.tenant}'s move: --abort, and begin again"])
         plan = await planned(source, target, ends.here, ends.there)
+        if at is not None and at.plan != plan.mark:
+            raise Refused([CHANGED])
         await journal.made(source)
         await journal.made(target)
         if at is None:
             await doors.ready()
-            at = Move(id, ends.here.tenant, ends.here.database, COPYING, name_of(ends.there.server))
+            at = Move(id, ends.tenant, ends.here.database, COPYING, name_of(ends.there.server), plan.mark)
             await journal.begun(source, at)
         mirror = Mirror(at, source, target, ends.here, ends.there, plan.passages, plan.links, tell)
         moving = _Moving(ends, doors, mirror, max_pause)
@@ -153,25 +158,49 @@ async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell =
 
 
 async def abort(ends: Ends, doors: Doors) -> None:
-    """The tenant stays at the source, and nothing is left at the target. Refused once that is open."""
+    """The tenant stays at the source, and nothing is left at the target. Refused once that is open.
+
+    From its own phase on nothing is logged any more, so that nobody can go on with what is being given up.
+    """
     async with both(ends) as (source, target):
-        at = await journal.found(source, ends.here.tenant, ends.here.database)
+        at = await journal.found(source, ends.tenant, ends.here.database)
         if at is None:
             return
+        _check_asked(at, at.id, ends)
         arrival = await journal.found(target, at.tenant, at.database)
         ours = arrival is not None and arrival.id == at.id
-        if at.phase == MOVED or (ours and arrival is not None and arrival.phase == OPEN):
+        if at.phase == MOVED or (ours and arrival is not None and arrival.phase != ARRIVING):
             raise Refused([f"{at.tenant} has moved: --resume and --clean end it, and then it can be moved back"])
         await doors.back()
-        if at.phase != COPYING:
-            await journal.turned(source, at, COPYING, (FENCED, SWITCHING))
+        await journal.turned(source, at, ABORTING, (COPYING, FENCED, SWITCHING, ABORTING))
         if ours:
-            plan = await planned(source, target, ends.here, ends.there)
-            await Mirror(at, source, target, ends.here, ends.there, plan.passages, plan.links).remove()
+            catalog = await introspect(target, 1)  # by what was made there, whatever the tables are by now
+            kept = [one for one in selected(catalog, ends.there) if await made(target, one, at, ORIGIN)]
+            await removed(target, kept, ends.there)
             await journal.ended(target, at)
         await unlogged(target, at)
         await unlogged(source, at)
         await journal.ended(source, at)
+
+
+def _check_asked(at: Move, id: str, ends: Ends) -> None:
+    """Refused where the journal knows of another move than the one that was asked for."""
+    if at.id != id or at.elsewhere != name_of(ends.there.server):
+        raise Refused(
+            [
+                f"{at.tenant} is on its way to {at.elsewhere} by the journal, in a move that was begun elsewhere or"
+                " with another --to: go on with it where it was begun, and as it was"
+            ]
+        )
+
+
+async def _finished(source: CatalogConnection, target: CatalogConnection, at: Move, doors: Doors) -> Moved:
+    """The target is open already: it is the home, and there is no way back."""
+    await journal.turned(source, at, MOVED, (SWITCHING,))
+    await unlogged(target, at)
+    await doors.arrived()
+    await doors.go_on()
+    return Moved(0, 0, 0)
 
 
 class _Moving:
@@ -192,14 +221,14 @@ class _Moving:
         arrival = await journal.found(mirror.target, at.tenant, at.database)
         if arrival is None:
             self._copied = await mirror.copy(replace(at, phase=ARRIVING, elsewhere=name_of(self._ends.here.server)))
-        elif arrival.id != at.id:
-            raise Refused([f"{at.tenant} was moved from the target, and what it left there was not cleaned up"])
+        elif arrival.id != at.id or arrival.phase != ARRIVING:
+            raise Refused([f"the target does not wait for {at.tenant}'s rows"])
 
     async def guard(self) -> None:
         """Nobody writes the tenant's rows at the target, whatever the rules say, until it is open."""
         mirror, at = self._mirror, self._mirror.move
         for one in mirror.passages:
-            if not await made(mirror.target, one.target, at):
+            if not await made(mirror.target, one.target, at, ORIGIN):
                 await mirror.target.execute(changelog.guard(at.id, one, at.tenant))
                 await patiently(mirror.target, changelog.guarding(at.id, one, self._ends.there))
 
@@ -238,13 +267,14 @@ class _Moving:
                     raise
             try:
                 await self._doors.switch()
-            except Unclear:
-                raise
-            except Refused:
+            except Stayed:
                 await self._unfence()
                 raise
-            await journal.turned(self._mirror.target, at, OPEN, (ARRIVING, OPEN))
-            await journal.turned(source, at, MOVED, (SWITCHING,))
+            try:
+                await journal.turned(self._mirror.target, at, OPEN, (ARRIVING,))
+                await journal.turned(source, at, MOVED, (SWITCHING,))
+            except FAILURES as error:
+                raise Unclear([f"the target may be open, or is not yet; --resume goes on: {error}"]) from None
         pause = time.monotonic() - since
         await unlogged(self._mirror.target, at)
         return Moved(self._copied, self._followed, pause)
@@ -252,11 +282,21 @@ class _Moving:
     async def _last(self) -> None:
         mirror, at = self._mirror, self._mirror.move
         await journal.turned(mirror.source, at, FENCED, (COPYING, FENCED))
+        await self._check_same()
         count, different = await mirror.follow()
         self._followed += count
         if different:
             raise Refused(different)
         await passed(mirror)
+
+    async def _check_same(self) -> None:
+        """The tables are those that were followed, and every trigger of the move still is in force."""
+        mirror, at = self._mirror, self._mirror.move
+        again = await planned(mirror.source, mirror.target, mirror.here, mirror.there)
+        for one in mirror.passages:
+            whole = await made(mirror.source, one.source, at) and await made(mirror.target, one.target, at, ORIGIN)
+            if not whole or again.mark != at.plan:
+                raise Refused([CHANGED])
 
     async def _unfence(self) -> None:
         """The source takes writes again. By a connection of its own: the other may be in the middle of anything, and
@@ -265,6 +305,8 @@ class _Moving:
         connection = await opened(self._ends.source, MOVING)
         try:
             await connection.fetchval(GONE, self._mirror.source.get_server_pid())
+            if not await connection.fetchval(ONE, self._ends.lock):
+                raise Unclear([f"another command is moving {at.tenant}: see --status"])
             now = await journal.found(connection, at.tenant, at.database)
             if now is not None and now.phase != COPYING:
                 await journal.turned(connection, at, COPYING, (FENCED, SWITCHING))
@@ -287,16 +329,17 @@ async def logged(connection: CatalogConnection, at: Move, one: Passage, grant: G
     await patiently(connection, changelog.triggers(at.id, one, grant))
 
 
-async def made(connection: CatalogConnection, kept: Kept, at: Move) -> bool:
-    """Has the table the move's triggers?"""
-    found: bool = await connection.fetchval(MADE, kept.relation.oid, changelog.trigger_of(at.id, "TRUNCATE"))
-    return found
+async def made(connection: CatalogConnection, kept: Kept, at: Move, enabled: str = ALWAYS) -> bool:
+    """Has the table all of the move's triggers, in force as they were made? enabled: as pg_trigger has it."""
+    names = changelog.names(at.id)
+    found: int = await connection.fetchval(MADE, kept.relation.oid, names, enabled)
+    return found == len(names)
 
 
 async def unlogged(connection: CatalogConnection, at: Move) -> None:
-    """Nothing of the move's triggers and functions is left."""
+    """Nothing of the move's triggers and functions is left. Each table's go together."""
     for row in await connection.fetch(changelog.undone(at.id)):
-        await patiently(connection, [row["statement"]])
+        await patiently(connection, row["statements"])
 
 
 async def patiently(connection: CatalogConnection, statements: Sequence[str]) -> None:
@@ -318,24 +361,6 @@ async def patiently(connection: CatalogConnection, statements: Sequence[str]) ->
 async def passed(mirror: Mirror) -> None:
     """The target's sequences give no number that the source's have given."""
     kept = tuple(one.source for one in mirror.passages)
-    for form in await positions(mirror.source, mirror.here, kept):
+    for form in await drawn(mirror.source, mirror.here, kept):
         place = own_place(mirror.there, form)
         await advanced(mirror.target, place, form.value if form.called else form.value - 1)
-
-
-@asynccontextmanager
-async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConnection]]:
-    """A connection to each place; no other command moves the tenant meanwhile."""
-    source = await opened(ends.source, MOVING)
-    try:
-        if not await source.fetchval(ONE, f"{ends.here.tenant} {ends.here.database}"):
-            raise Refused([f"another command is moving {ends.here.tenant}"])
-        target = await opened(ends.target, MOVING)
-        try:
-            yield source, target
-        finally:
-            with suppress(*FAILURES):
-                await target.close()
-    finally:
-        with suppress(*FAILURES):  # it may have been ended
-            await source.close()

@@ -23,7 +23,6 @@ class Passage:
     is found again; (): all that is in it.
     """
 
-    number: int
     source: Kept
     target: Kept
     columns: tuple[str, ...]
@@ -36,6 +35,11 @@ class Passage:
         return name if schema == "public" else f"{schema}.{name}"
 
     @property
+    def place(self) -> int:
+        """What names it in the log: the number that the source's server has for it, which no other table ever has."""
+        return self.source.relation.oid
+
+    @property
     def names(self) -> str:
         """The columns in SQL."""
         return ", ".join(identifier(one) for one in self.columns)
@@ -43,7 +47,7 @@ class Passage:
     @property
     def touched(self) -> str:
         """In SQL, the temporary table of keys at the target."""
-        return f"pg_temp.touched_{self.number}"
+        return f"pg_temp.touched_{self.place}"
 
     @property
     def width(self) -> int:
@@ -66,7 +70,7 @@ def paired(source: tuple[Kept, ...], target: tuple[Kept, ...], here: Types, ther
     waiting = {one.at: one for one in target}
     problems: list[str] = []
     found = []
-    for number, kept in enumerate(source, 1):
+    for kept in source:
         other = waiting.get(kept.at)
         if other is None:
             problems.append(f"{kept.full} is no table of the tenant at the target")
@@ -75,7 +79,7 @@ def paired(source: tuple[Kept, ...], target: tuple[Kept, ...], here: Types, ther
         key = found_by(kept.relation, kept.columns)
         columns = tuple(one.name for one in kept.columns)
         typed = tuple((one.name, here[one.type, one.typmod]) for one in key)
-        found.append(Passage(number, kept, other, columns, typed))
+        found.append(Passage(kept, other, columns, typed))
     if problems:
         raise Refused(problems)
     return tuple(found)

@@ -6,12 +6,15 @@ Nothing is changed here. What only the copying shows, such as rows of shared tab
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from proxy.backup.manifest import SequenceForm
 from proxy.backup.passages import Passage, Types, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
-from proxy.backup.sequences import own_place, positions
+from proxy.backup.sequences import own_place, position, positions
+from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.tenancy.policy import Grant
 
@@ -31,6 +34,18 @@ SELECT pg_catalog.format('%I of %I.%I', t.tgname, n.nspname, c.relname) AS name
          SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a WHERE a.relid = ANY ($1::pg_catalog.oid[])))
  ORDER BY 1
 """
+# Sequences that a default draws from, whosever they are.
+DRAWN = """
+SELECT DISTINCT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
+  FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
+       ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.adrelid = ANY ($1::pg_catalog.oid[])
+ ORDER BY 1, 2
+"""
+STEP = "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1)"
 SUPERUSER = "SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user"
 
 
@@ -40,6 +55,7 @@ class Planned:
 
     passages: tuple[Passage, ...]
     links: tuple[Reference, ...]
+    mark: str  # of all that triggers and copies were made by; another one where the tables were changed
 
 
 async def planned(source: CatalogConnection, target: CatalogConnection, here: Grant, there: Grant) -> Planned:
@@ -55,13 +71,41 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
     passages = paired(kept, other, await _types(source, kept), await _types(target, other))
     rows = await target.fetch(ALWAYS, [one.target.relation.oid for one in passages])
     problems += [f"the trigger {row['name']} at the target fires for rows that are replicated" for row in rows]
-    for form in await positions(source, here, kept):
+    for form in await drawn(source, here, kept):
         place = own_place(there, form)
-        if await target.fetchval("SELECT pg_catalog.to_regclass($1)", place) is None:
+        step = await target.fetchval(STEP, place)
+        if step is None:
             problems.append(f"the sequence {place} is not there at the target")
+        elif step < 0:
+            problems.append(f"the sequence {place} counts down, and is not followed")
     if problems:
         raise Refused(problems)
-    return Planned(passages, tuple(references(second, tuple(one.target for one in passages))))
+    links = tuple(references(second, tuple(one.target for one in passages)))
+    return Planned(passages, links, _mark(passages, here, there))
+
+
+async def drawn(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:
+    """Where the tenant's sequences are now, and those that a default of its tables draws from, whoever else does."""
+    found = {(one.schema_name, one.name): one for one in await positions(connection, grant, kept)}
+    for row in await connection.fetch(DRAWN, [one.relation.oid for one in kept]):
+        at = row["schema"], row["name"]
+        if at not in found:
+            value, called = await position(connection, f"{identifier(at[0])}.{identifier(at[1])}")
+            found[at] = SequenceForm(schema=at[0], name=at[1], value=value, called=called, own=False, column=None)
+    return tuple(found.values())
+
+
+def _mark(passages: tuple[Passage, ...], here: Grant, there: Grant) -> str:
+    parts = [
+        (one.key, one.columns, kept.at, kept.relation.oid, kept.relation.kind, kept.owned(grant), *_shape(kept))
+        for one in passages
+        for kept, grant in ((one.source, here), (one.target, there))
+    ]
+    return sha256(repr(sorted(parts, key=repr)).encode()).hexdigest()
+
+
+def _shape(kept: Kept) -> list[tuple[int, str, int, int]]:
+    return sorted((one.number, one.name, one.type, one.typmod) for one in kept.columns)
 
 
 async def _types(connection: CatalogConnection, kept: tuple[Kept, ...]) -> Types:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from proxy.backup.moving import Unclear
+from proxy.backup.moving import Stayed, Unclear
 from proxy.backup.refusal import Refused
 from proxy.cli.quiet import asked_at, doors_of, paused
 from proxy.errors import ConfigurationError
 from proxy.fleet.control import Answer, Prepare, Reload, Request, Resume, Statistics
-from proxy.fleet.rulefiles import one_writer, write_over
+from proxy.fleet.rulefiles import one_writer, write_draft, write_over
 from proxy.settings import Settings
 
 MARGIN = 30.0  # seconds that a pause lasts longer than it may, should who asked for it be killed
@@ -51,9 +51,10 @@ class RuleDoors:
         await self._all_at(self.here)
         self.before = self.file.read_text(encoding="utf-8")  # others may have changed it for other tenants
         self.after = self.housed(self.before)
+        if self.after == self.before:
+            raise Refused([f"{self.file} names the target already"])
         beside = self.file.with_name(self.draft)
-        beside.write_text(self.after, encoding="utf-8")
-        beside.chmod(self.file.stat().st_mode & 0o777)
+        write_draft(self.file, beside, self.after)
         draft = str(beside.relative_to(self.rules))
         await self._each(Prepare(str(self.file.relative_to(self.rules)), draft))
 
@@ -63,17 +64,18 @@ class RuleDoors:
         hold = self.max_pause + MARGIN
         async with paused(self.tenant, self.database, self.max_pause, hold, self.settings, self.at, self.alone):
             yield
-        if not self.alone:  # what a command that was killed has paused
-            await self._every(Resume(self.tenant, self.database))
+        if not self.alone:
+            await self.go_on()
+
+    async def go_on(self) -> None:
+        """As Doors has it. What a command that was killed has paused goes on, too."""
+        await self._every(Resume(self.tenant, self.database))
 
     async def switch(self) -> None:
         """As Doors has it."""
         beside = self.file.with_name(self.draft)
         try:
-            self._write(self.after, (self.before, self.after))
-        except OSError as error:
-            raise Refused([str(error)]) from None
-        try:
+            self._write(self.after)
             await self._each(Reload(str(beside.relative_to(self.rules))))
             await self._all_at(self.there)
         except (ConfigurationError, OSError) as error:
@@ -87,7 +89,7 @@ class RuleDoors:
 
     async def back(self) -> None:
         """As Doors has it."""
-        self._write(self.before, (self.before, self.after))
+        self._write(self.before)
         await self._each(Reload())
         await self._all_at(self.here)
 
@@ -102,15 +104,19 @@ class RuleDoors:
                     f"nothing of {self.tenant} is written before --resume or --abort went through",
                 ]
             ) from None
-        raise Refused([*_why(error), f"{self.tenant} goes on at the source"]) from None
+        raise Stayed([*_why(error), f"{self.tenant} goes on at the source"]) from None
 
-    def _write(self, text: str, known: Sequence[str]) -> None:
+    def _write(self, text: str) -> None:
+        """The file has this text; where others changed it, it is enough that it says the same of the tenant."""
         with one_writer(self.rules):
             now = self.file.read_text(encoding="utf-8")
-            if now not in known:
-                raise Refused([f"{self.file} was changed meanwhile"])
-            if now != text:
-                write_over(self.file, text)
+            if now in (self.before, self.after):
+                if now != text:
+                    write_over(self.file, text)
+                return
+            if (self.housed(now) == now) != (text == self.after):
+                server = self.there if text == self.after else self.here
+                raise Refused([f"{self.file} was changed meanwhile; let it name {server} for {self.tenant}"])
 
     async def arrived(self) -> None:
         """As Doors has it."""

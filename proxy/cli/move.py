@@ -31,7 +31,7 @@ from proxy.tenancy.models import Tenant
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
-    from proxy.backup.moving import Ends
+    from proxy.backup.ends import Ends
     from proxy.cli.doors import RuleDoors
 
 ID_BYTES = 4
@@ -39,9 +39,12 @@ WHAT = {
     "not begun": "nothing was done yet: --resume begins, --abort forgets it",
     "copying": "it works at the source: --resume goes on, --abort gives it up",
     "fenced": "the source refuses its writes: --resume goes on, --abort gives it up",
-    "switching": "the source refuses its writes, and the target may be open: --resume goes on, --abort may give it up",
+    "switching": "the source refuses its writes, and so does the target: --resume goes on, --abort gives it up",
+    "aborting": "it works at the source: --abort gives it up, and nothing else goes on from here",
     "moved": "it works at the target: --clean deletes what it left at the source",
 }
+
+OPENED = "it works at the target, which is open: --resume ends the move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ class _Run:
 
     async def tried(self) -> tuple[list[str], Any]:
         """--dry-run."""
-        from proxy.backup.moving import check_ways, tried
+        from proxy.backup.ends import check_ways
+        from proxy.backup.moving import tried
 
         ends, _ = await self._ends()
         check_ways(ends.here, ends.there)
@@ -148,7 +152,8 @@ class _Run:
 
     async def move(self, again: bool) -> tuple[list[str], Any]:
         """--to and --resume."""
-        from proxy.backup.moving import check_ways, move, standing
+        from proxy.backup.ends import check_ways
+        from proxy.backup.moving import move, standing
 
         ends, doors = await self._ends()
         check_ways(ends.here, ends.there)
@@ -162,7 +167,7 @@ class _Run:
                 done = await move(ends, doors, self.order.id, self.max_pause, tell)
         except ConfigurationError:
             with suppress(*FAILURES):
-                if await standing(ends) is None:  # nothing was begun
+                if not again and await standing(ends) is None:  # nothing was begun
                     doors.forget()
                     self.path.unlink(missing_ok=True)
             raise
@@ -175,14 +180,17 @@ class _Run:
 
     async def status(self) -> tuple[list[str], Any]:
         """--status."""
-        from proxy.backup.moving import standing
+        from proxy.backup.moving import open_there, standing
 
         ends, doors = await self._ends()
         with told(f"move of {self.tenant}"):
             found = await standing(ends)
-        phase = "not begun" if found is None else found.phase
-        home = doors.there if phase == "moved" else doors.here
-        return [f"{self.tenant}: {phase}, {doors.here} to {doors.there}", WHAT[phase]], {"phase": phase, "home": home}
+            phase = "not begun" if found is None else found.phase
+            home = doors.there if phase == "moved" else doors.here
+            what = WHAT[phase]
+            if found is not None and phase == "switching" and await open_there(ends, found):
+                home, what = doors.there, OPENED
+        return [f"{self.tenant}: {phase}, {doors.here} to {doors.there}", what], {"phase": phase, "home": home}
 
     async def abort(self) -> tuple[list[str], Any]:
         """--abort."""
@@ -206,7 +214,7 @@ class _Run:
         return [f"{count} rows were deleted at {doors.here}"], {"rows": count}
 
     async def _ends(self) -> tuple[Ends, RuleDoors]:
-        from proxy.backup.moving import Ends, name_of
+        from proxy.backup.ends import Ends, name_of
         from proxy.cli.doors import RuleDoors
 
         file, order = self.rules / self.order.file, self.order

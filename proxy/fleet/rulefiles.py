@@ -40,6 +40,11 @@ def write_over(path: Path, text: str) -> None:
     _beside(target, text, target.stat().st_mode & 0o777).replace(target)
 
 
+def write_draft(path: Path, draft: Path, text: str) -> None:
+    """What a file may become, in another beside it that only those may read who may read the file."""
+    _beside(draft, text, path.stat().st_mode & 0o777).replace(draft)
+
+
 def _beside(path: Path, text: str, mode: int) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with fresh.open("w", encoding="utf-8") as file:

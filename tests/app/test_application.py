@@ -86,6 +86,8 @@ def test_who_is_held_while_its_tenant_moves_goes_where_the_new_rules_say(proxy: 
         draft = sample.with_name(".sample.yaml.draft")
         draft.write_text(housed(sample.read_text("utf-8"), "globex", uri, None), "utf-8")
         assert proxy.ask(Prepare("sample.yaml", ".nothing")).problems != ()
+        assert "reads other rule files" in proxy.ask(Prepare("sample.yaml", ".no\0thing")).problems[0]
+        assert "reads other rule files" in proxy.ask(Prepare("sam\0ple.yaml", draft.name)).problems[0]
         assert proxy.ask(Prepare("sample.yaml", "../proxy.log")).problems != ()
         assert proxy.ask(Prepare("sample.yaml", draft.name)).problems == ()
         before = proxy.ask(Statistics("globex")).result["processes"][0]["homes"]
@@ -132,3 +134,7 @@ def test_who_is_held_while_its_tenant_moves_goes_where_the_new_rules_say(proxy: 
         home = proxy.ask(Statistics("globex")).result["processes"][0]["homes"]
         assert home == {"shared": {"at": f"127.0.0.1:{postgres15.port}/{there}", "open": True}}
         assert proxy.ask(Reload(draft.name)) == Answer({"generation": 3})  # there is no such draft any more: as usual
+        draft.write_text(sample.read_text("utf-8"), "utf-8")
+        assert proxy.ask(Prepare("sample.yaml", draft.name)).problems == ()
+        sample.write_bytes(b"\xff")
+        assert "UTF-8" in proxy.ask(Reload(draft.name)).problems[0]  # what is there now is judged as usual

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+from proxy.backup.ends import Ends, both
 from proxy.backup.mirroring import Mirror
-from proxy.backup.moving import Ends, Moved, both, move
+from proxy.backup.moving import Moved, move
 from proxy.backup.refusal import Refused
 from tests.backup.shelf import operators, small
 from tests.kit.postgres import Cluster
@@ -74,6 +75,9 @@ class NoDoors:
 
     async def back(self) -> None:
         self.told.append("back")
+
+    async def go_on(self) -> None:
+        self.told.append("went on")
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from proxy.backup import journal
+from proxy.backup.ends import MOVING
 from proxy.backup.journal import COPYING, FENCED, MOVED, SWITCHING, Move
-from proxy.backup.moving import MOVING
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import opened
 from tests.backup.shelf import operators
@@ -56,5 +56,27 @@ async def test_a_phase_waits_for_who_holds_the_row(postgres15: Cluster, database
             with pytest.raises(Exception, match="lock timeout"):
                 await journal.turned(connection, MOVE, FENCED, (COPYING,))
         await journal.turned(connection, MOVE, FENCED, (COPYING,))
+    finally:
+        await connection.close()
+
+
+async def test_a_journal_that_somebody_else_made_is_not_touched(postgres15: Cluster, database: str) -> None:
+    connection = await opened(operators(postgres15, database), MOVING)
+    try:
+        await connection.execute(
+            "DO $$ BEGIN CREATE ROLE journal_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+            "CREATE SCHEMA partywall AUTHORIZATION journal_owner"
+        )
+        with pytest.raises(Refused, match="the schema partywall was not made by a superuser for moves"):
+            await journal.made(connection)
+        await connection.execute("ALTER SCHEMA partywall OWNER TO CURRENT_USER")
+        await journal.made(connection)
+        await connection.execute("ALTER TABLE partywall.changes OWNER TO journal_owner")
+        with pytest.raises(Refused, match=r"partywall\.changes was not made by a superuser for moves"):
+            await journal.found(connection, "globex", "shop")
+        await connection.execute("DROP TABLE partywall.changes, partywall.moves")
+        await connection.execute("CREATE VIEW partywall.moves AS SELECT 1 / 0 AS id")
+        with pytest.raises(Refused, match=r"partywall\.moves was not made"):
+            await journal.found(connection, "globex", "shop")
     finally:
         await connection.close()

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from proxy.backup import leaving
 from proxy.backup.leaving import clean
 from proxy.backup.moving import standing
 from proxy.backup.refusal import Refused
@@ -44,3 +45,21 @@ def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: C
         assert asyncio.run(standing(across.ends)) is None
         assert across.sql("SELECT count(*) FROM partywall.changes") == "0"
         assert across.sql("SELECT count(*) FROM partywall.moves", True) == "0"
+
+
+def test_the_fence_goes_last(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(_connection: object, _at: object) -> None:
+        raise OSError("away")
+
+    with crossing(postgres15) as across:
+        doors = NoDoors()
+        across.moved(doors)
+        with monkeypatch.context() as patched:
+            patched.setattr(leaving, "unlogged", failing)
+            with pytest.raises(OSError, match="away"):
+                asyncio.run(clean(across.ends, doors))
+        assert across.rows(False) == []
+        with pytest.raises(Exception, match="is being moved"):
+            across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)")
+        assert asyncio.run(clean(across.ends, doors)) == 0
+        across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.backup.journal import ARRIVING
+from proxy.backup.mirroring import removed
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import WRITES, Crossing, crossing, mirrored
 from tests.kit.postgres import Cluster
@@ -36,7 +37,7 @@ async def test_rows_are_copied_as_they_are_and_followed_whatever_is_done_to_them
         told = (await mirror.follow(compare=True))[1]
         assert sorted(one.split(" has ")[0] for one in told) == ["bills", "marks"]
         assert "bills has other rows at the target" in told
-        await mirror.remove()
+        await removed(mirror.target, [one.target for one in mirror.passages], mirror.there)
         assert across.rows(True) == []
 
 

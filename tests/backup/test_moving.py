@@ -9,7 +9,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from proxy.backup.moving import Unclear, abort, both, check_ways, move, name_of, standing, tried
+from proxy.backup import moving
+from proxy.backup.ends import both
+from proxy.backup.moving import Stayed, Unclear, abort, move, open_there, standing, tried
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import TABLES, WRITES, Crossing, NoDoors, crossing
 from tests.kit.postgres import Cluster
@@ -38,6 +40,16 @@ def takes(across: Crossing, there: bool, tenant: int = 2) -> bool:
 
 def silence() -> None:
     raise Unclear(["nobody answers"])
+
+
+def refuse() -> None:
+    raise Stayed(["the proxy at the corner says no"])
+
+
+def begun(across: Crossing) -> None:
+    """All is copied, and the tenant works at the source."""
+    with pytest.raises(Refused, match="at the corner"):
+        across.moved(NoDoors(switching=refuse))
 
 
 def phase(across: Crossing) -> str | None:
@@ -88,11 +100,7 @@ def test_whoever_is_writing_is_waited_for_and_then_the_pause_is_over(across: Cro
 
 
 def test_rules_that_cannot_be_switched_leave_the_source_in_charge(across: Crossing) -> None:
-    def refuse() -> None:
-        raise Refused(["the proxy at the corner says no"])
-
-    with pytest.raises(Refused, match="at the corner"):
-        across.moved(NoDoors(switching=refuse))
+    begun(across)
     assert (phase(across), takes(across, False), takes(across, True)) == ("copying", True, False)
 
 
@@ -126,13 +134,112 @@ async def test_two_commands_do_not_move_one_tenant(across: Crossing) -> None:
             await move(across.ends, NoDoors(), "0badcafe", 1)
 
 
-def test_only_what_moves_is_moved(across: Crossing) -> None:
-    here, there = across.ends.here, across.ends.there
-    check_ways(here, there)
-    with pytest.raises(Refused, match=r"globex is at .* already"):
-        check_ways(here, here)
-    with pytest.raises(Refused, match="the target is of mode schema, and only tenants of mode row move"):
-        check_ways(here, replace(there, policy=replace(there.policy, isolation="schema")))
-    with pytest.raises(Refused, match="the source is of mode row behind policies"):
-        check_ways(replace(here, policy=replace(here.policy, second_wall=True)), there)
-    assert name_of(here.server).endswith(f"/{across.names[0]}")
+def test_once_the_target_is_open_nothing_leads_back(across: Crossing) -> None:
+    """A command that was killed between its last two words."""
+    with pytest.raises(Unclear):
+        across.moved(NoDoors(switching=silence))
+    at = asyncio.run(standing(across.ends))
+    assert at is not None
+    assert not asyncio.run(open_there(across.ends, at))
+    across.sql("UPDATE partywall.moves SET phase = 'open'", True)
+    assert asyncio.run(open_there(across.ends, at))
+    with pytest.raises(Refused, match="has moved"):
+        asyncio.run(abort(across.ends, NoDoors()))
+    across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1234)", True)
+    doors = NoDoors(["switched"], switching=refuse)
+    across.moved(doors)
+    assert (doors.told, phase(across)) == (["switched", "went on"], "moved")
+    assert (takes(across, False), takes(across, True), across.sql(TRACES, True)) == (False, True, "0")
+    assert across.sql("SELECT count(*) FROM bills WHERE sum = 1234", True) == "1"
+
+
+def test_rules_of_which_nobody_knows_what_they_say_leave_the_fence(across: Crossing) -> None:
+    def changed() -> None:
+        raise Refused(["the file was changed"])
+
+    with pytest.raises(Refused, match="the file was changed"):
+        across.moved(NoDoors(switching=changed))
+    assert (phase(across), takes(across, False), takes(across, True)) == ("switching", False, False)
+
+
+def test_nobody_goes_on_with_a_move_that_is_being_given_up(across: Crossing, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(across)
+    original, calls = moving.unlogged, []
+
+    async def failing(connection: object, at: object) -> None:
+        calls.append(at)
+        if len(calls) == 2:  # those of the source
+            across.sql("DROP TRIGGER partywall_move_00c0ffee_insert ON bills")
+            raise OSError("away")
+        await original(connection, at)  # type: ignore[arg-type]  # as it came
+
+    with monkeypatch.context() as patched:
+        patched.setattr(moving, "unlogged", failing)
+        with pytest.raises(OSError, match="away"):
+            asyncio.run(abort(across.ends, NoDoors()))
+    assert (phase(across), takes(across, False)) == ("aborting", True)
+    with pytest.raises(Refused, match="is being given up: --abort ends that"):
+        across.moved(NoDoors())
+    asyncio.run(abort(across.ends, NoDoors()))
+    assert (phase(across), takes(across, False), across.rows(True)) == (None, True, [])
+    assert (across.sql(TRACES), across.sql(TRACES, True)) == ("0", "0")
+
+
+def test_a_trigger_that_somebody_took_away_is_missed(across: Crossing) -> None:
+    begun(across)
+    across.sql("DROP TRIGGER partywall_move_00c0ffee_insert ON bills")
+    across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 77)")
+    with pytest.raises(Refused, match=r"bills has \d+ rows here and \d+ at the target"):
+        across.moved(NoDoors())
+    asyncio.run(abort(across.ends, NoDoors()))
+    doors = NoDoors(during=lambda: across.sql("ALTER TABLE bills DISABLE TRIGGER partywall_move_00c0ffee_insert"))
+    with pytest.raises(Refused, match="the triggers on them were changed"):
+        across.moved(doors)
+    assert (phase(across), takes(across, False), takes(across, True)) == ("copying", True, False)
+
+
+def test_what_was_logged_is_the_same_tables_when_they_come_in_another_order(across: Crossing) -> None:
+    begun(across)
+    across.sql(WRITES)
+    order = [one.title for one in asyncio.run(tried(across.ends))]
+    across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 5)")
+    across.sql("ALTER TABLE bills ADD FOREIGN KEY (tenant_id, id) REFERENCES parts (tenant_id, id) NOT VALID")
+    assert [one.title for one in asyncio.run(tried(across.ends))] != order
+    across.sql("DELETE FROM marks WHERE tenant_id = 2")
+    across.moved(NoDoors())
+    assert across.rows(True) == across.rows(False)
+
+
+def test_tables_that_change_meanwhile_are_not_moved(across: Crossing) -> None:
+    late = "CREATE TABLE late (tenant_id int NOT NULL, id int PRIMARY KEY)"
+    doors = NoDoors(during=lambda: (across.sql(late), across.sql(late, True)))
+    with pytest.raises(Refused, match="were changed since the move began"):
+        across.moved(doors)
+    assert (phase(across), takes(across, False), takes(across, True)) == ("copying", True, False)
+    across.sql("INSERT INTO late VALUES (2, 1)")
+    with pytest.raises(Refused, match="were changed since the move began: --abort"):
+        across.moved(NoDoors())
+    across.sql("DROP TABLE marks", True)  # it can be given up all the same
+    asyncio.run(abort(across.ends, NoDoors()))
+    assert across.sql("SELECT count(*) FROM bills WHERE tenant_id = 2", True) == "0"
+    assert (takes(across, False), across.sql(TRACES), across.sql(TRACES, True)) == (True, "0", "0")
+
+
+def test_a_move_goes_on_to_where_it_went_and_nowhere_else(across: Crossing) -> None:
+    begun(across)
+    other = replace(across.ends.there, server=replace(across.ends.there.server, host="localhost"))
+    with pytest.raises(Refused, match="begun elsewhere or with another --to"):
+        asyncio.run(move(replace(across.ends, there=other), NoDoors(), "00c0ffee", 30))
+    with pytest.raises(Refused, match="begun elsewhere or with another --to"):
+        asyncio.run(abort(replace(across.ends, there=other), NoDoors()))
+    with pytest.raises(Refused, match="begun elsewhere or with another --to"):
+        asyncio.run(move(across.ends, NoDoors(), "0badcafe", 30))
+    assert phase(across) == "copying"
+
+
+def test_numbers_of_sequences_that_are_nobodys_go_on_too(across: Crossing) -> None:
+    for there in (False, True):
+        across.sql("CREATE SEQUENCE loose; ALTER TABLE bills ALTER id SET DEFAULT nextval('loose')", there)
+    across.sql("SELECT setval('loose', 500)")
+    across.moved(NoDoors())
+    assert int(across.sql("SELECT nextval('loose')", True)) > 500

@@ -36,3 +36,9 @@ def test_a_table_that_is_not_there_is_told(postgres15: Cluster) -> None:
     missing = pytest.raises(Refused, match=r"marks. is no table of the tenant at the target")
     with crossing(postgres15, SCHEMA + "DROP TABLE marks;") as across, missing:
         asyncio.run(tried(across.ends))
+
+
+def test_a_sequence_that_counts_down_is_told(postgres15: Cluster) -> None:
+    down = SCHEMA + "ALTER SEQUENCE bills_id_seq INCREMENT -1 MINVALUE -9 START 1;"
+    with crossing(postgres15, down) as across, pytest.raises(Refused, match="counts down, and is not followed"):
+        asyncio.run(tried(across.ends))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.backup.moving import Unclear
+from proxy.backup.moving import Stayed, Unclear
 from proxy.backup.refusal import Refused
 from proxy.cli.doors import RuleDoors
 from proxy.cli.quiet import Silent
@@ -85,8 +85,29 @@ async def test_rules_that_are_refused_or_were_changed_stay_as_they_were(proxy: P
     assert doors.file.read_text("utf-8") == before
     doors.file.write_text(before + "# by somebody else\n", "utf-8")
     try:
-        with pytest.raises(Refused, match=r"sample.yaml was changed meanwhile") as refused:
+        with pytest.raises(Stayed, match=r"sample.yaml was changed meanwhile"):
             await doors.switch()
-        assert not isinstance(refused.value, Unclear)
     finally:
         doors.file.write_text(before, "utf-8")
+
+
+async def test_a_file_that_names_the_target_is_not_taken_for_one_that_names_the_source(
+    proxy: Proxy, postgres15: Cluster
+) -> None:
+    """Somebody edits it between a switch and what comes after."""
+    doors = doors_of(proxy, postgres15)
+    before = doors.file.read_text("utf-8")
+    await doors.ready()
+    try:
+        await doors.switch()
+        doors.file.write_text(doors.after + "# by somebody else\n", "utf-8")
+        await doors.switch()  # it says what it should
+        with pytest.raises(Refused, match=r"was changed meanwhile; let it name .*/shared for globex"):
+            await doors.back()
+        doors.there = "elsewhere:5432/shared"
+        with pytest.raises(Unclear, match="nothing of globex is written before"):
+            await doors.switch()
+        assert doors.file.read_text("utf-8") == doors.after + "# by somebody else\n"
+    finally:
+        doors.file.write_text(before, "utf-8")
+        await doors.back()

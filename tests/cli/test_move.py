@@ -53,6 +53,11 @@ class Scene:
             *("--to-server", f"postgresql://{SUPERUSER}@127.0.0.1:{self.second.port}/{self.there}?sslmode=disable"),
         )
 
+    def home(self, at_first: bool) -> str:
+        """As the command names it."""
+        cluster, database = (self.first, self.here) if at_first else (self.second, self.there)
+        return f"127.0.0.1:{cluster.port}/{database}"
+
     def rows(self, at_second: bool) -> dict[str, str]:
         """Checksums of globex's rows."""
         cluster, database = (self.second, self.there) if at_second else (self.first, self.here)

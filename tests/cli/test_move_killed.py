@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -75,7 +76,10 @@ def test_killed_anywhere_it_has_one_home_and_goes_on_or_back(
             scene.proxy.ask(Resume())  # as if the time of the pause were over
             homes = [scene.takes(False), scene.takes(True)]
             assert homes.count(True) <= 1 or not scene.rows(True), (point, homes)
-            assert run("move", *scene.common, "--status").exit_code == 0, point
+            status = run("move", *scene.common, "--status", "--json")
+            assert (status.exit_code, json.loads(status.stdout)["home"] == scene.home(POINTS[point])) == (0, True), (
+                point
+            )
             given_up = run("move", *scene.common, "--abort") if POINTS[point] and turn % 2 == 0 else None
             if given_up is not None:
                 assert given_up.exit_code == 0, (point, given_up.output)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.fleet.rulefiles import one_writer, write_new, write_over
+from proxy.fleet.rulefiles import one_writer, write_draft, write_new, write_over
 
 
 def names(folder: Path) -> list[str]:
@@ -42,6 +42,16 @@ def test_another_text_keeps_the_mode_and_the_link(tmp_path: Path) -> None:
     assert real.read_text(encoding="utf-8") == "two\n"
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
     assert names(tmp_path) == ["link.yaml", "real.yaml"]
+
+
+def test_a_draft_is_as_readable_as_the_file_that_it_is_for(tmp_path: Path) -> None:
+    real, draft = tmp_path / "real.yaml", tmp_path / ".real.yaml.0a"
+    real.write_text("one\n", encoding="utf-8")
+    real.chmod(0o600)
+    write_draft(real, draft, "two\n")
+    assert (real.read_text(encoding="utf-8"), draft.read_text(encoding="utf-8")) == ("one\n", "two\n")
+    assert stat.S_IMODE(draft.stat().st_mode) == 0o600
+    assert names(tmp_path) == [".real.yaml.0a", "real.yaml"]
 
 
 def test_one_writes_at_a_time(tmp_path: Path) -> None:

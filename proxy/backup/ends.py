@@ -1,0 +1,110 @@
+"""Both ends of a move: where they are, and that they are what they are taken for before anything is done there.
+
+Promises: the two are different databases, whatever they are called; each is the one that the rules name, whatever way
+the operator goes there; no other command moves the tenant meanwhile. The proof is a lock that is held at each: of one
+database it cannot be had twice, and where it can still be had is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy.backup.refusal import Refused
+from proxy.backup.snapshot import WRITING, opened
+from proxy.catalog.connect import connect
+from proxy.catalog.watch import FAILURES
+from proxy.tenancy.policy import Grant, Server
+from proxy.tenancy.servers import Place
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+MOVING = WRITING | {"application_name": "partywall move", "lock_timeout": "10s", "synchronous_commit": "on"}
+LOCK = "pg_catalog.hashtext('partywall.moves'), pg_catalog.hashtext($1)"
+ONE = f"SELECT pg_catalog.pg_try_advisory_lock({LOCK})"
+FREE = f"SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})"  # a pooler between would keep any other lock
+DATABASE = """
+SELECT c.system_identifier::pg_catalog.text || '/' || d.oid::pg_catalog.text
+  FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both places, as the operator goes there, and what the rules say of the tenant at each."""
+
+    source: Place
+    target: Place
+    here: Grant
+    there: Grant
+
+    @property
+    def tenant(self) -> str:
+        return self.here.tenant
+
+    @property
+    def lock(self) -> str:
+        """What nobody else holds at either place while the tenant is moved."""
+        return f"{self.here.tenant} {self.here.database}"
+
+
+def name_of(server: Server) -> str:
+    """Where a place is, for people and for the journal."""
+    return f"{','.join(f'{host}:{port}' for host, port in server.addresses)}/{server.database}"
+
+
+def check_ways(here: Grant, there: Grant) -> None:
+    """Refused where a tenant cannot go from one place to the other."""
+    problems = [
+        f"{end} is of mode {one.policy.isolation}{' behind policies' if one.policy.behind_rls else ''}, and only"
+        " tenants of mode row move"
+        for end, one in (("the source", here), ("the target", there))
+        if one.policy.isolation != "row" or one.policy.behind_rls
+    ]
+    same = set(here.server.addresses) & set(there.server.addresses)
+    if same and here.server.database == there.server.database:
+        problems.append(f"{here.tenant} is at {name_of(here.server)} already")
+    if problems:
+        raise Refused(problems)
+
+
+@asynccontextmanager
+async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConnection]]:
+    """A connection to each place, which hold the lock. Refused where the places are not what the rules say."""
+    source = await opened(ends.source, MOVING)
+    try:
+        target = await opened(ends.target, MOVING)
+        try:
+            if await source.fetchval(DATABASE) == await target.fetchval(DATABASE):
+                raise Refused(["the source and the target are one and the same database, by two names"])
+            for one in (source, target):
+                if not await one.fetchval(ONE, ends.lock):
+                    raise Refused([f"another command is moving {ends.tenant}"])
+            await _check_named(ends.here, ends.lock, "source", "--server")
+            await _check_named(ends.there, ends.lock, "target", "--to-server")
+            yield source, target
+        finally:
+            with suppress(*FAILURES):
+                await target.close()
+    finally:
+        with suppress(*FAILURES):  # it may have been ended
+            await source.close()
+
+
+async def _check_named(grant: Grant, lock: str, end: str, option: str) -> None:
+    """Refused unless the lock is held in the database where the rules send the tenant's clients."""
+    place = name_of(grant.server)
+    try:
+        connection = await connect(grant.server, grant.credentials)
+        try:
+            free = await connection.fetchval(FREE, lock)
+        finally:
+            await connection.close()
+    except FAILURES as error:
+        why = str(error) or type(error).__name__
+        raise Refused([f"the {end} is not known to be {place}, as the rules have it: {why}"]) from None
+    if free:
+        raise Refused([f"{option} leads to another database than {place}, where the rules have the {end}"])

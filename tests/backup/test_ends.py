@@ -1,0 +1,82 @@
+"""Two ends are two databases, and those of the rules; what cannot move is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from proxy.backup.ends import MOVING, ONE, both, check_ways, name_of
+from proxy.backup.moving import Stayed, abort, tried
+from proxy.backup.refusal import Refused
+from proxy.backup.snapshot import opened
+from tests.backup.crossing import Crossing, NoDoors, crossing
+from tests.backup.shelf import operators
+from tests.kit.postgres import Cluster
+
+
+@pytest.fixture
+def across(postgres15: Cluster) -> Iterator[Crossing]:
+    with crossing(postgres15) as made:
+        yield made
+
+
+def stay() -> None:
+    raise Stayed(["it could not be said"])
+
+
+def test_only_what_moves_is_moved(across: Crossing) -> None:
+    here, there = across.ends.here, across.ends.there
+    check_ways(here, there)
+    with pytest.raises(Refused, match=r"globex is at .* already"):
+        check_ways(here, here)
+    with pytest.raises(Refused, match="the target is of mode schema, and only tenants of mode row move"):
+        check_ways(here, replace(there, policy=replace(there.policy, isolation="schema")))
+    with pytest.raises(Refused, match="the source is of mode row behind policies"):
+        check_ways(replace(here, policy=replace(here.policy, second_wall=True)), there)
+    assert name_of(here.server).endswith(f"/{across.names[0]}")
+
+
+def test_one_database_by_two_names_is_no_target_and_loses_nothing(across: Crossing) -> None:
+    """Nothing in the names says so, and what a move made at the source looks like what it makes at a target."""
+    ends, before = across.ends, across.rows(False)
+    renamed = replace(ends.here, server=replace(ends.here.server, host="localhost"))
+    check_ways(ends.here, renamed)
+    same = replace(ends, target=(renamed.server, ends.source[1]), there=renamed)
+    same = replace(same, target=(replace(ends.source[0], host="localhost"), ends.source[1]))
+    for one in (same, replace(ends, target=ends.source)):  # the rules have it, or --to-server does
+        with pytest.raises(Refused, match="one and the same database, by two names"):
+            asyncio.run(tried(one))
+    with pytest.raises(Refused, match="could not be said"):
+        across.moved(NoDoors(switching=stay))
+    for one in (same, replace(ends, target=ends.source)):
+        with pytest.raises(Refused, match="one and the same database, by two names"):
+            asyncio.run(abort(one, NoDoors()))
+    assert across.rows(False) == before
+
+
+def test_the_operator_goes_where_the_rules_send_the_tenants_clients(across: Crossing) -> None:
+    ends, elsewhere = across.ends, operators(across.cluster, "postgres")
+    with pytest.raises(Refused, match=r"--server leads to another database than .*/shelf\d+, where the rules have"):
+        asyncio.run(tried(replace(ends, source=elsewhere)))
+    for one in (tried(replace(ends, target=elsewhere)), abort(replace(ends, target=elsewhere), NoDoors())):
+        with pytest.raises(Refused, match="--to-server leads to another database than"):
+            asyncio.run(one)
+    away = replace(ends.there, server=replace(ends.there.server, role="shelf_nobody"))
+    with pytest.raises(Refused, match=r"the target is not known to be .*, as the rules have it: .*shelf_nobody"):
+        asyncio.run(tried(replace(ends, there=away)))
+
+
+async def test_the_lock_is_held_at_both_places_and_what_is_said_is_on_the_disk(across: Crossing) -> None:
+    across.sql(f"ALTER DATABASE {across.names[0]} SET synchronous_commit = off")
+    target = await opened(across.ends.target, MOVING)
+    try:
+        await target.fetchval(ONE, across.ends.lock)
+        with pytest.raises(Refused, match="another command is moving globex"):
+            await tried(across.ends)
+    finally:
+        await target.close()
+    async with both(across.ends) as (source, _):
+        assert await source.fetchval("SHOW synchronous_commit") == "on"
