@@ -44,6 +44,7 @@ WHAT = {
     "moved": "it works at the target: --clean deletes what it left at the source",
 }
 
+UNKNOWN = "the source refuses its writes, and whether the target is open could not be asked"
 OPENED = "it works at the target, which is open: --resume ends the move"
 
 
@@ -186,10 +187,13 @@ class _Run:
         with told(f"move of {self.tenant}"):
             found = await standing(ends)
             phase = "not begun" if found is None else found.phase
-            home = doors.there if phase == "moved" else doors.here
+            home: str | None = doors.there if phase == "moved" else doors.here
             what = WHAT[phase]
-            if found is not None and phase == "switching" and await open_there(ends, found):
-                home, what = doors.there, OPENED
+            if found is not None and phase == "switching":
+                try:
+                    home, what = (doors.there, OPENED) if await open_there(ends, found) else (home, what)
+                except FAILURES as error:
+                    home, what = None, f"{UNKNOWN}: {error}"
         return [f"{self.tenant}: {phase}, {doors.here} to {doors.there}", what], {"phase": phase, "home": home}
 
     async def abort(self) -> tuple[list[str], Any]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.backup.ends import MOVING, ONE, both, check_ways, name_of
-from proxy.backup.moving import Stayed, abort, tried
+from proxy.backup.moving import Stayed, abort, move, tried
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import opened
 from tests.backup.crossing import Crossing, NoDoors, crossing
@@ -47,13 +47,14 @@ def test_one_database_by_two_names_is_no_target_and_loses_nothing(across: Crossi
     same = replace(ends, target=(renamed.server, ends.source[1]), there=renamed)
     same = replace(same, target=(replace(ends.source[0], host="localhost"), ends.source[1]))
     for one in (same, replace(ends, target=ends.source)):  # the rules have it, or --to-server does
-        with pytest.raises(Refused, match="one and the same database, by two names"):
-            asyncio.run(tried(one))
-    with pytest.raises(Refused, match="could not be said"):
-        across.moved(NoDoors(switching=stay))
-    for one in (same, replace(ends, target=ends.source)):
-        with pytest.raises(Refused, match="one and the same database, by two names"):
-            asyncio.run(abort(one, NoDoors()))
+        for begun in (False, True):
+            if begun:
+                with pytest.raises(Refused, match="could not be said"):
+                    across.moved(NoDoors(switching=stay))
+            for command in (move(one, NoDoors(), "00c0ffee", 30), abort(one, NoDoors())):
+                with pytest.raises(Refused, match="one and the same database, by two names"):
+                    asyncio.run(command)
+        asyncio.run(abort(ends, NoDoors()))
     assert across.rows(False) == before
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from proxy.backup import moving
-from proxy.backup.ends import both
+from proxy.backup.ends import ONE, both
 from proxy.backup.moving import Stayed, Unclear, abort, move, open_there, standing, tried
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import TABLES, WRITES, Crossing, NoDoors, crossing
@@ -243,3 +243,20 @@ def test_numbers_of_sequences_that_are_nobodys_go_on_too(across: Crossing) -> No
     across.sql("SELECT setval('loose', 500)")
     across.moved(NoDoors())
     assert int(across.sql("SELECT nextval('loose')", True)) > 500
+
+
+def test_the_fence_is_left_to_another_command_that_came_between(across: Crossing) -> None:
+    """Who gives way has ended its own connection, and with it the lock that kept others away."""
+    with psycopg.connect(across.cluster.dsn(database=across.names[0]), autocommit=True) as other:
+
+        def taken() -> None:
+            across.sql(
+                "SELECT pg_terminate_backend(l.pid, 10000) FROM pg_locks l WHERE l.locktype = 'advisory'"
+                " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            other.execute(ONE.replace("$1", "%s"), [across.ends.lock])
+            refuse()
+
+        with pytest.raises(Refused, match="another command is moving globex: see --status"):
+            across.moved(NoDoors(switching=taken))
+        assert (phase(across), takes(across, False)) == ("switching", False)

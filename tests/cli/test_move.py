@@ -196,6 +196,8 @@ def test_a_tenant_moves_under_its_own_load_and_loses_nothing(run: Run, scene: Sc
     assert dry.exit_code == 0, dry.output
     assert "tables would move; nothing was changed" in dry.stdout
     assert scene.traces(False) == scene.traces(True) == 0
+    same = run("move", *scene.common, "--to-server", scene.common[scene.common.index("--server") + 1], "--to", scene.to)
+    assert (same.exit_code, "one and the same database" in same.stderr) == (1, True), same.output
     with load.running() as done:
         moved = run("move", *scene.common, "--to", scene.to, "--max-pause", "20")
         at_the_end = done()
@@ -204,6 +206,9 @@ def test_a_tenant_moves_under_its_own_load_and_loses_nothing(run: Run, scene: Sc
     load.check(True, credit)
     assert scene.others(True) == others
     assert "globex is at 127.0.0.1" in moved.stdout
+    elsewhere = f"postgresql://{SUPERUSER}@127.0.0.1:{scene.first.port}/postgres?sslmode=disable"
+    wrong = run("move", *scene.common, "--server", elsewhere, "--resume")  # and what was asked for is not forgotten
+    assert (wrong.exit_code, "--server leads to another database" in wrong.stderr) == (1, True), wrong.output
     assert run("move", *scene.common, "--status").stdout.startswith("globex: moved, ")
     with psycopg.connect(scene.first.dsn(database=scene.here), autocommit=True) as beside:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="is being moved"):

@@ -17,6 +17,7 @@ from tests.kit.killing import Driver, driver
 from tests.kit.postgres import Cluster
 
 SEED = 20261126
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable"
 # Whether the move can still be given up there.
 POINTS = {
     "proxy.backup.journal:begun": True,
@@ -80,6 +81,9 @@ def test_killed_anywhere_it_has_one_home_and_goes_on_or_back(
             assert (status.exit_code, json.loads(status.stdout)["home"] == scene.home(POINTS[point])) == (0, True), (
                 point
             )
+            if json.loads(status.stdout)["phase"] == "switching":  # nobody knows without asking the target
+                away = run("move", *scene.common, "--to-server", NOWHERE, "--status", "--json")
+                assert (away.exit_code, json.loads(away.stdout)["home"]) == (0, None), point
             given_up = run("move", *scene.common, "--abort") if POINTS[point] and turn % 2 == 0 else None
             if given_up is not None:
                 assert given_up.exit_code == 0, (point, given_up.output)
