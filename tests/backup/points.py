@@ -60,8 +60,8 @@ DEFINED = (
 )
 # A restore into tables that tenants share.
 SHARED = (
-    "proxy.backup.checking:verified",
-    "proxy.backup.checking:verified:after",
+    "proxy.backup.checking:examined",
+    "proxy.backup.checking:examined:after",
     "proxy.backup.target:check_kinds",
     "proxy.backup.restoring:restore",
     "proxy.backup.restoring:_planned:after",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pyrage
@@ -38,8 +37,8 @@ def test_members_come_out_as_they_went_in(tmp_path: Path) -> None:
 
 def test_tar_and_zstd_are_enough_to_read_it(tmp_path: Path) -> None:
     put(str(tmp_path / "file"))
-    with tarfile.open(tmp_path / "file") as tar:
-        tar.extractall(tmp_path / "out", filter="data")
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xf", tmp_path / "file", "-C", tmp_path / "out"], check=True, timeout=60)
     stored = b"".join(path.read_bytes() for path in sorted((tmp_path / "out" / "data" / "0001").iterdir()))
     plain = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True).read()
     assert plain == b"".join(ROWS)
