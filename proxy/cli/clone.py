@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from proxy.cli.operator import Config, Rules, ServerUri, grant_of, place_for, told
+from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, Trust, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.restore import DISTRUST, SALT_BYTES, described
 from proxy.cli.showing import shown
@@ -44,23 +44,15 @@ def clone(
         typer.Option(help="Only where the other tenant has no rows; or instead of those it has."),
     ] = "into-empty",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
-    triggers: Annotated[
-        Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
-    ] = "fire",
-    trust: Annotated[
-        bool,
-        typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you."),
-    ] = False,
+    triggers: Triggers = "fire",
+    trust: Trust = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Tables that are read at a time.")] = 2,
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the other tenant's sessions while rows are replaced.")
     ] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")] = 30,
-    hold: Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")] = 600,
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
-    ] = None,
+    timeout: Timeout = 30,
+    hold: Hold = 600,
+    at: At = None,
     rules: Rules = Path("rules"),
     server: ServerUri = None,
     to_server: Annotated[

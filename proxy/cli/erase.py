@@ -12,12 +12,12 @@ import os
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from proxy import __version__
-from proxy.cli.operator import Config, Rules, ServerUri, grant_of, place_for, told
+from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
@@ -47,18 +47,13 @@ def erase(
     archive: Annotated[
         list[str] | None, typer.Option(help="A place with archives of the tenant, for the receipt; may be repeated.")
     ] = None,
-    triggers: Annotated[
-        Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
-    ] = "fire",
+    triggers: Triggers = "fire",
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the tenant's sessions while its rows go.")
     ] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")] = 30,
-    hold: Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")] = 600,
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
-    ] = None,
+    timeout: Timeout = 30,
+    hold: Hold = 600,
+    at: At = None,
     rules: Rules = Path("rules"),
     server: ServerUri = None,
     config: Config = None,

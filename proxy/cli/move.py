@@ -18,7 +18,7 @@ from urllib.parse import quote
 import typer
 
 from proxy.catalog.watch import FAILURES
-from proxy.cli.operator import Config, Rules, ServerUri, place_for, told
+from proxy.cli.operator import At, Config, Rules, ServerUri, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
@@ -75,10 +75,7 @@ def move(
     abort: Annotated[bool, typer.Option("--abort", help="Give a move up: the tenant stays where it is.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="After a move: delete what was left at the source.")] = False,
     max_pause: Annotated[float, typer.Option(min=0.1, help="Seconds that the tenant may wait.")] = 5,
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
-    ] = None,
+    at: At = None,
     rules: Rules = Path("rules"),
     server: ServerUri = None,
     to_server: Annotated[

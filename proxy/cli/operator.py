@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,18 @@ ServerUri = Annotated[
 Config = Annotated[Path | None, typer.Option(help="A TOML file of settings, for operator_role.")]
 Identity = Annotated[
     Path | None, typer.Option(help="The file of the age identity or SSH key that an encrypted archive is for.")
+]
+Triggers = Annotated[
+    Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you.")
+]
+Timeout = Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")]
+Hold = Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")]
+At = Annotated[
+    list[str] | None,
+    typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
 ]
 
 

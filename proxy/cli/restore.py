@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from proxy.cli.chained import Bases, chained
-from proxy.cli.operator import Config, Identity, Rules, ServerUri, grant_of, place_for, told
+from proxy.cli.operator import (
+    At,
+    Config,
+    Hold,
+    Identity,
+    Rules,
+    ServerUri,
+    Timeout,
+    Triggers,
+    Trust,
+    grant_of,
+    place_for,
+    told,
+)
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
@@ -46,22 +59,14 @@ def restore(
         typer.Option(help="Only where the tenant has no rows; or beside those it has; or instead of them."),
     ] = "into-empty",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
-    triggers: Annotated[
-        Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
-    ] = "fire",
-    trust: Annotated[
-        bool,
-        typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you."),
-    ] = False,
+    triggers: Triggers = "fire",
+    trust: Trust = False,
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the tenant's sessions while rows are written.")
     ] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")] = 30,
-    hold: Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")] = 600,
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="Admin addresses of the proxies that serve it; default: this host's, and peers."),
-    ] = None,
+    timeout: Timeout = 30,
+    hold: Hold = 600,
+    at: At = None,
     base: Bases = None,
     identity: Identity = None,
     rules: Rules = Path("rules"),
