@@ -25,8 +25,8 @@ from proxy.backup.inventory import Inventory
 from proxy.backup.scheduled import carry_out
 from proxy.backup.schedules import Done, Errand, Found, Key
 from proxy.errors import ConfigurationError
-from proxy.fleet.frames import HEADER, framed
-from proxy.fleet.leash import hold
+from proxy.fleet.frames import framed
+from proxy.fleet.leash import hold, received
 from proxy.tenancy.policy import BackupRule
 
 YIELDING = 5  # how nice it is to other processes
@@ -87,22 +87,11 @@ def looked(
 
 def serve(source: int, sink: BinaryIO) -> None:
     """Answers one question."""
-    (length,) = HEADER.unpack(_exactly(source, HEADER.size))
-    question = pickle.loads(_exactly(source, length))  # noqa: S301  # our parent's bytes over an inherited pipe
+    question: Any = received(source)
     hold(source, 0.0)
     answer: Any = made(question) if isinstance(question, Errand) else looked(question, time.time())
     sink.write(framed(pickle.dumps(answer)))
     sink.flush()
-
-
-def _exactly(source: int, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        part = os.read(source, size - len(found))
-        if not part:
-            raise EOFError("nobody asks any more")
-        found += part
-    return found
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

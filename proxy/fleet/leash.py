@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-HEADER = struct.Struct("!I")
+from proxy.fleet.frames import HEADER, framed
+
 GRACE = 10.0  # seconds beyond the drain until a worker that does not end is ended
 
 
@@ -40,17 +40,21 @@ class Post:
 
     def encode(self) -> bytes:
         """The frame."""
-        body = pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL)
-        return HEADER.pack(len(body)) + body
+        return framed(pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL))
 
 
 def told(source: int) -> Post:
     """What the supervisor says; EOFError when it is gone."""
-    (length,) = HEADER.unpack(_exactly(source, HEADER.size))
-    post = pickle.loads(_exactly(source, length))  # noqa: S301  # our own parent's bytes over an inherited pipe
+    post = received(source)
     if not isinstance(post, Post):
         raise EOFError("the supervisor said something else")
     return post
+
+
+def received(source: int) -> object:
+    """What the process that started this one sends next; EOFError when it is gone."""
+    (length,) = HEADER.unpack(_exactly(source, HEADER.size))
+    return pickle.loads(_exactly(source, length))  # noqa: S301  # our own parent's bytes over an inherited pipe
 
 
 def _exactly(source: int, size: int) -> bytes:
@@ -58,7 +62,7 @@ def _exactly(source: int, size: int) -> bytes:
     while len(found) < size:
         part = os.read(source, size - len(found))
         if not part:
-            raise EOFError("the supervisor is gone")
+            raise EOFError("who started this process is gone")
         found += part
     return found
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from proxy.fleet.leash import HEADER, Post, hold, told
+from proxy.fleet.frames import HEADER
+from proxy.fleet.leash import Post, hold, told
 
 POST = Post({"workers": 2}, 1, 2, (7, 8), 9, ("\0a", "\0b"), (("acme", None, 3.0),), ("globex",), b"key")
 
