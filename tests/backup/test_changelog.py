@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
 from proxy.backup.changelog import logged, trigger_of, undone
-from tests.backup.crossing import Crossing, crossing, mirrored
-from tests.kit.postgres import Cluster
-
-
-@pytest.fixture
-def across(postgres15: Cluster) -> Iterator[Crossing]:
-    with crossing(postgres15) as made:
-        yield made
+from tests.backup.crossing import Crossing, mirrored
 
 
 async def test_keys_of_the_tenants_rows_are_logged_with_what_a_cascade_and_a_trigger_did(across: Crossing) -> None:

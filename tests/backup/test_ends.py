@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,15 +11,8 @@ from proxy.backup.ends import MOVING, ONE, both, check_ways, name_of
 from proxy.backup.moving import Stayed, abort, move, tried
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import opened
-from tests.backup.crossing import Crossing, NoDoors, crossing
+from tests.backup.crossing import Crossing, NoDoors
 from tests.backup.shelf import operators
-from tests.kit.postgres import Cluster
-
-
-@pytest.fixture
-def across(postgres15: Cluster) -> Iterator[Crossing]:
-    with crossing(postgres15) as made:
-        yield made
 
 
 def stay() -> None:

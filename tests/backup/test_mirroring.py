@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,14 +9,7 @@ import pytest
 from proxy.backup.journal import ARRIVING
 from proxy.backup.mirroring import removed
 from proxy.backup.refusal import Refused
-from tests.backup.crossing import WRITES, Crossing, crossing, mirrored
-from tests.kit.postgres import Cluster
-
-
-@pytest.fixture
-def across(postgres15: Cluster) -> Iterator[Crossing]:
-    with crossing(postgres15) as made:
-        yield made
+from tests.backup.crossing import WRITES, Crossing, mirrored
 
 
 async def test_rows_are_copied_as_they_are_and_followed_whatever_is_done_to_them(across: Crossing) -> None:

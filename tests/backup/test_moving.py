@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 
 import psycopg
@@ -13,17 +12,10 @@ from proxy.backup import moving
 from proxy.backup.ends import ONE, both
 from proxy.backup.moving import Stayed, Unclear, abort, move, open_there, standing, tried
 from proxy.backup.refusal import Refused
-from tests.backup.crossing import TABLES, WRITES, Crossing, NoDoors, crossing
-from tests.kit.postgres import Cluster
+from tests.backup.crossing import TABLES, WRITES, Crossing, NoDoors
 
 TRACES = """SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'partywall_move%')
  + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'move\\_%')"""
-
-
-@pytest.fixture
-def across(postgres15: Cluster) -> Iterator[Crossing]:
-    with crossing(postgres15) as made:
-        yield made
 
 
 def takes(across: Crossing, there: bool, tenant: int = 2) -> bool:
