@@ -320,7 +320,7 @@ def main() -> None:
         " version 1.18.0 ends at them (its issue 801).",
         "",
         f"All of it stands on one machine, whose processors delay everybody. “{APART}” is how much: the steady tenant has an idle Partywall to"
-        " itself, while the noise goes to the same server through the other. No proxy can do better here.",
+        " itself, while the noise goes to the same server through the other.",
         "",
         *table(names, results),
         "",
