@@ -91,10 +91,11 @@ class Database:
         self.planner.remember(text, context, types, extended, planned)
         return planned
 
-    async def refresh(self) -> bool:
-        """Looks at the database again; True when its catalog changed."""
-        before = self.catalog.version
-        return (await self.watch.refresh()).version != before
+    async def refresh(self, seen: int) -> bool:
+        """Looks at the database again; True when its catalog is another than that of version `seen`, whoever found it
+        changed and when.
+        """
+        return (await self.watch.refresh()).version != seen
 
     def statistics(self) -> DatabaseStatistics:
         """A snapshot."""

@@ -271,7 +271,8 @@ class Client(ListeningClient, asyncio.Protocol):
         try:
             if planned is None:
                 planned = await account.wait_plan(planning, asked)
-            if self._unknown(planned) and await planning.refresh() and self.bind() and self.context is not None:
+            newer = self._unknown(planned) and await planning.refresh(asked.context.catalog_version)
+            if newer and self.bind() and self.context is not None:
                 context = self.named(self.context).about(asked.text, self.temporary)
                 planned = await account.wait_plan(planning, asked._replace(context=context))
         except Refusal as refusal:

@@ -70,9 +70,9 @@ class Planning(Protocol):
     ) -> Planned:
         """Plans elsewhere; for long texts. spent: told once, whatever happens, how many seconds this call cost."""
 
-    async def refresh(self) -> bool:
-        """Looks at the database again, rate limited; True when the catalog changed. Asked before an unknown name is
-        refused.
+    async def refresh(self, seen: int) -> bool:
+        """Looks at the database again, rate limited; True when its catalog is another than that of version `seen`, with
+        which a statement was planned. Asked before an unknown name is refused.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -50,10 +51,21 @@ async def test_what_a_process_planned_is_found_at_once_afterwards(database: Data
 
 
 async def test_a_look_says_whether_the_picture_is_another(database: Database, world: World) -> None:
-    assert not await database.refresh()
+    assert not await database.refresh(world.catalog.version)
     database.planner.replace_catalog(world.catalog)
     cast("Any", database.watch).current = type("Newer", (), {"version": world.catalog.version + 1})()
-    assert await database.refresh()
+    assert await database.refresh(world.catalog.version)
+
+
+async def test_a_picture_that_came_between_the_plan_and_the_look_is_another_too(
+    database: Database, world: World
+) -> None:
+    """A migration told by NOTIFY: a statement was refused by the old picture in the same turn of the loop."""
+    newer = replace(world.catalog, version=world.catalog.version + 1)
+    database.planner.replace_catalog(newer)
+    cast("Any", database.watch).current = newer
+    assert await database.refresh(world.catalog.version)
+    assert not await database.refresh(newer.version)
 
 
 async def test_what_is_being_planned_ends_with_it(database: Database, world: World) -> None:

@@ -167,7 +167,7 @@ class ForwardingPlanner:
     ) -> Planned:
         return self.plan(text, context, parameter_types, extended)
 
-    async def refresh(self) -> bool:
+    async def refresh(self, seen: int) -> bool:
         return False
 
 

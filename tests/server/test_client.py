@@ -177,7 +177,7 @@ async def test_an_unknown_name_is_refused_only_after_another_look_at_the_databas
     looked = 0
 
     class Looking(ForwardingPlanner):
-        async def refresh(self) -> bool:
+        async def refresh(self, seen: int) -> bool:
             nonlocal looked
             looked += 1
             return False
