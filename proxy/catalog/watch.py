@@ -148,16 +148,22 @@ class CatalogWatch:
         return WatchStatistics(version, self._checks, self._introspections, self._failures, self._error)
 
     async def refresh(self) -> Catalog:
-        """The catalog after a look at the server; within a second of the last look, the current one. Never fails."""
+        """The catalog after a look at the server; within a second of the last look, the current one, unless a migration
+        has said so since: then after the look that is due for it. Never fails.
+        """
         if self._refreshing is None:
-            if self._clock() - self._last < self._spacing:
+            if self._early() > 0 and not self._told.is_set():
                 return self.current
             self._begin()
         await self._under_way()
         return self.current
 
+    def _early(self) -> float:
+        """Seconds until the server may be looked at again."""
+        return max(0.0, self._last + self._spacing - self._clock())
+
     def _begin(self) -> None:
-        self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._server.database}")
+        self._refreshing = asyncio.create_task(self._refresh(self._early()), name=f"refresh {self._server.database}")
 
     async def _under_way(self) -> None:
         if self._refreshing is not None:
@@ -186,16 +192,16 @@ class CatalogWatch:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._told.wait()
-                    await asyncio.sleep(max(0.0, self._last + self._spacing - self._clock()))
-            self._told.clear()
             await self._under_way()  # which may have begun before there was something to see
             if self._refreshing is None:
                 self._begin()
             await self._under_way()
             self.on_look()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, after: float) -> None:
         try:
+            await asyncio.sleep(after)
+            self._told.clear()
             self._error = await self.ask(self._look)
             self._failures += bool(self._error)
         except FAILURES as error:

@@ -10,6 +10,7 @@ import pytest
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import CatalogWatch
 from proxy.tenancy.policy import Credentials, Server
+from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 
 
@@ -105,6 +106,14 @@ async def test_many_that_say_so_are_looked_at_no_more_than_once_a_second(
     for _ in range(5):
         shared_server.psql(pristine_shared, "NOTIFY partywall_catalog")
     assert watch.statistics().checks <= checks + 1
+
+
+async def test_who_asks_between_what_a_migration_says_and_the_look_at_it_waits_for_that_look(
+    shared_server: Cluster, pristine_shared: str, watch: CatalogWatch, clock: Clock
+) -> None:
+    shared_server.psql(pristine_shared, "CREATE TABLE fresh (tenant_id int NOT NULL); NOTIFY partywall_catalog")
+    assert await asyncio.to_thread(eventually, watch._told.is_set, 20)  # a second has not passed since the last look
+    assert ("public", "fresh") in (await watch.refresh()).relations
 
 
 async def test_a_lost_connection_keeps_the_catalog_and_is_mended(
