@@ -1,25 +1,24 @@
-"""The proxies that serve a tenant which moves, and the rule file that says where: asked and changed as one.
+"""The proxies that serve a tenant which moves, and the document that says where: asked and changed as one.
 
-The rule file changes by a rename, and every proxy says that it goes by it before the tenant goes on; else the file is
-as it was, and every proxy says that. The text that it will have lies beside it before, so that proxies have read it by
-then; and one that does not find it there reads other files, and is a reason to refuse.
+The document is replaced whole, and every proxy says that it goes by it before the tenant goes on; else the document is
+as it was, and every proxy says that. Proxies have read it as it will be by then; and one that cannot, because it reads
+other rules, is a reason to refuse.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from proxy.backup.moving import Stayed, Unclear
 from proxy.backup.refusal import Refused
+from proxy.cli.document import Document
 from proxy.cli.quiet import asked_at, doors_of, paused
 from proxy.errors import ConfigurationError
-from proxy.fleet.control import Answer, Prepare, Reload, Request, Resume, Statistics
-from proxy.fleet.rulefiles import one_writer, write_draft, write_over
+from proxy.fleet.control import Answer, Reload, Request, Resume, Statistics
 from proxy.settings import Settings
 
 MARGIN = 30.0  # seconds that a pause lasts longer than it may, should who asked for it be killed
@@ -27,20 +26,15 @@ MARGIN = 30.0  # seconds that a pause lasts longer than it may, should who asked
 
 @dataclass(slots=True)
 class RuleDoors:
-    """Of one move. file: the tenant's, in the folder `rules`; housed: what the move makes of its
-    text; before, after: that. here, there: the places as
-    proxies name them."""
+    """Of one move. before, after: the document's text. here, there: the places as proxies name them."""
 
     tenant: str
     database: str
-    rules: Path
-    file: Path
-    housed: Callable[[str], str]
+    document: Document
     before: str
     after: str
     here: str
     there: str
-    draft: str
     settings: Settings
     at: Sequence[str]
     max_pause: float
@@ -49,14 +43,12 @@ class RuleDoors:
     async def ready(self) -> None:
         """As Doors has it."""
         await self._all_at(self.here)
-        self.before = self.file.read_text(encoding="utf-8")  # others may have changed it for other tenants
-        self.after = self.housed(self.before)
+        self.before = await self.document.read()  # others may have changed it, or what stands in its file besides
+        self.after = self.document.edited(self.before)
         if self.after == self.before:
-            raise Refused([f"{self.file} names the target already"])
-        beside = self.file.with_name(self.draft)
-        write_draft(self.file, beside, self.after)
-        draft = str(beside.relative_to(self.rules))
-        await self._each(Prepare(str(self.file.relative_to(self.rules)), draft))
+            raise Refused([f"{self.document.name} names the target already"])
+        async with self.document.drafted(self.after) as request:
+            await self._each(request)
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -73,10 +65,9 @@ class RuleDoors:
 
     async def switch(self) -> None:
         """As Doors has it."""
-        beside = self.file.with_name(self.draft)
         try:
-            self._write(self.after)
-            await self._each(Reload(str(beside.relative_to(self.rules))))
+            await self._write(self.after)
+            await self._each(Reload(self.document.draft))
             await self._all_at(self.there)
         except (ConfigurationError, OSError) as error:
             await self._give_up(error)
@@ -84,12 +75,12 @@ class RuleDoors:
             self.forget()
 
     def forget(self) -> None:
-        """Nothing lies beside the rule file any more."""
-        self.file.with_name(self.draft).unlink(missing_ok=True)
+        """No draft lies about any more."""
+        self.document.forget()
 
     async def back(self) -> None:
         """As Doors has it."""
-        self._write(self.before)
+        await self._write(self.before)
         await self._each(Reload())
         await self._all_at(self.here)
 
@@ -106,17 +97,12 @@ class RuleDoors:
             ) from None
         raise Stayed([*_why(error), f"{self.tenant} goes on at the source"]) from None
 
-    def _write(self, text: str) -> None:
-        """The file has this text; where others changed it, it is enough that it says the same of the tenant."""
-        with one_writer(self.rules):
-            now = self.file.read_text(encoding="utf-8")
-            if now in (self.before, self.after):
-                if now != text:
-                    write_over(self.file, text)
-                return
-            if (self.housed(now) == now) != (text == self.after):
-                server = self.there if text == self.after else self.here
-                raise Refused([f"{self.file} was changed meanwhile; let it name {server} for {self.tenant}"])
+    async def _write(self, text: str) -> None:
+        """The document has this text; where others changed it, it is enough that it says the same of the tenant."""
+        now = await self.document.replace(text, (self.before, self.after))
+        if now != text and (self.document.edited(now) == now) != (text == self.after):
+            server = self.there if text == self.after else self.here
+            raise Refused([f"{self.document.name} was changed meanwhile; let it name {server} for {self.tenant}"])
 
     async def arrived(self) -> None:
         """As Doors has it."""

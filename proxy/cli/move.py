@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,17 +17,15 @@ from urllib.parse import quote
 import typer
 
 from proxy.catalog.watch import FAILURES
+from proxy.cli.document import Document, InFile, file_of
 from proxy.cli.operator import At, Config, Rules, ServerUri, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
 from proxy.fleet.rulefiles import write_new
-from proxy.fleet.tables import read_rules
 from proxy.settings import Settings, load_settings
-from proxy.tenancy.documents import housed
-from proxy.tenancy.load import Reading
-from proxy.tenancy.models import Tenant
 from proxy.tenancy.policy import Grant
+from proxy.tenancy.rulebook import RuleBook
 
 if TYPE_CHECKING:
     from proxy.backup.ends import Ends
@@ -116,12 +113,9 @@ def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rule
         raise ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
     if password is not None and not password.startswith("${"):
         raise ConfigurationError(["a password does not belong on a command line; say ${file:PATH} or ${env:NAME}"])
-    reading = Reading(rules, os.environ)
-    for source in reading.sources:
-        if isinstance(source.model, Tenant) and source.model.tenant == tenant and isinstance(source.file, Path):
-            before = source.file.read_text(encoding="utf-8")
-            return Order(secrets.token_hex(ID_BYTES), to, password, str(source.file.relative_to(rules)), before)
-    raise ConfigurationError([*reading.problems, f"there is no tenant {tenant} in the rule files"])
+    file = file_of(tenant, rules)
+    before = file.read_text(encoding="utf-8")
+    return Order(secrets.token_hex(ID_BYTES), to, password, str(file.relative_to(rules)), before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,26 +212,23 @@ class _Run:
         from proxy.backup.ends import Ends, name_of
         from proxy.cli.doors import RuleDoors
 
-        file, order = self.rules / self.order.file, self.order
-        before, now = order.before, file.read_text(encoding="utf-8")
-        after = self._housed(before)
-        if now not in (before, after) and (now != self._housed(now)):
-            before, after = now, self._housed(now)  # somebody changed it, and not where the tenant is
-        here, there = await self._grant({file: before}), await self._grant({file: after})
+        order, document = self.order, self._document()
+        before, now = order.before, await document.read()
+        after = document.edited(before)
+        if now not in (before, after) and (now != document.edited(now)):
+            before, after = now, document.edited(now)  # somebody changed it, and not where the tenant is
+        here, there = self._grant(await document.book(before)), self._grant(await document.book(after))
         ends = Ends(
             place_for(here, self.server, self.settings), place_for(there, self.to_server, self.settings), here, there
         )
         doors = RuleDoors(
             tenant=self.tenant,
             database=self.database,
-            rules=self.rules,
-            file=file,
-            housed=self._housed,
+            document=document,
             before=before,
             after=after,
             here=name_of(here.server),
             there=name_of(there.server),
-            draft=f".{file.name}.{order.id}",
             settings=self.settings,
             at=self.at,
             max_pause=self.max_pause,
@@ -245,14 +236,12 @@ class _Run:
         )
         return ends, doors
 
-    def _housed(self, text: str) -> str:
-        try:
-            return housed(text, self.tenant, self.order.to, self.order.password)
-        except ValueError as error:
-            raise ConfigurationError([f"{self.rules / self.order.file}: {error}"]) from None
+    def _document(self) -> Document:
+        order = self.order
+        changes = {"server": order.to, "password": order.password}
+        return InFile(self.rules, self.rules / order.file, self.tenant, changes, order.id)
 
-    async def _grant(self, instead: dict[Path, str]) -> Grant:
-        book = await read_rules(self.rules, os.environ, 1, instead)
+    def _grant(self, book: RuleBook) -> Grant:
         found = book.grants.get((self.tenant, self.database, False)) or book.grants.get(
             (self.tenant, self.database, True)
         )

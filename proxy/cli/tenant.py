@@ -21,6 +21,7 @@ from proxy.auth.scram import build_verifier
 from proxy.catalog.tenants import INSERT, SWITCH, TenantRows, change_tenants
 from proxy.catalog.watch import FAILURES
 from proxy.cli.asking import StateDirectory
+from proxy.cli.document import file_of
 from proxy.cli.report import reported
 from proxy.errors import ConfigurationError
 from proxy.fleet.rulefiles import one_writer, write_new, write_over
@@ -123,7 +124,7 @@ def _switch(name: str, rules: Path, table: str | None, *, disabled: bool) -> Non
                 raise ConfigurationError([f"there is no tenant {name} in the table"])
             return
         with one_writer(rules):
-            file = _file_of(name, rules)
+            file = file_of(name, rules)
             try:
                 text = switched(file.read_text(encoding="utf-8"), name, disabled)
             except ValueError as error:
@@ -147,16 +148,6 @@ def _reload(state: Path | None) -> None:
             return
         if answer.problems:
             raise ConfigurationError(list(answer.problems))
-
-
-def _file_of(name: str, rules: Path) -> Path:
-    """The rule file that has the tenant. ConfigurationError when none has."""
-    reading = Reading(rules, os.environ)
-    for source in reading.sources:
-        if isinstance(source.model, Tenant) and source.model.tenant == name and isinstance(source.file, Path):
-            return source.file
-    more = "; in a table it is changed with --table" if reading.tables else ""
-    raise ConfigurationError([*reading.problems, f"there is no tenant {name} in the rule files{more}"])
 
 
 @tenant.command("list")

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+Changes = Mapping[str, str | bool | None]
+"""Keys of a document, and what each is to say; None: nothing."""
 NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -51,17 +53,11 @@ def as_yaml(document: Mapping[str, Any]) -> str:
 
 def switched(text: str, tenant: str, disabled: bool) -> str:
     """The text of a rule file in which the tenant is disabled, or is not. ValueError where a hand must do it."""
-    return _written(text, tenant, {"disabled": disabled})
+    return edited(text, tenant, {"disabled": disabled})
 
 
-def housed(text: str, tenant: str, server: str, password: str | None) -> str:
-    """The text of a rule file in which the tenant is at this server. password: as it is to stand there. ValueError
-    where a hand must do it.
-    """
-    return _written(text, tenant, {"server": server, "password": password})
-
-
-def _written(text: str, tenant: str, values: Mapping[str, str | bool | None]) -> str:
+def edited(text: str, tenant: str, values: Changes) -> str:
+    """The text of a rule file in which the tenant's document says this. ValueError where a hand must do it."""
     documents = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
     names = [_pairs(node).get("tenant") for node in documents]
     number = next(
@@ -96,7 +92,7 @@ def _changed(text: str, node: yaml.Node, key: str, word: str) -> str:
     return f"{text[:end]}\n{' ' * node.start_mark.column}{key}: {word}{text[end:]}"
 
 
-def _as_wanted(before: str, after: str, number: int, values: Mapping[str, str | bool | None]) -> bool:
+def _as_wanted(before: str, after: str, number: int, values: Changes) -> bool:
     try:
         old, new = (list(yaml.load_all(one, Loader=yaml.CSafeLoader)) for one in (before, after))
     except yaml.YAMLError:

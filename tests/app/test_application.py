@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from proxy.fleet.control import Answer, Pause, Prepare, Reload, Resume, Statistics
-from proxy.tenancy.documents import housed
+from proxy.tenancy.documents import edited
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
@@ -84,7 +84,7 @@ def test_who_is_held_while_its_tenant_moves_goes_where_the_new_rules_say(proxy: 
         sample = proxy.directory / "rules" / "sample.yaml"
         uri = f"postgresql://app@127.0.0.1:{postgres15.port}/{there}?sslmode=disable"
         draft = sample.with_name(".sample.yaml.draft")
-        draft.write_text(housed(sample.read_text("utf-8"), "globex", uri, None), "utf-8")
+        draft.write_text(edited(sample.read_text("utf-8"), "globex", {"server": uri}), "utf-8")
         assert proxy.ask(Prepare("sample.yaml", ".nothing")).problems != ()
         assert "reads other rule files" in proxy.ask(Prepare("sample.yaml", ".no\0thing")).problems[0]
         assert "reads other rule files" in proxy.ask(Prepare("sam\0ple.yaml", draft.name)).problems[0]

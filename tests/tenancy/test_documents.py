@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from proxy.tenancy.documents import as_yaml, keys_of, switched, tenant_document
+from proxy.tenancy.documents import as_yaml, edited, keys_of, switched, tenant_document
 
 COMMENTED = """\
 # who they are
@@ -84,3 +84,9 @@ def test_whatever_the_form_only_that_is_changed(before: str, after: str) -> None
 def test_where_it_cannot_be_done_safely_nothing_is(text: str) -> None:
     with pytest.raises(ValueError, match="by hand"):
         switched(text, "acme", disabled=True)
+
+
+def test_a_key_that_is_to_say_nothing_stays_away_or_says_so() -> None:
+    assert edited("tenant: acme\n", "acme", {"server": "s", "password": None}) == 'tenant: acme\nserver: "s"\n'
+    said = edited("tenant: acme\npassword: p\n", "acme", {"server": "s", "password": None})
+    assert said == 'tenant: acme\nserver: "s"\npassword: null\n'
