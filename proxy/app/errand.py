@@ -62,7 +62,7 @@ def looked(
         except Exception as error:
             answers.put((number, f"{rule.to}: {error!r}"))
         else:
-            answers.put((number, None if newest is None else newest.receipt))
+            answers.put((number, None if newest is None else newest.readback))
 
     end = time.monotonic() + enough
     waiting = deque(range(len(places)))

@@ -1,7 +1,7 @@
 """The scheduled archives of one tenant at one place: which there are, which of them count, and their end.
 
-Promises: only what has this program's name and this program's receipt is ever removed, and the archive before its
-receipt. A folder whose fixed part is not there is an error and never an empty one: a disk may not be mounted.
+Promises: only what has this program's name and this program's readback note is ever removed, and the archive before
+its note. A folder whose fixed part is not there is an error and never an empty one: a disk may not be mounted.
 Blocking: call it from a thread or a process of its own.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from proxy.backup.bases import bases_of
-from proxy.backup.labels import RECEIPT, Label, label_of, root_of, standing
+from proxy.backup.labels import READBACK, Label, label_of, root_of, standing
 from proxy.backup.manifest import MANIFEST
 from proxy.backup.places import busy, system_of
-from proxy.backup.receipt import Receipt, decode
+from proxy.backup.readback import Readback, decode
 from proxy.backup.refusal import Refused
 from proxy.errors import ConfigurationError
 
@@ -27,23 +27,23 @@ OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})  #
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One that is there. path: as the file system calls it; receipt None: it has none that is ours."""
+    """One that is there. path: as the file system calls it; readback None: it has no note that is ours."""
 
     label: Label
     path: str
     url: str
     size: int
-    receipt: Receipt | None
+    readback: Readback | None
 
     @property
     def verified(self) -> bool:
         """Was it read back whole, and is it as long as it was then?"""
-        return self.receipt is not None and self.receipt.verified is not None and self.receipt.size == self.size
+        return self.readback is not None and self.readback.verified is not None and self.readback.size == self.size
 
     @property
     def moment(self) -> float:
         """Of which its rows are; if nobody knows, when it was begun."""
-        known = None if self.receipt is None else self.receipt.moment
+        known = None if self.readback is None else self.readback.moment
         return float(self.label.begun) if known is None else known
 
 
@@ -82,20 +82,20 @@ class Inventory:
             if (label := label_of(path.rpartition("/")[2], self._tenant, self._database)) is not None
         }
         for path, label in sorted(labels.items(), key=lambda pair: pair[1].begun, reverse=True):
-            receipt = self._receipt(f"{path}{RECEIPT}") if f"{path}{RECEIPT}" in there else None
-            mine = receipt if receipt is not None and receipt.fits(label) else None
+            readback = self._readback(f"{path}{READBACK}") if f"{path}{READBACK}" in there else None
+            mine = readback if readback is not None and readback.fits(label) else None
             yield Archive(label, path, self._url(path), there[path]["size"] or 0, mine)
 
     def orphans(self) -> list[tuple[Label, str]]:
-        """Receipts whose archive is not there, and where they are: of one that is being written, or never was."""
+        """Readback notes whose archive is not there, and where they are: of one that is being written, or never was."""
         there = self._there()
         found = []
         for path in there:
-            name = path.rpartition("/")[2].removesuffix(RECEIPT)
+            name = path.rpartition("/")[2].removesuffix(READBACK)
             label = label_of(name, self._tenant, self._database)
-            if path.endswith(RECEIPT) and label is not None and path.removesuffix(RECEIPT) not in there:
-                receipt = self._receipt(path)
-                if receipt is not None and receipt.fits(label):
+            if path.endswith(READBACK) and label is not None and path.removesuffix(READBACK) not in there:
+                readback = self._readback(path)
+                if readback is not None and readback.fits(label):
                     found.append((label, path))
         return found
 
@@ -106,14 +106,14 @@ class Inventory:
         if not self._local:
             return frozenset()
         there = self._there()
-        others = (one for one in there if not one.endswith(RECEIPT) and f"{one}{RECEIPT}" not in there)
+        others = (one for one in there if not one.endswith(READBACK) and f"{one}{READBACK}" not in there)
         folders = Path(self._root).glob(f"*/{MANIFEST}")
         paths = [*(Path(one) for one in others), *folders]
         return frozenset(base for one in paths for base in bases_of(one))
 
-    def begin(self, label: Label, receipt: Receipt) -> str:
-        """Makes its folder and writes the first receipt; where the archive is to be written. Refused where there is one
-        of that name, or a receipt.
+    def begin(self, label: Label, readback: Readback) -> str:
+        """Makes its folder and writes the first note; where the archive is to be written. Refused where there is one of
+        that name, or a note.
         """
         self._there()
         folder = label.within(self._to)
@@ -125,10 +125,10 @@ class Inventory:
         target = f"{folder}/{label.name}"
         path = system_of(target)[1]
         with _reached(target):
-            if self._system.exists(path) or self._system.exists(f"{path}{RECEIPT}"):
+            if self._system.exists(path) or self._system.exists(f"{path}{READBACK}"):
                 raise Refused([f"{target} exists already"])
         try:
-            self.keep(target, receipt)
+            self.keep(target, readback)
         except BaseException:
             with suppress(Refused):
                 self.remove(path)
@@ -139,17 +139,17 @@ class Inventory:
         """What `begin` began."""
         self.remove(system_of(target)[1])
 
-    def keep(self, target: str, receipt: Receipt) -> None:
-        """Writes an archive's receipt, in the place of the one before."""
+    def keep(self, target: str, readback: Readback) -> None:
+        """Writes an archive's note, in the place of the one before."""
         with _reached(target):
-            path = system_of(f"{target}{RECEIPT}")[1]
+            path = system_of(f"{target}{READBACK}")[1]
             if not self._local:
-                self._system.pipe_file(path, receipt.encode())
+                self._system.pipe_file(path, readback.encode())
                 return
             fresh = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
             try:
                 with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(receipt.encode())
+                    file.write(readback.encode())
                     file.flush()
                     os.fsync(file.fileno())
                 fresh.replace(path)
@@ -157,8 +157,8 @@ class Inventory:
                 fresh.unlink(missing_ok=True)
 
     def busy(self, path: str) -> bool:
-        """Does a process of this host write it, or read it back? path: of it, or of its receipt. Of objects: no."""
-        return self._local and busy(path.removesuffix(RECEIPT))
+        """Does a process of this host write it, or read it back? path: of it, or of its note. Of objects: no."""
+        return self._local and busy(path.removesuffix(READBACK))
 
     def size(self, target: str) -> int:
         """Of what is there."""
@@ -166,8 +166,8 @@ class Inventory:
             return int(self._system.size(system_of(target)[1]))
 
     def remove(self, path: str) -> None:
-        """An archive that is ours, what was left of its writing, and then its receipt; by `path` of either."""
-        archive = path.removesuffix(RECEIPT)
+        """An archive that is ours, what was left of its writing, and then its note; by `path` of either."""
+        archive = path.removesuffix(READBACK)
         with _reached(self._url(archive)):
             if self._system.exists(archive):
                 self._system.rm(archive)
@@ -176,9 +176,9 @@ class Inventory:
                 for one in here.parent.glob(f".{here.name}.*.partial"):
                     one.unlink(missing_ok=True)
             with suppress(FileNotFoundError):
-                self._system.rm(f"{archive}{RECEIPT}")
+                self._system.rm(f"{archive}{READBACK}")
 
-    def _receipt(self, path: str) -> Receipt | None:
+    def _readback(self, path: str) -> Readback | None:
         with _reached(self._url(path)):
             try:
                 text: bytes = self._system.cat_file(path)

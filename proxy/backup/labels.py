@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 END = ".partywall"
 SEALED = ".partywall.age"
-RECEIPT = ".receipt"
+READBACK = ".readback"
 FORM = "%Y%m%dT%H%M%SZ"
 NAME = re.compile(r"([A-Za-z0-9_~-]+)\.([A-Za-z0-9_~-]+)\.([0-9]{8}T[0-9]{6}Z)\.partywall(\.age)?")
 PLAIN = re.compile(r"[^A-Za-z0-9_-]")

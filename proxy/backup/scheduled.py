@@ -24,7 +24,7 @@ from proxy.backup.inventory import Inventory
 from proxy.backup.labels import Label
 from proxy.backup.manifest import Manifest, RulesForm
 from proxy.backup.places import held, read
-from proxy.backup.receipt import Receipt
+from proxy.backup.readback import Readback
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.retention import unwanted
 from proxy.backup.schedules import Done, Errand
@@ -42,14 +42,14 @@ async def carry_out(errand: Errand, clock: Callable[[], float]) -> Done:
     """
     grant, rule = errand.grant, errand.rule
     label = Label(grant.tenant, grant.database, errand.begun, bool(rule.recipients))
-    receipt = Receipt(f"partywall {__version__}", label.name, grant.tenant, grant.database, label.begun)
+    readback = Readback(f"partywall {__version__}", label.name, grant.tenant, grant.database, label.begun)
     keys = [pyrage.x25519.Identity.generate()] if rule.recipients else []
     readers = [*(recipient(one) for one in rule.recipients), *(one.to_public() for one in keys)]
     under = RulesForm(generation=errand.generation, hash=grant.policy.policy_class)
     inventory = Inventory(rule.to, grant.tenant, grant.database)
     for path, _ in dead(inventory, errand.begun, errand.longest, errand.crashed):
         inventory.remove(path)
-    target = inventory.begin(label, receipt)
+    target = inventory.begin(label, readback)
     try:
         with writing(target, readers) as sink:
             await back_up(errand.place, grant, under, sink, errand.jobs)
@@ -59,16 +59,16 @@ async def carry_out(errand: Errand, clock: Callable[[], float]) -> Done:
                 raise Damaged(f"{target} is not as long as what was read of it")
             moment = datetime.fromisoformat(manifest.snapshot.time).timestamp()
             seconds = max(0.0, clock() - errand.begun)
-            receipt = replace(receipt, moment=moment, verified=clock(), seconds=seconds, size=size, sha256=digest)
-            inventory.keep(target, receipt)
+            readback = replace(readback, moment=moment, verified=clock(), seconds=seconds, size=size, sha256=digest)
+            inventory.keep(target, readback)
     except BaseException:
         with suppress(Refused):
             inventory.discard(target)
         raise
     if wrong := _apart(moment - errand.begun, seconds):
-        return Done(target, receipt, manifest.rows, (), wrong)
+        return Done(target, readback, manifest.rows, (), wrong)
     removed, problem = prune(inventory, rule, clock(), errand.longest, errand.begun)
-    return Done(target, receipt, manifest.rows, tuple(removed), problem)
+    return Done(target, readback, manifest.rows, tuple(removed), problem)
 
 
 def _apart(after: float, seconds: float) -> str:
@@ -82,8 +82,9 @@ def _apart(after: float, seconds: float) -> str:
 def dead(
     inventory: Inventory, now: float, longest: float, crashed: frozenset[int] = frozenset()
 ) -> list[tuple[str, str]]:
-    """(path, URL) of what dead runs have left behind: it has a receipt that says so, and nobody alive holds it."""
-    left = [(one.label, one.path, one.url) for one in inventory.archives() if one.receipt and not one.receipt.verified]
+    """(path, URL) of what dead runs have left behind: it has a note that says so, and nobody alive holds it."""
+    begun = (one for one in inventory.archives() if one.readback and not one.readback.verified)
+    left = [(one.label, one.path, one.url) for one in begun]
     left += [(label, path, path) for label, path in inventory.orphans()]
     old = [one for one in left if one[0].begun in crashed or now - one[0].begun > longest]
     return [(path, url) for _, path, url in old if not inventory.busy(path)]

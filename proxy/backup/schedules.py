@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.backup.due import Calendar, due, part_of, retry
-from proxy.backup.receipt import Receipt
+from proxy.backup.readback import Readback
 from proxy.tenancy.policy import BackupRule, Grant
 from proxy.tenancy.servers import Place
 
@@ -25,7 +25,7 @@ SLICE = 50  # tenants until others have their turn
 
 Key = tuple[str, str]
 """Tenant and database."""
-Found = Receipt | str | None
+Found = Readback | str | None
 """What a look found: the last good one, none, or why it could not be seen."""
 
 
@@ -47,10 +47,10 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A good backup: where it is, its receipt, what was removed, and why something could not be."""
+    """A good backup: where it is, its readback note, what was removed, and why something could not be."""
 
     archive: str
-    receipt: Receipt
+    readback: Readback
     rows: int
     removed: tuple[str, ...] = ()
     problem: str = ""
@@ -98,7 +98,7 @@ class _Entry:
     due: float = 0.0  # the first is a look
     known: bool = False  # was its place looked at, with success
     looked: bool = False  # at all
-    last: Receipt | None = None
+    last: Readback | None = None
     row: int = 0  # failures without a success between
     failures: int = 0
     crashed: set[int] = field(default_factory=set)
@@ -215,7 +215,7 @@ class Schedules:
         except Exception as error:  # a bug must not end the schedule of this tenant, or of others
             self._failed(key, one, [repr(error)])
         else:
-            one.last, one.row = done.receipt, 0
+            one.last, one.row = done.readback, 0
             one.failures += bool(done.problem)
             one.crashed.clear()
             self._plan(one)
@@ -238,16 +238,16 @@ class Schedules:
         self._told("failed", key, problems=problems, in_a_row=one.row, again_in=again)
 
     def _tell_done(self, key: Key, done: Done) -> None:
-        receipt = done.receipt
+        readback = done.readback
         self._told(
             "made",
             key,
             archive=done.archive,
-            moment=receipt.moment,
+            moment=readback.moment,
             rows=done.rows,
-            size=receipt.size,
-            sha256=receipt.sha256,
-            seconds=receipt.seconds,
+            size=readback.size,
+            sha256=readback.sha256,
+            seconds=readback.seconds,
         )
         if done.removed:
             self._told("removed", key, archives=list(done.removed))

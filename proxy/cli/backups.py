@@ -55,7 +55,7 @@ def show(
                 "size": one.size,
                 "verified": one.verified,
                 "archive": one.url,
-                "sha256": one.receipt.sha256 if one.receipt is not None and one.verified else None,
+                "sha256": one.readback.sha256 if one.readback is not None and one.verified else None,
             }
             for one in inventory.archives()
         ]

@@ -69,7 +69,7 @@ def test_it_answers_with_the_backup_and_a_look_finds_it(postgres15: Cluster, tmp
         done = pickle.loads(asked.stdout.read(length))
         assert asked.wait(SECONDS) == 0
     assert isinstance(done, Done)
-    assert looked([(("globex", "shared"), BackupRule("0 2 * * *", str(tmp_path)))], BEGUN + 1.0) == [done.receipt]
+    assert looked([(("globex", "shared"), BackupRule("0 2 * * *", str(tmp_path)))], BEGUN + 1.0) == [done.readback]
 
 
 @pytest.mark.parametrize("way", ["asked to end", "nobody is there any more"])
@@ -88,7 +88,7 @@ def test_nothing_stays_of_what_it_had_begun(postgres15: Cluster, tmp_path: Path,
 
 
 def test_places_that_hang_keep_the_others_from_nothing(tmp_path: Path) -> None:
-    """A pipe in the place of a receipt: who opens it waits for whoever writes there, as for a disk that is away."""
+    """A pipe in the place of a note: who opens it waits for whoever writes there, as for a disk that is away."""
     rule = BackupRule("0 2 * * *", f"{tmp_path}/{{tenant}}")
     hung = [(f"hung{number}", "shared") for number in range(AT_A_TIME)]
     pipes = []
@@ -97,7 +97,7 @@ def test_places_that_hang_keep_the_others_from_nothing(tmp_path: Path) -> None:
         archive = Path(label.within(rule.to)) / label.name
         archive.parent.mkdir()
         archive.touch()
-        pipes.append(Path(f"{archive}.receipt"))
+        pipes.append(Path(f"{archive}.readback"))
         os.mkfifo(pipes[-1])
     places = [(key, rule) for key in (*hung, ("well", "shared"))]
     try:

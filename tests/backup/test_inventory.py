@@ -11,7 +11,7 @@ import pytest
 from proxy.backup.inventory import Archive, Inventory
 from proxy.backup.labels import Label
 from proxy.backup.places import written
-from proxy.backup.receipt import Receipt
+from proxy.backup.readback import Readback
 from proxy.backup.refusal import Refused
 
 BEGUN = 1_795_000_000
@@ -25,14 +25,14 @@ def put(
     tenant: str = "acme",
     database: str = "shop",
 ) -> str:
-    """An archive of three bytes, with a receipt that says so or something else."""
+    """An archive of three bytes, with a note that says so or something else."""
     label = Label(tenant, database, begun, sealed=False)
-    receipt = Receipt("partywall 1", label.name, tenant, database, begun)
-    target = inventory.begin(label, receipt)
+    readback = Readback("partywall 1", label.name, tenant, database, begun)
+    target = inventory.begin(label, readback)
     with written(target) as file:
         file.write(b"abc")
     if verified:
-        inventory.keep(target, replace(receipt, moment=begun + 1.0, verified=begun + 2.0, size=size, sha256="ab"))
+        inventory.keep(target, replace(readback, moment=begun + 1.0, verified=begun + 2.0, size=size, sha256="ab"))
     return target
 
 
@@ -58,34 +58,34 @@ def test_archives_are_found_the_newest_first_and_those_of_others_are_not(place: 
     assert (newest.url, newest.moment) == (urls[1], BEGUN + 40 * 86_400 + 1.0)
 
 
-def test_what_has_no_receipt_or_another_length_does_not_count(place: str) -> None:
+def test_what_has_no_readback_note_or_another_length_does_not_count(place: str) -> None:
     inventory = Inventory(place, "acme", "shop")
     put(inventory, BEGUN, size=4)
     put(inventory, BEGUN + 1, verified=False)
     bare = put(inventory, BEGUN + 2)
-    inventory._system.rm(f"{inventory.archives()[0].path}.receipt")
+    inventory._system.rm(f"{inventory.archives()[0].path}.readback")
     assert [one.verified for one in inventory.archives()] == [False, False, False]
     (path,) = [one.path for one in inventory.archives() if one.url == bare]
     assert inventory.archives()[0] == Archive(Label("acme", "shop", BEGUN + 2, False), path, bare, 3, None)
     assert inventory.newest(BEGUN + 9) is None
 
 
-def test_an_archive_goes_with_its_receipt_and_with_what_was_left_of_its_writing(tmp_path: Path) -> None:
+def test_an_archive_goes_with_its_note_and_with_what_was_left_of_its_writing(tmp_path: Path) -> None:
     inventory = Inventory(str(tmp_path), "acme", "shop")
     target = Path(put(inventory, BEGUN))
     other = Path(put(inventory, BEGUN + 1))
     (tmp_path / f".{target.name}.77.partial").write_bytes(b"half")
     (tmp_path / "mine.txt").write_bytes(b"mine")
     assert target.stat().st_mode & 0o777 == 0o600
-    assert Path(f"{target}.receipt").stat().st_mode & 0o777 == 0o600
+    assert Path(f"{target}.readback").stat().st_mode & 0o777 == 0o600
     inventory.remove(str(target))
-    assert {one.name for one in tmp_path.iterdir()} == {"mine.txt", other.name, f"{other.name}.receipt"}
+    assert {one.name for one in tmp_path.iterdir()} == {"mine.txt", other.name, f"{other.name}.readback"}
 
 
-def test_a_receipt_without_its_archive_is_an_orphan(place: str) -> None:
+def test_a_note_without_its_archive_is_an_orphan(place: str) -> None:
     inventory = Inventory(place, "acme", "shop")
     label = Label("acme", "shop", BEGUN, sealed=True)
-    inventory.begin(label, Receipt("partywall 1", label.name, "acme", "shop", BEGUN))
+    inventory.begin(label, Readback("partywall 1", label.name, "acme", "shop", BEGUN))
     put(inventory, BEGUN + 1)
     ((found, path),) = inventory.orphans()
     assert found == label

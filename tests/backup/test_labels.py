@@ -38,7 +38,7 @@ def test_two_tenants_are_never_spelt_alike(one: str, other: str) -> None:
 def test_what_is_not_ours_is_no_label() -> None:
     for name in (
         "acme.shop.partywall",
-        "acme.shop.20261126T020007Z.partywall.receipt",
+        "acme.shop.20261126T020007Z.partywall.readback",
         "acme.shop.20261326T020007Z.partywall",
         "my.acme.shop.20261126T020007Z.partywall",
         ".acme.shop.20261126T020007Z.partywall.77.partial",

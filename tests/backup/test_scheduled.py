@@ -19,7 +19,7 @@ from proxy.backup.checking import verified
 from proxy.backup.inventory import Inventory
 from proxy.backup.labels import Label
 from proxy.backup.places import held, written
-from proxy.backup.receipt import Receipt
+from proxy.backup.readback import Readback
 from proxy.backup.refusal import Damaged, Refused
 from proxy.backup.scheduled import carry_out, dead, prune, superfluous
 from proxy.backup.schedules import Errand
@@ -47,15 +47,15 @@ def errand(
     return Errand(operators(cluster, "shared"), sample_grant(cluster), rule, 7, begun, LONGEST, crashed)
 
 
-def test_an_archive_is_made_read_back_and_has_a_receipt(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_archive_is_made_read_back_and_has_a_note(cluster: Cluster, tmp_path: Path) -> None:
     done = asyncio.run(carry_out(errand(cluster, f"{tmp_path}/{{tenant}}"), lambda: BEGUN + 5.0))
     manifest = verified(members(done.archive))
     assert (manifest.tenant, manifest.rows, manifest.rules.generation) == ("globex", done.rows, 7)
     (one,) = Inventory(f"{tmp_path}/{{tenant}}", "globex", "shared").archives()
-    assert (one.url, one.verified, one.receipt) == (done.archive, True, done.receipt)
-    assert done.receipt.sha256 == hashlib.sha256(Path(done.archive).read_bytes()).hexdigest()
+    assert (one.url, one.verified, one.readback) == (done.archive, True, done.readback)
+    assert done.readback.sha256 == hashlib.sha256(Path(done.archive).read_bytes()).hexdigest()
     assert abs(one.moment - time.time()) < 120
-    assert done.receipt.seconds == 5.0
+    assert done.readback.seconds == 5.0
 
 
 def test_one_for_recipients_is_verified_without_their_secret_and_opened_with_it(cluster: Cluster) -> None:
@@ -143,8 +143,8 @@ def test_what_others_beside_it_build_on_stays_until_they_are_gone(tmp_path: Path
     inventory = Inventory(str(tmp_path), "globex", "shared")
     target = _begin(inventory, BEGUN)
     before = made(Path(target), {"t": [b"1", b"2"]})
-    receipt = Receipt("partywall 1", Path(target).name, "globex", "shared", BEGUN, BEGUN + 1.0, BEGUN + 2.0)
-    inventory.keep(target, replace(receipt, size=Path(target).stat().st_size))
+    readback = Readback("partywall 1", Path(target).name, "globex", "shared", BEGUN, BEGUN + 1.0, BEGUN + 2.0)
+    inventory.keep(target, replace(readback, size=Path(target).stat().st_size))
     made(tmp_path / "changed", {"t": [b"1", b"3"]}, before)
     if form == "folder":
         with writing(f"{tmp_path}/changes/") as sink:
@@ -175,4 +175,4 @@ def test_what_somebody_alive_writes_or_reads_back_is_not_left_by_the_dead(tmp_pa
 
 def _begin(inventory: Inventory, begun: int) -> str:
     label = Label("globex", "shared", begun, sealed=False)
-    return inventory.begin(label, Receipt("partywall 1", label.name, "globex", "shared", begun))
+    return inventory.begin(label, Readback("partywall 1", label.name, "globex", "shared", begun))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.backup.labels import Label
-from proxy.backup.receipt import Receipt
+from proxy.backup.readback import Readback
 from proxy.backup.schedules import BackupFailedError, Done, Found, Hands, Key, Schedules
 from proxy.tenancy.policy import BackupRule
 
@@ -23,9 +23,9 @@ NINE = datetime(2026, 11, 26, 9, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 
 
-def receipt(key: Key, begun: float) -> Receipt:
+def readback(key: Key, begun: float) -> Readback:
     label = Label(*key, int(begun), sealed=False)
-    return Receipt("partywall 1", label.name, *key, int(begun), begun + 1.0, begun + 9.0, 9.0, 77, "ab")
+    return Readback("partywall 1", label.name, *key, int(begun), begun + 1.0, begun + 9.0, 9.0, 77, "ab")
 
 
 class World:
@@ -57,7 +57,7 @@ class World:
             self.ended.append(key)
         if key in self.fails:
             raise BackupFailedError(["the server is away"], self.crashes)
-        return Done(f"/b/{key[0]}", receipt(key, begun), 5, ("/b/old",), self.problem)
+        return Done(f"/b/{key[0]}", readback(key, begun), 5, ("/b/old",), self.problem)
 
     def _tell(self, event: str, **fields: Any) -> None:
         self.told.append((event, fields))
@@ -104,7 +104,7 @@ async def test_who_has_none_is_backed_up_at_once_and_then_by_the_schedule(world:
 
 
 async def test_what_was_good_last_survives_a_restart_and_what_was_missed_is_made_once(world: World) -> None:
-    world.there = {ACME: receipt(ACME, NINE - 6 * HOUR), GLOBEX: receipt(GLOBEX, NINE - 24 * 9 * HOUR)}
+    world.there = {ACME: readback(ACME, NINE - 6 * HOUR), GLOBEX: readback(GLOBEX, NINE - 24 * 9 * HOUR)}
     world.schedules.follow({ACME: NIGHT, GLOBEX: NIGHT})
     assert await world.at(0) == [GLOBEX]
     assert await world.at(HOUR) == []
@@ -114,7 +114,7 @@ async def test_what_was_good_last_survives_a_restart_and_what_was_missed_is_made
 
 
 async def test_a_failure_is_tried_again_later_and_later_told_and_counted(world: World) -> None:
-    world.there, world.fails = {ACME: receipt(ACME, NINE - 24 * HOUR)}, {ACME}
+    world.there, world.fails = {ACME: readback(ACME, NINE - 24 * HOUR)}, {ACME}
     world.schedules.follow({ACME: NIGHT})
     begun = [second for second in range(0, 500, 5) if await world.at(second)]
     assert begun == [0, 60, 180, 420]
@@ -155,7 +155,7 @@ async def test_a_place_that_cannot_be_looked_at_is_a_failure_and_no_backup(world
     assert await world.at(0) == []
     (one,) = world.schedules.each()
     assert (one.age, one.failures, one.size) == (math.inf, 1, None)
-    world.there = {ACME: receipt(ACME, NINE - HOUR)}
+    world.there = {ACME: readback(ACME, NINE - HOUR)}
     assert await world.at(50) == []
     assert next(iter(world.schedules.each())).age == math.inf
     await world.at(60)
@@ -165,7 +165,7 @@ async def test_a_place_that_cannot_be_looked_at_is_a_failure_and_no_backup(world
 
 async def test_no_more_are_made_at_a_time_than_may_be_and_who_waits_longest_is_first(world: World) -> None:
     keys = [(f"t{number}", "shop") for number in range(5)]
-    world.there = {key: receipt(key, NINE - 30 * HOUR - number) for number, key in enumerate(keys)}
+    world.there = {key: readback(key, NINE - 30 * HOUR - number) for number, key in enumerate(keys)}
     world.held = asyncio.Event()
     world.schedules.follow(dict.fromkeys(keys, HOURLY))
     assert len(await world.at(0)) == 2
@@ -179,7 +179,7 @@ async def test_no_more_are_made_at_a_time_than_may_be_and_who_waits_longest_is_f
 
 
 async def test_new_rules_change_schedules_and_a_tenant_that_leaves_takes_its_along(world: World) -> None:
-    world.there = {ACME: receipt(ACME, NINE - 7 * HOUR)}
+    world.there = {ACME: readback(ACME, NINE - 7 * HOUR)}
     world.schedules.follow({ACME: NIGHT})
     await world.at(0)
     world.runs.clear()
@@ -197,7 +197,7 @@ async def test_new_rules_change_schedules_and_a_tenant_that_leaves_takes_its_alo
 
 
 async def test_another_place_is_looked_at_anew(world: World) -> None:
-    world.there = {ACME: receipt(ACME, NINE - 6 * HOUR)}
+    world.there = {ACME: readback(ACME, NINE - 6 * HOUR)}
     world.schedules.follow({ACME: NIGHT})
     assert await world.at(0) == []
     world.there = {}
@@ -207,7 +207,7 @@ async def test_another_place_is_looked_at_anew(world: World) -> None:
 
 
 async def test_a_clock_that_was_wrong_keeps_nobody_from_being_backed_up(world: World) -> None:
-    world.there = {ACME: receipt(ACME, NINE - 6 * HOUR)}
+    world.there = {ACME: readback(ACME, NINE - 6 * HOUR)}
     world.schedules.follow({ACME: NIGHT})
     assert await world.at(24 * 365 * HOUR) == [ACME]
     assert await world.at(60) == []
@@ -217,7 +217,7 @@ async def test_a_clock_that_was_wrong_keeps_nobody_from_being_backed_up(world: W
 
 async def test_the_age_is_by_this_hosts_clock_whatever_the_databases_says(world: World) -> None:
     """Else one that is ahead would keep the alert silent, however long there is no backup."""
-    ahead = receipt(ACME, NINE - 6 * HOUR)
+    ahead = readback(ACME, NINE - 6 * HOUR)
     world.there = {ACME: replace(ahead, moment=NINE + 24 * 365 * HOUR)}
     world.schedules.follow({ACME: NIGHT})
     await world.at(0)

@@ -1,4 +1,4 @@
-"""A receipt is read back as it was written, and what is none of ours is none."""
+"""A readback note is read as it was written, and what is none of ours is none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 import orjson
 
 from proxy.backup.labels import Label
-from proxy.backup.receipt import Receipt, decode
+from proxy.backup.readback import Readback, decode
 
 LABEL = Label("acme", "shop", 1_795_000_000, sealed=False)
-BEGUN = Receipt("partywall 1", LABEL.name, "acme", "shop", LABEL.begun)
+BEGUN = Readback("partywall 1", LABEL.name, "acme", "shop", LABEL.begun)
 GOOD = replace(BEGUN, moment=1_795_000_001.5, verified=1_795_000_009.0, seconds=9.0, size=12, sha256="ab")
 
 
-def test_a_receipt_is_read_back_as_it_was_written() -> None:
+def test_a_note_is_read_as_it_was_written() -> None:
     for one in (BEGUN, GOOD):
         assert decode(one.encode()) == one
 

@@ -1,4 +1,4 @@
-"""The receipt beside a scheduled archive: whose it is, and that it was read back whole.
+"""The readback note beside a scheduled archive: whose it is, and that it was read back whole.
 
 It is written when the archive is begun, and again when it was verified: what has none is not this program's business,
 and what has one that is not finished is not a backup. Pure; times are seconds since the epoch, sizes bytes.
@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Readback:
     """moment: of which the rows are; verified: when it was read back; both None before that."""
 
     program: str
@@ -45,11 +45,11 @@ class Receipt:
         )
 
 
-def decode(text: bytes) -> Receipt | None:
-    """The receipt that a text is; None when it is none of ours, or was cut."""
+def decode(text: bytes) -> Readback | None:
+    """The note that a text is; None when it is none of ours, or was cut."""
     try:
         given = orjson.loads(text)
-        found = Receipt(**given)
+        found = Readback(**given)
     except (orjson.JSONDecodeError, TypeError):
         return None
     kinds = {
