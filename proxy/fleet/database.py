@@ -64,15 +64,17 @@ class Database:
         parameter_types: Sequence[int] = (),
         extended: bool = False,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
         """Plans in a planner process. Refusal when it takes too long or the process fails. spent: told once how many
-        seconds it took; of those who wait for the same, the first is told, and the others that it took none.
+        seconds it took; of those who wait for the same, the first is told, and the others that it took none. low: in
+        the one of low priority; who asks otherwise does not wait for that.
         """
         types = tuple(parameter_types)
-        key = (text, context.identity, context.catalog_version, types, extended)
+        key = (text, context.identity, context.catalog_version, types, extended, low)
         flight = self.flights.get(key)
         if flight is None:
-            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended, spent))
+            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended, spent, low))
             self.flights[key] = flight
             flight.add_done_callback(lambda _: self.flights.pop(key, None))
         elif spent is not None:
@@ -86,8 +88,9 @@ class Database:
         types: tuple[int, ...],
         extended: bool,
         spent: Callable[[float], None] | None,
+        low: bool,
     ) -> Planned:
-        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended, spent)
+        planned = await self.processes.plan(self.name, self.catalog, text, context, types, extended, spent, low)
         self.planner.remember(text, context, types, extended, planned)
         return planned
 

@@ -4,7 +4,8 @@ A process plans one text at a time; one that is still at it after `timeout` seco
 statement is refused
 with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process, and what
 tenants share once for all of them; of such tenants a process keeps the last MOST. When no process can be had, the
-statement is refused, never planned on the loop and never forwarded.
+statement is refused, never planned on the loop and never forwarded. One process more, of low priority, is for those who
+plan more than their share: nobody else waits for it, and it runs while a processor has nothing else to do.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from proxy.fleet.messages import (
     decode,
     encode,
 )
+from proxy.fleet.worker import LOW
 from proxy.sql.plan import PlanContext, Planned
 
 MOST = 100  # tenants with a part of their own whose pictures a process keeps
@@ -77,13 +79,22 @@ class _Child:
         return told
 
 
+@dataclass(slots=True, eq=False)
+class _Crew:
+    """Processes that plan for the same callers. slots: as many as there may be."""
+
+    slots: asyncio.Semaphore
+    arguments: tuple[str, ...] = ()
+    idle: list[_Child] = field(default_factory=list)
+
+
 class PlannerProcesses:
-    """At most `count` planner processes, started when first needed."""
+    """At most `count` planner processes and one of low priority, started when first needed."""
 
     def __init__(self, count: int, timeout: float) -> None:
-        self._slots = asyncio.Semaphore(count)
+        self._ordinary = _Crew(asyncio.Semaphore(count))
+        self._low = _Crew(asyncio.Semaphore(1), (LOW,))
         self._timeout = timeout
-        self._idle: list[_Child] = []
         self._all: set[_Child] = set()
         self._thread = ThreadPoolExecutor(1, "pictures")  # its own: others' work in threads must not wait for a picture
         self.planned = 0
@@ -98,13 +109,16 @@ class PlannerProcesses:
         parameter_types: tuple[int, ...],
         extended: bool,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
         """Plans elsewhere. StatementTooComplex after the timeout; InternalError when the child failed. spent: told
         once, whatever happens, how many seconds the child had to do; one that was ended counts as long as it may take.
+        low: by the process of low priority.
         """
         seconds = 0.0
+        asked = PlanText(database, text, context, parameter_types, extended)
         try:
-            answer = await self._answer(database, catalog, PlanText(database, text, context, parameter_types, extended))
+            answer = await self._answer(self._low if low else self._ordinary, database, catalog, asked)
             seconds = answer.seconds
         except (StatementTooComplex, InternalError):
             seconds = self._timeout
@@ -117,9 +131,9 @@ class PlannerProcesses:
         self.planned += 1
         return answer.planned
 
-    async def _answer(self, database: str, catalog: Catalog, asked: PlanText) -> PlannedText:
-        async with self._slots:
-            child = self._idle.pop() if self._idle else await self._start()
+    async def _answer(self, crew: _Crew, database: str, catalog: Catalog, asked: PlanText) -> PlannedText:
+        async with crew.slots:
+            child = crew.idle.pop() if crew.idle else await self._start(crew.arguments)
             try:
                 async with asyncio.timeout(self._timeout):
                     for message in child.lacks(database, catalog):
@@ -136,7 +150,7 @@ class PlannerProcesses:
             except BaseException:
                 await self._end(child)  # cancelled in the middle of a frame: the pipe is out of step
                 raise
-            self._idle.append(child)
+            crew.idle.append(child)
         return answer
 
     async def _encode(self, message: Message) -> bytes:
@@ -147,16 +161,18 @@ class PlannerProcesses:
 
     async def close(self) -> None:
         """Ends every process."""
-        self._idle.clear()
+        self._ordinary.idle.clear()
+        self._low.idle.clear()
         for child in list(self._all):
             await self._end(child)
         self._thread.shutdown(wait=False)
 
-    async def _start(self) -> _Child:
+    async def _start(self, arguments: tuple[str, ...]) -> _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "proxy.fleet.worker",
+            *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

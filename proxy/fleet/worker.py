@@ -22,6 +22,7 @@ from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
 
 NICE = 5
+LOW = "low"  # its argument, for one that works only while a processor has nothing else to do
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -60,5 +61,8 @@ def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's business; it closes our pipe
     sys.setrecursionlimit(RECURSION_LIMIT)
-    os.nice(NICE)
+    if LOW in sys.argv[1:]:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(NICE)
     serve(sys.stdin.buffer, sys.stdout.buffer)

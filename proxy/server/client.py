@@ -254,7 +254,7 @@ class Client(ListeningClient, asyncio.Protocol):
         context = self.named(context).about(text, self.temporary)
         asked = Question(text, context, action.parameter_types, action.extended)
         now = self.services.clock()
-        if not (flat(text, self.services.options.plan_inline_bytes) and self.share.may_inline(now)):
+        if not (flat(text, self.services.options.plan_inline_bytes) and self.share.may_plan(now)):
             self.listener.tasks.start(self._wait_plan(action.ticket, planning, asked, None), "plan")
             return
         planned = self._account().plan(planning, asked)

@@ -42,18 +42,18 @@ class Account:
         try:
             return planning.plan(*asked)
         finally:
-            took, now = thread_time() - began, self.clock()
-            self.share.spend(took, now)
-            if self.budget is not None and self.budget.planning:
-                self.budget.planned(took, now)
+            self._spent(thread_time() - began)
 
     async def wait_plan(self, planning: Planning, asked: Question) -> Planned:
-        """Plans elsewhere, when it is the tenant's turn."""
-        budget, clock = self.budget, self.clock
-        if budget is None or not budget.planning:
-            async with self.share.turn:
-                return await planning.wait_plan(*asked)
+        """Plans elsewhere, when it is the tenant's turn; behind everybody else where it has used up its share."""
         reckoned = BYTE * len(asked.text)
-        budget.planned(reckoned, clock())
+        self._spent(reckoned)
         async with self.share.turn:
-            return await planning.wait_plan(*asked, spent=lambda seconds: budget.planned(seconds - reckoned, clock()))
+            low = not self.share.may_plan(self.clock())
+            return await planning.wait_plan(*asked, spent=lambda took: self._spent(took - reckoned), low=low)
+
+    def _spent(self, seconds: float) -> None:
+        now = self.clock()
+        self.share.planned(seconds, now)
+        if self.budget is not None and self.budget.planning:
+            self.budget.planned(seconds, now)

@@ -67,8 +67,11 @@ class Planning(Protocol):
         parameter_types: Sequence[int] = (),
         extended: bool = False,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
-        """Plans elsewhere; for long texts. spent: told once, whatever happens, how many seconds this call cost."""
+        """Plans elsewhere; for long texts. spent: told once, whatever happens, how many seconds this call cost. low:
+        where nobody else waits for it.
+        """
 
     async def refresh(self, seen: int) -> bool:
         """Looks at the database again, rate limited; True when its catalog is another than that of version `seen`, with

@@ -1,9 +1,10 @@
 """Sharing: what one tenant may take of the loop's time for planning and for large results, and of the log-ins, so that
 none of it stops everybody else.
 
-Short and flat texts are planned on the loop, which everybody waits for meanwhile: a tenant may do so for INLINE of the
-time, and BURST seconds at once; beyond, its texts go to the planner processes like long ones. There each tenant has as
-many at a time as there are processes, and those take turns: who comes with one text waits for one of each other tenant.
+Short and flat texts are planned on the loop, which everybody waits for meanwhile, others in the planner processes.
+There each tenant has as many at a time as there are processes, and those take turns: who comes with one text waits for
+one of each other tenant. A tenant may plan for PLANNING of the time, and BURST seconds at once; what is beyond, short
+and long, goes to the process of low priority, for which nobody else waits.
 
 A large result is relayed with everybody's turn between two reads, and for RELAY of the time where other tenants have
 sessions: what is not read yet waits at the server. What is relayed while there are none is not owed, and no more is
@@ -18,7 +19,7 @@ import asyncio
 from proxy.quota.bucket import TokenBucket
 from proxy.server import gate
 
-INLINE = 0.05  # of the loop's time
+PLANNING = 0.05  # of a processor's time
 BURST = 0.5  # seconds: an application that starts brings all its statements at once
 RELAY = 0.2  # of the loop's time
 AHEAD = 0.02  # seconds of it at once
@@ -38,23 +39,23 @@ def flat(text: bytes, most: int) -> bool:
 class Share:
     """One tenant's."""
 
-    __slots__ = ("_inline", "_logins", "_relay", "sessions", "turn")
+    __slots__ = ("_logins", "_planning", "_relay", "sessions", "turn")
 
     def __init__(self, processes: int, rate: float) -> None:
         """rate: of the process's connections, in a second."""
-        self._inline = TokenBucket(INLINE, BURST)
+        self._planning = TokenBucket(PLANNING, BURST)
         self._relay = TokenBucket(RELAY, AHEAD)
         self._logins = TokenBucket(LOGINS * rate, max(gate.cost(True), LOGINS * rate * gate.BURST))
         self.sessions = 0  # that are logged in
         self.turn = asyncio.Semaphore(processes)  # to be held while a process is waited for or plans
 
-    def may_inline(self, now: float) -> bool:
-        """May a short text be planned on the loop?"""
-        return self._inline.left(now) > 0.0
+    def may_plan(self, now: float) -> bool:
+        """Is there something left of its share of planning?"""
+        return self._planning.left(now) > 0.0
 
-    def spend(self, seconds: float, now: float) -> None:
-        """So much of the loop's time was used for planning."""
-        self._inline.spend(seconds, now)
+    def planned(self, seconds: float, now: float) -> None:
+        """So much of a processor's time was used for planning, on the loop or beside it."""
+        self._planning.spend(seconds, now)
 
     def relayed(self, seconds: float, now: float) -> float:
         """So much of the loop's time a read of a large result has taken. The seconds that the next has to wait."""

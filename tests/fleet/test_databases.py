@@ -120,6 +120,16 @@ async def test_another_context_never_joins_the_flight(
     assert typed.plans is not mine.plans
 
 
+async def test_nobody_joins_the_flight_of_who_plans_too_much(
+    databases: Databases, processes: PlannerProcesses, sample_port: int
+) -> None:
+    await databases.reconcile([grant_at(sample_port)])
+    database = databases.of(grant_at(sample_port))
+    context = PlanContext(sample_policy(), database.catalog.version, role="app")
+    await asyncio.gather(*(database.wait_plan(b"SELECT 42", context, low=low) for low in (True, False, True)))
+    assert processes.planned == 2
+
+
 async def test_one_waiter_that_leaves_does_not_take_the_plan_from_the_others(
     databases: Databases, sample_port: int
 ) -> None:

@@ -38,8 +38,8 @@ async def processes() -> AsyncIterator[PlannerProcesses]:
     await made.close()
 
 
-async def planned(processes: PlannerProcesses, world: World, text: bytes = TEXT) -> Planned:
-    return await processes.plan("d", world.catalog, text, context_of(world), (), False)
+async def planned(processes: PlannerProcesses, world: World, text: bytes = TEXT, low: bool = False) -> Planned:
+    return await processes.plan("d", world.catalog, text, context_of(world), (), False, low=low)
 
 
 def children() -> set[int]:
@@ -68,6 +68,23 @@ async def test_a_process_gives_way_to_the_one_that_started_it(processes: Planner
     await planned(processes, world)
     (child,) = children()
     assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+
+
+async def test_who_plans_too_much_has_one_process_that_nobody_else_waits_for(
+    processes: PlannerProcesses, world: World
+) -> None:
+    await planned(processes, world, low=True)
+    (child,) = children()
+    assert os.sched_getscheduler(child) == os.SCHED_IDLE
+    os.kill(child, signal.SIGSTOP)
+    flood = [asyncio.ensure_future(planned(processes, world, b"SELECT %d" % at, low=True)) for at in range(4)]
+    assert (await planned(processes, world)).rejection is None
+    (other,) = children() - {child}
+    assert os.sched_getscheduler(other) == os.SCHED_OTHER
+    assert not any(one.done() for one in flood)
+    os.kill(child, signal.SIGCONT)
+    await asyncio.gather(*flood)
+    assert children() == {child, other}
 
 
 async def test_texts_wait_for_a_process_rather_than_start_more_than_allowed(

@@ -164,6 +164,7 @@ class ForwardingPlanner:
         parameter_types: Sequence[int] = (),
         extended: bool = False,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
         return self.plan(text, context, parameter_types, extended)
 

@@ -38,6 +38,7 @@ class Slow(ForwardingPlanner):
         parameter_types: Sequence[int] = (),
         extended: bool = False,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
         raise StatementTooComplex("statement is too complex to be planned in time", hint="smaller")
 

@@ -11,7 +11,7 @@ from proxy.errors import StatementTooComplex
 from proxy.quota.budget import Budget
 from proxy.quota.budgets import Budgets
 from proxy.server.planned import BYTE, Account, Question
-from proxy.server.sharing import BURST, INLINE, Share
+from proxy.server.sharing import BURST, PLANNING, Share
 from proxy.session.counters import Counters
 from proxy.sql.plan import PlanContext, Planned
 from proxy.tenancy.policy import Limits
@@ -30,6 +30,7 @@ class Busy(ForwardingPlanner):
         self.took = 0.25
         self.gate = asyncio.Event()
         self.spent: Callable[[float], None] | None = None
+        self.low: bool | None = None
 
     def plan(
         self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
@@ -44,8 +45,9 @@ class Busy(ForwardingPlanner):
         parameter_types: Sequence[int] = (),
         extended: bool = False,
         spent: Callable[[float], None] | None = None,
+        low: bool = False,
     ) -> Planned:
-        self.spent = spent
+        self.spent, self.low = spent, low
         await self.gate.wait()
         if spent is not None:
             spent(self.took)
@@ -77,11 +79,11 @@ async def test_a_short_text_costs_what_this_thread_did(budget: Budget) -> None:
 async def test_a_short_text_is_spent_of_the_tenants_share_of_the_loop_as_well() -> None:
     share = Share(1, 1000.0)
     for _ in range(1000):
-        if not share.may_inline(0.0):
+        if not share.may_plan(0.0):
             break
         Account(None, share, clock).plan(Busy(), SHORT)
-    assert not share.may_inline(0.0)
-    assert share.may_inline(2 * BURST / INLINE)
+    assert not share.may_plan(0.0)
+    assert share.may_plan(2 * BURST / PLANNING)
 
 
 async def test_a_long_text_is_reckoned_while_it_is_planned_and_then_put_right(budget: Budget) -> None:
@@ -104,14 +106,16 @@ async def test_a_client_that_does_not_wait_pays_all_the_same(budget: Budget) -> 
     assert left(budget) == pytest.approx(8.0)
 
 
-async def test_who_has_no_such_limit_is_not_measured() -> None:
+async def test_who_has_no_such_limit_has_its_share_all_the_same_and_is_behind_everybody_else_beyond_it() -> None:
     planning = Busy()
     planning.gate.set()
     free = Budgets().of("acme", "alice", Limits(rows_per_minute=5), None, Counters(), 0.0)
     for budget in (None, free):
-        assert Account(budget, Share(1, 1000.0), clock).plan(planning, SHORT).rejection is None
-        await Account(budget, Share(1, 1000.0), clock).wait_plan(planning, LONG)
-        assert planning.spent is None
+        share = Share(1, 1000.0)
+        assert Account(budget, share, clock).plan(planning, SHORT).rejection is None
+        for low in (False, False, True, True):  # each takes half of what there is at once
+            await Account(budget, share, clock).wait_plan(planning, LONG)
+            assert planning.low is low
 
 
 async def test_planning_that_fails_is_spent_too(budget: Budget) -> None:
