@@ -7,7 +7,19 @@ from contextlib import ExitStack
 from xml.etree import ElementTree as ET
 
 from benchmarks.noise import CLIENTS
-from benchmarks.noisy_neighbour import ALONE, BOTH, DIRECT, FREE, NOISE, Results, Sample, measure, open_ways, plot, table
+from benchmarks.noisy_neighbour import (
+    ALONE,
+    BOTH,
+    DIRECT,
+    FREE,
+    NOISE,
+    Results,
+    Sample,
+    measure,
+    open_ways,
+    plot,
+    table,
+)
 
 KINDS = ("flood", "large", "logins")
 
