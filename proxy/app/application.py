@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from proxy.accounting.bookkeeper import Bookkeeper
 from proxy.app.backups import Backups
+from proxy.app.draft import Draft, draft_of
 from proxy.app.elsewhere import Elsewhere
 from proxy.app.inputs import certificate_of, servable
 from proxy.doctor.canaries import Canaries
 from proxy.errors import ConfigurationError
+from proxy.fleet.control import Prepare, PrepareRow
 from proxy.fleet.databases import Databases
 from proxy.fleet.leash import Post
 from proxy.fleet.rationing import StoreRationing
@@ -33,13 +34,12 @@ from proxy.tenancy.rulebook import RuleBook
 
 @dataclass(frozen=True, slots=True)
 class Readied:
-    """Rules that were read before they stand in their file. base: those in force at that time."""
+    """Rules that were read before their document says so. base: those in force at that time. taken: by take()."""
 
     base: RuleBook
-    path: Path
-    draft: str
-    text: str
+    draft: Draft
     book: RuleBook
+    taken: bool = False
 
 
 @dataclass(slots=True)
@@ -115,24 +115,15 @@ class App:
         await self._follow(book)
         return []
 
-    async def prepare(self, file: str, draft: str) -> list[str]:
-        """Reads the rules as if `file` of their folder had the text of `draft`, and opens what they name; what is wrong
-        with that. Nothing of it is in force before take().
+    async def prepare(self, request: Prepare | PrepareRow) -> list[str]:
+        """Reads the rules as if a document were what its draft is, and opens what they name; what is wrong with that.
+        Nothing of it is in force before take() or notice().
         """
         self.readied = None
         async with self._reloading:
-            path = self.settings.rules / file
-            if any(part == ".." or part.startswith("/") for name in (file, draft) for part in Path(name).parts):
-                return [f"{file} is not in the folder of rule files"]
             try:
-                text = (self.settings.rules / draft).read_text(encoding="utf-8")
-                path.stat()
-            except (OSError, ValueError):  # not UTF-8, or a name with a NUL
-                return [
-                    f"{self.settings.rules} of this process has no {draft} beside {file}: it reads other rule files"
-                ]
-            try:
-                read = await read_beside(self.settings.rules, self.environ, self.book, {path: text})
+                draft = await draft_of(request, self.settings.rules, self.book)
+                read = await read_beside(self.settings.rules, self.environ, self.book, {draft.spot: draft.text})
                 book = self.canaries.admitted(servable(self.settings, read))
                 await self.databases.reconcile([*self.book.grants.values(), *book.grants.values()])
             except ConfigurationError as error:
@@ -144,24 +135,39 @@ class App:
                 return [
                     f"the place of tenant {one} could not be opened; the log of the proxy says why" for one in closed
                 ]
-            self.readied = Readied(self.book, path, draft, text, book)
+            self.readied = Readied(self.book, draft, book)
             return []
 
     async def take(self, draft: str) -> bool:
-        """The rules that prepare() read from this draft are in force now. False where they are not those of the files,
-        or others came meanwhile: then a reload is due.
+        """The rules that prepare() made of this draft are in force now, which is told once. False where they are not
+        those of the files and rows, or others came meanwhile: then a reload is due.
         """
-        readied, self.readied = self.readied, None
-        if readied is None or readied.draft != draft or self._reloading.locked():
-            return False
-        try:
-            now = readied.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return False
-        if readied.base is not self.book or now != readied.text:
-            return False
         async with self._reloading:
-            await self._follow(readied.book)
+            readied = self.readied
+            if readied is None or readied.draft.name != draft or readied.taken:
+                return False
+            return await self._stands(readied, told=True)
+
+    async def notice(self) -> bool:
+        """A table has other rows. True where they are those that prepare() was told of and no others, and in force now;
+        else a reload is due. So what every process notices at once as a tenant moves is read by none.
+        """
+        async with self._reloading:
+            return self.readied is not None and await self._stands(self.readied, told=False)
+
+    async def _stands(self, readied: Readied, *, told: bool) -> bool:
+        """Takes these rules if they are those of now. told: by who changed the document; else nothing else may have
+        changed either.
+        """
+        self.readied = None
+        if self.book is not readied.base and self.book is not readied.book:
+            return False
+        found = await readied.draft.stands(readied.book)
+        if found is None or not (told or found[1]):
+            return False
+        if self.book is not readied.book:
+            await self._follow(found[0])
+        self.readied = Readied(self.book, readied.draft, self.book, readied.taken or told)
         return True
 
     async def _follow(self, book: RuleBook) -> None:

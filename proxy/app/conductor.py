@@ -18,6 +18,7 @@ from proxy.fleet.control import (
     Pause,
     Ping,
     Prepare,
+    PrepareRow,
     Reload,
     Request,
     Resume,
@@ -65,7 +66,7 @@ class Conductor:
         match request:
             case Statistics():
                 return self._statistics(await self._supervisor.each(request))
-            case Prepare():
+            case Prepare() | PrepareRow():
                 return Answer(None, _problems(await self._supervisor.each(request)))
             case Reload():
                 return await self._reload(request)

@@ -28,6 +28,7 @@ from proxy.fleet.control import (
     Pause,
     Ping,
     Prepare,
+    PrepareRow,
     Proofs,
     Reload,
     Request,
@@ -57,8 +58,8 @@ class Control:
         match request:
             case Statistics():
                 return self._known(request.tenant) or Answer({"processes": [status(app, request.tenant)]})
-            case Prepare():
-                return Answer(None, tuple(await app.prepare(request.file, request.draft)))
+            case Prepare() | PrepareRow():
+                return Answer(None, tuple(await app.prepare(request)))
             case Reload():
                 if request.draft is not None and await app.take(request.draft):
                     app.listener.forget_templates()

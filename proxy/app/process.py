@@ -98,7 +98,11 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
                 log.error("counter store gives nothing yet")
         lifecycle = Lifecycle(app.listener, app.reload, log)
         rules_log = get_logger("rules")
-        app.tables = Tables(lifecycle.reload, lambda why: rules_log.warning("no answer", table=why))
+
+        def noticed() -> None:
+            app.listener.tasks.start(_noticed(app, lifecycle), "rows")
+
+        app.tables = Tables(noticed, lambda why: rules_log.warning("no answer", table=why))
         doors = _doors(app, lifecycle)
         await doors.start()
         lifecycle.on_drain = doors.cede
@@ -138,6 +142,14 @@ async def serve(settings: Settings, environ: Mapping[str, str], post: Post | Non
         await app.bookkeeper.close()
         if doors is not None:
             await doors.close()
+
+
+async def _noticed(app: App, lifecycle: Lifecycle) -> None:
+    """A table has other rows."""
+    if await app.notice():
+        app.listener.forget_templates()
+    else:
+        await lifecycle.reloaded()
 
 
 def _doors(app: App, lifecycle: Lifecycle) -> Doors:

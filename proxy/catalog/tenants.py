@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,21 @@ ROWS = f"SELECT t.name, t.document::text AS document, {_VERSION} AS version FROM
 MARK = f"SELECT count(*) AS rows, coalesce(sum({_VERSION}), 0) AS versions FROM partywall.tenants t"  # noqa: S608  # as above
 INSERT = "INSERT INTO partywall.tenants (document) VALUES ($1::text::jsonb) ON CONFLICT (name) DO NOTHING"
 SWITCH = "UPDATE partywall.tenants SET document = jsonb_set(document, '{disabled}', $2::text::jsonb) WHERE name = $1"
+DOCUMENT = "SELECT document::text FROM partywall.tenants WHERE name = $1"
+REWRITE = "UPDATE partywall.tenants SET document = $2::text::jsonb WHERE name = $1"
+ROW = f"""
+SELECT (SELECT t.document::text FROM partywall.tenants t WHERE t.name = $1) AS document,
+       count(*) AS rows, coalesce(sum({_VERSION}), 0) AS versions,
+       count(*) FILTER (WHERE t.name = $1) AS own, coalesce(sum({_VERSION}) FILTER (WHERE t.name = $1), 0) AS version
+  FROM partywall.tenants t
+"""  # noqa: S608  # as above
+ONE_WRITER = "BEGIN READ WRITE; LOCK TABLE partywall.tenants IN SHARE ROW EXCLUSIVE MODE"
+DURABLE = (
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
+    " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+)
+HELD = "SELECT pg_catalog.pg_advisory_lock($1)"
+FREE = "SELECT pg_catalog.pg_try_advisory_lock($1)"
 WRITABLE = """
 SELECT current_user::text AS role FROM pg_class c WHERE c.oid = 'partywall.tenants'::regclass
    AND (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
@@ -62,6 +77,72 @@ async def tenants_of(server: ServerAddress, credentials: ServerCredentials) -> T
     return _rows(found)
 
 
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """The document of one row as JSON, None where there is no such row; and what tells this version of all rows, and of
+    all others.
+    """
+
+    document: str | None
+    mark: str
+    others: str
+
+
+async def tenant_row(
+    server: ServerAddress, credentials: ServerCredentials, name: str, lock: int | None = None
+) -> TenantRow | None:
+    """One row. lock: of who says that he writes the table; None where nobody holds it at this server in this database:
+    then it is another table. Errors: catalog.watch.FAILURES.
+    """
+    connection = await connect(server, credentials)
+    try:
+        if lock is not None and await connection.fetchval(FREE, lock):
+            return None
+        row = await connection.fetchrow(ROW, name, timeout=PATIENCE)
+    finally:
+        connection.terminate()
+    assert row is not None
+    others = f"{row['rows'] - row['own']} {int(row['versions']) - int(row['version'])}"
+    return TenantRow(row["document"], _mark(row["rows"], row["versions"]), others)
+
+
+@asynccontextmanager
+async def holding(server: ServerAddress, credentials: ServerCredentials, lock: int) -> AsyncIterator[None]:
+    """Holds an advisory lock there in the block, by which others can tell that it is their table. Errors: as above."""
+    connection = await connect(server, credentials)
+    try:
+        await connection.execute(HELD, lock)
+        yield
+    finally:
+        connection.terminate()
+
+
+async def rewrite_tenant(
+    server: ServerAddress, credentials: ServerCredentials, name: str, decide: Callable[[str], str | None]
+) -> str:
+    """Another document in one row, as one writer at a time; what is there then. decide: given the one that is there
+    now; None: it stays.
+
+    Errors: catalog.watch.FAILURES, after which nobody knows which it is; who calls this again is told what is so for
+    good, because what was sent before has ended by then. ConfigurationError where there is no such row.
+    """
+    connection = await connect(server, credentials)
+    try:
+        await connection.execute(ONE_WRITER)
+        await connection.execute(DURABLE)
+        now: str | None = await connection.fetchval(DOCUMENT, name, timeout=PATIENCE)
+        if now is None:
+            raise ConfigurationError([f"there is no tenant {name} in the table"])
+        text = decide(now)
+        if text is None:
+            return now
+        await connection.execute(REWRITE, name, text, timeout=PATIENCE)
+        await connection.execute("COMMIT", timeout=PATIENCE)
+        return text
+    finally:
+        connection.terminate()
+
+
 async def change_tenants(
     server: ServerAddress,
     credentials: ServerCredentials,
@@ -74,7 +155,7 @@ async def change_tenants(
     """
     connection = await connect(server, credentials)
     try:
-        await connection.execute("BEGIN READ WRITE; LOCK TABLE partywall.tenants IN SHARE ROW EXCLUSIVE MODE")
+        await connection.execute(ONE_WRITER)
         changed = await connection.execute(statement, *arguments)
         found = await connection.fetch(ROWS, timeout=PATIENCE)
         if changed.endswith(" 0"):
@@ -88,7 +169,11 @@ async def change_tenants(
 
 def _rows(found: list[Record]) -> TenantRows:
     versions = sum(one["version"] for one in found)
-    return TenantRows(tuple((one["name"], one["document"]) for one in found), f"{len(found)} {versions}")
+    return TenantRows(tuple((one["name"], one["document"]) for one in found), _mark(len(found), versions))
+
+
+def _mark(rows: int, versions: object) -> str:
+    return f"{rows} {versions}"
 
 
 async def _refuse_writer(connection: CatalogConnection) -> None:
@@ -187,7 +272,7 @@ class TenantWatch:
                 await self._connection.add_listener(CHANNEL, self._heard)
         row = await self._connection.fetchrow(MARK, timeout=PATIENCE)
         assert row is not None
-        mark, now = f"{row['rows']} {row['versions']}", self._clock()
+        mark, now = _mark(row["rows"], row["versions"]), self._clock()
         told, when = self._told
         if mark != self._taken and (mark != told or now - when >= RETRY):
             self._told = (mark, now)

@@ -1,4 +1,4 @@
-"""The document of a tenant that is to change while proxies serve it: where it stands, and how it is replaced.
+"""The document of a tenant that is to change while proxies serve it: in a file or in a row, and how it is replaced.
 
 Promises: a text takes the place of one that was known and of no other, whole or not at all, by one writer at a time;
 and proxies can be asked to read the rules as they will be before that. What the change is, and when it is made, is the
@@ -7,21 +7,38 @@ caller's. A text is compared as `read` and `edited` give it, whatever form it ha
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Collection
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
+import typer
+
+from proxy.catalog.tenants import holding, rewrite_tenant, tenant_row
+from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
-from proxy.fleet.control import Prepare, Request
+from proxy.fleet.control import Prepare, PrepareRow, Request
 from proxy.fleet.rulefiles import one_writer, write_draft, write_over
 from proxy.fleet.tables import read_rules
 from proxy.tenancy.documents import Changes, edited
 from proxy.tenancy.load import Reading
 from proxy.tenancy.models import Tenant
+from proxy.tenancy.policy import TenantTable
+from proxy.tenancy.read import SECRET, secret
 from proxy.tenancy.rulebook import RuleBook
+from proxy.tenancy.servers import Place, place_of
+
+TABLE_PASSWORD = "PARTYWALL_TABLE_PASSWORD"  # noqa: S105  # the name of a variable
+LOCK_BITS = 63
+Table = Annotated[
+    str | None,
+    typer.Option(help=f"The server of a table of tenants, by a role that may write; its password: {TABLE_PASSWORD}."),
+]
+T = TypeVar("T")
 
 
 class Document(Protocol):
@@ -114,6 +131,109 @@ class InFile:
     def forget(self) -> None:
         """As Document has it."""
         self._beside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class InRow:
+    """In the row of a table that the rules name. writer: where and by whom it is written. id: of the change. Its texts
+    are JSON in one form. A row holds secrets themselves, so what a change names is put in; its files are below `rules`.
+    """
+
+    rules: Path
+    table: TenantTable
+    writer: Place
+    tenant: str
+    changes: Changes
+    id: str
+
+    @property
+    def name(self) -> str:
+        """As Document has it."""
+        return f"{self.table.name} {self.tenant}"
+
+    @property
+    def draft(self) -> str:
+        """As Document has it."""
+        return self.id
+
+    def edited(self, text: str) -> str:
+        """As Document has it."""
+        document = json.loads(text)
+        for key, value in self.changes.items():
+            if value is None:
+                document.pop(key, None)
+            else:
+                document[key] = self._told(value) if isinstance(value, str) else value
+        return _canonical(document)
+
+    def _told(self, value: str) -> str:
+        try:
+            return SECRET.sub(lambda found: secret(found, os.environ, self.rules), value)
+        except LookupError as error:
+            raise ConfigurationError([f"{self.name}: {error.args[0]}"]) from None
+
+    async def read(self) -> str:
+        """As Document has it."""
+        row = await self._done(tenant_row(*self.writer, self.tenant))
+        if row is None or row.document is None:
+            raise ConfigurationError([f"{self.table.name}: there is no tenant {self.tenant} in the table"])
+        return _canonical(json.loads(row.document))
+
+    async def book(self, text: str) -> RuleBook:
+        """As Document has it."""
+        return await read_rules(self.rules, os.environ, 1, {(self.table, self.tenant): text})
+
+    @asynccontextmanager
+    async def drafted(self, text: str) -> AsyncIterator[Request]:
+        """As Document has it. A lock there proves to proxies that their table is this one; the draft goes with it."""
+        lock = secrets.randbits(LOCK_BITS)
+        async with AsyncExitStack() as stack:
+            await self._done(stack.enter_async_context(holding(*self.writer, lock)))
+            yield PrepareRow(self.tenant, text, self.id, lock)
+
+    async def replace(self, text: str, known: Collection[str]) -> str:
+        """As Document has it. In one transaction, after whatever was sent there before has ended."""
+
+        def decide(now: str) -> str | None:
+            return self._decided(_canonical(json.loads(now)), text, known)
+
+        there = await self._done(rewrite_tenant(*self.writer, self.tenant, decide))
+        return _canonical(json.loads(there))
+
+    def _decided(self, now: str, text: str, known: Collection[str]) -> str | None:
+        """What is to be written over what is there; None: nothing. Nobody else writes meanwhile."""
+        return text if now in known and now != text else None
+
+    def forget(self) -> None:
+        """As Document has it: there is none but while it is asked about."""
+
+    async def _done(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except ConfigurationError:
+            raise
+        except FAILURES as error:
+            raise ConfigurationError([f"{self.table.name}: {str(error) or type(error).__name__}"]) from None
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, sort_keys=True)
+
+
+def written_table(uri: str, rules: Path) -> tuple[TenantTable, Place, Reading]:
+    """The table of the rules that is written by this URI, by which role, and the rules as they were read.
+    ConfigurationError where they name no such table.
+    """
+    try:
+        place = place_of(uri, os.environ.get(TABLE_PASSWORD))
+    except ValueError as error:
+        raise typer.BadParameter(f"--table {error}") from None
+    reading = Reading(rules, os.environ)
+    here = (place[0].addresses, place[0].database)
+    for one in reading.tables:
+        if (one.server.addresses, one.server.database) == here:
+            return one, place, reading
+    raise ConfigurationError([*reading.problems, "no tenants_from of the rule files names this table"])
 
 
 def file_of(tenant: str, rules: Path) -> Path:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import typer
 
 from proxy.catalog.watch import FAILURES
-from proxy.cli.document import Document, InFile, file_of
+from proxy.cli.document import Document, InFile, InRow, Table, file_of, written_table
 from proxy.cli.operator import At, Config, Rules, ServerUri, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
@@ -47,12 +47,15 @@ OPENED = "it works at the target, which is open: --resume ends the move"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for, kept in the state directory until nothing is left of it. before: the rule file's text."""
+    """What was asked for, kept in the state directory until nothing is left of it. file: the tenant's, below the rules;
+    or table: where its row is written. before: the text of either.
+    """
 
     id: str
     to: str
     password: str | None
-    file: str
+    file: str | None
+    table: str | None
     before: str
 
 
@@ -74,6 +77,7 @@ def move(
     max_pause: Annotated[float, typer.Option(min=0.1, help="Seconds that the tenant may wait.")] = 5,
     at: At = None,
     rules: Rules = Path("rules"),
+    table: Table = None,
     server: ServerUri = None,
     to_server: Annotated[
         str | None, typer.Option(help="As --server, for the place where it goes; default: as --to has it.")
@@ -85,10 +89,12 @@ def move(
     asked = [dry_run, status, resume, abort, clean]
     if sum(asked) > 1 or (to is None) != any((status, resume, abort, clean)):
         raise typer.BadParameter("--to, or one of --status, --resume, --abort and --clean; --dry-run goes with --to")
+    if table is not None and to is None:
+        raise typer.BadParameter("--table goes with --to; what was begun has its own")
     with reported():
         settings = load_settings(config, {})
         path = settings.state_directory / "moves" / f"{quote(tenant, safe='')}@{quote(database, safe='')}.json"
-        order = _ordered(tenant, path, to, password, rules)
+        order = _ordered(tenant, path, to, password, rules, table)
         run = _Run(tenant, database, path, order, settings, rules, server, to_server, at or [], max_pause)
         if status:
             lines, found = asyncio.run(run.status())
@@ -103,7 +109,7 @@ def move(
     typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines))
 
 
-def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rules: Path) -> Order:
+def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rules: Path, table: str | None) -> Order:
     """The order in the state directory, or a new one."""
     if path.exists():
         if to is not None:
@@ -113,9 +119,18 @@ def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rule
         raise ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
     if password is not None and not password.startswith("${"):
         raise ConfigurationError(["a password does not belong on a command line; say ${file:PATH} or ${env:NAME}"])
-    file = file_of(tenant, rules)
-    before = file.read_text(encoding="utf-8")
-    return Order(secrets.token_hex(ID_BYTES), to, password, str(file.relative_to(rules)), before)
+    file = None if table is not None else str(file_of(tenant, rules).relative_to(rules))
+    order = Order(secrets.token_hex(ID_BYTES), to, password, file, table, "")
+    return replace(order, before=asyncio.run(_document(order, tenant, rules).read()))
+
+
+def _document(order: Order, tenant: str, rules: Path) -> Document:
+    """What the move changes."""
+    changes = {"server": order.to, "password": order.password}
+    if order.table is not None:
+        table, writer, _ = written_table(order.table, rules)
+        return InRow(rules, table, writer, tenant, changes, order.id)
+    return InFile(rules, rules / (order.file or ""), tenant, changes, order.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +227,8 @@ class _Run:
         from proxy.backup.ends import Ends, name_of
         from proxy.cli.doors import RuleDoors
 
-        order, document = self.order, self._document()
-        before, now = order.before, await document.read()
+        document = _document(self.order, self.tenant, self.rules)
+        before, now = self.order.before, await document.read()
         after = document.edited(before)
         if now not in (before, after) and (now != document.edited(now)):
             before, after = now, document.edited(now)  # somebody changed it, and not where the tenant is
@@ -235,11 +250,6 @@ class _Run:
             alone=True,
         )
         return ends, doors
-
-    def _document(self) -> Document:
-        order = self.order
-        changes = {"server": order.to, "password": order.password}
-        return InFile(self.rules, self.rules / order.file, self.tenant, changes, order.id)
 
     def _grant(self, book: RuleBook) -> Grant:
         found = book.grants.get((self.tenant, self.database, False)) or book.grants.get(

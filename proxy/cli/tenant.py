@@ -21,7 +21,7 @@ from proxy.auth.scram import build_verifier
 from proxy.catalog.tenants import INSERT, SWITCH, TenantRows, change_tenants
 from proxy.catalog.watch import FAILURES
 from proxy.cli.asking import StateDirectory
-from proxy.cli.document import file_of
+from proxy.cli.document import Table, file_of, written_table
 from proxy.cli.report import reported
 from proxy.errors import ConfigurationError
 from proxy.fleet.rulefiles import one_writer, write_new, write_over
@@ -31,18 +31,13 @@ from proxy.tenancy.documents import as_yaml, keys_of, switched, tenant_document
 from proxy.tenancy.load import Reading
 from proxy.tenancy.models import Tenant
 from proxy.tenancy.policy import TenantTable
-from proxy.tenancy.servers import Place, place_of
+from proxy.tenancy.read import Spot
 
 FOLDER = "tenants"  # below the rules: a file for each tenant that was added
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-TABLE_PASSWORD = "PARTYWALL_TABLE_PASSWORD"  # noqa: S105  # the name of a variable
 
 Rules = Annotated[Path, typer.Option(help="The folder of rule files.")]
 Name = Annotated[str, typer.Argument(help="The tenant.")]
-Table = Annotated[
-    str | None,
-    typer.Option(help=f"The server of a table of tenants, by a role that may write; its password: {TABLE_PASSWORD}."),
-]
 
 tenant = typer.Typer(no_args_is_help=True, help="Add, disable, enable and list tenants.")
 
@@ -71,8 +66,7 @@ def add(
         verifier = build_verifier(password, secrets.token_bytes(16))
         document = tenant_document(name, keys, database, login, verifier)
         if table is not None:
-            place = _place(table)
-            if not asyncio.run(_change_row(rules, place, INSERT, [json.dumps(document)])):
+            if not asyncio.run(_change_row(rules, table, INSERT, [json.dumps(document)])):
                 raise ConfigurationError([f"tenant {name} is already in the table"])
         else:
             _add_file(rules, name, as_yaml(document))
@@ -120,7 +114,7 @@ def _switch(name: str, rules: Path, table: str | None, *, disabled: bool) -> Non
     with reported():
         if table is not None:
             word = str(disabled).lower()
-            if not asyncio.run(_change_row(rules, _place(table), SWITCH, [name, word])):
+            if not asyncio.run(_change_row(rules, table, SWITCH, [name, word])):
                 raise ConfigurationError([f"there is no tenant {name} in the table"])
             return
         with one_writer(rules):
@@ -184,7 +178,7 @@ def _described(place: str, model: Tenant) -> dict[str, Any]:
     }
 
 
-def _validated(rules: Path, instead: dict[Path, str]) -> Reading:
+def _validated(rules: Path, instead: dict[Spot, str]) -> Reading:
     """The rule set with these files, whole. ConfigurationError with all problems."""
     reading = Reading(rules, os.environ, instead)
     asyncio.run(take_rows(reading))
@@ -192,21 +186,9 @@ def _validated(rules: Path, instead: dict[Path, str]) -> Reading:
     return reading
 
 
-def _place(uri: str) -> Place:
-    try:
-        return place_of(uri, os.environ.get(TABLE_PASSWORD))
-    except ValueError as error:
-        raise typer.BadParameter(f"--table {error}") from None
-
-
-async def _change_row(rules: Path, place: Place, statement: str, arguments: list[str]) -> bool:
+async def _change_row(rules: Path, uri: str, statement: str, arguments: list[str]) -> bool:
     """Changes the table as its writer, if the rule set that comes of it is whole. False when nothing was changed."""
-    reading = Reading(rules, os.environ)
-    server, credentials = place
-    here = (server.addresses, server.database)
-    table = next((one for one in reading.tables if (one.server.addresses, one.server.database) == here), None)
-    if table is None:
-        raise ConfigurationError([*reading.problems, "no tenants_from of the rule files names this table"])
+    table, (server, credentials), reading = written_table(uri, rules)
     try:
         return await change_tenants(server, credentials, statement, arguments, _checked(reading, table))
     except ConfigurationError:

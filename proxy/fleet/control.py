@@ -39,9 +39,21 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareRow:
+    """The same with a row of a table of tenants, whose document may become `text`, which Reload calls `draft`. lock: an
+    advisory lock that is held in that database while this is asked.
+    """
+
+    tenant: str
+    text: str
+    draft: str
+    lock: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
-    """Take the rules and certificates anew, whole or not at all. draft: the rules that Prepare made of it, at once, if
-    they are still those of the files.
+    """Take the rules and certificates anew, whole or not at all. draft: the rules that Prepare or PrepareRow made of
+    it, at once, if they are still those of the files and rows.
     """
 
     draft: str | None = None
@@ -116,7 +128,21 @@ class Stored:
     """What tenants have stored: the bytes of each, from the worker that counts."""
 
 
-Request = Statistics | Prepare | Reload | Pause | Resume | Kill | Drain | Cancel | Ping | Metrics | Proofs | Stored
+Request = (
+    Statistics
+    | Prepare
+    | PrepareRow
+    | Reload
+    | Pause
+    | Resume
+    | Kill
+    | Drain
+    | Cancel
+    | Ping
+    | Metrics
+    | Proofs
+    | Stored
+)
 REQUESTS: dict[str, type[Request]] = {one.__name__.lower(): one for one in get_args(Request)}
 INSIDE = (Ping, Metrics, Proofs, Stored)
 _TYPES: dict[str, dict[str, Any]] = {name: get_type_hints(one) for name, one in REQUESTS.items()}
@@ -134,7 +160,7 @@ def patience(request: Request) -> float:
     """Seconds after which nobody waits for the answer any more."""
     if isinstance(request, Pause | Drain):
         return request.timeout + 30.0
-    return 120.0 if isinstance(request, Prepare | Reload) else 10.0
+    return 120.0 if isinstance(request, Prepare | PrepareRow | Reload) else 10.0
 
 
 def encode(request: Request) -> bytes:

@@ -20,6 +20,7 @@ from proxy.errors import ConfigurationError
 from proxy.fleet.frames import HEADER, framed
 from proxy.fleet.pieces import split
 from proxy.fleet.tables import read_rules
+from proxy.tenancy.read import Spot
 
 YIELDING = 5  # how nice it is to other processes
 
@@ -31,7 +32,7 @@ class ReadRules:
     directory: Path
     environ: Mapping[str, str]
     generation: int
-    instead: Mapping[Path, str] = field(default_factory=dict)
+    instead: Mapping[Spot, str] = field(default_factory=dict)
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

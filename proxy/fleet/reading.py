@@ -17,11 +17,12 @@ from proxy.fleet.frames import HEADER, framed
 from proxy.fleet.pieces import Joiner
 from proxy.fleet.reader import ReadRules
 from proxy.fleet.tables import AS_THEY_ARE
+from proxy.tenancy.read import Spot
 from proxy.tenancy.rulebook import RuleBook
 
 
 async def read_beside(
-    directory: Path, environ: Mapping[str, str], before: RuleBook, instead: Mapping[Path, str] = AS_THEY_ARE
+    directory: Path, environ: Mapping[str, str], before: RuleBook, instead: Mapping[Spot, str] = AS_THEY_ARE
 ) -> RuleBook:
     """The rules as of now, one generation after `before`, whose equal parts are kept. ConfigurationError with all
     problems, as fleet.tables.read_rules has them; also when the process fails.

@@ -12,16 +12,17 @@ from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
 from proxy.tenancy.load import Reading
 from proxy.tenancy.policy import TenantTable
+from proxy.tenancy.read import Spot
 from proxy.tenancy.rulebook import RuleBook
 
-AS_THEY_ARE: Mapping[Path, str] = MappingProxyType({})
+AS_THEY_ARE: Mapping[Spot, str] = MappingProxyType({})
 NOTHING: Mapping[TenantTable, TenantRows] = MappingProxyType({})
 
 
 async def read_rules(
-    directory: Path, environ: Mapping[str, str], generation: int, instead: Mapping[Path, str] = AS_THEY_ARE
+    directory: Path, environ: Mapping[str, str], generation: int, instead: Mapping[Spot, str] = AS_THEY_ARE
 ) -> RuleBook:
-    """The rules of a folder and of the tables that it names. instead: texts of files as they shall be.
+    """The rules of a folder and of the tables that it names. instead: texts of files and rows as they shall be.
     ConfigurationError with all problems of both; a table that does not answer is one.
     """
     reading = Reading(directory, environ, instead)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-Changes = Mapping[str, str | bool | None]
+Changes = Mapping[str, Any]
 """Keys of a document, and what each is to say; None: nothing."""
 NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 

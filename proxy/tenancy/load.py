@@ -34,12 +34,12 @@ from proxy.tenancy.policy import (
     VerifierSource,
 )
 from proxy.tenancy.quotas import limits_of
-from proxy.tenancy.read import Reader, Source
+from proxy.tenancy.read import Reader, Source, Spot
 from proxy.tenancy.rulebook import RuleBook, classified, usual_iterations
 from proxy.tenancy.servers import Place, place_of
 from proxy.tenancy.values import Strict, canonical, function_name, qualified_name
 
-NOTHING: Mapping[Path, str] = MappingProxyType({})
+NOTHING: Mapping[Spot, str] = MappingProxyType({})
 OWN: Isolation = "database"  # the isolation mode of a tenant that has a database of its own
 SCHEMA: Isolation = "schema"
 TABLES: tuple[Isolation, ...] = ("row", "rls")  # those of tenants that share tables
@@ -53,12 +53,13 @@ def load(directory: Path, environ: Mapping[str, str], generation: int) -> RuleBo
 
 
 class Reading:
-    """A folder that was read, and is waiting for the rows of the tables that it names. instead: texts of files as they
-    shall be.
+    """A folder that was read, and is waiting for the rows of the tables that it names. instead: texts of files and of
+    rows as they shall be; a row that is not there is a mistake.
     """
 
-    def __init__(self, directory: Path, environ: Mapping[str, str], instead: Mapping[Path, str] = NOTHING) -> None:
+    def __init__(self, directory: Path, environ: Mapping[str, str], instead: Mapping[Spot, str] = NOTHING) -> None:
         self._reader = Reader(environ)
+        self._instead = {spot: text for spot, text in instead.items() if not isinstance(spot, Path)}
         self.problems = self._reader.problems
         self.sources = self._reader.read(directory, instead)
         self.tables = dict(self._tables())  # and where each is named
@@ -78,11 +79,14 @@ class Reading:
 
     def take(self, table: TenantTable, rows: Iterable[tuple[str, str]], mark: str) -> None:
         """The rows of one of the tables: name and document; mark: what tells this version of them."""
-        self.sources += [self._reader.row(f"{table.name} {name}", text) for name, text in rows]
+        self.sources += [
+            self._reader.row(f"{table.name} {name}", self._instead.pop((table, name), text)) for name, text in rows
+        ]
         self._marks.append((table, mark))
 
     def book(self, generation: int) -> RuleBook:
         """The rule book. ConfigurationError with all problems."""
+        self.problems += [f"{table.name} {name}: there is no such row" for table, name in self._instead]
         made = _Assembly(self.sources, self.problems).book(generation)
         if self.problems:
             raise ConfigurationError(self.problems)

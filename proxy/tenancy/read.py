@@ -17,10 +17,13 @@ from typing import Any
 import yaml
 
 from proxy.tenancy.models import KINDS, InvalidDocument, document
+from proxy.tenancy.policy import TenantTable
 from proxy.tenancy.values import Strict
 
 SECRET = re.compile(r"\$\{(env|file):([^}]+)\}")
 Path_ = tuple[str | int, ...]
+Spot = Path | tuple[TenantTable, str]
+"""Where a document stands: in a file, or in the row of this name."""
 
 
 @dataclass(slots=True)
@@ -48,14 +51,14 @@ class Reader:
         self.environ = environ
         self.problems: list[str] = []
 
-    def read(self, directory: Path, instead: Mapping[Path, str]) -> list[Source]:
+    def read(self, directory: Path, instead: Mapping[Spot, str]) -> list[Source]:
         """Every document of every file. instead: texts of files as they shall be, also of those that are not there."""
         if not directory.is_dir():
             self.problems.append(f"{directory}: no such directory")
             return []
         sources = []
         files = {one for one in directory.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()}
-        for file in sorted(files | instead.keys()):
+        for file in sorted(files | {one for one in instead if isinstance(one, Path)}):
             sources += [self._document(file, node) for node in self._nodes(file, instead.get(file))]
         return sources
 
@@ -154,18 +157,26 @@ class Reader:
 
     def _secret(self, value: str, source: Source, path: Path_) -> str:
         def replace(found: re.Match[str]) -> str:
-            kind, name = found.groups()
-            if kind == "env":
-                if name not in self.environ:
-                    self.problems.append(f"{source.at(*path)}: the environment has no {name}")
-                return self.environ.get(name, "")
             try:
-                return (Path(source.file).parent / name).read_text(encoding="utf-8").removesuffix("\n")
-            except (OSError, UnicodeDecodeError):
-                self.problems.append(f"{source.at(*path)}: the file {name} cannot be read")
+                return secret(found, self.environ, Path(source.file).parent)
+            except LookupError as error:
+                self.problems.append(f"{source.at(*path)}: {error.args[0]}")
                 return ""
 
         return SECRET.sub(replace, value)
+
+
+def secret(found: re.Match[str], environ: Mapping[str, str], folder: Path) -> str:
+    """What stands behind a match of SECRET in a file of this folder. LookupError where nothing does."""
+    kind, name = found.groups()
+    if kind == "env":
+        if name not in environ:
+            raise LookupError(f"the environment has no {name}")
+        return environ[name]
+    try:
+        return (folder / name).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        raise LookupError(f"the file {name} cannot be read") from None
 
 
 def _dotted(path: tuple[int | str, ...]) -> str:

@@ -112,5 +112,13 @@ EMPTY = (
     COMMIT,
     f"{COMMIT}:after",
 )
+# The switch of a move whose tenant stands in a table.
+ROW = (
+    "proxy.cli.document:InRow.drafted:2:after",
+    "proxy.cli.document:InRow.replace",
+    "proxy.cli.document:InRow._decided",  # in the transaction, with nobody else writing
+    "proxy.catalog.tenants:rewrite_tenant:1:after",  # the row names the target
+    "proxy.cli.doors:RuleDoors.forget",  # and the proxy goes by it
+)
 DONE = (f"{COMMIT}:after", "proxy.cli.restore:described")  # at which a restore has been done
 WHOLE = ("os:link:after", "pathlib:Path.replace:after")  # at which an archive is there

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
-from proxy.catalog.tenants import RETRY, TenantWatch, tenants_of
+from proxy.catalog.tenants import RETRY, TenantRow, TenantWatch, holding, rewrite_tenant, tenant_row, tenants_of
 from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
-from tests.kit.postgres import Cluster
+from proxy.tenancy.policy import Credentials, Server
+from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.tables import ROLE, document, statements, table_at, tenant_table, write
 
 Watches = Callable[..., TenantWatch]
@@ -31,6 +33,12 @@ async def read(cluster: Cluster, database: str) -> tuple[list[Any], str]:
     return [(name, json.loads(text)) for name, text in found.rows], found.mark
 
 
+def reader_of(cluster: Cluster, database: str) -> tuple[Server, Credentials]:
+    """Where the table is, and as whom it is read."""
+    table = table_at(cluster, database)
+    return table.server, table.credentials
+
+
 async def test_rows_are_documents_in_the_order_of_their_names(postgres15: Cluster, control: str) -> None:
     assert (await read(postgres15, control))[0] == []
     write(postgres15, control, document("globex", 2), document("acme", 1))
@@ -42,6 +50,58 @@ async def test_the_row_of_the_page_is_a_tenant(postgres15: Cluster, control: str
     postgres15.psql(control, statements("INSERT INTO partywall.tenants"))
     ((name, text),) = (await read(postgres15, control))[0]
     assert (name, text["databases"]) == ("umbrella", ["shop"])
+
+
+async def test_one_row_tells_its_own_version_and_that_of_all_others(postgres15: Cluster, control: str) -> None:
+    write(postgres15, control, document("acme", 1), document("globex", 2))
+    place = reader_of(postgres15, control)
+    before = await tenant_row(*place, "acme")
+    assert before is not None
+    assert before.document is not None
+    assert (json.loads(before.document), before.mark) == (document("acme", 1), (await read(postgres15, control))[1])
+    write(postgres15, control, document("acme", 3))
+    own = await tenant_row(*place, "acme")
+    write(postgres15, control, document("globex", 2))
+    other = await tenant_row(*place, "acme")
+    assert own is not None
+    assert other is not None
+    assert (own.others == before.others, own.mark == before.mark) == (True, False)
+    assert (other.others == own.others, other.mark == (await read(postgres15, control))[1]) == (False, True)
+    assert await tenant_row(*place, "initech") == TenantRow(None, other.mark, other.mark)
+
+
+async def test_a_table_is_known_by_the_lock_that_is_held_there_and_by_nothing_else(
+    postgres15: Cluster, control: str
+) -> None:
+    place = reader_of(postgres15, control)
+    assert await tenant_row(*place, "acme", 7) is None
+    async with holding(*place, 7):
+        found = await tenant_row(*place, "acme", 7)
+        assert found is not None
+        assert await tenant_row(*place, "acme", 8) is None
+        server, credentials = place
+        assert await tenant_row(replace(server, database="postgres"), credentials, "acme", 7) is None
+
+
+async def test_a_row_is_rewritten_by_one_at_a_time_after_it_was_looked_at(postgres15: Cluster, control: str) -> None:
+    write(postgres15, control, document("acme", 1))
+    place = (replace(table_at(postgres15, control).server, role=SUPERUSER), Credentials(tls="disable"))
+    seen: list[str] = []
+
+    def decide(now: str) -> str | None:
+        seen.append(now)
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'partywall.tenants'::regclass AND granted AND mode ="
+        assert postgres15.psql(control, f"{waiting} 'ShareRowExclusiveLock'").strip() == "1"
+        return json.dumps(document("acme", 5)) if len(seen) == 1 else None
+
+    for _ in range(2):
+        assert json.loads(await rewrite_tenant(*place, "acme", decide)) == document("acme", 5)
+    assert [json.loads(one)["key"] for one in seen] == [1, 5]
+    assert (await read(postgres15, control))[0] == [("acme", document("acme", 5))]
+    with pytest.raises(ConfigurationError, match="there is no tenant globex in the table"):
+        await rewrite_tenant(*place, "globex", decide)
+    with pytest.raises(FAILURES, match="permission denied"):
+        await rewrite_tenant(*reader_of(postgres15, control), "acme", decide)
 
 
 @pytest.mark.parametrize("wrong", ["{}", "[]", "3", '{"tenant": null}'])

@@ -17,6 +17,7 @@ from tests.kit.books import eventually
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.proxy import Proxy, running_proxy
 from tests.kit.sample import load_sample, pristine
+from tests.kit.tables import sample_of_rows
 
 SETTING = "PARTYWALL_STATE_DIRECTORY"
 GLOBEX = {
@@ -36,10 +37,24 @@ class Scene:
     here: str  # the database at the first
     second: Cluster
     there: str  # and at the second
+    table: tuple[Cluster, str] | None = None  # where globex has its document; else it is in the file
 
     @property
     def to(self) -> str:
         return f"postgresql://app@127.0.0.1:{self.second.port}/{self.there}?sslmode=disable"
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What a move is begun with, besides."""
+        if self.table is None:
+            return "--to", self.to
+        cluster, control = self.table
+        return (
+            "--to",
+            self.to,
+            "--table",
+            f"postgresql://{SUPERUSER}@127.0.0.1:{cluster.port}/{control}?sslmode=disable",
+        )
 
     @property
     def common(self) -> tuple[str, ...]:
@@ -106,13 +121,15 @@ def emptied(cluster: Cluster, database: str) -> None:
 
 
 @contextmanager
-def scened(first: Cluster, second: Cluster) -> Iterator[Scene]:
+def scened(first: Cluster, second: Cluster, control: str | None = None) -> Iterator[Scene]:
+    """control: the database at the first with a table of tenants, for globex."""
     with pristine(load_sample(first)) as here, pristine(load_sample(second)) as there:
         emptied(second, there)
         for cluster, database in ((first, here), (second, there)):
             cluster.psql(database, "DROP INDEX odd_nr, odd_loc")  # where the server itself fails at such values
-        with running_proxy(first.port, here) as proxy:
-            yield Scene(proxy, first, here, second, there)
+        rules = None if control is None else sample_of_rows(first, control, here, "globex")[0]
+        with running_proxy(first.port, here, rules=rules) as proxy:
+            yield Scene(proxy, first, here, second, there, None if control is None else (first, control))
 
 
 @pytest.fixture

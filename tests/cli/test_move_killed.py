@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from proxy.fleet.control import Resume
+from tests.backup.points import ROW
 from tests.cli.conftest import Run
 from tests.cli.test_move import SETTING, Scene, scened
 from tests.kit.killing import Driver, driver
 from tests.kit.postgres import Cluster
+from tests.kit.tables import tenant_table
 
 SEED = 20261126
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable"
@@ -51,9 +53,14 @@ def scene(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scen
         yield made
 
 
+def back(point: str) -> bool:
+    """Can it still be given up there?"""
+    return POINTS.get(point, True)
+
+
 def go(scene: Scene, killer: Driver, point: str) -> None:
     setting = {SETTING: str(scene.proxy.directory / "state")}
-    status = killer.run(point, "move", *scene.common, "--to", scene.to, "--max-pause", "30", **setting)
+    status = killer.run(point, "move", *scene.common, *scene.asked, "--max-pause", "30", **setting)
     assert status == -9, (point, killer.told)
 
 
@@ -69,7 +76,19 @@ def test_killed_anywhere_it_has_one_home_and_goes_on_or_back(
     run: Run, scene: Scene, tmp_path: Path, effort: int
 ) -> None:
     draw = random.Random(SEED)
-    points = draw.sample(sorted(POINTS), min(len(POINTS), 4 * effort))
+    check(run, scene, tmp_path, draw.sample(sorted(POINTS), min(len(POINTS), 4 * effort)))
+
+
+def test_so_it_has_where_its_document_is_in_a_table(
+    run: Run, postgres15: Cluster, tmp_path: Path, effort: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(SEED)
+    with tenant_table(postgres15) as control, scened(postgres15, postgres15, control) as scene:
+        monkeypatch.setenv(SETTING, str(scene.proxy.directory / "state"))
+        check(run, scene, tmp_path, draw.sample(ROW, min(len(ROW), effort)))
+
+
+def check(run: Run, scene: Scene, tmp_path: Path, points: list[str]) -> None:
     with driver(tmp_path / "log") as killer:
         for turn, point in enumerate(points):
             rows = scene.rows(False)
@@ -78,19 +97,17 @@ def test_killed_anywhere_it_has_one_home_and_goes_on_or_back(
             homes = [scene.takes(False), scene.takes(True)]
             assert homes.count(True) <= 1 or not scene.rows(True), (point, homes)
             status = run("move", *scene.common, "--status", "--json")
-            assert (status.exit_code, json.loads(status.stdout)["home"] == scene.home(POINTS[point])) == (0, True), (
-                point
-            )
+            assert (status.exit_code, json.loads(status.stdout)["home"] == scene.home(back(point))) == (0, True), point
             if json.loads(status.stdout)["phase"] == "switching":  # nobody knows without asking the target
                 away = run("move", *scene.common, "--to-server", NOWHERE, "--status", "--json")
                 assert (away.exit_code, json.loads(away.stdout)["home"]) == (0, None), point
-            given_up = run("move", *scene.common, "--abort") if POINTS[point] and turn % 2 == 0 else None
+            given_up = run("move", *scene.common, "--abort") if back(point) and turn % 2 == 0 else None
             if given_up is not None:
                 assert given_up.exit_code == 0, (point, given_up.output)
                 assert (scene.takes(False), scene.rows(True), scene.rows(False)) == (True, {}, rows), point
                 assert (scene.traces(False), scene.traces(True)) == (0, 0), point
             else:
-                refused = None if POINTS[point] else run("move", *scene.common, "--abort")
+                refused = None if back(point) else run("move", *scene.common, "--abort")
                 assert refused is None or (refused.exit_code, "has moved" in refused.stderr) == (1, True), point
                 done = run("move", *scene.common, "--resume", "--max-pause", "30")
                 if done.exit_code:  # all but the last word was said

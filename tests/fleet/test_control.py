@@ -16,6 +16,8 @@ from proxy.fleet.control import (
     Metrics,
     Pause,
     Ping,
+    Prepare,
+    PrepareRow,
     Proofs,
     Reload,
     Request,
@@ -32,7 +34,9 @@ NAMES = st.none() | st.text(max_size=10)
 SECONDS = st.floats(0, 86400)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.builds(Statistics, NAMES),
-    st.just(Reload()),
+    st.builds(Prepare, st.text(max_size=10), st.text(max_size=10)),
+    st.builds(PrepareRow, st.text(max_size=10), st.text(), st.text(max_size=10), st.integers(0, 2**63 - 1)),
+    st.builds(Reload, NAMES),
     st.builds(Pause, NAMES, NAMES, SECONDS, st.none() | SECONDS),
     st.builds(Resume, NAMES, NAMES),
     st.builds(Kill, NAMES, NAMES, st.none() | st.integers(-(2**31), 2**31 - 1)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from proxy.auth.scram import build_verifier
 from proxy.errors import ConfigurationError
 from proxy.fleet.tables import Tables, read_rules
+from proxy.tenancy.policy import Credentials
 from proxy.tenancy.rulebook import RuleBook
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
@@ -52,6 +55,20 @@ async def test_a_row_is_a_tenant_as_in_a_file(postgres15: Cluster, control: str,
     login = book.login("acme_app")
     assert login is not None
     assert login.verifier is not None
+
+
+async def test_a_row_is_read_as_it_shall_be_and_one_that_is_not_there_is_a_mistake(
+    postgres15: Cluster, control: str, rules: Path
+) -> None:
+    write(postgres15, control, document("acme", 1), document("globex", 2))
+    table = table_at(postgres15, control)
+    book = await read_rules(rules, {}, 1, {(table, "acme"): json.dumps(document("acme", 7))})
+    assert [book.grants[name, "shared", False].keys["default"] for name in ("acme", "globex")] == ["7", "2"]
+    for spot in ((table, "initech"), (replace(table, credentials=Credentials("another")), "acme")):
+        with pytest.raises(ConfigurationError, match=f"{spot[1]}: there is no such row"):
+            await read_rules(rules, {}, 1, {spot: "{}"})
+    with pytest.raises(ConfigurationError, match="acme: the document cannot be read"):
+        await read_rules(rules, {}, 1, {(table, "acme"): "{"})
 
 
 async def test_mistakes_of_rows_and_files_come_together_each_with_its_place(

@@ -10,9 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from proxy.tenancy.policy import Credentials, Server, TenantTable
 from tests.kit.builders import VERIFIER
 from tests.kit.postgres import Cluster
+from tests.kit.rules import sample_rules
 
 RULES = Path(__file__).resolve().parent.parent.parent / "docs" / "rules.md"
 ROLE = "partywall_rules"
@@ -29,16 +32,20 @@ def statements(beginning: str) -> str:
 
 
 @contextmanager
-def tenant_table(cluster: Cluster) -> Iterator[str]:
-    """The name of a database with the page's table; it and the role are dropped at the end."""
+def tenant_table(cluster: Cluster, *, second: bool = False) -> Iterator[str]:
+    """The name of a database with the page's table; it and the role are dropped at the end. second: beside another,
+    whose the role is.
+    """
     name = f"control{next(_numbers)}"
+    made = statements("CREATE ROLE partywall_rules")
     cluster.create_database(name)
     try:
-        cluster.psql(name, statements("CREATE ROLE partywall_rules"))
+        cluster.psql(name, made.partition("\n")[2] if second else made)
         yield name
     finally:
         cluster.drop_database(name)
-        cluster.psql(sql=f"DROP ROLE IF EXISTS {ROLE}")
+        if not second:
+            cluster.psql(sql=f"DROP ROLE IF EXISTS {ROLE}")
 
 
 def table_at(cluster: Cluster, database: str) -> TenantTable:
@@ -60,12 +67,25 @@ def document(tenant: str, key: object, database: str = "shared", **more: Any) ->
     return {"tenant": tenant, "key": key, "databases": [database], "logins": logins, **more}
 
 
+def sample_of_rows(cluster: Cluster, control: str, database: str, *tenants: str) -> tuple[str, Any]:
+    """The sample rules of which these tenants stand in the table: the text of the file, and the last one's document."""
+    kept, moved = [], {}
+    for text in sample_rules(cluster.port, database).split("---\n"):
+        found = yaml.safe_load(text)
+        if found.get("tenant") in tenants:
+            moved[found["tenant"]] = found
+        else:
+            kept.append(text)
+    write(cluster, control, *moved.values())
+    return "---\n".join([*kept, table_rules(cluster, control)]), moved[tenants[-1]]
+
+
 def write(cluster: Cluster, database: str, *documents: object) -> None:
-    """Rows."""
-    for one in documents:
-        quoted = json.dumps(one).replace("'", "''")
-        cluster.psql(
-            database,
-            f"INSERT INTO partywall.tenants (document) VALUES ('{quoted}') ON CONFLICT (name)"
-            " DO UPDATE SET document = excluded.document",
-        )
+    """Rows, in one transaction."""
+    quoted = [json.dumps(one).replace("'", "''") for one in documents]
+    statements = [
+        f"INSERT INTO partywall.tenants (document) VALUES ('{one}') ON CONFLICT (name)"
+        " DO UPDATE SET document = excluded.document"
+        for one in quoted
+    ]
+    cluster.psql(database, "; ".join(statements))
