@@ -10,7 +10,21 @@ from typing import Any, cast
 import pytest
 
 from proxy.app.conductor import Conductor
-from proxy.fleet.control import Answer, Cancel, Drain, Kill, Metrics, Pause, Ping, Reload, Request, Resume, Statistics
+from proxy.fleet.control import (
+    Answer,
+    Cancel,
+    Drain,
+    Kill,
+    Metrics,
+    Pause,
+    Ping,
+    Prepare,
+    PrepareRow,
+    Reload,
+    Request,
+    Resume,
+    Statistics,
+)
 from proxy.fleet.supervisor import Supervisor
 
 Reply = Callable[[int, Request], Answer]
@@ -100,6 +114,19 @@ async def test_a_pause_for_a_time_ends_at_every_worker_by_the_supervisors_clock(
         while one.paused or len(many.asked) < 6:  # noqa: ASYNC110 - a timer is waited for
             await asyncio.sleep(0.01)
     assert [request for _, request in many.asked[3:]] == [Resume("acme")] * 3
+
+
+@pytest.mark.parametrize("request_", [Prepare("a.yaml", ".a"), PrepareRow("acme", "{}", "c0ffee", 7)])
+async def test_what_one_worker_could_not_prepare_is_told_and_what_all_have_is_no_mistake(request_: Request) -> None:
+    one, many = conductor(lambda number, _: Answer(None, ("it has other rules",) if number == 1 else ()))
+    assert await one(request_) == Answer(None, ("it has other rules",))
+    assert many.asked == [(number, request_) for number in range(3)]
+    many.reply = lambda _, __: Answer()
+    assert await one(request_) == Answer()
+    many.asked.clear()
+    many.reply = usual
+    assert await one(Reload("c0ffee")) == Answer({"generation": 4})
+    assert many.asked == [(number, Reload("c0ffee")) for number in range(3)]
 
 
 async def test_a_drain_of_a_tenant_is_as_a_pause() -> None:

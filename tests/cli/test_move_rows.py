@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from proxy.backup.moving import Stayed
+from proxy.backup.moving import Stayed, Unclear
 from proxy.backup.refusal import Refused
 from proxy.cli.document import InRow, written_table
 from proxy.cli.doors import RuleDoors
@@ -21,7 +21,7 @@ from proxy.settings import load_settings
 from tests.cli.conftest import Run
 from tests.cli.test_move import SETTING, Scene, scened
 from tests.kit.postgres import Cluster
-from tests.kit.tables import tenant_table, write
+from tests.kit.tables import ROLE, tenant_table, write
 
 
 @pytest.fixture
@@ -98,6 +98,13 @@ async def test_what_cannot_be_switched_leaves_the_row_and_the_proxies_as_they_we
     await doors.back()
     assert row(scene) == before | {"quotas": {"connections": 7}}
     control = control_of(scene)
+    await doors.ready()
+    postgres15.psql(control, f"REVOKE SELECT ON partywall.tenants FROM {ROLE}")  # what it says now no proxy can tell
+    with pytest.raises(Unclear, match="permission denied for table tenants(?s:.*)nothing of globex is written before"):
+        await doors.switch()
+    assert row(scene) == before | {"quotas": {"connections": 7}}
+    postgres15.psql(control, f"GRANT SELECT ON partywall.tenants TO {ROLE}")
+    await doors.back()
     with tenant_table(postgres15, second=True) as other:
         write(postgres15, other, row(scene))
         rules = Path(shutil.copytree(scene.proxy.directory / "rules", tmp_path / "rules"))
