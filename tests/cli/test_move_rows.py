@@ -100,7 +100,7 @@ async def test_what_cannot_be_switched_leaves_the_row_and_the_proxies_as_they_we
     control = control_of(scene)
     await doors.ready()
     postgres15.psql(control, f"REVOKE SELECT ON partywall.tenants FROM {ROLE}")  # what it says now no proxy can tell
-    with pytest.raises(Unclear, match="permission denied for table tenants(?s:.*)nothing of globex is written before"):
+    with pytest.raises(Unclear, match=r"permission denied for table tenants(?s:.*)nothing of globex is written before"):
         await doors.switch()
     assert row(scene) == before | {"quotas": {"connections": 7}}
     postgres15.psql(control, f"GRANT SELECT ON partywall.tenants TO {ROLE}")
