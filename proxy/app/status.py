@@ -49,8 +49,7 @@ def _homes(app: App, tenant: str) -> dict[str, dict[str, Any]]:
     found = {}
     for (name, database, _), grant in app.book.grants.items():
         if name == tenant:
-            at = ",".join(f"{host}:{port}" for host, port in grant.server.addresses)
-            found[database] = {"at": f"{at}/{grant.server.database}", "open": app.databases.is_open(grant)}
+            found[database] = {"at": grant.home, "open": app.databases.is_open(grant)}
     return found
 
 

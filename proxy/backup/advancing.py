@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxy.backup.manifest import SequenceForm
+from proxy.backup.refusal import Refused
 from proxy.backup.selection import text
-from proxy.backup.sequences import SEQUENCES, own_place, position
+from proxy.backup.sequences import LAST, SEQUENCES, own_place, position
 from proxy.backup.target import Table
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import Grant
@@ -15,6 +16,9 @@ from proxy.tenancy.policy import Grant
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
+MOST = 1_000_000  # numbers that everybody may lose to one tenant
+# Of a name that is a sequence's.
+NUMBERED = "SELECT seqrelid, seqstart FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1)"
 FAR = 100_000  # so many numbers are drawn one by one, rather than that somebody's are set back
 
 
@@ -47,6 +51,29 @@ async def advanced(connection: CatalogConnection, place: str, least: int) -> Non
     await connection.execute(
         f"SELECT pg_catalog.max(pg_catalog.nextval({text(place)}::pg_catalog.regclass))"
         f" FROM pg_catalog.generate_series(1, {behind // step})"
+    )
+
+
+async def set_on(connection: CatalogConnection, place: str, least: int) -> None:
+    """As `advanced`, of a sequence that draws for one tenant alone: it is set, and by its number, for the tenant may
+    have given its name to something else. Refused where there is none."""
+    row = await connection.fetchrow(NUMBERED, place)
+    if row is None:
+        raise Refused([f"the sequence {place} is not there at the target"])
+    last = await connection.fetchval(LAST, row["seqrelid"])
+    if least >= row["seqstart"] if last is None else least > last:
+        await connection.execute("SELECT pg_catalog.setval($1::pg_catalog.oid::pg_catalog.regclass, $2)", row[0], least)
+
+
+async def too_far(connection: CatalogConnection, place: str, form: SequenceForm) -> str | None:
+    """Why a sequence that everybody draws from is not brought beyond what a tenant alone has set; None where it may
+    be."""
+    value, _ = await position(connection, place)
+    if form.value - value <= MOST:
+        return None
+    return (
+        f"the sequence {place} is at {value}, and the tenant's own at {form.value}: everybody would lose more than"
+        f" {MOST} numbers; set it as you see fit"
     )
 
 

@@ -27,14 +27,17 @@ PINNED = {
 EVENTS = {"INSERT": "{new}", "UPDATE": "{old} OR {new}", "DELETE": "{old}"}
 
 
-def trigger_of(move: str, event: str) -> str:
-    """The name of a trigger, on whichever table."""
-    return f"partywall_move_{move}_{event.lower()}"
+ARRIVING = "arriving_"  # in the names of what is made where the tenant goes, which may be the same database
 
 
-def names(move: str) -> list[str]:
+def trigger_of(move: str, event: str, end: str = "") -> str:
+    """The name of a trigger, on whichever table. end: "" or ARRIVING."""
+    return f"partywall_move_{end}{move}_{event.lower()}"
+
+
+def names(move: str, end: str = "") -> list[str]:
     """Of all triggers of a table."""
-    return [trigger_of(move, event) for event in (*EVENTS, "TRUNCATE")]
+    return [trigger_of(move, event, end) for event in (*EVENTS, "TRUNCATE")]
 
 
 def function(move: str, one: Passage, tenant: str) -> str:
@@ -74,13 +77,13 @@ def guard(move: str, one: Passage, tenant: str) -> str:
     body = f"""
 DECLARE phase pg_catalog.text;
 BEGIN
-  SELECT m.phase INTO phase FROM partywall.moves m WHERE m.id = {text(move)} FOR SHARE;
+  SELECT m.phase INTO phase FROM partywall.arrivals m WHERE m.id = {text(move)} FOR SHARE;
   IF phase IS DISTINCT FROM 'open' THEN
     RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = {text(f"tenant {tenant} has not arrived yet")};
   END IF;
   RETURN NULL;
 END"""
-    name = _name(move, one.target)
+    name = _name(move, one.target, ARRIVING)
     return (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
         f" SET search_path = pg_catalog, pg_temp AS {text(body)}; REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"
@@ -89,34 +92,34 @@ END"""
 
 def guarding(move: str, one: Passage, grant: Grant) -> list[str]:
     """Makes the triggers at the target. They do not fire for what the move itself writes, which replicates."""
-    return list(_made(move, one.target, grant))
+    return list(_made(move, one.target, grant, ARRIVING))
 
 
 def triggers(move: str, one: Passage, grant: Grant) -> list[str]:
     """Makes the table's triggers at the source, which fire whatever the session's role in replication."""
-    made = list(_made(move, one.source, grant))
+    made = list(_made(move, one.source, grant, ""))
     always = ", ".join(f"ENABLE ALWAYS TRIGGER {identifier(name)}" for name in names(move))
     return [*made, f"ALTER TABLE {one.source.full} {always}"]
 
 
-def _made(move: str, kept: Kept, grant: Grant) -> Iterator[str]:
+def _made(move: str, kept: Kept, grant: Grant, end: str) -> Iterator[str]:
     for event, when in EVENTS.items():
         condition = when.format(old=kept.owned(grant, "OLD"), new=kept.owned(grant, "NEW"))
         yield (
-            f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, event))} AFTER {event} ON {kept.full} FOR EACH ROW"
-            f" WHEN ({condition}) EXECUTE FUNCTION {_name(move, kept)}()"
+            f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, event, end))} AFTER {event} ON {kept.full}"
+            f" FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {_name(move, kept, end)}()"
         )
     yield (
-        f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, 'TRUNCATE'))} BEFORE TRUNCATE ON {kept.full}"
-        f" FOR EACH STATEMENT EXECUTE FUNCTION {_name(move, kept)}()"
+        f"CREATE OR REPLACE TRIGGER {identifier(trigger_of(move, 'TRUNCATE', end))} BEFORE TRUNCATE ON {kept.full}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {_name(move, kept, end)}()"
     )
 
 
-def undone(move: str) -> str:
-    """The query of the statements that take triggers and functions of a move away again: those of one table together,
-    the functions after all of them."""
-    functions = f"move\\_{move}\\_%"
-    triggers = ", ".join(text(name) for name in names(move))
+def undone(move: str, end: str = "") -> str:
+    """The query of the statements that take triggers and functions of a move away again, at one end: those of one table
+    together, the functions after all of them."""
+    functions = f"move_{end}{move}_%".replace("_", "\\_")
+    triggers = ", ".join(text(name) for name in names(move, end))
     return f"""
 SELECT pg_catalog.array_agg(pg_catalog.format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)
          ORDER BY t.tgname) AS statements, 0 AS turn
@@ -183,5 +186,5 @@ def _key(one: Passage, alias: str) -> str:
     return f"ARRAY[{', '.join(parts)}]"
 
 
-def _name(move: str, kept: Kept) -> str:
-    return f"partywall.move_{move}_{kept.relation.oid}"
+def _name(move: str, kept: Kept, end: str = "") -> str:
+    return f"partywall.move_{end}{move}_{kept.relation.oid}"

@@ -1,8 +1,8 @@
 """Both ends of a move: where they are, and that they are what they are taken for before anything is done there.
 
-Promises: the two are different databases, whatever they are called; each is the one that the rules name, whatever way
-the operator goes there; no other command moves the tenant meanwhile. The proof is a lock that is held at each: of one
-database it cannot be had twice, and where it can still be had is another one.
+Promises: the two are different databases, whatever they are called, or one where the rules have them in one; each is
+the one that the rules name, whatever way the operator goes there; no other command moves the tenant meanwhile. The
+proof is a lock that is held at each: of one database it cannot be had twice, and where it can still be had is another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import WRITING, opened
 from proxy.catalog.connect import connect
 from proxy.catalog.watch import FAILURES
-from proxy.tenancy.policy import Grant, Server
+from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
 if TYPE_CHECKING:
@@ -51,24 +51,22 @@ class Ends:
         return f"{self.here.tenant} {self.here.database}"
 
 
-def name_of(server: Server) -> str:
-    """Where a place is, for people and for the journal."""
-    return f"{','.join(f'{host}:{port}' for host, port in server.addresses)}/{server.database}"
+def one_database(here: Grant, there: Grant) -> bool:
+    """Do the rules have both places in one database?"""
+    same = set(here.server.addresses) & set(there.server.addresses)
+    return bool(same) and here.server.database == there.server.database
 
 
 def check_ways(here: Grant, there: Grant) -> None:
     """Refused where a tenant cannot go from one place to the other."""
-    problems = [
-        f"{end} is of mode {one.policy.isolation}{' behind policies' if one.policy.behind_rls else ''}, and only"
-        " tenants of mode row move"
-        for end, one in (("the source", here), ("the target", there))
-        if one.policy.isolation != "row" or one.policy.behind_rls
-    ]
-    same = set(here.server.addresses) & set(there.server.addresses)
-    if same and here.server.database == there.server.database:
-        problems.append(f"{here.tenant} is at {name_of(here.server)} already")
-    if problems:
-        raise Refused(problems)
+    if not one_database(here, there):
+        return
+    if here.home == there.home:
+        raise Refused([f"{here.tenant} is at {here.home} already"])
+    if here.policy.shares_tables and there.policy.shares_tables:
+        raise Refused(["in one database modes row and rls have the same tables, and nothing moves: edit the rules"])
+    if "database" in (here.policy.isolation, there.policy.isolation):
+        raise Refused([f"a database of {here.tenant}'s own is nobody else's: its other place must be another database"])
 
 
 @asynccontextmanager
@@ -78,9 +76,14 @@ async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConn
     try:
         target = await opened(ends.target, MOVING)
         try:
-            if await source.fetchval(DATABASE) == await target.fetchval(DATABASE):
+            together = one_database(ends.here, ends.there)
+            if (await source.fetchval(DATABASE) == await target.fetchval(DATABASE)) != together:
+                if together:
+                    raise Refused(
+                        ["the rules have both places in one database, and --server and --to-server lead to two"]
+                    )
                 raise Refused(["the source and the target are one and the same database, by two names"])
-            for one in (source, target):
+            for one in (source,) if together else (source, target):
                 if not await one.fetchval(ONE, ends.lock):
                     raise Refused([f"another command is moving {ends.tenant}"])
             await _check_named(ends.here, ends.lock, "source", "--server")
@@ -96,7 +99,7 @@ async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConn
 
 async def _check_named(grant: Grant, lock: str, end: str, option: str) -> None:
     """Refused unless the lock is held in the database where the rules send the tenant's clients."""
-    place = name_of(grant.server)
+    place = f"{','.join(f'{host}:{port}' for host, port in grant.server.addresses)}/{grant.server.database}"
     try:
         connection = await connect(grant.server, grant.credentials)
         try:

@@ -5,8 +5,9 @@ logged, while it says `aborting` they are let through, and in every other phase 
 changelog.py read this row, and hold it until their transaction ends. So a change of phase waits for whoever is writing,
 and nobody writes by the old one after it.
 
-At the server where the tenant goes, a row says whose rows those are that arrive, and refuses what anybody else writes
-to them until it says `open`. That is the moment in which the tenant's home changes.
+Where the tenant goes, a row says whose rows those are that arrive, and refuses what anybody else writes to them until
+it says `open`. That is the moment in which the tenant's home changes. It is in a table of its own, for both places may
+be in one database.
 """
 
 from __future__ import annotations
@@ -34,13 +35,18 @@ CREATE TABLE IF NOT EXISTS partywall.moves (
   id pg_catalog.text PRIMARY KEY, tenant pg_catalog.text NOT NULL, database pg_catalog.text NOT NULL,
   phase pg_catalog.text NOT NULL, elsewhere pg_catalog.text NOT NULL, plan pg_catalog.text NOT NULL,
   since pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(), UNIQUE (tenant, database));
+CREATE TABLE IF NOT EXISTS partywall.arrivals (
+  id pg_catalog.text PRIMARY KEY, tenant pg_catalog.text NOT NULL, database pg_catalog.text NOT NULL,
+  phase pg_catalog.text NOT NULL, elsewhere pg_catalog.text NOT NULL, plan pg_catalog.text NOT NULL,
+  since pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(), UNIQUE (tenant, database));
 CREATE TABLE IF NOT EXISTS partywall.changes (
   move pg_catalog.text NOT NULL, id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY, place pg_catalog.oid NOT NULL,
   key pg_catalog.text[] NOT NULL);
 CREATE INDEX IF NOT EXISTS changes_of ON partywall.changes (move, place);
-REVOKE ALL ON partywall.moves, partywall.changes FROM PUBLIC;
+REVOKE ALL ON partywall.moves, partywall.arrivals, partywall.changes FROM PUBLIC;
 """
-THERE = "SELECT pg_catalog.to_regclass('partywall.moves') IS NOT NULL"
+MOVES, ARRIVALS = "partywall.moves", "partywall.arrivals"
+THERE = "SELECT pg_catalog.to_regclass($1) IS NOT NULL"
 # Who owns a table may plant what runs as whoever reads it, and a mover is a superuser.
 STRANGE = """
 SELECT o.name FROM (
@@ -50,16 +56,15 @@ SELECT o.name FROM (
   SELECT 'partywall.' || c.relname, c.relowner, c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhasrules
          AND NOT c.relhastriggers AND NOT c.relhassubclass AND NOT c.relispartition
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = 'partywall' AND c.relname IN ('moves', 'changes')) o
+   WHERE n.nspname = 'partywall' AND c.relname IN ('moves', 'arrivals', 'changes')) o
   JOIN pg_catalog.pg_roles r ON r.oid = o.owner
  WHERE NOT (r.rolsuper AND o.plain)
  ORDER BY 1
 """
-FOUND = "SELECT id, tenant, database, phase, elsewhere, plan FROM partywall.moves WHERE tenant = $1 AND database = $2"
-BEGUN = "INSERT INTO partywall.moves (id, tenant, database, phase, elsewhere, plan) VALUES ($1, $2, $3, $4, $5, $6)"
-TURNED = (
-    "UPDATE partywall.moves SET phase = $2, since = pg_catalog.now() WHERE id = $1 AND phase = ANY ($3) RETURNING 1"
-)
+FOUND = "SELECT id, tenant, database, phase, elsewhere, plan FROM {table} WHERE tenant = $1 AND database = $2"
+BEGUN = "INSERT INTO {table} (id, tenant, database, phase, elsewhere, plan) VALUES ($1, $2, $3, $4, $5, $6)"
+TURNED = "UPDATE {table} SET phase = $2, since = pg_catalog.now() WHERE id = $1 AND phase = ANY ($3) RETURNING 1"
+ENDED = "DELETE FROM {table} WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,22 @@ async def made(connection: CatalogConnection) -> None:
         await _check_own(connection)
 
 
-async def found(connection: CatalogConnection, tenant: str, database: str) -> Move | None:
+async def found(connection: CatalogConnection, tenant: str, database: str, table: str = MOVES) -> Move | None:
     """The tenant's row in this database. Refused where the journal is somebody's who is no superuser."""
     await _check_own(connection)
-    if not await connection.fetchval(THERE):
+    if not await connection.fetchval(THERE, table):
         return None
-    row = await connection.fetchrow(FOUND, tenant, database)
+    row = await connection.fetchrow(FOUND.format(table=table), tenant, database)
     return None if row is None else Move(**dict(row))
+
+
+async def arriving(connection: CatalogConnection, tenant: str, database: str) -> Move | None:
+    """The row of the tenant that comes here, as `found`."""
+    return await found(connection, tenant, database, ARRIVALS)
+
+
+def _table(phase: str) -> str:
+    return ARRIVALS if phase in (ARRIVING, OPEN) else MOVES
 
 
 async def _check_own(connection: CatalogConnection) -> None:
@@ -100,17 +114,19 @@ async def _check_own(connection: CatalogConnection) -> None:
 
 async def begun(connection: CatalogConnection, move: Move) -> None:
     """A row that was not there."""
-    await connection.execute(BEGUN, move.id, move.tenant, move.database, move.phase, move.elsewhere, move.plan)
+    query = BEGUN.format(table=_table(move.phase))
+    await connection.execute(query, move.id, move.tenant, move.database, move.phase, move.elsewhere, move.plan)
 
 
 async def turned(connection: CatalogConnection, move: Move, phase: str, before: Collection[str]) -> None:
     """The move is in another phase; waits for whoever writes as of the old one. Refused where it was in none of
     `before`."""
-    if await connection.fetchval(TURNED, move.id, phase, list(before)) is None:
+    if await connection.fetchval(TURNED.format(table=_table(phase)), move.id, phase, list(before)) is None:
         raise Refused([f"the journal of {move.tenant}'s move does not say what it did; see --status"])
 
 
 async def ended(connection: CatalogConnection, move: Move) -> None:
-    """Nothing is left of it in the journal."""
-    await connection.execute("DELETE FROM partywall.changes WHERE move = $1", move.id)
-    await connection.execute("DELETE FROM partywall.moves WHERE id = $1", move.id)
+    """Nothing is left of it in the journal: of its leaving or of its arriving, as its phase says."""
+    if _table(move.phase) == MOVES:
+        await connection.execute("DELETE FROM partywall.changes WHERE move = $1", move.id)
+    await connection.execute(ENDED.format(table=_table(move.phase)), move.id)

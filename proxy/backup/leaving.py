@@ -1,6 +1,7 @@
 """What a tenant that has moved left behind: taken away, once it is certain that nobody else needs it.
 
 Rows go without their triggers and foreign keys, as they came to the target; so it is asked before who references them.
+Of a schema or database of the tenant's own only the rows go: what it defined there is the operator's to drop.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.backup import journal
-from proxy.backup.ends import Ends, both, name_of
+from proxy.backup.ends import Ends, both
 from proxy.backup.journal import MOVED
 from proxy.backup.mirroring import removed
 from proxy.backup.moving import Doors, unlogged
 from proxy.backup.refusal import Refused
-from proxy.backup.selection import Kept, ordered, references, selected
+from proxy.backup.selection import Kept, ordered, references, title
+from proxy.backup.surveying import tables_of
 from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
@@ -31,20 +33,20 @@ async def clean(ends: Ends, doors: Doors) -> int:
         at = await journal.found(source, ends.here.tenant, ends.here.database)
         if at is None or at.phase != MOVED:
             raise Refused([f"{ends.here.tenant} has not moved from {ends.here.server.database}"])
-        if at.elsewhere != name_of(ends.there.server):
+        if at.elsewhere != ends.there.home:
             raise Refused(
                 [f"{at.tenant} has moved to {at.elsewhere} by the journal, and these rules have another place"]
             )
         await doors.arrived()
         catalog = await introspect(source, 1)
-        kept = ordered(catalog, selected(catalog, ends.here))
+        kept = ordered(catalog, await tables_of(source, ends.here, ends.there, catalog))
         await _check_needed(source, ends.here, kept, catalog)
         count = await removed(source, kept, ends.here)  # behind the fence, which goes when nothing is behind it
         await unlogged(source, at)
         await journal.ended(source, at)
-        arrival = await journal.found(target, at.tenant, at.database)
+        arrival = await journal.arriving(target, at.tenant, at.database)
         if arrival is not None and arrival.id == at.id:
-            await journal.ended(target, at)
+            await journal.ended(target, arrival)
     return count
 
 
@@ -54,6 +56,10 @@ async def _check_needed(connection: CatalogConnection, grant: Grant, kept: tuple
         if link.parent is None:
             continue
         parent = kept[link.parent]
+        if not grant.policy.shares_tables:
+            if link.child is None:  # to ask for its rows would run what its owner wrote
+                problems.append(f"{title(link.holder)} references {parent.full}, and is not the tenant's")
+            continue
         child = None if link.child is None else kept[link.child]
         foreign = "true" if child is None or child.column is None else f"NOT ({child.owned(grant, 'c')})"
         holder = f"{identifier(link.holder.schema)}.{identifier(link.holder.name)}"

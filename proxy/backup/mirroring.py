@@ -3,23 +3,26 @@
 Promises: after each step the target has what the source had at one moment, or is as before; a step that is done twice
 does no harm. Rows come as they are: the session replicates (session_replication_role), so that triggers and foreign
 keys do not fire a second time, as in PostgreSQL's own subscriptions; that every row that is referenced is there is
-asked instead. Keys, checks and NOT NULL hold as always.
+asked instead. Keys, checks and NOT NULL hold as always. Tables that the tenant defines are held before they are touched
+(holding.py), and of their rows none comes among others' that has another tenant's key in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.backup import changelog
+from proxy.backup.holding import held
 from proxy.backup.journal import Move, begun
 from proxy.backup.passages import Passage
+from proxy.backup.pieces import beginning, field_of
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
-from proxy.backup.selection import Kept, Reference
+from proxy.backup.selection import Kept, Reference, text
 from proxy.catalog.finding import identifier
 from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import Grant
@@ -50,10 +53,8 @@ class Mirror:
         """All rows, where the target has none; how many. Refused where it has, but for rows that register the
         tenant."""
         count = size = 0
-        async with (
-            self.source.transaction(isolation="repeatable_read", readonly=True),
-            self.target.transaction(),
-        ):
+        async with self._reading(), self.target.transaction():
+            await self._held_there()
             await self.target.execute(REPLICATING)
             await begun(self.target, arrival)
             await self._empty()
@@ -72,12 +73,13 @@ class Mirror:
         `compare`, of all; how many keys were written."""
         source: list[tuple[int, object]] = []
         target: list[tuple[int, object]] = []
-        async with self.source.transaction(isolation="repeatable_read", readonly=True):
+        async with self._reading():
             ids = await self.source.fetch("SELECT id, place FROM partywall.changes WHERE move = $1", self.move.id)
             written = {row["place"] for row in ids}
             touched = [one for one in self.passages if one.place in written]
             await self.source.execute(NEAR)
             async with self.target.transaction():
+                await self._held_there()
                 await self.target.execute(REPLICATING)
                 await self.target.execute(NEAR)
                 for one in touched:
@@ -115,6 +117,18 @@ class Mirror:
         ]
         return len(ids), different
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """One moment of the source."""
+        shared = self.here.policy.shares_tables
+        async with self.source.transaction(isolation="repeatable_read", readonly=shared):
+            await held(self.source, self.here, [one.source.relation for one in self.passages])
+            yield
+
+    async def _held_there(self) -> None:
+        relations = [one.target.relation for one in self.passages] + [one.target for one in self.links]
+        await held(self.target, self.there, relations, written=True)
+
     async def _empty(self) -> None:
         found = []
         for one in self.passages:
@@ -129,7 +143,8 @@ class Mirror:
     async def _piped(self, query: str, one: Passage, keys: bool = False) -> tuple[int, int]:
         """What the query gives at the source goes into the table at the target, or into that of keys; rows, bytes."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(8)
-        size = 0
+        size, strange = 0, False
+        claim = await self._claim(one) if one.claimed and not keys else None
 
         async def chunks() -> AsyncIterator[bytes]:
             nonlocal size
@@ -137,8 +152,14 @@ class Mirror:
                 size += len(data)
                 yield data
 
+        async def take(rows: bytes) -> None:
+            nonlocal strange
+            strange = strange or (claim is not None and bool(rows) and beginning(rows) != claim)
+            if not strange:
+                await queue.put(rows)
+
         async def read() -> None:
-            await self.source.copy_from_query(query, output=queue.put)
+            await self.source.copy_from_query(query, output=take)
             await queue.put(None)
 
         table = f"touched_{one.place}" if keys else one.target.relation.name
@@ -147,7 +168,14 @@ class Mirror:
         async with asyncio.TaskGroup() as group:
             group.create_task(read())
             done = await self.target.copy_to_table(table, schema_name=schema, columns=columns, source=chunks())
+        if strange:
+            raise Refused([f"{one.title} has a row here with another key than {self.there.tenant}'s"])
         return int(done.split()[-1]), size
+
+    async def _claim(self, one: Passage) -> bytes:
+        """The tenant's key as COPY has it."""
+        key = text(self.there.keys[one.target.key or ""])
+        return field_of(await self.target.fetchval(f"SELECT pg_catalog.format('%s', CAST({key} AS {one.claimed}))"))
 
     async def _digest(
         self, connection: CatalogConnection, one: Passage, kept: Kept, grant: Grant, keys: str | None
@@ -191,6 +219,7 @@ async def removed(connection: CatalogConnection, kept: Sequence[Kept], grant: Gr
     of its own, or in the one that is there."""
     count = 0
     async with connection.transaction():
+        await held(connection, grant, [one.relation for one in kept])
         await connection.execute(REPLICATING)
         for one in kept:
             done = await connection.execute(f"DELETE FROM {one.only} l WHERE {one.owned(grant, 'l')}")

@@ -1,4 +1,4 @@
-"""A tenant moves to another server while it works: the steps, in their order, and the way back from each.
+"""A tenant moves to another place while it works: the steps, in their order, and the way back from each.
 
 Promises: at every moment one place takes the tenant's writes, or none does, whatever a proxy believes: the servers
 refuse it. Until the target is open the source is in charge, and abort() makes it so again; every step can be taken
@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.backup import changelog, journal
-from proxy.backup.advancing import advanced
-from proxy.backup.ends import MOVING, ONE, Ends, both, check_ways, name_of
+from proxy.backup.advancing import advanced, set_on, too_far
+from proxy.backup.changelog import ARRIVING as COMES
+from proxy.backup.ends import MOVING, ONE, Ends, both, check_ways
 from proxy.backup.journal import ABORTING, ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
 from proxy.backup.mirroring import Mirror, Tell, removed
-from proxy.backup.passages import Passage
+from proxy.backup.passages import Passage, homes_of
 from proxy.backup.refusal import Refused
-from proxy.backup.selection import Kept, selected
-from proxy.backup.sequences import own_place
+from proxy.backup.selection import Kept
 from proxy.backup.snapshot import opened
-from proxy.backup.surveying import drawn, planned
+from proxy.backup.surveying import drawn, own_alone, place_of, planned, tables_of
 from proxy.catalog.introspect import introspect
 from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import Grant
@@ -106,7 +106,7 @@ async def open_there(ends: Ends, at: Move) -> bool:
     """Is the target the tenant's home, whatever the journal at the source says yet?"""
     connection = await opened(ends.target, MOVING)
     try:
-        arrival = await journal.found(connection, at.tenant, at.database)
+        arrival = await journal.arriving(connection, at.tenant, at.database)
         return arrival is not None and arrival.id == at.id and arrival.phase == OPEN
     finally:
         await connection.close()
@@ -121,16 +121,17 @@ async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell =
     check_ways(ends.here, ends.there)
     async with both(ends) as (source, target):
         at = await journal.found(source, ends.tenant, ends.here.database)
-        arrival = await journal.found(target, ends.tenant, ends.here.database)
+        arrival = await journal.arriving(target, ends.tenant, ends.here.database)
         if at is not None:
             _check_asked(at, id, ends)
             if at.phase == MOVED:
-                await unlogged(target, at)
+                await unlogged(target, at, COMES)
                 raise Refused([f"{at.tenant} has moved to {at.elsewhere} already"])
             if at.phase == ABORTING:
                 raise Refused([f"the move of {at.tenant} is being given up: --abort ends that"])
+        await _check_cleaned(ends, source, target, at)
         if arrival is not None and (at is None or arrival.id != at.id):
-            raise Refused([f"{ends.tenant} was moved from the target, and what it left there was not cleaned up"])
+            raise Refused([f"{ends.tenant} was moved to the target before, which was not cleaned up"])
         if at is not None and arrival is not None and arrival.phase == OPEN:
             return await _finished(source, target, at, doors)
         if at is not None and at.phase != COPYING and arrival is None:
@@ -142,7 +143,7 @@ async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell =
         await journal.made(target)
         if at is None:
             await doors.ready()
-            at = Move(id, ends.tenant, ends.here.database, COPYING, name_of(ends.there.server), plan.mark)
+            at = Move(id, ends.tenant, ends.here.database, COPYING, ends.there.home, plan.mark)
             await journal.begun(source, at)
         mirror = Mirror(at, source, target, ends.here, ends.there, plan.passages, plan.links, tell)
         moving = _Moving(ends, doors, mirror, max_pause)
@@ -167,25 +168,25 @@ async def abort(ends: Ends, doors: Doors) -> None:
         if at is None:
             return
         _check_asked(at, at.id, ends)
-        arrival = await journal.found(target, at.tenant, at.database)
+        arrival = await journal.arriving(target, at.tenant, at.database)
         ours = arrival is not None and arrival.id == at.id
         if at.phase == MOVED or (ours and arrival is not None and arrival.phase != ARRIVING):
             raise Refused([f"{at.tenant} has moved: --resume and --clean end it, and then it can be moved back"])
         await doors.back()
         await journal.turned(source, at, ABORTING, (COPYING, FENCED, SWITCHING, ABORTING))
-        if ours:
+        if ours and arrival is not None:
             catalog = await introspect(target, 1)  # by what was made there, whatever the tables are by now
-            kept = [one for one in selected(catalog, ends.there) if await made(target, one, at, ORIGIN)]
-            await removed(target, kept, ends.there)
-            await journal.ended(target, at)
-        await unlogged(target, at)
+            others = await tables_of(target, ends.there, ends.here, catalog)
+            await removed(target, [one for one in others if await made(target, one, at, COMES)], ends.there)
+            await journal.ended(target, arrival)
+        await unlogged(target, at, COMES)
         await unlogged(source, at)
         await journal.ended(source, at)
 
 
 def _check_asked(at: Move, id: str, ends: Ends) -> None:
     """Refused where the journal knows of another move than the one that was asked for."""
-    if at.id != id or at.elsewhere != name_of(ends.there.server):
+    if at.id != id or at.elsewhere != ends.there.home:
         raise Refused(
             [
                 f"{at.tenant} is on its way to {at.elsewhere} by the journal, in a move that was begun elsewhere or"
@@ -194,10 +195,20 @@ def _check_asked(at: Move, id: str, ends: Ends) -> None:
         )
 
 
+async def _check_cleaned(ends: Ends, source: CatalogConnection, target: CatalogConnection, at: Move | None) -> None:
+    """Refused where something is left of another move: of one from the target, or of the one that led here."""
+    left = await journal.found(target, ends.tenant, ends.here.database)
+    if left is not None and (at is None or left.id != at.id):
+        raise Refused([f"{ends.tenant} was moved from the target, and what it left there was not cleaned up"])
+    came = await journal.arriving(source, ends.tenant, ends.here.database)
+    if came is not None and (at is None or came.id != at.id):
+        raise Refused([f"{ends.tenant} came here from {came.elsewhere}, and what it left there was not cleaned up"])
+
+
 async def _finished(source: CatalogConnection, target: CatalogConnection, at: Move, doors: Doors) -> Moved:
     """The target is open already: it is the home, and there is no way back."""
     await journal.turned(source, at, MOVED, (SWITCHING,))
-    await unlogged(target, at)
+    await unlogged(target, at, COMES)
     await doors.arrived()
     await doors.go_on()
     return Moved(0, 0, 0)
@@ -218,9 +229,9 @@ class _Moving:
         mirror, at = self._mirror, self._mirror.move
         for one in mirror.passages:
             await logged(mirror.source, at, one, self._ends.here)
-        arrival = await journal.found(mirror.target, at.tenant, at.database)
+        arrival = await journal.arriving(mirror.target, at.tenant, at.database)
         if arrival is None:
-            self._copied = await mirror.copy(replace(at, phase=ARRIVING, elsewhere=name_of(self._ends.here.server)))
+            self._copied = await mirror.copy(replace(at, phase=ARRIVING, elsewhere=self._ends.here.home))
         elif arrival.id != at.id or arrival.phase != ARRIVING:
             raise Refused([f"the target does not wait for {at.tenant}'s rows"])
 
@@ -228,7 +239,7 @@ class _Moving:
         """Nobody writes the tenant's rows at the target, whatever the rules say, until it is open."""
         mirror, at = self._mirror, self._mirror.move
         for one in mirror.passages:
-            if not await made(mirror.target, one.target, at, ORIGIN):
+            if not await made(mirror.target, one.target, at, COMES):
                 await mirror.target.execute(changelog.guard(at.id, one, at.tenant))
                 await patiently(mirror.target, changelog.guarding(at.id, one, self._ends.there))
 
@@ -276,7 +287,7 @@ class _Moving:
             except FAILURES as error:
                 raise Unclear([f"the target may be open, or is not yet; --resume goes on: {error}"]) from None
         pause = time.monotonic() - since
-        await unlogged(self._mirror.target, at)
+        await unlogged(self._mirror.target, at, COMES)
         return Moved(self._copied, self._followed, pause)
 
     async def _last(self) -> None:
@@ -294,7 +305,7 @@ class _Moving:
         mirror, at = self._mirror, self._mirror.move
         again = await planned(mirror.source, mirror.target, mirror.here, mirror.there)
         for one in mirror.passages:
-            whole = await made(mirror.source, one.source, at) and await made(mirror.target, one.target, at, ORIGIN)
+            whole = await made(mirror.source, one.source, at) and await made(mirror.target, one.target, at, COMES)
             if not whole or again.mark != at.plan:
                 raise Refused([CHANGED])
 
@@ -329,16 +340,16 @@ async def logged(connection: CatalogConnection, at: Move, one: Passage, grant: G
     await patiently(connection, changelog.triggers(at.id, one, grant))
 
 
-async def made(connection: CatalogConnection, kept: Kept, at: Move, enabled: str = ALWAYS) -> bool:
-    """Has the table all of the move's triggers, in force as they were made? enabled: as pg_trigger has it."""
-    names = changelog.names(at.id)
-    found: int = await connection.fetchval(MADE, kept.relation.oid, names, enabled)
+async def made(connection: CatalogConnection, kept: Kept, at: Move, end: str = "") -> bool:
+    """Has the table all of the move's triggers, in force as they were made? end: as changelog has it."""
+    names = changelog.names(at.id, end)
+    found: int = await connection.fetchval(MADE, kept.relation.oid, names, ORIGIN if end else ALWAYS)
     return found == len(names)
 
 
-async def unlogged(connection: CatalogConnection, at: Move) -> None:
-    """Nothing of the move's triggers and functions is left. Each table's go together."""
-    for row in await connection.fetch(changelog.undone(at.id)):
+async def unlogged(connection: CatalogConnection, at: Move, end: str = "") -> None:
+    """Nothing of the move's triggers and functions is left at this end. Each table's go together."""
+    for row in await connection.fetch(changelog.undone(at.id, end)):
         await patiently(connection, row["statements"])
 
 
@@ -362,5 +373,11 @@ async def passed(mirror: Mirror) -> None:
     """The target's sequences give no number that the source's have given."""
     kept = tuple(one.source for one in mirror.passages)
     for form in await drawn(mirror.source, mirror.here, kept):
-        place = own_place(mirror.there, form)
-        await advanced(mirror.target, place, form.value if form.called else form.value - 1)
+        place = place_of(form, mirror.there, homes_of(mirror.here, mirror.there))
+        least = form.value if form.called else form.value - 1
+        if not mirror.there.policy.shares_tables:
+            await set_on(mirror.target, place, least)
+            continue
+        if own_alone(form, mirror.here, mirror.there) and (problem := await too_far(mirror.target, place, form)):
+            raise Refused([problem])
+        await advanced(mirror.target, place, least)

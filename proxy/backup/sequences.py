@@ -29,7 +29,8 @@ SELECT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text A
   LEFT JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
   LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
- WHERE c.relkind = 'S' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast_)?temp_'
+ WHERE c.relkind = 'S' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'partywall')
+   AND n.nspname !~ '^pg_(toast_)?temp_'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                       AND e.objid = c.oid AND e.deptype = 'e')
  ORDER BY 1, 2

@@ -108,13 +108,13 @@ async def taken(place: Place, select: Select) -> AsyncIterator[Snapshot]:
     connection = await opened(place, READING)
     try:
         for _ in range(ATTEMPTS):
-            wanted = select(await introspect(connection, 1), await _members(connection))
+            wanted = select(await introspect(connection, 1), await members(connection))
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await lock(connection, wanted)  # takes no snapshot yet, so that the catalog is not older than the locks
                 moment = await connection.fetchrow(MOMENT)
                 assert moment is not None
                 catalog = await introspect(connection, 1)
-                kept = select(catalog, await _members(connection))
+                kept = select(catalog, await members(connection))
                 if {one.relation.oid for one in kept} != {one.relation.oid for one in wanted}:
                     continue
                 yield Snapshot(connection, place, catalog, kept, moment["id"], moment["time"], moment["lsn"])
@@ -142,7 +142,8 @@ async def check_same(connection: CatalogConnection, kept: Kept) -> None:
         raise Refused([f"{kept.full} is another table than it was a moment ago"])
 
 
-async def _members(connection: CatalogConnection) -> frozenset[int]:
+async def members(connection: CatalogConnection) -> frozenset[int]:
+    """The OIDs of relations that belong to extensions."""
     return frozenset(row["oid"] for row in await connection.fetch(MEMBERS))
 
 

@@ -5,17 +5,22 @@ Nothing is changed here. What only the copying shows, such as rows of shared tab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from proxy.backup.advancing import too_far
+from proxy.backup.ends import one_database
+from proxy.backup.holding import planted
 from proxy.backup.manifest import SequenceForm
-from proxy.backup.passages import Passage, Types, paired
+from proxy.backup.passages import Homes, Passage, Types, homes_of, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
 from proxy.backup.sequences import own_place, position, positions
+from proxy.backup.snapshot import members
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
+from proxy.catalog.model import Catalog
 from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
@@ -45,6 +50,31 @@ SELECT DISTINCT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text
  WHERE a.adrelid = ANY ($1::pg_catalog.oid[])
  ORDER BY 1, 2
 """
+# What a tenant may have defined besides tables and their sequences, without what belongs to extensions.
+OBJECTS = """
+SELECT o.schema::pg_catalog.text, o.name FROM (
+  SELECT n.nspname AS schema, CASE c.relkind WHEN 'v' THEN 'the view ' WHEN 'm' THEN 'the materialized view '
+           WHEN 'c' THEN 'the type ' ELSE 'the foreign table ' END || c.relname AS name, c.oid,
+         'pg_catalog.pg_class'::pg_catalog.regclass AS class
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('v', 'm', 'c', 'f')
+   UNION ALL
+  SELECT n.nspname, pg_catalog.format('the function %s of %s arguments', p.proname, p.pronargs), p.oid,
+         'pg_catalog.pg_proc'::pg_catalog.regclass
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+   UNION ALL
+  SELECT n.nspname, 'the type ' || t.typname, t.oid, 'pg_catalog.pg_type'::pg_catalog.regclass
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+   WHERE t.typtype IN ('d', 'e', 'r')) o
+ WHERE o.schema NOT IN ('pg_catalog', 'information_schema', 'partywall') AND o.schema !~ '^pg_'
+   AND ($1::pg_catalog.text = '' OR o.schema = $1)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
+ ORDER BY 1, 2
+"""
+CLOSED = """
+SELECT n.nspname::pg_catalog.text AS name FROM pg_catalog.pg_namespace n
+ WHERE NOT pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, 'USAGE')
+"""
 STEP = "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1)"
 SUPERUSER = "SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user"
 
@@ -65,23 +95,67 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
         for end, connection in (("source", source), ("target", target))
         if not await connection.fetchval(SUPERUSER)
     ]
+    homes = homes_of(here, there)
     first, second = await introspect(source, 1), await introspect(target, 1)
-    kept = ordered(first, selected(first, here))
-    other = selected(second, there)
-    passages = paired(kept, other, await _types(source, kept), await _types(target, other))
+    kept = ordered(first, await tables_of(source, here, there, first))
+    other = await tables_of(target, there, here, second)
+    passages = paired(kept, other, await _types(source, kept), await _types(target, other), homes)
+    problems += await _lacking(source, target, here, homes)
+    for connection, grant, tables, written in ((source, here, kept, False), (target, there, other, True)):
+        if not grant.policy.shares_tables:
+            problems += await planted(connection, [one.relation.oid for one in tables], written)
     rows = await target.fetch(ALWAYS, [one.target.relation.oid for one in passages])
     problems += [f"the trigger {row['name']} at the target fires for rows that are replicated" for row in rows]
     for form in await drawn(source, here, kept):
-        place = own_place(there, form)
+        place = place_of(form, there, homes)
         step = await target.fetchval(STEP, place)
         if step is None:
             problems.append(f"the sequence {place} is not there at the target")
         elif step < 0:
             problems.append(f"the sequence {place} counts down, and is not followed")
+        elif own_alone(form, here, there) and (problem := await too_far(target, place, form)):
+            problems.append(problem)
     if problems:
         raise Refused(problems)
     links = tuple(references(second, tuple(one.target for one in passages)))
     return Planned(passages, links, _mark(passages, here, there))
+
+
+async def tables_of(connection: CatalogConnection, grant: Grant, other: Grant, catalog: Catalog) -> tuple[Kept, ...]:
+    """The tenant's tables at one end; other: what the rules say of the other one. Where tenants share tables, those in
+    schemas that the role which serves them cannot use are none of theirs: another tenant may have made them.
+    """
+    foreign = set()
+    if grant.policy.shares_tables:
+        foreign = {row["name"] for row in await connection.fetch(CLOSED, grant.server.role)}
+        foreign |= {other.policy.schema} if one_database(grant, other) else set()
+    relations = {at: one for at, one in catalog.relations.items() if at[0] not in foreign}
+    return selected(replace(catalog, relations=relations), grant, await members(connection))
+
+
+def place_of(form: SequenceForm, there: Grant, homes: Homes) -> str:
+    """The sequence at the target, in SQL, that goes on from this one."""
+    return own_place(there, form.model_copy(update={"schema_name": homes.moved(form.schema_name)}))
+
+
+def own_alone(form: SequenceForm, here: Grant, there: Grant) -> bool:
+    """Did nobody but the tenant set it, and will everybody draw from what goes on from it?"""
+    at = "public", form.name
+    return (
+        not here.policy.shares_tables and there.policy.shares_tables and there.policy.sequences.get(at) != "per_tenant"
+    )
+
+
+async def _lacking(source: CatalogConnection, target: CatalogConnection, here: Grant, homes: Homes) -> list[str]:
+    """What the tenant defined, and what is not at the target by its name."""
+    if here.policy.shares_tables:
+        return []
+    waiting = {(row["schema"], row["name"]) for row in await target.fetch(OBJECTS, "")}
+    return [
+        f"{row['name']} is in {row['schema']}, and not at the target: make it there, or drop it"
+        for row in await source.fetch(OBJECTS, here.policy.schema)
+        if (homes.moved(row["schema"]), row["name"]) not in waiting
+    ]
 
 
 async def drawn(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:

@@ -1,4 +1,4 @@
-"""`partywall move`: a tenant goes to another server while it works.
+"""`partywall move`: a tenant goes to another server, or into another isolation mode, while it works.
 
 Exit status: 0: done; 1: not done, with the reasons, and how far it is; 2: wrong usage.
 """
@@ -11,7 +11,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
@@ -24,6 +24,7 @@ from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
 from proxy.fleet.rulefiles import write_new
 from proxy.settings import Settings, load_settings
+from proxy.tenancy.documents import home_of, keys_of
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.rulebook import RuleBook
 
@@ -52,11 +53,31 @@ class Order:
     """
 
     id: str
-    to: str
+    to: str | None
     password: str | None
     file: str | None
     table: str | None
     before: str
+    mode: str | None = None
+    schema: str | None = None
+    login: str | None = None
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Where to, as the command line has it."""
+
+    to: str | None
+    password: str | None
+    mode: str | None
+    schema: str | None
+    login: str | None
+    key: tuple[str, ...]
+
+    @property
+    def anything(self) -> bool:
+        return self.to is not None or self.mode is not None
 
 
 def move(
@@ -68,6 +89,23 @@ def move(
     ] = None,
     password: Annotated[
         str | None, typer.Option(help="The role's there, as the rules will have it: ${file:PATH} or ${env:NAME}.")
+    ] = None,
+    mode: Annotated[
+        Literal["row", "rls", "schema", "database"] | None,
+        typer.Option(
+            help="The isolation mode that it will have; default: as it is. Without --to in the same database."
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Of mode schema: the schema's name; default: as the rules have it.")
+    ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option(help="Of modes schema and rls: the tenant's role at the server; default: as the rules have it."),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Of modes row and rls, where the rules have none: VALUE, or NAME=VALUE several times."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what is in the way.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Tell how far a move is.")] = False,
@@ -85,16 +123,20 @@ def move(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Move a tenant to another server: copied and followed while it works, then a pause of a moment."""
-    asked = [dry_run, status, resume, abort, clean]
-    if sum(asked) > 1 or (to is None) != any((status, resume, abort, clean)):
-        raise typer.BadParameter("--to, or one of --status, --resume, --abort and --clean; --dry-run goes with --to")
-    if table is not None and to is None:
-        raise typer.BadParameter("--table goes with --to; what was begun has its own")
+    """Move a tenant to another server or isolation mode: copied and followed while it works, then a moment's pause."""
+    wanted = _Asked(to, password, mode, schema, login, tuple(key or ()))
+    if sum([dry_run, status, resume, abort, clean]) > 1 or wanted.anything == any((status, resume, abort, clean)):
+        raise typer.BadParameter(
+            "--to or --mode, or one of --status, --resume, --abort and --clean; --dry-run goes with --to and --mode"
+        )
+    if mode is None and (schema or login or key):
+        raise typer.BadParameter("--schema, --login and --key go with --mode")
+    if table is not None and not wanted.anything:
+        raise typer.BadParameter("--table goes with --to and --mode; what was begun has its own")
     with reported():
         settings = load_settings(config, {})
         path = settings.state_directory / "moves" / f"{quote(tenant, safe='')}@{quote(database, safe='')}.json"
-        order = _ordered(tenant, path, to, password, rules, table)
+        order = _ordered(tenant, path, wanted, rules, table)
         run = _Run(tenant, database, path, order, settings, rules, server, to_server, at or [], max_pause)
         if status:
             lines, found = asyncio.run(run.status())
@@ -109,24 +151,28 @@ def move(
     typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines))
 
 
-def _ordered(tenant: str, path: Path, to: str | None, password: str | None, rules: Path, table: str | None) -> Order:
+def _ordered(tenant: str, path: Path, asked: _Asked, rules: Path, table: str | None) -> Order:
     """The order in the state directory, or a new one."""
     if path.exists():
-        if to is not None:
+        if asked.anything:
             raise ConfigurationError([f"{tenant} is being moved: --status tells how far, --resume goes on"])
         return Order(**json.loads(path.read_text(encoding="utf-8")))
-    if to is None:
+    if not asked.anything:
         raise ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
-    if password is not None and not password.startswith("${"):
+    if asked.password is not None and not asked.password.startswith("${"):
         raise ConfigurationError(["a password does not belong on a command line; say ${file:PATH} or ${env:NAME}"])
     file = None if table is not None else str(file_of(tenant, rules).relative_to(rules))
-    order = Order(secrets.token_hex(ID_BYTES), to, password, file, table, "")
+    order = Order(secrets.token_hex(ID_BYTES), file=file, table=table, before="", **asdict(asked))
     return replace(order, before=asyncio.run(_document(order, tenant, rules).read()))
 
 
 def _document(order: Order, tenant: str, rules: Path) -> Document:
     """What the move changes."""
-    changes = {"server": order.to, "password": order.password}
+    try:
+        keys = keys_of(order.key) if order.key else {}
+    except ValueError as error:
+        raise ConfigurationError([f"--key: {error}"]) from None
+    changes = home_of(order.to, order.password, order.mode, order.schema, order.login, keys)
     if order.table is not None:
         table, writer, _ = written_table(order.table, rules)
         return InRow(rules, table, writer, tenant, changes, order.id)
@@ -224,7 +270,7 @@ class _Run:
         return [f"{count} rows were deleted at {doors.here}"], {"rows": count}
 
     async def _ends(self) -> tuple[Ends, RuleDoors]:
-        from proxy.backup.ends import Ends, name_of
+        from proxy.backup.ends import Ends, one_database
         from proxy.cli.doors import RuleDoors
 
         document = _document(self.order, self.tenant, self.rules)
@@ -233,17 +279,16 @@ class _Run:
         if now not in (before, after) and (now != document.edited(now)):
             before, after = now, document.edited(now)  # somebody changed it, and not where the tenant is
         here, there = self._grant(await document.book(before)), self._grant(await document.book(after))
-        ends = Ends(
-            place_for(here, self.server, self.settings), place_for(there, self.to_server, self.settings), here, there
-        )
+        way = self.server if self.to_server is None and one_database(here, there) else self.to_server
+        ends = Ends(place_for(here, self.server, self.settings), place_for(there, way, self.settings), here, there)
         doors = RuleDoors(
             tenant=self.tenant,
             database=self.database,
             document=document,
             before=before,
             after=after,
-            here=name_of(here.server),
-            there=name_of(there.server),
+            here=here.home,
+            there=there.home,
             settings=self.settings,
             at=self.at,
             max_pause=self.max_pause,

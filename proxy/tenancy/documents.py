@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 Changes = Mapping[str, Any]
 """Keys of a document, and what each is to say; None: nothing."""
+NONE: Changes = MappingProxyType({})
 NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -54,6 +56,32 @@ def as_yaml(document: Mapping[str, Any]) -> str:
 def switched(text: str, tenant: str, disabled: bool) -> str:
     """The text of a rule file in which the tenant is disabled, or is not. ValueError where a hand must do it."""
     return edited(text, tenant, {"disabled": disabled})
+
+
+def home_of(
+    server: str | None,
+    password: str | None,
+    mode: str | None = None,
+    schema: str | None = None,
+    login: str | None = None,
+    keys: Changes = NONE,
+) -> Changes:
+    """What the document of a tenant says that is at this server, in this mode. None: as it stands there; password: as
+    it is to stand there, of the role that `server` or `login` names; keys: as keys_of has them. What the mode has no
+    place for is to say nothing.
+    """
+    values: dict[str, Any] = dict(keys)
+    if server is not None:
+        values["server"] = server
+    if mode is not None:
+        values["isolation"] = mode
+    if schema is not None or mode not in (None, "schema"):
+        values["schema"] = schema
+    if login is not None or mode in ("row", "database"):
+        values["server_login"] = login
+    if any(one is not None for one in (server, password, login)) or mode in ("row", "database"):
+        values["password"] = password
+    return values
 
 
 def edited(text: str, tenant: str, values: Changes) -> str:

@@ -126,6 +126,11 @@ class Policy:
         return self.second_wall or self.isolation == "rls"
 
     @property
+    def shares_tables(self) -> bool:
+        """Do other tenants have rows in its tables, which the operator defines?"""
+        return self.isolation in ("row", "rls")
+
+    @property
     def own_role(self) -> bool:
         """The role at the server serves this tenant and no other."""
         return self.behind_rls or self.isolation in ("schema", "database")
@@ -236,6 +241,15 @@ class Grant:
     comments: str = "drop"  # or keep: the one at the end of a statement goes to the server
     accept: tuple[str, ...] = ()  # names of the doctor's findings
     routed: bool = False  # its tenant says where it goes: that is its trouble alone when it cannot be served there
+
+    @property
+    def home(self) -> str:
+        """Its place for people and for the journal of a move: of rows among others' just where that is."""
+        at = ",".join(f"{host}:{port}" for host, port in self.server.addresses)
+        policy = self.policy
+        how = {"schema": f"schema {policy.schema}", "row": "row+rls" if policy.second_wall else ""}
+        said = how.get(policy.isolation, policy.isolation)
+        return f"{at}/{self.server.database}{', ' if said else ''}{said}"
 
     @property
     def wall_keys(self) -> Mapping[str, str] | None:

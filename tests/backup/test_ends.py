@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.backup.ends import MOVING, ONE, both, check_ways, name_of
+from proxy.backup.ends import MOVING, ONE, both, check_ways
 from proxy.backup.moving import Stayed, abort, move, tried
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import opened
 from tests.backup.crossing import Crossing, NoDoors
+from tests.backup.modes import MODES, grant_of
 from tests.backup.shelf import operators
+from tests.kit.postgres import Cluster
 
 
 def stay() -> None:
@@ -24,11 +26,20 @@ def test_only_what_moves_is_moved(across: Crossing) -> None:
     check_ways(here, there)
     with pytest.raises(Refused, match=r"globex is at .* already"):
         check_ways(here, here)
-    with pytest.raises(Refused, match="the target is of mode schema, and only tenants of mode row move"):
-        check_ways(here, replace(there, policy=replace(there.policy, isolation="schema")))
-    with pytest.raises(Refused, match="the source is of mode row behind policies"):
-        check_ways(replace(here, policy=replace(here.policy, second_wall=True)), there)
-    assert name_of(here.server).endswith(f"/{across.names[0]}")
+    check_ways(here, replace(here, policy=replace(here.policy, isolation="schema", schema="globex")))
+    with pytest.raises(Refused, match="have the same tables, and nothing moves: edit the rules"):
+        check_ways(here, replace(here, policy=replace(here.policy, isolation="rls")))
+    with pytest.raises(Refused, match="its other place must be another database"):
+        check_ways(here, replace(here, policy=replace(here.policy, isolation="database")))
+    check_ways(here, replace(there, policy=replace(there.policy, isolation="database")))
+    assert here.home.endswith(f"/{across.names[0]}")
+
+
+def test_one_database_of_the_rules_is_not_two_of_the_operators(across: Crossing) -> None:
+    ends = across.ends
+    there = replace(ends.here, policy=replace(ends.here.policy, isolation="schema", schema="globex"))
+    with pytest.raises(Refused, match="in one database, and --server and --to-server lead to two"):
+        asyncio.run(tried(replace(ends, there=there)))
 
 
 def test_one_database_by_two_names_is_no_target_and_loses_nothing(across: Crossing) -> None:
@@ -73,3 +84,11 @@ async def test_the_lock_is_held_at_both_places_and_what_is_said_is_on_the_disk(a
         await target.close()
     async with both(across.ends) as (source, _):
         assert await source.fetchval("SHOW synchronous_commit") == "on"
+
+
+def test_a_place_is_called_by_what_is_the_tenants_own_there(postgres15: Cluster) -> None:
+    found = {mode: grant_of(postgres15, "store1", mode).home.partition("/")[2] for mode in MODES}
+    assert found == {
+        "row": "store1", "wall": "store1, row+rls", "rls": "store1, rls",
+        "schema": "store1, schema globex", "database": "store1, database",
+    }  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from proxy.backup import journal
 from proxy.backup.ends import MOVING
-from proxy.backup.journal import COPYING, FENCED, MOVED, SWITCHING, Move
+from proxy.backup.journal import ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import opened
 from tests.backup.shelf import operators
@@ -40,6 +41,13 @@ async def test_a_move_is_found_turned_and_ended(postgres15: Cluster, database: s
         found = await journal.found(connection, "globex", "shop")
         assert found is not None
         assert found.phase == FENCED
+        arrival = replace(MOVE, phase=ARRIVING)  # both ends may be in one database
+        await journal.begun(connection, arrival)
+        await journal.turned(connection, arrival, OPEN, (ARRIVING,))
+        assert await journal.arriving(connection, "globex", "shop") == replace(MOVE, phase=OPEN)
+        assert await journal.found(connection, "globex", "shop") == replace(MOVE, phase=FENCED)
+        await journal.ended(connection, arrival)
+        assert await journal.arriving(connection, "globex", "shop") is None
         await journal.ended(connection, MOVE)
         assert await journal.found(connection, "globex", "shop") is None
     finally:

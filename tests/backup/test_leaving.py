@@ -44,7 +44,7 @@ def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: C
         assert (across.rows(False), across.rows(False, 1), across.rows(True)) == ([], others, rows)
         assert asyncio.run(standing(across.ends)) is None
         assert across.sql("SELECT count(*) FROM partywall.changes") == "0"
-        assert across.sql("SELECT count(*) FROM partywall.moves", True) == "0"
+        assert across.sql("SELECT count(*) FROM partywall.arrivals", True) == "0"
 
 
 def test_the_fence_goes_last(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

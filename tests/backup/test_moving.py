@@ -133,7 +133,7 @@ def test_once_the_target_is_open_nothing_leads_back(across: Crossing) -> None:
     at = asyncio.run(standing(across.ends))
     assert at is not None
     assert not asyncio.run(open_there(across.ends, at))
-    across.sql("UPDATE partywall.moves SET phase = 'open'", True)
+    across.sql("UPDATE partywall.arrivals SET phase = 'open'", True)
     assert asyncio.run(open_there(across.ends, at))
     with pytest.raises(Refused, match="has moved"):
         asyncio.run(abort(across.ends, NoDoors()))
@@ -158,12 +158,12 @@ def test_nobody_goes_on_with_a_move_that_is_being_given_up(across: Crossing, mon
     begun(across)
     original, calls = moving.unlogged, []
 
-    async def failing(connection: object, at: object) -> None:
+    async def failing(connection: object, at: object, *end: object) -> None:
         calls.append(at)
         if len(calls) == 2:  # those of the source
             across.sql("DROP TRIGGER partywall_move_00c0ffee_insert ON bills")
             raise OSError("away")
-        await original(connection, at)  # type: ignore[arg-type]  # as it came
+        await original(connection, at, *end)  # type: ignore[arg-type]  # as it came
 
     with monkeypatch.context() as patched:
         patched.setattr(moving, "unlogged", failing)

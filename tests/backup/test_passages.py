@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.backup.passages import paired
+from proxy.backup.passages import FIRST_OF_USERS, Homes, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept
 from proxy.catalog.model import Column, Key, Relation
@@ -51,3 +51,44 @@ def test_everything_that_does_not_fit_is_told() -> None:
         '"public"."t"."needed" must have a value at the target, and there is none here',
         '"public"."t" has another tenant column at the target',
     ]
+
+
+INTO = Homes("public", "acme", shared_there=False)
+OUT_OF = Homes("acme", "public", shared_here=False)
+
+
+def own(one: Kept, schema: str = "acme") -> Kept:
+    """The table as the tenant's own."""
+    return replace(one, relation=replace(one.relation, schema=schema), column=None, key=None)
+
+
+def test_the_first_schema_of_the_path_is_the_same_place_at_both_ends() -> None:
+    mood, here, there = FIRST_OF_USERS, {**TYPES}, {**TYPES}
+    here[mood, -1], there[mood, -1] = "public.mood", "acme.mood"
+    default = replace(TENANT, default="2")
+    shared, alone = kept("t", TENANT, ID, column(3, "felt", mood)), own(kept("t", default, ID, column(3, "felt", mood)))
+    (one,) = paired((shared,), (alone,), here, there, INTO)
+    assert (one.source.at, one.target.at, one.claimed) == (("public", "t"), ("acme", "t"), "")
+    late = own(kept("t", ID, TENANT, column(3, "felt", mood)))
+    (back,) = paired((late,), (shared,), there, here, OUT_OF)
+    assert (back.columns, back.claimed) == (("tenant_id", "id", "felt"), "integer")
+    assert [name for name, _ in back.key] == ["tenant_id", "id"]
+    (whole,) = paired((own(kept("t", ID, TENANT, column(3, "felt", mood), key=(3,))),), (shared,), there, here, OUT_OF)
+    assert whole.key == ()  # a type of the tenant's may have casts that run its code
+    twice = (shared, replace(shared, relation=replace(shared.relation, schema="acme")))
+    with pytest.raises(Refused, match=r'"acme"\."t" is no table of the tenant at the target'):
+        paired(twice, (alone,), here, here | there, INTO)
+
+
+def test_what_only_one_of_two_modes_needs_is_told() -> None:
+    shared, bare = kept("t", TENANT, ID), own(kept("t", TENANT, ID, column(3, "more", default="f()")))
+    with pytest.raises(Refused) as refused:
+        paired((shared,), (bare,), TYPES, TYPES, INTO)
+    assert refused.value.problems == [
+        '"public"."t" has no column "more", and "acme"."t" has',
+        '"acme"."t"."tenant_id" must have the tenant\'s key as its default: here statements need not give it',
+    ]
+    with pytest.raises(
+        Refused, match=r'"acme"\."t" has no column "tenant_id", which says whose a row is at the target'
+    ):
+        paired((own(kept("t", ID)),), (shared,), TYPES, TYPES, OUT_OF)

@@ -10,6 +10,7 @@ import pytest
 from proxy.backup.moving import tried
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import SCHEMA, TABLES, crossing
+from tests.backup.modes import OWN_ROLE, between, spots
 from tests.kit.postgres import Cluster
 
 
@@ -42,3 +43,27 @@ def test_a_sequence_that_counts_down_is_told(postgres15: Cluster) -> None:
     down = SCHEMA + "ALTER SEQUENCE bills_id_seq INCREMENT -1 MINVALUE -9 START 1;"
     with crossing(postgres15, down) as across, pytest.raises(Refused, match="counts down, and is not followed"):
         asyncio.run(tried(across.ends))
+
+
+def test_what_a_tenant_defined_is_missed_at_the_target(postgres15: Cluster) -> None:
+    with spots(postgres15, "schema", "database") as (here, there):
+        both = "CREATE VIEW seen AS SELECT 1 AS a; CREATE FUNCTION one(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        here.sql(both, OWN_ROLE)
+        here.sql("CREATE TYPE size AS (w int, h int); CREATE DOMAIN short AS text; CREATE FUNCTION one() RETURNS int"
+                 " LANGUAGE sql AS 'SELECT 1'; CREATE MATERIALIZED VIEW kept AS SELECT 1 AS a", OWN_ROLE)  # fmt: skip
+        there.sql(both, OWN_ROLE)
+        with pytest.raises(Refused) as refused:
+            asyncio.run(tried(between(here, there)))
+        assert refused.value.problems == [
+            f"the {one} is in globex, and not at the target: make it there, or drop it"
+            for one in ("function one of 0 arguments", "materialized view kept", "type short", "type size")
+        ]
+
+
+def test_tables_of_a_schema_that_the_serving_role_cannot_use_are_anothers(postgres15: Cluster) -> None:
+    with spots(postgres15, "row", "row") as (here, there):
+        here.sql("CREATE SCHEMA acme; CREATE TABLE acme.things (tenant_id int NOT NULL, id int PRIMARY KEY)")
+        assert len(asyncio.run(tried(between(here, there)))) == 3
+        here.sql("GRANT USAGE ON SCHEMA acme TO PUBLIC")
+        with pytest.raises(Refused, match=r"things. is no table of the tenant at the target"):
+            asyncio.run(tried(between(here, there)))

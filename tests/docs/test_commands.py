@@ -58,6 +58,8 @@ ELSEWHERE = {
             " postgresql://partywall_app@db2.example.com:5432/shop --dry-run",
             "partywall move --tenant acme --database shop --to"
             " postgresql://partywall_app@db2.example.com:5432/shop --password '${file:db2.password}'",
+            "partywall move --tenant acme --database shop --mode schema --schema acme --login acme_rw"
+            " --password '${file:acme.password}'",
             "partywall move --tenant acme --database shop --status",
             "partywall move --tenant acme --database shop --clean",
         ),

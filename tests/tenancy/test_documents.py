@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
-from proxy.tenancy.documents import as_yaml, edited, keys_of, switched, tenant_document
+from proxy.tenancy.documents import as_yaml, edited, home_of, keys_of, switched, tenant_document
 
 COMMENTED = """\
 # who they are
@@ -90,3 +92,37 @@ def test_a_key_that_is_to_say_nothing_stays_away_or_says_so() -> None:
     assert edited("tenant: acme\n", "acme", {"server": "s", "password": None}) == 'tenant: acme\nserver: "s"\n'
     said = edited("tenant: acme\npassword: p\n", "acme", {"server": "s", "password": None})
     assert said == 'tenant: acme\nserver: "s"\npassword: null\n'
+
+
+HOUSED = "tenant: acme\nkey: 1\nisolation: schema\nschema: acme\nserver_login: acme_rw\npassword: ${env:A}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        (("postgresql://b@c/d", None), {"server": "postgresql://b@c/d", "password": None}),
+        (("postgresql://b@c/d", "${env:B}"), {"server": "postgresql://b@c/d", "password": "${env:B}"}),
+        ((None, None, "row"), {"isolation": "row", "schema": None, "server_login": None, "password": None}),
+        ((None, None, "rls"), {"isolation": "rls", "schema": None}),
+        ((None, "${env:B}", "rls", None, "b"), {
+            "isolation": "rls", "schema": None, "server_login": "b", "password": "${env:B}",
+        }),
+        ((None, None, "schema", "other"), {"schema": "other"}),
+        (("postgresql://b@c/d", "${env:B}", "database"), {
+            "server": "postgresql://b@c/d", "password": "${env:B}", "isolation": "database", "schema": None,
+            "server_login": None,
+        }),
+    ],
+)  # fmt: skip
+def test_a_new_home_changes_what_says_where_it_is_and_no_more(given: tuple[Any, ...], changed: dict[str, Any]) -> None:
+    text = edited(HOUSED, "acme", home_of(*given))
+    assert yaml.safe_load(text) == yaml.safe_load(HOUSED) | changed
+    assert edited(text, "acme", home_of(*given)) == text
+
+
+def test_a_key_comes_with_the_mode_that_needs_it() -> None:
+    home = home_of(None, None, "row", keys=keys_of(["7"]))
+    text = edited("tenant: acme\nschema: acme\nserver_login: rw\n", "acme", home)
+    assert yaml.safe_load(text) == {
+        "tenant": "acme", "key": 7, "isolation": "row", "schema": None, "server_login": None,
+    }  # fmt: skip

@@ -1,0 +1,220 @@
+"""A tenant's tables stand still while an operator works with them, and none of what it wrote runs as the operator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from proxy.backup.ends import MOVING
+from proxy.backup.holding import held
+from proxy.backup.leaving import clean
+from proxy.backup.moving import Stayed, abort, tried
+from proxy.backup.refusal import Refused
+from proxy.backup.snapshot import opened
+from proxy.catalog.introspect import introspect
+from tests.backup.crossing import NoDoors
+from tests.backup.modes import OWN_ROLE, ROWS, WRITES, Spot, between, moved, spots
+from tests.backup.shelf import operators
+from tests.kit.postgres import Cluster
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+# It gives itself away when it runs as anybody but the tenant, and is taken for one that only computes.
+EVIL = f"""
+CREATE FUNCTION spoil() RETURNS int LANGUAGE plpgsql AS
+  'BEGIN IF current_user <> ''{OWN_ROLE}'' THEN RAISE EXCEPTION ''it was run by %'', current_user; END IF;
+   RETURN 1; END';
+CREATE FUNCTION evil(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN PERFORM globex.spoil(); RETURN $1; END';
+CREATE FUNCTION evil(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * globex.spoil()';
+CREATE FUNCTION evil(a text, b text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN RETURN globex.spoil() = 1; END';
+"""
+PLANTED = {
+    "CREATE INDEX planted ON parts (evil(label))": "the index globex.planted of globex.parts",
+    "CREATE INDEX planted ON parts (id) WHERE evil(3) = 3": "the index globex.planted of globex.parts",
+    "CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = evil);"
+    " CREATE INDEX planted ON bills (id) WHERE 'a'::text === 'b'::text": "the index globex.planted of globex.bills",
+    "CREATE STATISTICS planted ON (evil(label)), id FROM parts": "the statistics planted of globex.parts",
+    "ALTER TABLE bills ADD CONSTRAINT planted CHECK (evil(id) > 0)": "the constraint planted of globex.bills",
+    "ALTER TABLE bills ADD CONSTRAINT planted CHECK (table_to_xml('globex.marks', true, true, '') IS NOT NULL)": (
+        "the constraint planted of globex.bills"
+    ),
+    "ALTER TABLE bills ADD planted int GENERATED ALWAYS AS (evil(3)) STORED": "the column planted of globex.bills",
+    "CREATE RULE planted AS ON DELETE TO marks DO ALSO SELECT evil(1)": "the rule planted of globex.marks",
+    "CREATE TABLE rest PARTITION OF years DEFAULT; CREATE INDEX planted ON rest (evil(id))": (
+        "the index globex.planted of globex.rest"
+    ),
+}
+HARMLESS = """
+ALTER TABLE bills ADD CONSTRAINT fine CHECK (sum > 0 AND sum < 10 ^ 9), ADD at timestamptz CHECK (at <= now());
+CREATE INDEX fine ON parts (lower(label), (above + 1)) WHERE label ~ '^p' AND felt = 'glad';
+CREATE STATISTICS also_fine ON (lower(label)), id FROM parts;
+"""
+
+
+@pytest.fixture(scope="module")
+def spot(postgres15: Cluster) -> Iterator[Spot]:
+    """A schema of globex's own, with functions that would do harm, which are nowhere used."""
+    with spots(postgres15, "schema") as (one,):
+        one.sql(ROWS.format(key=2))
+        one.sql(EVIL + "CREATE TABLE years (id int NOT NULL) PARTITION BY RANGE (id);", OWN_ROLE)
+        yield one
+
+
+@asynccontextmanager
+async def holding(spot: Spot, written: bool = True) -> AsyncIterator[CatalogConnection]:
+    """A transaction of the superuser's that holds all tables of the schema."""
+    connection = await opened(operators(spot.cluster, spot.database), MOVING)
+    try:
+        catalog = await introspect(connection, 1)
+        tables = [one for one in catalog.relations.values() if one.schema == "globex" and one.kind in "rp"]
+        async with connection.transaction():
+            await held(connection, spot.grant, tables, written)
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def test_what_only_computes_is_no_reason_to_refuse(spot: Spot) -> None:
+    spot.sql(HARMLESS, OWN_ROLE)
+    async with holding(spot) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM globex.parts WHERE lower(label) = 'p1'") == 1
+    spot.sql("ALTER TABLE bills DROP at; DROP INDEX fine; DROP STATISTICS also_fine", OWN_ROLE)
+
+
+@pytest.mark.parametrize("text", PLANTED)
+async def test_what_would_run_as_the_operator_is_named_and_not_run(spot: Spot, text: str) -> None:
+    spot.sql(text, OWN_ROLE)
+    try:
+        with pytest.raises(Refused, match=rf"{PLANTED[text]} may run what is not the server's own"):
+            async with holding(spot, written=False):
+                pass
+    finally:
+        spot.sql(
+            "DROP RULE IF EXISTS planted ON marks; DROP INDEX IF EXISTS planted; DROP STATISTICS IF EXISTS planted;"
+            " ALTER TABLE bills DROP CONSTRAINT IF EXISTS planted, DROP COLUMN IF EXISTS planted;"
+            " DROP TABLE IF EXISTS rest; DROP OPERATOR IF EXISTS === (text, text)",
+            OWN_ROLE,
+        )
+
+
+async def test_types_that_check_what_they_hold_are_the_servers_where_rows_are_put(spot: Spot) -> None:
+    spot.sql("CREATE DOMAIN checked AS text CHECK (evil(VALUE) IS NOT NULL); CREATE TABLE held (a checked)", OWN_ROLE)
+    try:
+        with pytest.raises(Refused, match=r"the type of the column a of globex\.held may run"):
+            async with holding(spot):
+                pass
+        async with holding(spot, written=False):
+            pass
+    finally:
+        spot.sql("DROP TABLE held; DROP DOMAIN checked", OWN_ROLE)
+
+
+async def test_meanwhile_nobody_alters_the_tables_and_everybody_writes(spot: Spot) -> None:
+    given = f"ALTER SCHEMA globex OWNER TO {OWN_ROLE}; GRANT CREATE ON DATABASE {spot.database} TO {OWN_ROLE}"
+    spot.cluster.psql(spot.database, given)
+    dsn = spot.cluster.dsn(database=spot.database, user=OWN_ROLE)
+    async with holding(spot):
+        with psycopg.connect(dsn, autocommit=True) as tenant:
+            tenant.execute("SET search_path = globex; SET lock_timeout = '50ms'")
+            for text in (
+                "CREATE INDEX late ON parts (evil(label))",
+                "CREATE INDEX CONCURRENTLY late ON parts (evil(label))",
+                "CREATE STATISTICS late ON (evil(label)), id FROM parts",
+                "ALTER TABLE bills ADD CHECK (evil(id) > 0) NOT VALID",
+                "CREATE RULE late AS ON DELETE TO marks DO ALSO SELECT evil(1)",
+                "CREATE TABLE late PARTITION OF years DEFAULT",
+                "ALTER TABLE bills RENAME TO other",
+                "ALTER SCHEMA globex RENAME TO other",
+            ):
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    tenant.execute(text)
+            tenant.execute("INSERT INTO marks (said) VALUES ('meanwhile')")
+
+
+async def test_another_table_by_the_same_name_is_not_taken_for_it(spot: Spot) -> None:
+    connection = await opened(operators(spot.cluster, spot.database), MOVING)
+    try:
+        catalog = await introspect(connection, 1)
+        spot.sql("ALTER TABLE marks RENAME TO old; CREATE TABLE marks (LIKE old)", OWN_ROLE)
+        async with connection.transaction():
+            with pytest.raises(Refused, match=r"globex\.marks is another table than it was a moment ago"):
+                await held(connection, spot.grant, [catalog.relations["globex", "marks"]])
+    finally:
+        await connection.close()
+        spot.sql("DROP TABLE marks; ALTER TABLE old RENAME TO marks", OWN_ROLE)
+
+
+@pytest.mark.parametrize(("here", "there"), [("schema", "row"), ("row", "schema")])
+def test_what_a_tenant_plants_before_a_move_or_in_it_is_found_and_never_run(
+    postgres15: Cluster, here: str, there: str
+) -> None:
+    with spots(postgres15, here, there) as (source, target):
+        source.sql(ROWS.format(key=2))
+        own = source if here == "schema" else target
+        own.sql(EVIL, OWN_ROLE)
+        # A type's cast runs its owner's code: what is put into the log and compared must not be cast.
+        own.sql("CREATE FUNCTION felt(mood) RETURNS text LANGUAGE sql AS 'SELECT globex.evil(''x''::text)'", OWN_ROLE)
+        own.sql("CREATE CAST (mood AS text) WITH FUNCTION felt(mood)", OWN_ROLE)
+        if own is source:
+            target.sql("CREATE FUNCTION spoil() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            for arguments in ("text", "text, text", "int"):
+                target.sql(f"CREATE FUNCTION evil({arguments}) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            target.sql("CREATE FUNCTION felt(mood) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        own.sql("CREATE INDEX planted ON parts (evil(label))", OWN_ROLE)
+        with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
+            asyncio.run(tried(between(source, target)))
+        own.sql("DROP INDEX planted", OWN_ROLE)
+
+        def plant() -> None:
+            source.sql(WRITES.format(at=100))
+            own.sql("CREATE INDEX planted ON parts (evil(label))", OWN_ROLE)
+
+        with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
+            moved(source, target, NoDoors(during=plant))
+        assert (source.takes(), target.takes()) == (True, False)
+        own.sql("DROP INDEX planted", OWN_ROLE)
+        doors = NoDoors()
+        moved(source, target, doors)
+        assert target.rows() == source.rows()
+        if own is source:
+            own.sql("CREATE INDEX planted ON parts (evil(label))", OWN_ROLE)
+            with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
+                asyncio.run(clean(between(source, target), doors))
+            own.sql("DROP INDEX planted", OWN_ROLE)
+        asyncio.run(clean(between(source, target), doors))
+        assert (source.rows(), source.traces(), target.traces()) == ([], 0, 0)
+
+
+def test_what_a_tenant_does_to_its_tables_and_triggers_in_a_move_is_seen(postgres15: Cluster) -> None:
+    def refuse() -> None:
+        raise Stayed(["at the corner"])
+
+    with spots(postgres15, "schema", "schema") as (here, there):
+        here.sql(ROWS.format(key=2))
+        trigger = "partywall_move_00c0ffee_insert"
+        for done, undone, why in (
+            (f"DROP TRIGGER {trigger} ON bills", "", "the triggers on them were changed"),
+            ("ALTER TABLE bills DISABLE TRIGGER USER", "ALTER TABLE bills ENABLE TRIGGER USER", "were changed since"),
+            (
+                "ALTER TABLE bills RENAME TO dues",
+                "ALTER TABLE dues RENAME TO bills",
+                '"dues" is no table of the tenant',
+            ),
+            ("CREATE TABLE late (id int PRIMARY KEY)", "", '"late" is no table of the tenant'),
+        ):
+            with pytest.raises(Refused, match=why):
+                moved(here, there, NoDoors(during=partial(here.sql, done, OWN_ROLE)))
+            assert (here.takes(), there.takes()) == (True, False), done
+            if undone:
+                here.sql(undone, OWN_ROLE)
+            asyncio.run(abort(between(here, there), NoDoors()))
+            assert (here.traces(), there.traces(), there.rows()) == (0, 0, []), done
