@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 SCHEMAS = "SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::pg_catalog.name[]) FOR SHARE"
 # What an expression's tree names by number: functions, operators and types. A constant's value has no such words in it.
 NAMED = r":(funcid|opfuncid|opno|\w*type\w*) (\d+)"
-# Every expression of these tables and their partitions that a plan, a row or an index entry evaluates, and the type of
-# every column; then what in it is not known to be harmless. Of built-in functions that are stable, those over numbers,
-# dates and times do nothing but compute; others read tables by name, or make text of anything.
+# Every expression of these tables and their partitions that a plan, a row or an index entry evaluates, the types of
+# columns, and triggers that fire for rows that are replicated; then what in it is not known to be harmless. Of built-in
+# functions that are stable, those over numbers, dates and times do nothing but compute; others read tables by name, or
+# make text of anything.
 CODE = rf"""
 WITH RECURSIVE tables AS (
   SELECT o.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) o(oid)
@@ -60,7 +61,10 @@ expressions AS (
    UNION ALL
   SELECT pg_catalog.format('the column %I', a.attname), a.attrelid, d.adbin::pg_catalog.text
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-   WHERE a.attgenerated <> '')
+   WHERE a.attgenerated <> ''
+   UNION ALL
+  SELECT pg_catalog.format('the trigger %I', t.tgname), t.tgrelid, t.tgqual::pg_catalog.text
+    FROM pg_catalog.pg_trigger t WHERE t.tgenabled IN ('A', 'R'))
 SELECT DISTINCT c.name, pg_catalog.format('%s.%s', n.nspname, r.relname) AS of FROM (
   SELECT e.name, e.of FROM expressions e
     JOIN tables ON tables.oid = e.of
@@ -75,6 +79,10 @@ SELECT DISTINCT c.name, pg_catalog.format('%s.%s', n.nspname, r.relname) AS of F
   SELECT pg_catalog.format('the type of the column %I', a.attname), a.attrelid FROM pg_catalog.pg_attribute a
     JOIN tables ON tables.oid = a.attrelid
    WHERE $2 AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid NOT IN (SELECT t.oid FROM types t)
+   UNION ALL
+  SELECT pg_catalog.format('the trigger %I', t.tgname), t.tgrelid FROM pg_catalog.pg_trigger t
+    JOIN tables ON tables.oid = t.tgrelid JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+   WHERE t.tgenabled IN ('A', 'R') AND p.proowner NOT IN (SELECT s.oid FROM superusers s)
    UNION ALL
   SELECT pg_catalog.format('the rule %I', w.rulename), w.ev_class FROM pg_catalog.pg_rewrite w
     JOIN tables ON tables.oid = w.ev_class

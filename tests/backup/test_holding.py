@@ -34,6 +34,8 @@ CREATE FUNCTION spoil() RETURNS int LANGUAGE plpgsql AS
 CREATE FUNCTION evil(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
   'BEGIN PERFORM globex.spoil(); RETURN $1; END';
 CREATE FUNCTION evil(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * globex.spoil()';
+CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN PERFORM globex.spoil(); RETURN NULL; END';
 CREATE FUNCTION evil(a text, b text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS
   'BEGIN RETURN globex.spoil() = 1; END';
 """
@@ -49,6 +51,12 @@ PLANTED = {
     ),
     "ALTER TABLE bills ADD planted int GENERATED ALWAYS AS (evil(3)) STORED": "the column planted of globex.bills",
     "CREATE RULE planted AS ON DELETE TO marks DO ALSO SELECT evil(1)": "the rule planted of globex.marks",
+    "CREATE TRIGGER planted AFTER DELETE ON marks FOR EACH ROW EXECUTE FUNCTION fired();"
+    " ALTER TABLE marks ENABLE ALWAYS TRIGGER planted": "the trigger planted of globex.marks",
+    "CREATE TRIGGER planted BEFORE INSERT ON marks FOR EACH ROW WHEN (evil(3) = 3)"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger(); ALTER TABLE marks ENABLE REPLICA TRIGGER planted": (
+        "the trigger planted of globex.marks"
+    ),
     "CREATE TABLE rest PARTITION OF years DEFAULT; CREATE INDEX planted ON rest (evil(id))": (
         "the index globex.planted of globex.rest"
     ),
@@ -99,7 +107,8 @@ async def test_what_would_run_as_the_operator_is_named_and_not_run(spot: Spot, t
                 pass
     finally:
         spot.sql(
-            "DROP RULE IF EXISTS planted ON marks; DROP INDEX IF EXISTS planted; DROP STATISTICS IF EXISTS planted;"
+            "DROP RULE IF EXISTS planted ON marks; DROP TRIGGER IF EXISTS planted ON marks;"
+            " DROP INDEX IF EXISTS planted; DROP STATISTICS IF EXISTS planted;"
             " ALTER TABLE bills DROP CONSTRAINT IF EXISTS planted, DROP COLUMN IF EXISTS planted;"
             " DROP TABLE IF EXISTS rest; DROP OPERATOR IF EXISTS === (text, text)",
             OWN_ROLE,
@@ -165,7 +174,8 @@ def test_what_a_tenant_plants_before_a_move_or_in_it_is_found_and_never_run(
         own.sql("CREATE FUNCTION felt(mood) RETURNS text LANGUAGE sql AS 'SELECT globex.evil(''x''::text)'", OWN_ROLE)
         own.sql("CREATE CAST (mood AS text) WITH FUNCTION felt(mood)", OWN_ROLE)
         if own is source:
-            target.sql("CREATE FUNCTION spoil() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            for name in ("spoil", "fired"):
+                target.sql(f"CREATE FUNCTION {name}() RETURNS int LANGUAGE sql AS 'SELECT 1'")
             for arguments in ("text", "text, text", "int"):
                 target.sql(f"CREATE FUNCTION evil({arguments}) RETURNS int LANGUAGE sql AS 'SELECT 1'")
             target.sql("CREATE FUNCTION felt(mood) RETURNS int LANGUAGE sql AS 'SELECT 1'")
@@ -181,15 +191,23 @@ def test_what_a_tenant_plants_before_a_move_or_in_it_is_found_and_never_run(
         with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
             moved(source, target, NoDoors(during=plant))
         assert (source.takes(), target.takes()) == (True, False)
+        if own is target:
+            with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
+                asyncio.run(abort(between(source, target), NoDoors()))
+            assert source.takes()
         own.sql("DROP INDEX planted", OWN_ROLE)
+        if own is target:
+            asyncio.run(abort(between(source, target), NoDoors()))
+            assert (target.rows(), source.traces(), target.traces()) == ([], 0, 0)
         doors = NoDoors()
         moved(source, target, doors)
         assert target.rows() == source.rows()
-        if own is source:
-            own.sql("CREATE INDEX planted ON parts (evil(label))", OWN_ROLE)
-            with pytest.raises(Refused, match=r"the index globex\.planted of globex\.parts may run"):
+        if own is source:  # it may write there no more, and define what it likes
+            own.sql("CREATE TRIGGER planted AFTER DELETE ON marks FOR EACH ROW EXECUTE FUNCTION fired()", OWN_ROLE)
+            own.sql("ALTER TABLE marks ENABLE ALWAYS TRIGGER planted", OWN_ROLE)
+            with pytest.raises(Refused, match=r"the trigger planted of globex\.marks may run"):
                 asyncio.run(clean(between(source, target), doors))
-            own.sql("DROP INDEX planted", OWN_ROLE)
+            own.sql("DROP TRIGGER planted ON marks", OWN_ROLE)
         asyncio.run(clean(between(source, target), doors))
         assert (source.rows(), source.traces(), target.traces()) == ([], 0, 0)
 
