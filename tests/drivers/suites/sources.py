@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.kit.majors import unpack
 
 ASYNCPG = "asyncpg==0.32.0"
 ASYNCPG_HASH = "sha256:45e64e56714d888330b884aad1dfb363d0bf43fb343e3d1a8968525f3bade478"
@@ -38,8 +39,7 @@ def asyncpg(cache: Path) -> Suite:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
         command += ["--no-build-isolation", "--require-hashes", "--dest", str(cache), "--requirement", str(wanted)]
         subprocess.run(command, check=True)
-        with tarfile.open(cache / f"{ASYNCPG.replace('==', '-')}.tar.gz") as archive:
-            archive.extractall(cache / "unpacked", filter="data")
+        unpack(cache / f"{ASYNCPG.replace('==', '-')}.tar.gz", cache / "unpacked")
         folder.mkdir()
         shutil.move(cache / "unpacked" / ASYNCPG.replace("==", "-") / "tests", folder / "tests")
     # test__sourcecode and test__environment look at asyncpg's sources, and not at a server
@@ -55,11 +55,9 @@ def psycopg(cache: Path) -> Suite:
         subprocess.run(["git", "init", "--quiet", "--bare", str(repository)], check=True)
         git = ["git", "-C", str(repository)]
         subprocess.run([*git, "fetch", "--quiet", "--depth", "1", PSYCOPG, PSYCOPG_COMMIT], check=True)
-        folder.mkdir()
         packed = cache / "psycopg.tar"
         subprocess.run([*git, "archive", f"--output={packed}", PSYCOPG_COMMIT, "tests", "pyproject.toml"], check=True)
-        with tarfile.open(packed) as archive:
-            archive.extractall(folder, filter="data")
+        unpack(packed, folder)
     ignored = ("pool", "crdb", "scripts", "test_typing.py", "test_module.py", "test_gevent.py")
     options = ["-p", "no:asyncio", "-m", "not slow and not timing and not gevent and not subprocess and not dns"]
     return Suite("psycopg", "3.3.4", folder, (*options, *(f"--ignore=tests/{one}" for one in ignored)))
