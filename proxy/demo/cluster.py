@@ -42,6 +42,7 @@ _SETTINGS: Mapping[str, str] = {
     "TimeZone": "UTC",
     "log_timezone": "UTC",
     "max_wal_size": "256MB",
+    "jit": "off",  # nothing runs often enough to be worth compiling, and a switched-off plan counts as dear
     "autovacuum": "off",  # statistics change when a test says so, not when a launcher wakes up
 }
 
