@@ -27,6 +27,12 @@ WATCH_ALL = kinds(relayed=b"", watched=bytes(tag for tag in range(256) if FULL[t
 DATABASE = "pools"
 
 
+@pytest.fixture(autouse=True)
+def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No round of the upkeep brings about what a pool is to do at once; its own tests say when one is."""
+    monkeypatch.setattr("proxy.pool.upkeep.INTERVAL", 3600.0)
+
+
 @pytest.fixture(scope="session")
 def server15(postgres15: Cluster) -> Iterator[Cluster]:
     cluster = load_sample(postgres15)

@@ -83,6 +83,7 @@ class Wire(asyncio.Transport):
         self.reading = True
         self.aborted = False
         self.closed = False
+        self.on_close: Callable[[Exception | None], None] | None = None  # a real one tells its protocol, soon after
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -100,6 +101,8 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+        if self.on_close is not None:
+            asyncio.get_running_loop().call_soon(self.on_close, None)
 
     def abort(self) -> None:
         self.aborted = True

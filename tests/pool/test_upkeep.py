@@ -43,6 +43,13 @@ class House:
             if wire.is_closing():
                 connection.connection_lost(None)
 
+    async def end(self) -> None:
+        """The pools are closed, and the sockets with them."""
+        self.lose()
+        for connection, wire in self.made:
+            wire.on_close = connection.connection_lost
+        await self.pools.close(0.0)
+
     async def at(self, now: float) -> int:
         """The round of that time; how many it closed."""
         self.now = now
@@ -65,7 +72,7 @@ async def test_an_idle_connection_is_closed_in_time_and_one_that_is_used_is_not(
     assert await house.at(60.0) == 1
     assert house.open == [two.connection]
     house.pools.release(two)
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_a_connection_whose_time_is_over_goes_at_once_when_idle_and_when_it_comes_back_when_lent() -> None:
@@ -80,7 +87,7 @@ async def test_a_connection_whose_time_is_over_goes_at_once_when_idle_and_when_i
     house.pools.release(two)
     assert house.open == []
     house.lose()
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_the_lifetimes_of_connections_that_were_made_together_are_spread() -> None:
@@ -90,7 +97,7 @@ async def test_the_lifetimes_of_connections_that_were_made_together_are_spread()
     for lease in leases:
         house.pools.release(lease, destroy=True)
     house.lose()
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_what_is_kept_is_opened_stays_and_comes_again_until_nobody_used_the_pool_for_long() -> None:
@@ -112,7 +119,7 @@ async def test_what_is_kept_is_opened_stays_and_comes_again_until_nobody_used_th
     await house.at(1000.0)
     assert [one for one in house.open if one.lost is None] == []
     assert house.pools.statistics().shares == ()
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_what_is_kept_stays_above_the_idle_timeout_and_the_rest_goes() -> None:
@@ -122,7 +129,7 @@ async def test_what_is_kept_stays_above_the_idle_timeout_and_the_rest_goes() -> 
         house.pools.release(lease)
     assert await house.at(61.0) == 2
     assert len(house.open) == 1
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_rules_that_keep_nothing_any_more_let_it_go() -> None:
@@ -133,7 +140,7 @@ async def test_rules_that_keep_nothing_any_more_let_it_go() -> None:
     assert await house.at(100.0) == 1
     await house.at(101.0)
     assert [one for one in house.open if one.lost is None] == []
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_a_server_that_is_away_is_not_asked_for_kept_ones_in_every_round() -> None:
@@ -143,7 +150,7 @@ async def test_a_server_that_is_away_is_not_asked_for_kept_ones_in_every_round()
     for second in range(1, 4):
         await house.at(float(second))
     assert house.pools.statistics().counters.failures == 2  # those of the first round, which were under way together
-    await house.pools.close(0.0)
+    await house.end()
 
 
 async def test_the_rounds_begin_with_the_first_lease_and_end_with_the_pools(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +162,7 @@ async def test_the_rounds_begin_with_the_first_lease_and_end_with_the_pools(monk
         while house.open:  # noqa: ASYNC110 - it is the sleep of the rounds that is waited for
             await asyncio.sleep(0.001)
     house.lose()
-    await house.pools.close(0.0)
+    await house.end()
     assert all(task.get_name() != "upkeep" for task in asyncio.all_tasks())
 
 
@@ -175,4 +182,4 @@ async def test_of_a_tenant_that_no_rules_name_nothing_is_kept_and_nothing_left()
     assert [one.tenant for one in house.pools.statistics().tenants] == ["globex"]
     assert house.pools.tenants() == {"globex"}
     assert [connection.server for connection in house.open] == [other.server]
-    await house.pools.close(0.0)
+    await house.end()

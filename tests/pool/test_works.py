@@ -42,8 +42,9 @@ class Servers:
             raise ConnectionFailure("could not connect to the server") from ConnectionRefusedError()
         if grant.tenant in self.wrong:
             raise ConnectionFailure("the server refused the connection") from self.wrong[grant.tenant]
-        connection, _ = wired()
+        connection, wire = wired()
         connection.server = grant.server
+        wire.on_close = connection.connection_lost
         return connection
 
 

@@ -67,14 +67,17 @@ WAYS: dict[str, Callable[[RawClient], Exchange]] = {
 async def test_no_statement_runs_longer_whatever_the_session_sets(houses: Houses, mode: str) -> None:
     house = await houses(limits=LIMITS)
     house.rules.granted = replace(house.rules.granted, pool_mode=mode)
-    for name, way in WAYS.items():
-        for options in ({}, {"options": "-c statement_timeout=0"}):
-            client = await house.connect(**options)
-            await asyncio.to_thread(unlimited, client)
-            assert told(await asyncio.to_thread(way, client)) == [STOPPED], name
-            assert (await house.ask(client, "ROLLBACK")).status == "I"
-            assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
-            client.close()
+
+    async def stopped(name: str, options: dict[str, str]) -> None:
+        client = await house.connect(**options)
+        await asyncio.to_thread(unlimited, client)
+        assert told(await asyncio.to_thread(WAYS[name], client)) == [STOPPED], name
+        assert (await house.ask(client, "ROLLBACK")).status == "I"
+        assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+        client.close()
+
+    for options in ({}, {"options": "-c statement_timeout=0"}):
+        await asyncio.gather(*(stopped(name, options) for name in WAYS))  # each on a connection of its own
 
 
 async def test_a_session_may_set_less(houses: Houses) -> None:
@@ -86,7 +89,7 @@ async def test_a_session_may_set_less(houses: Houses) -> None:
 
 
 async def test_rows_from_the_client_do_not_take_longer_either(houses: Houses) -> None:
-    house = await houses(limits=LIMITS)
+    house = await houses(limits=LIMITS, options=Options(sweep_interval=0.1))
     client = await house.connect()
     copied = Forward(StatementKind.COPY, Template((COPY,)), Effects(writes=True), copy=CopyIn("", 0, CopyFormat()))
     house.planner.plans[COPY] = Planned((copied,))
