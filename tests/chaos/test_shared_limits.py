@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -116,11 +117,11 @@ def redis() -> Iterator[RedisServer]:
 def proxies(postgres15: Cluster, redis: RedisServer) -> Iterator[list[Proxy]]:
     port = load_sample(postgres15).port
     rules = sample_rules(port, "shared") + "---\n" + QUOTAS
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(running_proxy(port, rules=rules, COUNTER_STORE=redis.url, PERMIT_TTL=str(TTL)))
-            for _ in range(PROCESSES)
-        ]
+    settings = {"COUNTER_STORE": redis.url, "PERMIT_TTL": str(TTL)}
+    with ExitStack() as stack, ThreadPoolExecutor(PROCESSES) as pool:  # each waits for its share before it listens
+        yield list(
+            pool.map(lambda _: stack.enter_context(running_proxy(port, rules=rules, **settings)), range(PROCESSES))
+        )
 
 
 def until(true: Callable[[], bool], seconds: float) -> None:
