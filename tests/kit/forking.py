@@ -103,13 +103,17 @@ class Forked:
         return int.from_bytes(data, "big")
 
 
-def start(arguments: Sequence[str], environment: Mapping[str, str], stdout: int, stderr: int) -> Started:
-    """`partywall` with these arguments, its input empty. environment: whole. stdout, stderr: open files."""
+def start(
+    arguments: Sequence[str], environment: Mapping[str, str], stdout: int, stderr: int, folder: Path | None = None
+) -> Started:
+    """`partywall` with these arguments, its input empty. environment: whole. stdout, stderr: open files. folder: where
+    it stands; None: here.
+    """
     command = [sys.executable, "-m", "proxy", *arguments]
     if _pythons(environment) != ORDINARY:
         null = subprocess.DEVNULL
-        return subprocess.Popen(command, stdin=null, stdout=stdout, stderr=stderr, env=dict(environment))
-    request = json.dumps([list(arguments), dict(environment), str(Path.cwd())]).encode()
+        return subprocess.Popen(command, stdin=null, stdout=stdout, stderr=stderr, env=dict(environment), cwd=folder)
+    request = json.dumps([list(arguments), dict(environment), str(folder or Path.cwd())]).encode()
     assert len(request) <= LONGEST
     told, telling = socket.socketpair()
     with telling:
@@ -117,10 +121,12 @@ def start(arguments: Sequence[str], environment: Mapping[str, str], stdout: int,
     return Forked(command, told)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], timeout: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """The same to its end, and what it printed. subprocess.TimeoutExpired, after which it is killed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = start(arguments, environment, out.fileno(), err.fileno())
+        process = start(arguments, environment, out.fileno(), err.fileno(), folder)
         try:
             status = process.wait(timeout)
         finally:

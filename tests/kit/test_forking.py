@@ -53,7 +53,9 @@ def test_its_environment_and_folder_are_those_that_it_was_given(
     (tmp_path / "odd.yaml").write_text("tenant: [", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert run(["check", "."], os.environ, 120).stderr.startswith("odd.yaml:2: ")
-    refused = run(["serve", "--rules", "."], os.environ | {"PARTYWALL_LISTEN": "nowhere"}, 120)
+    monkeypatch.undo()
+    assert run(["check", "."], os.environ, 120, tmp_path).stderr.startswith("odd.yaml:2: ")
+    refused = run(["serve", "--rules", "."], os.environ | {"PARTYWALL_LISTEN": "nowhere"}, 120, tmp_path)
     assert "PARTYWALL_LISTEN" in refused.stderr
 
 
