@@ -20,7 +20,7 @@ from proxy.tenancy.load import load
 from proxy.tenancy.policy import Credentials, Grant, Policy, Server
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.rules import SEQUENCES, TENANTS, sample_rules
-from tests.kit.sample import load_sample
+from tests.kit.sample import load_sample, once
 
 WALLED = "walled"
 MODES = {"rls": "isolation: rls", "row+rls": "isolation: row\nsecond_wall: rls"}
@@ -65,6 +65,7 @@ def provision_walls(cluster: Cluster, database: str, grants: list[Grant]) -> Non
         cluster.psql(database, text)
 
 
+@once
 def load_walled(cluster: Cluster) -> Cluster:
     """Make `walled` and its template unless they are there; a copy is `pristine(cluster, "walled")`."""
     present = load_sample(cluster).databases()

@@ -6,10 +6,12 @@ commits takes a pristine one of its own and gives it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from tests.kit.postgres import Cluster
 
@@ -17,6 +19,7 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 TENANTS = {1: "acme", 2: "globex", 3: "initech"}
 DATABASES = {"shared": "", **{f"private{key}": f"-c seed.only={key}" for key in TENANTS}}
 
+T = TypeVar("T")
 _numbers = count(1)
 
 # What the sample rules hide, and the defaults of the tenant column, which the proxy fills itself.
@@ -33,6 +36,20 @@ END $$;
 """
 
 
+def once(load: Callable[[Cluster], T]) -> Callable[[Cluster], T]:
+    """Of what makes databases: a cluster that has them is not asked a second time."""
+    made: dict[Path, T] = {}
+
+    @wraps(load)
+    def loaded(cluster: Cluster) -> T:
+        if cluster.directory not in made:
+            made[cluster.directory] = load(cluster)
+        return made[cluster.directory]
+
+    return loaded
+
+
+@once
 def load_sample(cluster: Cluster) -> Cluster:
     """Make the four databases unless they are there; afterwards `shared` and `private1` to `private3` stand ready."""
     present = cluster.databases()
@@ -47,6 +64,7 @@ def load_sample(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@once
 def load_shown(cluster: Cluster) -> str:
     """The name of a private database of tenant 1 that has only what the sample rules show, for its catalogs."""
     if "shown1" not in load_sample(cluster).databases():

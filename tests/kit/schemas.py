@@ -24,7 +24,7 @@ from proxy.tenancy.load import load
 from proxy.tenancy.policy import Credentials, Policy, Server
 from tests.kit.postgres import Cluster
 from tests.kit.rules import PASSWORDS, TENANTS
-from tests.kit.sample import DATA
+from tests.kit.sample import DATA, once
 
 FILES = ("schema.sql", "odd-types.sql")
 DATABASE = """\
@@ -82,6 +82,7 @@ def empty_schemas(cluster: Cluster, name: str, tenants: tuple[str, ...]) -> Iter
     cluster.drop_database(name)
 
 
+@once
 def load_schemas(cluster: Cluster) -> Cluster:
     """Make the four databases unless they are there."""
     present = cluster.databases()
