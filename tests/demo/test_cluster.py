@@ -9,8 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from proxy.demo import cluster as demo
 from proxy.demo import cluster as postgres
-from proxy.demo.cluster import Auth, Cluster, PostgresError, find_binaries, major_of, running
+from proxy.demo.cluster import Auth, PostgresError, find_binaries, major_of, running
+from tests.kit.postgres import Cluster
 from tests.kit.sample import TENANTS, load_sample, pristine
 
 
@@ -46,7 +48,7 @@ def test_a_folder_without_a_server_is_an_error(tmp_path: Path) -> None:
 
 def test_the_first_sql_error_is_raised_with_its_text(server: Cluster) -> None:
     with pytest.raises(PostgresError, match="division by zero"):
-        server.psql(sql="SELECT 1/0")
+        demo.Cluster.psql(server, sql="SELECT 1/0")  # as the demo asks
 
 
 def test_databases_are_made_copied_and_dropped(server: Cluster) -> None:
@@ -90,7 +92,7 @@ def test_a_cluster_keeps_port_and_data_over_a_restart_and_leaves_nothing_behind(
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing_behind() -> None:
-    cluster = Cluster(find_binaries(15), settings={"shared_buffers": "a lot"})
+    cluster = demo.Cluster(find_binaries(15), settings={"shared_buffers": "a lot"})
     seen: list[Path] = []
     with pytest.raises(PostgresError, match='invalid value for parameter "shared_buffers"'):
         try:
@@ -102,7 +104,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing_behind() -> None
 
 
 def test_what_a_test_raises_still_ends_its_server() -> None:
-    seen: list[Cluster] = []
+    seen: list[demo.Cluster] = []
     with pytest.raises(KeyboardInterrupt), running(15) as cluster:
         seen.append(cluster)
         raise KeyboardInterrupt
