@@ -6,20 +6,21 @@ Servers start when the first test asks and end with the session; under pytest-xd
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kit.order import SlowestFirst
 from tests.kit.postgres import Cluster, running
 from tests.kit.sample import load_sample, pristine
+from tests.kit.turns import VARIABLE, at_their_turn, in_turn, turn_of
 
-T = TypeVar("T")
 EFFORT = max(1, int(os.environ.get("PARTYWALL_TEST_EFFORT", "1")))
 # Which servers `server` is in turn. Others than 15 and 18 are brought by `python -m tests.kit.majors`.
 MAJORS = [int(major) for major in os.environ.get("PARTYWALL_TEST_MAJORS", "15,18").split(",")]
+TURN = turn_of(len(MAJORS))
 
 # The same examples every time, so that a red run is a reason and not a draw; `make test-long` draws afresh.
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True, database=None)
@@ -29,13 +30,35 @@ settings.register_profile(
 settings.load_profile("quick" if EFFORT == 1 else "long")
 
 
-def in_turn(things: Sequence[T]) -> list[tuple[int, T]]:
-    """(major, thing): each at one of the servers in turn, or at every one when there is time. For what does not depend
-    on the server's version; parametrize ("server", name) with it, indirect=["server"].
+def pytest_report_header() -> str:
+    """How to have the same run again, as far as it was drawn here."""
+    return f"servers in turn: {VARIABLE}={TURN}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, object, object]:
+    """Where a server's version is not the matter, each case is at the server whose turn it is; at every one when there
+    is time.
     """
-    if EFFORT > 1:
-        return list(product(MAJORS, things))
-    return [(MAJORS[number % len(MAJORS)], one) for number, one in enumerate(things)]
+    made = yield
+    if EFFORT > 1 or not isinstance(made, list) or not in_turn(collector.path):
+        return made
+    return at_their_turn(made, _major, lambda one: str(one.name), MAJORS, TURN)
+
+
+def _major(item: pytest.Function) -> int | None:
+    """The server that a case is at."""
+    found = item.callspec.params.get("server") if hasattr(item, "callspec") else None
+    return found if isinstance(found, int) else None
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_make_scheduler() -> Generator[None, Any, Any]:
+    """The slow files first."""
+    made = yield
+    if hasattr(made, "workqueue"):
+        made.workqueue = SlowestFirst()
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -154,7 +154,13 @@ def test_every_environment_variable_that_is_named_is_read_somewhere() -> None:
     known |= {f"PARTYWALL_LOG__{name.upper()}" for name in LogSettings.model_fields}
     elsewhere = "".join(
         (ROOT / name).read_text(encoding="utf-8")
-        for name in ("Makefile", "tests/conftest.py", "proxy/demo/cluster.py", "proxy/cli/document.py")
+        for name in (
+            "Makefile",
+            "tests/conftest.py",
+            "tests/kit/turns.py",
+            "proxy/demo/cluster.py",
+            "proxy/cli/document.py",
+        )
     )
     named = {
         name for page in pages() for name in re.findall(r"PARTYWALL_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))

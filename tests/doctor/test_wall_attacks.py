@@ -11,7 +11,6 @@ import pytest
 
 from proxy.catalog.finding import Finding
 from proxy.doctor.survey import survey
-from tests.conftest import in_turn
 from tests.kit.attacks import Outcome, filled, outcome
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.rls import load_walled, provision_walls, rls_grants
@@ -73,11 +72,7 @@ def found(cluster: Cluster, database: str) -> list[Finding]:
     return [one for one in each.report.open if one.name.startswith("rls.")]
 
 
-@pytest.mark.parametrize(
-    ("server", "change", "name", "blanks", "before", "after"),
-    [(major, *change) for major, change in in_turn(CHANGES)],
-    indirect=["server"],
-)
+@pytest.mark.parametrize(("change", "name", "blanks", "before", "after"), CHANGES)
 def test_the_hole_is_open_until_the_remedy_is_run(
     server: Cluster, database: str, change: str, name: str, blanks: dict[str, str], before: Outcome, after: Outcome
 ) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import in_turn
 from tests.escapes.corpus import read_attacks
 from tests.escapes.faults import FAULTS, broken
 from tests.escapes.run import Result, judge
@@ -26,8 +25,6 @@ from tests.kit.sample import pristine
 
 ATTACKS = read_attacks(Path(__file__).parents[1] / "data" / "attacks.yaml")
 ENOUGH = 10
-AT = in_turn(tuple(FAULTS))
-COMMITTED = [(major, one) for major, one in AT if one in ("always true", "another's key")]
 # What row-level security itself tells of hidden rows, by whether it fails (isolation.md 2.3); the guards close it.
 CASE = "SELECT count(*) FROM orders WHERE CASE WHEN secret = '{}' THEN (SELECT id FROM products) END IS NULL"
 
@@ -61,7 +58,7 @@ def different(results: Iterable[Result]) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize(("server", "fault"), AT, indirect=["server"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_with_a_broken_rewriter_policies_show_own_rows_and_nothing_else(
     server: Cluster, walled: str, private: str, tmp_path: Path, fault: str
 ) -> None:
@@ -78,7 +75,7 @@ def test_with_a_broken_rewriter_policies_show_own_rows_and_nothing_else(
         assert different(results) == {}
 
 
-@pytest.mark.parametrize(("server", "fault"), COMMITTED, indirect=["server"])
+@pytest.mark.parametrize("fault", ["always true", "another's key"])
 def test_with_a_broken_rewriter_what_is_committed_changes_no_row_of_another_tenant(
     server: Cluster, walled: str, tmp_path: Path, fault: str
 ) -> None:
@@ -93,7 +90,7 @@ def test_with_a_broken_rewriter_what_is_committed_changes_no_row_of_another_tena
     assert foreign_checksums(server, walled, 1) == before
 
 
-@pytest.mark.parametrize(("server", "fault"), AT, indirect=["server"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_the_same_rewriter_leaks_where_it_is_the_only_wall(
     server: Cluster, private: str, tmp_path: Path, fault: str
 ) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import product
 
 import pytest
 
 from proxy.tenancy.load import load
-from tests.conftest import in_turn
 from tests.kit.books import eventually
 from tests.kit.postgres import Cluster
 from tests.kit.proxy import Proxy, running_proxy
@@ -73,11 +71,8 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("server", "mode", "change", "back", "keys"),
-    [(major, mode, *change) for major, (mode, change) in in_turn(list(product(MODES, CHANGES)))],
-    indirect=["server"],
-)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("change", "back", "keys"), CHANGES)
 def test_what_is_no_longer_held_is_hidden_until_it_is_again(
     server: Cluster, database: str, mode: str, change: str, back: str, keys: bool
 ) -> None:
@@ -96,7 +91,7 @@ def fallen(proxy: Proxy) -> bool:
     return re.search(r"partywall_catalog_failures_total\{[^}]*acme_rls[^}]*\} [1-9]", proxy.metrics()) is not None
 
 
-@pytest.mark.parametrize(("server", "mode"), in_turn(tuple(MODES)), indirect=["server"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_table_of_a_migration_is_there_once_it_has_its_policy(server: Cluster, database: str, mode: str) -> None:
     rules = rls_rules(server.port, database, mode)
     with running_proxy(server.port, database, rules=rules, **LOOKS) as proxy, proxy.connect("acme_app") as client:
@@ -110,7 +105,7 @@ def test_a_table_of_a_migration_is_there_once_it_has_its_policy(server: Cluster,
         assert eventually(lambda: client.simple("SELECT id FROM later").rows == [(b"1",)], SECONDS)
 
 
-@pytest.mark.parametrize(("server", "mode"), in_turn(tuple(MODES)), indirect=["server"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_role_that_is_not_as_it_must_be_is_its_tenants_trouble_alone(
     server: Cluster, database: str, mode: str
 ) -> None:
@@ -136,7 +131,7 @@ def test_a_database_without_policies_serves_nobody(shared_server: Cluster) -> No
             assert "or else accept rls" not in proxy.log
 
 
-@pytest.mark.parametrize(("server", "mode"), in_turn(tuple(MODES)), indirect=["server"])
+@pytest.mark.parametrize("mode", MODES)
 def test_keys_that_a_reload_exchanges_show_nobody_the_others_rows(server: Cluster, database: str, mode: str) -> None:
     rules = rls_rules(server.port, database, mode)
     keys = {"acme": "  default: 1\n  slug: acme\n", "globex": "  default: 2\n  slug: globex\n"}
