@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.kit.order import SlowestFirst
-from tests.kit.postgres import Cluster, running
+from tests.kit.postgres import Cluster, lasting
 from tests.kit.sample import load_sample, pristine
 from tests.kit.turns import VARIABLE, at_their_turn, in_turn, turn_of
 
@@ -70,14 +70,14 @@ def effort() -> int:
 @pytest.fixture(scope="session")
 def postgres15() -> Iterator[Cluster]:
     """A PostgreSQL 15 that lets everybody in and holds nothing."""
-    with running(15) as cluster:
+    with lasting(15) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def postgres18() -> Iterator[Cluster]:
     """A PostgreSQL 18 that lets everybody in and holds nothing."""
-    with running(18) as cluster:
+    with lasting(18) as cluster:
         yield cluster
 
 
@@ -87,7 +87,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if request.param in (15, 18):
         yield request.getfixturevalue(f"postgres{request.param}")
     else:
-        with running(request.param) as cluster:
+        with lasting(request.param) as cluster:
             yield cluster
 
 

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from proxy.demo import cluster as demo
-from tests.kit.postgres import SUPERUSER, Cluster, PostgresError
+from tests.kit.books import eventually
+from tests.kit.postgres import SUPERUSER, Cluster, PostgresError, lasting
 
 TEXTS = [
     "SELECT 1, NULL, true, 'a|b', E'two\\nlines', ''",
@@ -49,3 +50,13 @@ def test_it_is_one_transaction_and_the_first_error_ends_it_in_the_servers_words(
         with pytest.raises(PostgresError, match="terminating connection"):
             one("postgres", "SELECT pg_terminate_backend(pg_backend_pid())")
     assert postgres15.psql(sql="SELECT count(*) FROM pg_class WHERE relname IN ('half', 'other')") == "0\n"
+
+
+def test_a_cluster_that_lasted_is_gone_soon_after_with_its_files() -> None:
+    with lasting(15) as cluster:
+        directory, process = cluster.directory, cluster.process
+        assert cluster.psql(sql="SELECT 1") == "1\n"
+    assert process is not None
+    assert process.returncode is not None
+    assert eventually(lambda: not directory.exists(), 60.0)
+    cluster.remove()  # there is nothing left to do
