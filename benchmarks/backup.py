@@ -159,7 +159,7 @@ def backed_up(bench: Bench, what: str, tenant: str, archive: str, name: str = "s
 
 
 def put_back(bench: Bench, what: str, archive: str, *more: str, name: str = "target") -> None:
-    given = [archive, "--database", name, "--no-pause", "--trust-definitions", *(more or ("--mode", "replace"))]
+    given = [archive, "--database", name, "--no-pause", *(more or ("--mode", "replace"))]
     bench.partywall(what, "restore", *given, name=name)
 
 

@@ -68,7 +68,6 @@ async def clone(
     mode: Mode = "into-empty",
     dry_run: bool = False,
     triggers: bool = True,
-    provision: str = "",
     jobs: int = 2,
     pg_dump: str = "pg_dump",
     quiet: Quiet = nullcontext,
@@ -93,7 +92,7 @@ async def clone(
         check_kinds(manifest, ours)
         if here in ROWS:
             return await restore(target[0], ours, manifest, path, [secret], mode, dry_run, triggers, quiet, told)
-        return await remake(target[0], ours, manifest, path, [secret], mode, dry_run, provision, quiet, told)
+        return await remake(target[0], ours, manifest, path, [secret], mode, dry_run, quiet, told)
 
 
 async def _check_apart(source: tuple[Place, Grant], target: tuple[Place, Grant]) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from proxy.backup.clearing import OUTSIDE
 from proxy.backup.ordering import rings
 from proxy.backup.progress import Progress
 from proxy.backup.reading import counted, defined
 from proxy.backup.refusal import Refused
 from proxy.backup.remains import Remain, remaining
-from proxy.backup.remaking import OUTSIDE
 from proxy.backup.rowhash import found_by
 from proxy.backup.selection import Kept, Reference, ordered, references, selected, title
 from proxy.backup.snapshot import MEMBERS, WRITING, lock, opened, taken

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, Trust, grant_of, place_for, told
+from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, grant_of, place_for, told
 from proxy.cli.report import reported
-from proxy.cli.restore import DISTRUST, SALT_BYTES, described
+from proxy.cli.restore import described
 from proxy.cli.showing import shown
-from proxy.errors import ConfigurationError
 from proxy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ def clone(
     ] = "into-empty",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
     triggers: Triggers = "fire",
-    trust: Trust = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Tables that are read at a time.")] = 2,
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the other tenant's sessions while rows are replaced.")
@@ -72,8 +70,6 @@ def clone(
         settings = load_settings(config, {})
         theirs = asyncio.run(grant_of(rules, tenant, database))
         ours = asyncio.run(grant_of(rules, other, where))
-        if theirs.policy.isolation in ("schema", "database") and not (trust or dry_run):
-            raise ConfigurationError([DISTRUST])
         masks = None if masking is None else _masks(masking, theirs, settings)
         places = place_for(theirs, server, settings), place_for(ours, to_server or server, settings)
         quiet: Quiet = nullcontext
@@ -81,9 +77,7 @@ def clone(
             quiet = lambda: paused(other, where, timeout, hold, settings, at or ())  # noqa: E731
         from proxy.backup.cloning import clone as cloned
         from proxy.backup.manifest import RulesForm
-        from proxy.doctor.provision import provision
 
-        text = provision(ours, token_bytes(SALT_BYTES)) if ours.policy.schema else ""
         under = RulesForm(generation=1, hash=theirs.policy.policy_class)
 
         async def run() -> Restored:
@@ -96,7 +90,6 @@ def clone(
                     mode,
                     dry_run,
                     triggers == "fire",
-                    text,
                     jobs,
                     pg_dump,
                     quiet,

@@ -36,9 +36,6 @@ Identity = Annotated[
 Triggers = Annotated[
     Literal["fire", "off"], typer.Option(help="Of the tables: off locks out whoever writes to them meanwhile.")
 ]
-Trust = Annotated[
-    bool, typer.Option("--trust-definitions", help="Run what a schema or database of the tenant's own defines, as you.")
-]
 Timeout = Annotated[float, typer.Option(help="Seconds that what runs may take to end before.")]
 Hold = Annotated[float, typer.Option("--for", help="Seconds after which its sessions go on by themselves.")]
 At = Annotated[

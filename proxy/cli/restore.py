@@ -10,7 +10,6 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from secrets import token_bytes as random_bytes
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -25,7 +24,6 @@ from proxy.cli.operator import (
     ServerUri,
     Timeout,
     Triggers,
-    Trust,
     grant_of,
     place_for,
     told,
@@ -34,12 +32,6 @@ from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
 from proxy.settings import Settings, load_settings
-
-SALT_BYTES = 16
-DISTRUST = (
-    "the definitions in this archive, and the functions that they call, would run as the operator: restore it with"
-    " --trust-definitions where the tenant may have the operator's rights, else into a server that holds nothing else"
-)
 
 if TYPE_CHECKING:
     from proxy.backup.chain import Chain
@@ -60,7 +52,6 @@ def restore(
     ] = "into-empty",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would be changed.")] = False,
     triggers: Triggers = "fire",
-    trust: Trust = False,
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Hold the tenant's sessions while rows are written.")
     ] = True,
@@ -83,8 +74,6 @@ def restore(
         settings = load_settings(config, {})
         chain = chained(archive, base or [], identity)
         manifest = chain.manifest
-        if manifest.isolation in ("schema", "database") and not (trust or dry_run):
-            raise ConfigurationError([DISTRUST])
         whose, where = tenant or manifest.tenant, database or manifest.database
         quiet = pause and mode != "into-empty"
         done = asyncio.run(
@@ -134,13 +123,11 @@ async def _restored(
     from proxy.backup.remaking import remake
     from proxy.backup.restoring import restore as restored
     from proxy.backup.target import check_kinds
-    from proxy.doctor.provision import provision
 
     grant = await grant_of(rules, tenant, database)
     place = place_for(grant, server, settings)
     with told(f"restore of {tenant}: nothing was changed"), shown() as tell:
         check_kinds(chain.manifest, grant)
         if chain.manifest.isolation in ("schema", "database"):
-            text = provision(grant, random_bytes(SALT_BYTES)) if grant.policy.schema else ""
-            return await remake(place, grant, chain.manifest, chain, (), mode, dry_run, text, quiet, tell)
+            return await remake(place, grant, chain.manifest, chain, (), mode, dry_run, quiet, tell)
         return await restored(place, grant, chain.manifest, chain, (), mode, dry_run, triggers, quiet, tell)

@@ -17,9 +17,10 @@ TAKE_OVER = """\
 DO $provision$ DECLARE one record; stored text[] := '{{}}'; again text; BEGIN
   FOR one IN
     SELECT pg_catalog.format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass) AS object
+             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+             c.oid::pg_catalog.regclass) AS object
       FROM pg_catalog.pg_class c WHERE c.relnamespace = {schema_text}::pg_catalog.regnamespace
-       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c') AND c.relowner <> {role_text}::pg_catalog.regrole
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c', 'f') AND c.relowner <> {role_text}::pg_catalog.regrole
        AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid
              AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')))
     UNION ALL
@@ -30,6 +31,19 @@ DO $provision$ DECLARE one record; stored text[] := '{{}}'; again text; BEGIN
     UNION ALL
     SELECT pg_catalog.format('ROUTINE %s', p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p
      WHERE p.pronamespace = {schema_text}::pg_catalog.regnamespace AND p.proowner <> {role_text}::pg_catalog.regrole
+    UNION ALL
+    SELECT pg_catalog.format('%s %s', CASE i.type WHEN 'statistics object' THEN 'STATISTICS' ELSE i.type END,
+             i.identity)
+      FROM pg_catalog.pg_depend d CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+     WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+       AND d.refobjid = {schema_text}::pg_catalog.regnamespace::pg_catalog.oid
+       AND i.type IN ('collation', 'conversion', 'operator', 'operator class', 'operator family', 'statistics object',
+                      'text search configuration', 'text search dictionary')
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                        WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database b ON b.oid = s.dbid
+                        WHERE b.datname = pg_catalog.current_database() AND s.classid = d.classid AND s.objid = d.objid
+                          AND s.deptype = 'o' AND s.refobjid = {role_text}::pg_catalog.regrole::pg_catalog.oid)
   LOOP
     EXECUTE 'ALTER ' || one.object || ' OWNER TO {role}';
     IF one.object LIKE 'MATERIALIZED VIEW %' THEN stored := stored || one.object; END IF;

@@ -91,24 +91,24 @@ SILENCED = ("proxy.backup.triggers:silenced", "proxy.backup.writing:Writing.writ
 # A schema in place of the one that is there.
 SCHEMA = (
     "proxy.backup.remaking:remake",
-    "proxy.backup.remaking:_aside",
-    "proxy.backup.remaking:_aside:after",
+    "proxy.backup.clearing:cleared",
+    "proxy.backup.clearing:cleared:after",
+    "proxy.backup.remaking:_check_names:after",
     f"{ASYNCPG}.copy_to_table:1",
     f"{ASYNCPG}.copy_to_table:9:after",
     "proxy.backup.remaking:_positioned",
     "proxy.backup.remaking:_positioned:after",
     "proxy.backup.remaking:_written:after",
-    "proxy.backup.remaking:_named:after",
-    "proxy.backup.remaking:_cleared:after",
+    "proxy.backup.remaking:enclosed:3:after",
     COMMIT,
     f"{COMMIT}:after",
 )
 # A database, or a schema under another name, into an empty one.
 EMPTY = (
-    "proxy.backup.remaking:_check_empty:after",
+    "proxy.backup.clearing:check_empty:after",
     f"{ASYNCPG}.copy_to_table:2",
     "proxy.backup.remaking:_written:after",
-    "proxy.backup.remaking:_named:after",
+    "proxy.backup.remaking:_check_names:after",
     COMMIT,
     f"{COMMIT}:after",
 )

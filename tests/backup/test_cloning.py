@@ -63,7 +63,6 @@ def cloned(
     quiet: Any = nullcontext,
 ) -> Restored:
     places = [operators(cluster, one.server.database) for one in (source, target)]
-    text = provision(target, b"0123456789abcdef") if target.policy.schema else ""
     return asyncio.run(
         clone(
             (places[0], source),
@@ -72,7 +71,6 @@ def cloned(
             masks,
             mode,
             dry_run,
-            provision=text,
             pg_dump=PROGRAM,
             quiet=quiet,
         )
@@ -223,7 +221,8 @@ def test_a_schema_of_ones_own_is_cloned_with_its_definitions_and_masked(postgres
         book = book_of(schema_rules(postgres18.port, "own_schemas", tenants=("acme",)) + SCHEMAS)
         acme, newco = (book.grants[one, "shared", False] for one in ("acme", "newco"))
         made = f"CREATE SCHEMA reference; CREATE SCHEMA acme; SET search_path = acme; {TABLES} {ROWS} {MORE}"
-        postgres18.psql("own_schemas", f"{made} {provision(acme, b'0123456789abcdef')}")
+        texts = [provision(one, b"0123456789abcdef") for one in (acme, newco)]
+        postgres18.psql("own_schemas", " ".join([made, *texts]))
         tables = {"people": {"name": {"fake": "name"}, "email": "hash", "prefs": {"set": "{}"}}}
         rules = MaskingFile.model_validate({"unlisted": "keep", "tables": tables})
         masks = Masking(rules, acme, Pseudonyms(KEY, "acme"))
@@ -253,6 +252,7 @@ def test_a_database_of_ones_own_is_cloned_into_an_empty_one(postgres18: Cluster)
         for name in ("own_one", "own_two"):
             postgres18.create_database(name)
         postgres18.psql("own_one", f"{TABLES} {ROWS}")
+        postgres18.psql("own_two", "CREATE ROLE own_two_app LOGIN; ALTER SCHEMA public OWNER TO own_two_app")
         done = cloned(postgres18, acme, globex, Masking(masks, acme, Pseudonyms(KEY, "acme")))
         assert done.tables["people"] == Difference(80)
         count = "SELECT count(*), count(*) FILTER (WHERE label LIKE 'Person%') FROM people"
@@ -264,3 +264,4 @@ def test_a_database_of_ones_own_is_cloned_into_an_empty_one(postgres18: Cluster)
     finally:
         for name in ("own_one", "own_two"):
             postgres18.drop_database(name)
+        postgres18.psql(sql="DROP ROLE IF EXISTS own_two_app")

@@ -19,11 +19,11 @@ from proxy.backup.remaking import remake
 from proxy.backup.restoring import restore
 from proxy.backup.since import Since
 from proxy.backup.taking import back_up
-from proxy.doctor.provision import provision
 from proxy.tenancy.policy import Grant
 from tests.backup.links import chain
 from tests.backup.shelf import UNDER, book_of, checksums, operators, sample_grant
 from tests.backup.test_remaking import beside, pictured
+from tests.kit.owned import GIVEN, ROLES, owned
 from tests.kit.postgres import Cluster
 from tests.kit.rls import WALLED, load_walled, rls_grants
 from tests.kit.rules import own_rules
@@ -74,6 +74,8 @@ class Past:
             connection.execute(f"SET search_path = {self.schema or 'public'}")
             if self.grant.policy.isolation == "rls":  # whose triggers know no tenant here
                 connection.execute("SET session_replication_role = replica")
+            elif self.schema:
+                connection.execute(f"SET ROLE {self.grant.server.role}")  # whose own all of it is
             for one in draw.sample(lines, draw.randrange(5)):
                 text = one.format(n=draw.randrange(1, 50), k=draw.randrange(4), t=mine[0], quoted=mine[1])
                 connection.execute(text.encode())
@@ -93,11 +95,11 @@ class Past:
         if self.grant.policy.isolation in ("row", "rls"):
             asyncio.run(restore(place, self.grant, whole.manifest, whole, mode="replace", triggers=False))
         elif self.grant.policy.schema:
-            text = provision(self.grant, b"0123456789abcdef")
-            asyncio.run(remake(place, self.grant, whole.manifest, whole, mode="replace", provision=text))
+            asyncio.run(remake(place, self.grant, whole.manifest, whole, mode="replace"))
         else:
             self.cluster.drop_database(self.database)
             self.cluster.create_database(self.database)
+            self.cluster.psql(self.database, GIVEN.format(database=self.database, role=ROLES[1]))
             asyncio.run(remake(place, self.grant, whole.manifest, whole))
 
 
@@ -107,8 +109,8 @@ def past(cluster: Cluster, mode: str) -> Iterator[Past]:
         with beside(cluster) as (name, grants):
             yield Past(cluster, name, grants["globex"], lambda: pictured(cluster, name, "globex"), "globex")
     elif mode == "database":
-        with pristine(load_sample(cluster), "private1") as name:
-            grant = book_of(own_rules(cluster.port, name)).grants["acme", "shared", False]
+        with owned(cluster, 1, served=False) as name:
+            grant = book_of(own_rules(cluster.port, name, ROLES[1])).grants["acme", "shared", False]
             yield Past(cluster, name, grant, lambda: pictured(cluster, name, "public"), "public")
     else:
         load = {"row": load_sample, "rls": load_walled}[mode]

@@ -34,6 +34,7 @@ from tests.backup.test_remaking import pictured
 from tests.backup.test_restoring import CHANGES
 from tests.kit.books import eventually
 from tests.kit.killing import Driver, driver
+from tests.kit.owned import GIVEN, ROLES, owned
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.proxy import running_proxy
 from tests.kit.rules import own_rules, sample_rules
@@ -100,9 +101,9 @@ def benched(cluster: Cluster, warm: Driver, folder: Path, mode: str) -> Iterator
         finally:
             cluster.drop_database(name)
         return
-    with pristine(load_sample(cluster), "private1" if mode == "database" else "shared") as name:
+    with owned(cluster, 1, served=False) if mode == "database" else pristine(load_sample(cluster)) as name:
         if mode == "database":
-            rules, whose = own_rules(cluster.port, name), "acme"
+            rules, whose = own_rules(cluster.port, name, ROLES[1]), "acme"
         else:
             text = sample_rules(cluster.port, name).replace(f"[{name}]", "[shared]")
             rules, whose = text.replace(f"database: {name}", "database: shared", 1), "globex"
@@ -226,10 +227,10 @@ def test_a_schema_whose_restore_is_killed_is_as_it_was_or_as_in_the_archive(
             return [pictured(postgres18, bench.database, one) for one in ("acme", "globex", "initech", "reference")]
 
         def change() -> object:
-            return postgres18.psql(bench.database, REDEFINED.format("globex"))
+            return postgres18.psql(bench.database, REDEFINED.format("globex"), user="globex_rw")
 
         points = some(SCHEMA, effort, 2)
-        prove_restores(bench, points, state, change, "--mode", "replace", "--trust-definitions")
+        prove_restores(bench, points, state, change, "--mode", "replace")
 
 
 def test_an_empty_database_stays_empty_until_all_is_there(
@@ -243,9 +244,9 @@ def test_an_empty_database_stays_empty_until_all_is_there(
         def change() -> object:
             postgres18.drop_database(bench.database)
             postgres18.create_database(bench.database)
-            return None
+            return postgres18.psql(bench.database, GIVEN.format(database=bench.database, role=ROLES[1]))
 
-        prove_restores(bench, some(EMPTY, effort, 3), state, change, "--trust-definitions")
+        prove_restores(bench, some(EMPTY, effort, 3), state, change)
 
 
 def test_it_is_killed_at_any_moment(postgres18: Cluster, warm: Driver, tmp_path: Path, effort: int) -> None:

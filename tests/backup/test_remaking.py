@@ -21,9 +21,9 @@ from proxy.backup.writing import Difference, Mode
 from proxy.doctor.provision import provision
 from proxy.tenancy.policy import Grant
 from tests.backup.shelf import UNDER, book_of, checked, operators
+from tests.kit.owned import GIVEN, ROLES, owned
 from tests.kit.postgres import Cluster, find_binaries
 from tests.kit.rules import own_rules
-from tests.kit.sample import load_sample, pristine
 from tests.kit.schemas import load_schemas, schema_rules
 
 PROGRAM = str(find_binaries(18) / "pg_dump")
@@ -68,9 +68,8 @@ def archived(cluster: Cluster, grant: Grant, target: str, program: str = PROGRAM
 
 def put_back(cluster: Cluster, grant: Grant, path: str, mode: Mode, dry_run: bool = False) -> Restored:
     manifest = checked(Path(path))
-    text = provision(grant, b"0123456789abcdef") if grant.policy.schema else ""
     place = operators(cluster, grant.server.database)
-    return asyncio.run(remake(place, grant, manifest, path, (), mode, dry_run, text))
+    return asyncio.run(remake(place, grant, manifest, path, (), mode, dry_run))
 
 
 def pictured(cluster: Cluster, database: str, schema: str) -> dict[str, str]:
@@ -99,7 +98,7 @@ def test_a_schema_comes_back_as_it_was_with_its_definitions(server: Cluster, tmp
     with beside(server) as (database, grants):
         before = {one: pictured(server, database, one) for one in ("acme", "globex", "initech", "reference")}
         archived(server, grants["globex"], str(tmp_path / "a"))
-        server.psql(database, CHANGES.format("globex"))
+        server.psql(database, CHANGES.format("globex"), user="globex_rw")
         changed = pictured(server, database, "globex")
         would = put_back(server, grants["globex"], str(tmp_path / "a"), "replace", dry_run=True)
         assert would.tables["globex.orders"] == Difference(insert=22, delete=22)
@@ -122,6 +121,12 @@ def test_another_tenant_gets_the_schema_under_its_own_name(server: Cluster, tmp_
         ).splitlines()
         assert naming
         archived(server, grants["globex"], str(tmp_path / "a"))
+        server.psql(database, "CREATE ROLE newco_rw LOGIN")
+        with pytest.raises(
+            Refused, match='role "newco_rw" has no schema "newco"; run what `partywall provision` prints'
+        ):
+            put_back(server, grants["newco"], str(tmp_path / "a"), "into-empty")
+        server.psql(database, provision(grants["newco"], b"0123456789abcdef"))
         before = {one: pictured(server, database, one) for one in ("acme", "globex")}
         with pytest.raises(Refused, match="functions name the schema globex in their text, which is newco there"):
             put_back(server, grants["newco"], str(tmp_path / "a"), "into-empty")
@@ -153,9 +158,18 @@ def test_what_depends_on_the_schema_from_outside_does_not_go_along(server: Clust
         assert server.psql(database, "SELECT * FROM reference.peek").strip() == "22"
 
 
+OPERATORS = """
+COMMENT ON EXTENSION plpgsql IS 'theirs'; COMMENT ON SCHEMA public IS 'theirs';
+CREATE PUBLICATION everything FOR ALL TABLES;
+CREATE SCHEMA partywall; CREATE FUNCTION partywall.migrated() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER migrated ON ddl_command_end EXECUTE FUNCTION partywall.migrated();
+"""
+
+
 def test_a_database_comes_back_in_an_empty_one(server: Cluster, tmp_path: Path) -> None:
-    with pristine(load_sample(server), "private1") as database:
-        grant = book_of(own_rules(server.port, database)).grants["acme", "shared", False]
+    with owned(server, 1) as database:
+        server.psql(database, OPERATORS)
+        grant = book_of(own_rules(server.port, database, ROLES[1])).grants["acme", "shared", False]
         archived(server, grant, f"{tmp_path}/folder/")
         before = pictured(server, database, "public")
         with pytest.raises(Refused, match="the database is not empty: "):
@@ -166,10 +180,16 @@ def test_a_database_comes_back_in_an_empty_one(server: Cluster, tmp_path: Path) 
             put_back(server, grant, f"{tmp_path}/folder/", "merge")
         server.create_database("remade")
         try:
-            empty = book_of(own_rules(server.port, "remade")).grants["acme", "shared", False]
+            empty = book_of(own_rules(server.port, "remade", ROLES[1])).grants["acme", "shared", False]
+            with pytest.raises(Refused, match=f'tenant\'s role "{ROLES[1]}", which may not do this: permission denied'):
+                put_back(server, empty, f"{tmp_path}/folder/", "into-empty")
+            assert pictured(server, "remade", "public") == {}
+            server.psql("remade", GIVEN.format(database="remade", role=ROLES[1]))
             put_back(server, empty, f"{tmp_path}/folder/", "into-empty")
             assert pictured(server, "remade", "public") == before
-            assert server.psql("remade", "SELECT has_table_privilege('app', 'orders', 'UPDATE')").strip() == "t"
+            assert server.psql("remade", "SELECT has_table_privilege('app', 'orders', 'UPDATE')").strip() == "f"
+            left = "SELECT (SELECT count(*) FROM pg_event_trigger) + (SELECT count(*) FROM pg_publication)"
+            assert server.psql("remade", left).strip() == "0"
         finally:
             server.drop_database("remade")
 

@@ -27,7 +27,6 @@ from typing import Any
 WARM = (
     "proxy.cli",
     "proxy.cli.quiet",
-    "proxy.doctor.provision",
     *(f"proxy.backup.{name}" for name in ("archive", "checking", "remaking", "restoring", "sealing", "taking")),
 )
 ENDING: list[Callable[[], None]] = []  # what a command that came to its end has still to do

@@ -185,7 +185,7 @@ def _travel(scene: Scene, proxy: Proxy, writers: Mapping[int, Writer], archive: 
         _replaced(scene, proxy)
     began = len(middle.done)
     mode = "into-empty" if scene.mode == "database" else "replace"
-    _run(scene, proxy, trip, "restore", str(archive), "--mode", mode, "--trust-definitions", *_held(scene))
+    _run(scene, proxy, trip, "restore", str(archive), "--mode", mode, *_held(scene))
     ended = len(middle.done)
     if scene.mode == "database":
         proxy.reload_whole()
@@ -207,8 +207,9 @@ def _held(scene: Scene) -> list[str]:
 def _replaced(scene: Scene, proxy: Proxy) -> None:
     """The tenant's database is a new one, which the rules name from the next reload on."""
     old, schema, condition = scene.places[MIDDLE]
-    fresh = f"{old}_again"
+    fresh, role = f"{old}_again", f"tpch_{MIDDLE}d"
     scene.cluster.create_database(fresh)
+    scene.execute(fresh, f"ALTER SCHEMA public OWNER TO {role}")
     scene.places[MIDDLE] = (fresh, schema, condition)
     scene.rules = scene.rules.replace(f"/{old}?", f"/{fresh}?")
     (proxy.directory / "rules" / "sample.yaml").write_text(scene.rules, "utf-8")

@@ -1,0 +1,100 @@
+"""Is there room for what is a tenant's own, and room made: all that its role has in its schema is dropped.
+
+Promises: as the tenant's role and in its transaction, so nothing that is another's goes; what stands outside the schema
+is there as before, or it is Refused. The schema itself stays, with its owner and privileges, and so does what belongs
+to an extension.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.backup.refusal import Refused
+from proxy.backup.selection import text
+from proxy.tenancy.policy import PROXY_SCHEMA
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
+
+EMPTY = """
+SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS name
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {where} AND {free}
+UNION ALL
+SELECT c.oid::pg_catalog.regprocedure::pg_catalog.text
+  FROM pg_catalog.pg_proc c JOIN pg_catalog.pg_namespace n ON n.oid = c.pronamespace WHERE {where} AND {free}
+ LIMIT 5
+"""
+FREE = "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+USERS = f"n.nspname NOT IN ('pg_catalog', 'information_schema', '{PROXY_SCHEMA}') AND n.nspname !~ '^pg_'"
+
+# Everything outside a schema that could depend on what is in it; indexes and rules go with their tables.
+OUTSIDE = """
+WITH r AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname <> $1 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)')
+SELECT 'relation ' || r.oid::pg_catalog.regclass AS name FROM r
+UNION ALL SELECT 'column ' || a.attrelid::pg_catalog.regclass || '.' || a.attname FROM pg_catalog.pg_attribute a JOIN r
+    ON r.oid = a.attrelid WHERE NOT a.attisdropped
+UNION ALL SELECT 'default of ' || d.adrelid::pg_catalog.regclass || ' ' || d.adnum FROM pg_catalog.pg_attrdef d JOIN r
+    ON r.oid = d.adrelid
+UNION ALL SELECT 'constraint ' || k.conname || ' of ' || k.conrelid::pg_catalog.regclass FROM pg_catalog.pg_constraint k
+    JOIN r ON r.oid = k.conrelid
+UNION ALL SELECT 'trigger ' || t.tgname || ' of ' || t.tgrelid::pg_catalog.regclass FROM pg_catalog.pg_trigger t JOIN r
+    ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+UNION ALL SELECT 'policy ' || p.polname || ' of ' || p.polrelid::pg_catalog.regclass FROM pg_catalog.pg_policy p JOIN r
+    ON r.oid = p.polrelid
+UNION ALL SELECT 'function ' || p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n
+    ON n.oid = p.pronamespace WHERE n.nspname <> $1
+UNION ALL SELECT 'type ' || t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n
+    ON n.oid = t.typnamespace WHERE n.nspname <> $1 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
+"""
+# What is in a schema, by the server's own words for it, and how it is dropped; in this order. Indexes, row types and
+# what else hangs on these go along.
+KINDS = {
+    "table": "TABLE",
+    "foreign table": "FOREIGN TABLE",
+    "view": "VIEW",
+    "materialized view": "MATERIALIZED VIEW",
+    "sequence": "SEQUENCE",
+    "function": "ROUTINE",
+    "procedure": "ROUTINE",
+    "aggregate": "ROUTINE",
+    "type": "TYPE",
+    "operator class": "OPERATOR CLASS",
+    "operator family": "OPERATOR FAMILY",
+    "operator": "OPERATOR",
+    "collation": "COLLATION",
+    "conversion": "CONVERSION",
+    "text search configuration": "TEXT SEARCH CONFIGURATION",
+    "text search dictionary": "TEXT SEARCH DICTIONARY",
+    "statistics object": "STATISTICS",
+}
+CONTENT = """
+SELECT i.type AS kind, i.identity AS name
+  FROM pg_catalog.pg_depend d CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+ WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+   AND d.refobjid = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = $1)
+   AND i.type = ANY ($2::pg_catalog.text[])
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
+                    AND (e.deptype = 'e' OR (e.deptype = 'i' AND e.refobjid <> e.objid)))
+ ORDER BY pg_catalog.array_position($2::pg_catalog.text[], i.type), 2
+"""
+
+
+async def check_empty(connection: CatalogConnection, schema: str) -> None:
+    """Refused where something is in the schema; "": in the database."""
+    where = f"n.nspname = {text(schema)}" if schema else USERS
+    rows = await connection.fetch(EMPTY.format(where=where, free=FREE))
+    if rows:
+        raise Refused(
+            [f"the {'schema' if schema else 'database'} is not empty: {', '.join(row['name'] for row in rows)}"]
+        )
+
+
+async def cleared(connection: CatalogConnection, schema: str) -> None:
+    """Drops all that is in the schema. Refused where anything outside it would go along."""
+    before = {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
+    for row in await connection.fetch(CONTENT, schema, list(KINDS)):
+        await connection.execute(f"DROP {KINDS[row['kind']]} IF EXISTS {row['name']} CASCADE")
+    after = {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
+    if lost := sorted(before - after):
+        raise Refused([f"outside the schema {schema} there depends on what is in it: {', '.join(lost[:5])}"])
