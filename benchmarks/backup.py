@@ -111,10 +111,15 @@ def make_schemas(bench: Bench, scale: float) -> None:
         bench.cluster.create_database(name)
         write_rules(bench, name, schema_rules(bench.cluster.port, name))
         bench.execute(name, tpch.schema_mode(scales))
-        for (_, _, read_only), grant in load(bench.rules(name), {}, 1).grants.items():
-            if not read_only:
-                bench.execute(name, provision(grant, b"0123456789abcdef"))
+        given_over(bench, name)
         bench.execute(name, "VACUUM ANALYZE")
+
+
+def given_over(bench: Bench, name: str) -> None:
+    """What is in the tenants' schemas is their roles'."""
+    for (_, _, read_only), grant in load(bench.rules(name), {}, 1).grants.items():
+        if not read_only:
+            bench.execute(name, provision(grant, b"0123456789abcdef"))
 
 
 def empty(bench: Bench, tenant: str) -> None:
@@ -145,6 +150,7 @@ def schemas(bench: Bench, rounds: int) -> None:
             elif one == "all":
                 bench.execute("target", f"DROP SCHEMA {large} CASCADE")
                 bench.postgres("pg_restore of all", "pg_restore", "target", "-1", "-O", "-x", dump)
+                given_over(bench, "target")
             else:
                 put_back(bench, "restore", archive)
     backed_up(bench, "backup, smaller", small, f"{archive}-small")

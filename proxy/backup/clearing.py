@@ -2,15 +2,18 @@
 
 Promises: as the tenant's role and in its transaction, so nothing that is another's goes; what stands outside the schema
 is there as before, or it is Refused. The schema itself stays, with its owner and privileges, and so does what belongs
-to an extension.
+to an extension. To drop a foreign key locks what it leads to, for readers too: so tables with some that lead out of the
+schema only get other names, and go at the end.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import text
+from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import PROXY_SCHEMA
 
 if TYPE_CHECKING:
@@ -73,11 +76,34 @@ SELECT i.type AS kind, i.identity AS name
   FROM pg_catalog.pg_depend d CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
  WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
    AND d.refobjid = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = $1)
-   AND i.type = ANY ($2::pg_catalog.text[])
+   AND i.type = ANY ($2::pg_catalog.text[]) AND d.objid <> ALL ($3::pg_catalog.oid[])
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
                     AND (e.deptype = 'e' OR (e.deptype = 'i' AND e.refobjid <> e.objid)))
  ORDER BY pg_catalog.array_position($2::pg_catalog.text[], i.type), 2
 """
+# Tables whose foreign keys lead out of the schema, and what has a name beside them.
+LEADING = """
+WITH away AS (
+  SELECT DISTINCT k.conrelid AS oid FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_class o ON o.oid = k.confrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = $1 AND k.contype = 'f' AND o.relnamespace <> c.relnamespace)
+SELECT c.oid, c.relname::pg_catalog.text AS name, c.relkind IN ('r', 'p') AS is_table FROM pg_catalog.pg_class c
+ WHERE c.oid IN (SELECT l.oid FROM away l)
+    OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i JOIN away l ON l.oid = i.indrelid)
+    OR c.relkind = 'S' AND c.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d JOIN away l ON l.oid = d.refobjid
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'i'
+                    AND d.refclassid = d.classid)
+ ORDER BY c.oid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is still to go: tables, in SQL. outside: all that was outside the schema before."""
+
+    tables: tuple[str, ...]
+    outside: frozenset[str]
 
 
 async def check_empty(connection: CatalogConnection, schema: str) -> None:
@@ -90,11 +116,32 @@ async def check_empty(connection: CatalogConnection, schema: str) -> None:
         )
 
 
-async def cleared(connection: CatalogConnection, schema: str) -> None:
-    """Drops all that is in the schema. Refused where anything outside it would go along."""
-    before = {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
-    for row in await connection.fetch(CONTENT, schema, list(KINDS)):
+async def cleared(connection: CatalogConnection, schema: str) -> Left:
+    """Drops what is in the schema, or gives it another name. Refused where anything outside it would go along."""
+    before = frozenset(row["name"] for row in await connection.fetch(OUTSIDE, schema))
+    tables, oids = [], []
+    for number, row in enumerate(await connection.fetch(LEADING, schema)):
+        old, new = f"{identifier(schema)}.{identifier(row['name'])}", identifier(f"partywall old {number}")
+        await connection.execute(f"ALTER TABLE {old} RENAME TO {new}")  # indexes and sequences as well
+        oids.append(row["oid"])
+        tables += [f"{identifier(schema)}.{new}"] if row["is_table"] else []
+    for row in await connection.fetch(CONTENT, schema, list(KINDS), oids):
         await connection.execute(f"DROP {KINDS[row['kind']]} IF EXISTS {row['name']} CASCADE")
-    after = {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
-    if lost := sorted(before - after):
-        raise Refused([f"outside the schema {schema} there depends on what is in it: {', '.join(lost[:5])}"])
+    left = Left(tuple(tables), before)
+    await _check_outside(connection, schema, left)
+    return left
+
+
+async def finished(connection: CatalogConnection, schema: str, left: Left) -> None:
+    """Drops the rest. Refused as above."""
+    for table in left.tables:
+        await connection.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+    if left.tables:
+        await _check_outside(connection, schema, left)
+
+
+async def _check_outside(connection: CatalogConnection, schema: str, left: Left) -> None:
+    lost = left.outside - {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
+    if lost:
+        names = ", ".join(sorted(lost)[:5])
+        raise Refused([f"outside the schema {schema} there depends on what is in it: {names}"])

@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from proxy.backup.chain import Source
-from proxy.backup.clearing import check_empty, cleared
+from proxy.backup.clearing import check_empty, cleared, finished
 from proxy.backup.definitions import SECTIONS
 from proxy.backup.lending import lent
 from proxy.backup.loading import slices, unchanged
@@ -84,11 +84,12 @@ async def remake(
             await transaction.start()
             try:
                 with _denied(grant):
-                    if mode == "replace":
-                        await cleared(connection, schema)
+                    left = await cleared(connection, schema) if mode == "replace" else None
                     rest = await _written(connection, schema, manifest, archive, secrets, told)
                     await lending.enter_async_context(lent(place, grant, rest.beyond))
                     await connection.execute(enclosed(rest.rest))
+                    if left is not None:
+                        await finished(connection, schema, left)
             except BaseException:
                 await transaction.rollback()
                 raise

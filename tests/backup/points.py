@@ -99,7 +99,7 @@ SCHEMA = (
     "proxy.backup.remaking:_positioned",
     "proxy.backup.remaking:_positioned:after",
     "proxy.backup.remaking:_written:after",
-    "proxy.backup.remaking:enclosed:3:after",
+    "proxy.backup.clearing:finished:after",
     COMMIT,
     f"{COMMIT}:after",
 )

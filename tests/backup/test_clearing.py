@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from proxy.backup.clearing import CONTENT, KINDS, check_empty, cleared
+from proxy.backup.clearing import CONTENT, KINDS, check_empty, cleared, finished
 from proxy.backup.refusal import Refused
 from proxy.backup.snapshot import WRITING, opened
 from proxy.tenancy.servers import Place, place_of
@@ -66,7 +66,7 @@ def place(server: Cluster) -> Iterator[Place]:
 
 
 async def content(connection: CatalogConnection) -> list[str]:
-    return [row["kind"] for row in await connection.fetch(CONTENT, "globex", list(KINDS))]
+    return [row["kind"] for row in await connection.fetch(CONTENT, "globex", list(KINDS), [])]
 
 
 def test_everything_goes_but_what_belongs_to_an_extension(place: Place) -> None:
@@ -104,3 +104,34 @@ def test_what_is_outside_or_anothers_is_a_reason_to_refuse(place: Place, server:
     asyncio.run(go(Refused, r"outside the schema globex there depends on what is in it: column reference\.moods\.m"))
     server.psql(database, "DROP TABLE reference.moods; CREATE TABLE globex.strange (id int)")
     asyncio.run(go(asyncpg.InsufficientPrivilegeError, "must be owner of table strange"))
+
+
+LEADS = """
+GRANT REFERENCES ON reference.countries TO globex_rw; SET ROLE globex_rw; SET search_path = globex;
+CREATE TABLE leads (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n serial UNIQUE, m mood,
+  country text REFERENCES reference.countries);
+CREATE TABLE split (id int, country text REFERENCES reference.countries) PARTITION BY LIST (country);
+CREATE TABLE split_no PARTITION OF split FOR VALUES IN ('no'); CREATE INDEX split_ix ON split (id);
+ALTER TABLE uses ADD lead int REFERENCES leads; CREATE VIEW led AS SELECT * FROM leads;
+"""
+AGAIN = "CREATE TABLE globex.leads (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n serial UNIQUE)"
+
+
+def test_what_others_read_is_locked_for_them_at_the_end_only(place: Place, server: Cluster) -> None:
+    async def go() -> None:
+        connection, reader = await opened(place, WRITING), await opened(place, WRITING)
+        try:
+            await reader.execute("SET lock_timeout = '1s'")
+            async with connection.transaction():
+                left = await cleared(connection, "globex")
+                assert len(left.tables) == 3
+                await connection.execute(f"{AGAIN}; CREATE TABLE globex.split (); CREATE TABLE globex.split_ix ()")
+                assert await reader.fetchval("SELECT count(*) FROM reference.countries") == 2
+                await finished(connection, "globex", left)
+            assert sorted(await content(connection)) == ["sequence", "table", "table", "table"]
+        finally:
+            await connection.close()
+            await reader.close()
+
+    server.psql(place[0].database, LEADS)
+    asyncio.run(go())

@@ -14,12 +14,13 @@ import pytest
 from proxy.backup.archive import members, writing
 from proxy.backup.manifest import SEAL, Manifest
 from proxy.backup.refusal import Damaged, Refused
-from proxy.backup.remaking import remake
+from proxy.backup.remaking import remake, tenants_place
 from proxy.backup.restoring import Restored
 from proxy.backup.taking import back_up
 from proxy.backup.writing import Difference, Mode
 from proxy.doctor.provision import provision
 from proxy.tenancy.policy import Grant
+from proxy.tenancy.servers import place_of
 from tests.backup.shelf import UNDER, book_of, checked, operators
 from tests.kit.owned import GIVEN, ROLES, owned
 from tests.kit.postgres import Cluster, find_binaries
@@ -58,6 +59,18 @@ def beside(cluster: Cluster) -> Iterator[tuple[str, dict[str, Grant]]]:
     finally:
         cluster.drop_database(name)
         cluster.psql(sql="DROP ROLE IF EXISTS newco_rw")
+
+
+def test_the_role_is_the_tenants_and_logs_in_by_the_rules_where_the_operator_goes() -> None:
+    text = schema_rules(5432, "d").replace("?sslmode=disable", "?sslmode=require")
+    grant = book_of(text.replace("server_login: globex_rw", "server_login: globex_rw\npassword: theirs")).grants[
+        "globex", "shared", False
+    ]
+    server, login = tenants_place(place_of("postgresql://keeper@elsewhere/e?sslmode=disable", "kept"), grant)
+    assert (server.host, server.database, server.role) == ("elsewhere", "e", "globex_rw")
+    assert (login.password, login.tls) == ("theirs", "disable")
+    own = place_of("postgresql://globex_rw@elsewhere/e", "given")
+    assert tenants_place(own, grant) == own
 
 
 def archived(cluster: Cluster, grant: Grant, target: str, program: str = PROGRAM) -> Manifest:
@@ -154,8 +167,11 @@ def test_what_depends_on_the_schema_from_outside_does_not_go_along(server: Clust
             Refused, match=r"outside the schema globex there depends on what is in it: .*reference\.peek"
         ):
             put_back(server, grants["globex"], str(tmp_path / "a"), "replace")
+        server.psql(database, "ALTER TABLE globex.orders OWNER TO postgres; DROP VIEW reference.peek")
+        with pytest.raises(Refused, match="must be owner of table orders\n`partywall provision` makes the role's what"):
+            put_back(server, grants["globex"], str(tmp_path / "a"), "replace")
+        server.psql(database, "ALTER TABLE globex.orders OWNER TO globex_rw")
         assert pictured(server, database, "globex") == before
-        assert server.psql(database, "SELECT * FROM reference.peek").strip() == "22"
 
 
 OPERATORS = """
