@@ -19,6 +19,7 @@ from proxy.backup.selection import selected
 from proxy.backup.snapshot import Snapshot, taken
 from proxy.backup.verifying import Unlike, with_archive, with_server
 from proxy.backup.writing import Difference
+from proxy.doctor.provision import provision
 from proxy.tenancy.policy import Grant
 from tests.backup.shelf import UNDER, book_of, checked, operators, sample_grant
 from tests.backup.test_remaking import PROGRAM, archived, beside, put_back
@@ -89,6 +90,7 @@ def test_nothing_of_a_tenants_schema_runs_as_the_operator(postgres18: Cluster, t
         assert not asyncio.run(with_server(place, place, grant))
         would = put_back(postgres18, grant, path, "replace", dry_run=True)
         assert would.tables["globex.split"] == Difference(insert=20, delete=20)
+        postgres18.psql(database, provision(grants["newco"], b"0123456789abcdef"))
         cloned = asyncio.run(clone((place, grant), (place, grants["newco"]), UNDER, dry_run=True, pg_dump=PROGRAM))
         assert cloned.tables["globex.plain"] == Difference(insert=30)
         for dry_run in (True, False):
