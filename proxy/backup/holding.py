@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import title
-from proxy.backup.snapshot import NUMBER
 from proxy.catalog.finding import identifier
 from proxy.catalog.model import Relation
 from proxy.tenancy.policy import Grant
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 
 # Another name for a schema asks for no lock of its tables, but for this row.
 SCHEMAS = "SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::pg_catalog.name[]) FOR SHARE"
+OTHERS = """
+SELECT t.oid
+  FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.oid[])) t(name, oid)
+ WHERE pg_catalog.to_regclass(t.name)::pg_catalog.oid IS DISTINCT FROM t.oid
+"""
 # What an expression's tree names by number: functions, operators and types. A constant's value has no such words in it.
 NAMED = r":(funcid|opfuncid|opno|\w*type\w*) (\d+)"
 # Every expression of these tables and their partitions that a plan, a row or an index entry evaluates, the types of
@@ -108,9 +112,8 @@ async def held(
     names = {oid: f"{identifier(one.schema)}.{identifier(one.name)}" for oid, one in found.items()}
     await connection.execute(f"LOCK TABLE {', '.join(names.values())} IN SHARE UPDATE EXCLUSIVE MODE")
     await connection.fetch(SCHEMAS, sorted({one.schema for one in found.values()}))
-    for oid, name in names.items():
-        if await connection.fetchval(NUMBER, name) != oid:
-            raise Refused([f"{title(found[oid])} is another table than it was a moment ago"])
+    if others := await connection.fetch(OTHERS, list(names.values()), list(names)):
+        raise Refused([f"{title(found[row['oid']])} is another table than it was a moment ago" for row in others])
     if problems := await planted(connection, list(found), written):
         raise Refused(problems)
 
