@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.backup import journal
+from proxy.backup.changelog import ARRIVING as COMES
 from proxy.backup.ends import Ends, both
 from proxy.backup.journal import MOVED
 from proxy.backup.mirroring import removed
@@ -28,25 +29,31 @@ if TYPE_CHECKING:
 
 async def clean(ends: Ends, doors: Doors) -> int:
     """The rows, the triggers and the journal of a move that is done are gone at the source; how many rows. Refused
-    where a proxy still serves the tenant there, or a row of somebody else references one of them."""
+    where a proxy still serves the tenant there, or a row of somebody else references one of them. The guard at the
+    target goes before its journal, without which it would let nobody in; the source's journal is the last to go."""
     async with both(ends) as (source, target):
         at = await journal.found(source, ends.here.tenant, ends.here.database)
-        if at is None or at.phase != MOVED:
+        if at is None:
+            await doors.arrived()
+            return 0  # one that was killed has done all of it
+        if at.phase != MOVED:
             raise Refused([f"{ends.here.tenant} has not moved from {ends.here.server.database}"])
         if at.elsewhere != ends.there.home:
             raise Refused(
                 [f"{at.tenant} has moved to {at.elsewhere} by the journal, and these rules have another place"]
             )
         await doors.arrived()
+        await doors.go_on()
+        await unlogged(target, at, COMES)
         catalog = await introspect(source, 1)
         kept = ordered(catalog, await tables_of(source, ends.here, ends.there, catalog))
         await _check_needed(source, ends.here, kept, catalog)
         count = await removed(source, kept, ends.here)  # behind the fence, which goes when nothing is behind it
         await unlogged(source, at)
-        await journal.ended(source, at)
         arrival = await journal.arriving(target, at.tenant, at.database)
         if arrival is not None and arrival.id == at.id:
             await journal.ended(target, arrival)
+        await journal.ended(source, at)
     return count
 
 

@@ -39,7 +39,11 @@ BETWEEN = 0.2  # seconds
 ROUNDS = 50  # of following, before the tenant is said to be too fast
 ALWAYS, ORIGIN = "A", "O"  # of pg_trigger.tgenabled
 CHANGED = "the tables or the triggers on them were changed since the move began: --abort, and begin again"
-GONE = "SELECT pg_catalog.pg_terminate_backend($1, 10000)"
+# A server that was started anew may have given the number to somebody else.
+GONE = """
+SELECT pg_catalog.pg_terminate_backend(a.pid, 10000)
+  FROM pg_catalog.pg_stat_activity a WHERE a.pid = $1 AND a.application_name = 'partywall move'
+"""
 MADE = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t
  WHERE t.tgrelid = $1 AND t.tgname = ANY ($2) AND t.tgenabled::pg_catalog.text = $3
@@ -126,6 +130,7 @@ async def move(ends: Ends, doors: Doors, id: str, max_pause: float, tell: Tell =
             _check_asked(at, id, ends)
             if at.phase == MOVED:
                 await unlogged(target, at, COMES)
+                await doors.go_on()
                 raise Refused([f"{at.tenant} has moved to {at.elsewhere} already"])
             if at.phase == ABORTING:
                 raise Refused([f"the move of {at.tenant} is being given up: --abort ends that"])
@@ -174,6 +179,7 @@ async def abort(ends: Ends, doors: Doors) -> None:
             raise Refused([f"{at.tenant} has moved: --resume and --clean end it, and then it can be moved back"])
         await doors.back()
         await journal.turned(source, at, ABORTING, (COPYING, FENCED, SWITCHING, ABORTING))
+        await doors.go_on()
         if ours and arrival is not None:
             catalog = await introspect(target, 1)  # by what was made there, whatever the tables are by now
             others = await tables_of(target, ends.there, ends.here, catalog)

@@ -40,6 +40,11 @@ class RuleDoors:
     max_pause: float
     alone: bool  # nobody has paused it yet
 
+    async def named(self) -> bool:
+        """Do the rules name the target?"""
+        text = await self.document.read()
+        return self.document.edited(text) == text
+
     async def ready(self) -> None:
         """As Doors has it."""
         await self._all_at(self.here)
@@ -133,9 +138,17 @@ class RuleDoors:
             raise Refused(problems)
 
     async def _every(self, request: Request) -> list[tuple[str | None, Answer]]:
+        """Who does not answer keeps none of the others from doing it."""
         doors = doors_of(self.settings, self.at)
-        answers = await asyncio.gather(*(asked_at(door, request, self.settings) for door in doors))
-        return list(zip(doors, answers, strict=True))
+        answers = await asyncio.gather(
+            *(asked_at(door, request, self.settings) for door in doors), return_exceptions=True
+        )
+        found = []
+        for door, answer in zip(doors, answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            found.append((door, answer))
+        return found
 
     def _name(self, door: str | None) -> str:
         return door or "the proxy here"

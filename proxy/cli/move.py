@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +19,7 @@ import typer
 from proxy.catalog.watch import FAILURES
 from proxy.cli.document import Document, InFile, InRow, Table, file_of, written_table
 from proxy.cli.operator import At, Config, Rules, ServerUri, place_for, told
+from proxy.cli.orders import held
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
@@ -40,6 +41,7 @@ WHAT = {
     "switching": "the source refuses its writes, and so does the target: --resume goes on, --abort gives it up",
     "aborting": "it works at the source: --abort gives it up, and nothing else goes on from here",
     "moved": "it works at the target: --clean deletes what it left at the source",
+    "cleaned": "it works at the target, and nothing is left at the source: --clean forgets the move",
 }
 
 UNKNOWN = "the source refuses its writes, and whether the target is open could not be asked"
@@ -136,6 +138,7 @@ def move(
     with reported():
         settings = load_settings(config, {})
         path = settings.state_directory / "moves" / f"{quote(tenant, safe='')}@{quote(database, safe='')}.json"
+    with reported(), held(path, tenant) if resume or abort or clean else nullcontext():
         order = _ordered(tenant, path, wanted, rules, table)
         run = _Run(tenant, database, path, order, settings, rules, server, to_server, at or [], max_pause)
         if status:
@@ -215,15 +218,16 @@ class _Run:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_new(self.path, json.dumps(asdict(self.order)))
             self.path.chmod(0o600)
-        try:
-            with told(f"move of {self.tenant}: --status tells how far it is"), shown() as tell:
-                done = await move(ends, doors, self.order.id, self.max_pause, tell)
-        except ConfigurationError:
-            with suppress(*FAILURES):
-                if not again and await standing(ends) is None:  # nothing was begun
-                    doors.forget()
-                    self.path.unlink(missing_ok=True)
-            raise
+        with nullcontext() if again else held(self.path, self.tenant):
+            try:
+                with told(f"move of {self.tenant}: --status tells how far it is"), shown() as tell:
+                    done = await move(ends, doors, self.order.id, self.max_pause, tell)
+            except ConfigurationError:
+                with suppress(*FAILURES):
+                    if not again and await standing(ends) is None:  # nothing was begun
+                        doors.forget()
+                        self.path.unlink(missing_ok=True)
+                raise
         lines = [
             f"{self.tenant} is at {doors.there}: {done.copied} rows were copied, {done.followed} changes followed",
             f"it waited for {done.pause:.2f} seconds",
@@ -238,8 +242,8 @@ class _Run:
         ends, doors = await self._ends()
         with told(f"move of {self.tenant}"):
             found = await standing(ends)
-            phase = "not begun" if found is None else found.phase
-            home: str | None = doors.there if phase == "moved" else doors.here
+            phase = found.phase if found is not None else "cleaned" if await doors.named() else "not begun"
+            home: str | None = doors.there if phase in ("moved", "cleaned") else doors.here
             what = WHAT[phase]
             if found is not None and phase == "switching":
                 try:
@@ -250,10 +254,12 @@ class _Run:
 
     async def abort(self) -> tuple[list[str], Any]:
         """--abort."""
-        from proxy.backup.moving import abort
+        from proxy.backup.moving import abort, standing
 
         ends, doors = await self._ends()
         with told(f"move of {self.tenant}"):
+            if await doors.named() and await standing(ends) is None:
+                raise ConfigurationError([f"{self.tenant} has moved to {doors.there}: --clean ends it"])
             await abort(ends, doors)
         doors.forget()
         self.path.unlink()

@@ -55,9 +55,18 @@ async def paused(
             if not answer.problems:
                 ours.append(door)
         yield
-    finally:
-        for door in ours:
-            await asked_at(door, Resume(tenant, database), settings)
+    except BaseException:
+        await _resumed(ours, Resume(tenant, database), settings)  # what was wrong is told, and not who is gone as well
+        raise
+    problems = await _resumed(ours, Resume(tenant, database), settings)
+    if problems:
+        raise Silent(problems)
+
+
+async def _resumed(doors: Sequence[str | None], request: Resume, settings: Settings) -> list[str]:
+    """Its sessions go on behind each of these, whichever does not answer; why those do not."""
+    answers = await asyncio.gather(*(asked_at(door, request, settings) for door in doors), return_exceptions=True)
+    return [problem for one in answers if isinstance(one, ConfigurationError) for problem in one.problems]
 
 
 def doors_of(settings: Settings, at: Sequence[str]) -> list[str | None]:

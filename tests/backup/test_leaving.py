@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proxy.backup import leaving
+from proxy.backup import journal, leaving, moving
 from proxy.backup.leaving import clean
 from proxy.backup.moving import standing
 from proxy.backup.refusal import Refused
@@ -17,7 +17,7 @@ from tests.kit.postgres import Cluster
 def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: Cluster) -> None:
     with crossing(postgres15) as across:
         doors = NoDoors()
-        with pytest.raises(Refused, match="globex has not moved from"):
+        with pytest.raises(Refused, match="it is not there"):
             asyncio.run(clean(across.ends, doors))
         rows, others = across.rows(False), across.rows(False, 1)
         across.moved(doors)
@@ -47,10 +47,61 @@ def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: C
         assert across.sql("SELECT count(*) FROM partywall.arrivals", True) == "0"
 
 
-def test_the_fence_goes_last(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def failing(_connection: object, _at: object) -> None:
+def test_who_has_arrived_is_not_locked_out_by_what_the_move_had_not_taken_away_yet(
+    postgres15: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed after its last word, and nobody went on with it: the guard at the target is there."""
+
+    async def failing(_connection: object, _at: object, _end: str) -> None:
         raise OSError("away")
 
+    with crossing(postgres15) as across:
+        doors = NoDoors()
+        with monkeypatch.context() as patched:
+            patched.setattr(moving, "unlogged", failing)
+            with pytest.raises(OSError, match="away"):
+                across.moved(doors)
+        asyncio.run(clean(across.ends, doors))
+        assert doors.told[-1] == "went on"
+        across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)", True)
+
+
+def test_the_journal_at_the_source_is_the_last_to_go_and_then_it_is_done(
+    postgres15: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = journal.ended, []
+
+    async def failing(connection: object, at: object) -> None:
+        calls.append(at)
+        if len(calls) == 2:
+            raise OSError("away")
+        await original(connection, at)  # type: ignore[arg-type]  # as it came
+
+    with crossing(postgres15) as across:
+        doors = NoDoors()
+        across.moved(doors)
+        with monkeypatch.context() as patched:
+            patched.setattr(journal, "ended", failing)
+            with pytest.raises(OSError, match="away"):
+                asyncio.run(clean(across.ends, doors))
+        assert across.sql("SELECT count(*) FROM partywall.moves", True) == "0"
+        found = asyncio.run(standing(across.ends))
+        assert found is not None
+        assert found.phase == "moved"
+        assert [asyncio.run(clean(across.ends, doors)) for _ in range(2)] == [0, 0]
+        assert asyncio.run(standing(across.ends)) is None
+
+
+def test_the_fence_goes_last(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = moving.unlogged
+
+    async def failing(connection: object, at: object, end: str = "") -> None:
+        turns.append(at)
+        if len(turns) == 2:  # those of the source
+            raise OSError("away")
+        await original(connection, at, end)  # type: ignore[arg-type]  # as it came
+
+    turns: list[object] = []
     with crossing(postgres15) as across:
         doors = NoDoors()
         across.moved(doors)

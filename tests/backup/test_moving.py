@@ -71,8 +71,10 @@ def test_it_goes_with_what_is_written_until_the_last_moment_and_its_numbers_go_o
     ):
         connection.execute("TRUNCATE parts")
     assert across.sql(TRACES, True) == "0"
+    again = NoDoors()
     with pytest.raises(Refused, match="has moved to"):
-        across.moved(NoDoors())
+        across.moved(again)
+    assert again.told == ["went on"]
     with pytest.raises(Refused, match="has moved"):
         asyncio.run(abort(across.ends, NoDoors()))
 
@@ -112,7 +114,7 @@ def test_given_up_it_is_as_if_nothing_had_been_done(across: Crossing) -> None:
         across.moved(NoDoors(switching=silence))
     doors = NoDoors()
     asyncio.run(abort(across.ends, doors))
-    assert (doors.told, phase(across)) == (["back"], None)
+    assert (doors.told, phase(across)) == (["back", "went on"], None)
     assert (across.rows(False), across.rows(True)) == (before, [])
     assert (takes(across, False), across.sql(TRACES), across.sql(TRACES, True)) == (True, "0", "0")
     asyncio.run(abort(across.ends, doors))

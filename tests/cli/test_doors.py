@@ -49,10 +49,11 @@ def drafts(proxy: Proxy) -> list[Path]:
 async def test_the_rules_change_for_all_and_back_again(proxy: Proxy, postgres15: Cluster) -> None:
     doors, file = doors_of(proxy, postgres15), sample_of(proxy)
     before = file.read_text("utf-8")
+    assert not await doors.named()
     await doors.ready()
     async with doors.paused():
         await doors.switch()
-    assert (file.read_text("utf-8"), drafts(proxy)) == (doors.after, [])
+    assert (file.read_text("utf-8"), drafts(proxy), await doors.named()) == (doors.after, [], True)
     await doors.arrived()
     with pytest.raises(Refused, match=r"the proxy here serves globex at .*/private2, and not at .*/shared"):
         await doors.ready()

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from proxy.cli.quiet import paused
+from proxy.cli import quiet
+from proxy.cli.quiet import Silent, paused
 from proxy.errors import ConfigurationError
-from proxy.fleet.control import Pause, Resume, Statistics
+from proxy.fleet.control import Answer, Pause, Resume, Statistics
 from proxy.settings import Settings, load_settings
 from tests.cli.conftest import TOKEN
 from tests.kit.postgres import free_port
@@ -84,3 +85,24 @@ async def test_who_keeps_it_from_being_paused_is_named(proxy: Proxy) -> None:
             async with paused("acme", "shared", 0.1, 60, settings(proxy)):
                 raise AssertionError("nobody may come here")
     assert held(proxy) == []
+
+
+async def test_who_is_gone_at_the_end_holds_up_none_of_the_others(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def answered(door: str | None, request: object, _: Settings) -> Answer:
+        asked.append((door, type(request).__name__))
+        if (door, type(request).__name__) == ("gone", "Resume"):
+            raise Silent(["gone: nobody serves there"])
+        return Answer()
+
+    monkeypatch.setattr(quiet, "asked_at", answered)
+    with pytest.raises(ZeroDivisionError):  # why it failed is told, and not that
+        async with paused("acme", "shared", 5, 60, settings(proxy), ["gone", "there"]):
+            raise ZeroDivisionError
+    with pytest.raises(Silent, match="gone: nobody serves there"):
+        async with paused("acme", "shared", 5, 60, settings(proxy), ["gone", "there"]):
+            pass
+    assert asked.count(("there", "Resume")) == 2
