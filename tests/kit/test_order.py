@@ -1,4 +1,4 @@
-"""Slow files are given out first, the others as they came; and the run itself goes by that."""
+"""Slow files are given out before all but those of many tests, the others as they came; and the run goes by that."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 from tests.docs.pages import ROOT
-from tests.kit.order import SECONDS, SlowestFirst
+from tests.kit.order import MANY, SECONDS, SlowestFirst
 
 
-def test_the_slowest_comes_first_and_the_others_as_they_came() -> None:
+def test_after_files_of_many_tests_the_slowest_comes_first_and_the_others_as_they_came() -> None:
     queue = SlowestFirst()
     slow = sorted(SECONDS, key=lambda one: SECONDS[one])
-    for file in ("tests/b.py", slow[0], "tests/a.py", slow[-1]):
-        queue[file] = {f"{file}::test": False}
-    taken = [queue.popitem(last=False)[0] for _ in range(4)]
-    assert taken == [slow[-1], slow[0], "tests/b.py", "tests/a.py"]
+    for file, count in (("tests/many.py", MANY), ("tests/b.py", 9), (slow[0], 8), ("tests/a.py", 7), (slow[-1], 1)):
+        queue[file] = {f"{file}::test_{number}": False for number in range(count)}
+    taken = [queue.popitem(last=False)[0] for _ in range(5)]
+    assert taken == ["tests/many.py", slow[-1], slow[0], "tests/b.py", "tests/a.py"]
     assert not queue
 
 
