@@ -50,6 +50,25 @@ CHANGED = (
     "proxy.backup.since:Since.compare:after",
     "proxy.backup.taking:_Taking.form:7:after",
 )
+# A restore of what changed, with what it builds on.
+CHAINED = (
+    "proxy.backup.chain:linked",
+    "proxy.backup.chain:_beside",
+    "proxy.backup.chain:_beside:2:after",
+    "proxy.backup.checking:examined:3:after",
+    "proxy.backup.chain:linked:after",
+    "proxy.backup.chain:Chain._next:2",
+    "proxy.backup.chain:Chain._next:3:after",
+    "proxy.backup.chain:Chain._whole:9:after",
+    "proxy.backup.chain:Chain.contents",
+    "proxy.backup.chain:contents:4",  # while rows are loaded
+    "proxy.backup.gone:Gone.without:1:after",
+    f"{ASYNCPG}.copy_to_table:5:after",
+    "proxy.backup.loading:loaded:after",
+    "proxy.backup.writing:Writing.write:after",
+    COMMIT,
+    f"{COMMIT}:after",
+)
 # With definitions: of a schema or database.
 DEFINED = (
     "proxy.backup.definitions:_dumped:1",

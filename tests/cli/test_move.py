@@ -121,14 +121,14 @@ def emptied(cluster: Cluster, database: str) -> None:
 
 
 @contextmanager
-def scened(first: Cluster, second: Cluster, control: str | None = None) -> Iterator[Scene]:
-    """control: the database at the first with a table of tenants, for globex."""
+def scened(first: Cluster, second: Cluster, control: str | None = None, **settings: str) -> Iterator[Scene]:
+    """control: the database at the first with a table of tenants, for globex. settings: of the proxy."""
     with pristine(load_sample(first)) as here, pristine(load_sample(second)) as there:
         emptied(second, there)
         for cluster, database in ((first, here), (second, there)):
             cluster.psql(database, "DROP INDEX odd_nr, odd_loc")  # where the server itself fails at such values
         rules = None if control is None else sample_of_rows(first, control, here, "globex")[0]
-        with running_proxy(first.port, here, rules=rules) as proxy:
+        with running_proxy(first.port, here, rules=rules, **settings) as proxy:
             yield Scene(proxy, first, here, second, there, None if control is None else (first, control))
 
 

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "make demo ARGS=--once": "tests/demo/test_run.py runs the program behind it",
     "make test": "it runs this test",
     "make test-long": "as make test, with twenty times as many seeds",
+    "make kills": "runs for half an hour; every run of the tests does a little of it",
     "make lint": "the CI script runs it",
     "make fuzz": "as long as one likes; tests/fuzz/ runs its targets over what was kept",
     "make suites": "runs for ten minutes; tests/drivers/test_suites.py looks at what it recorded",

@@ -125,7 +125,16 @@ def running_proxy(
 @contextmanager
 def serving(directory: Path, database: str, passwords: dict[str, str], **settings: str) -> Iterator[Proxy]:
     """Serves the rules that stand in `directory`/rules, as running_proxy does."""
-    port, admin_port = free_port(), free_port()
+    with serving_at((free_port(), free_port()), directory, database, passwords, **settings) as proxy:
+        yield proxy
+
+
+@contextmanager
+def serving_at(
+    ports: tuple[int, int], directory: Path, database: str, passwords: dict[str, str], **settings: str
+) -> Iterator[Proxy]:
+    """The same at these ports, for clients and for admins."""
+    port, admin_port = ports
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PARTYWALL_"))}
     environment |= {f"PARTYWALL_{name}": value for name, value in settings.items()}
     environment["PARTYWALL_STATE_DIRECTORY"] = str(directory / "state")
