@@ -132,18 +132,18 @@ def _denied(grant: Grant) -> Iterator[None]:
 
 
 async def _check_role(connection: CatalogConnection, grant: Grant) -> None:
-    """Refused unless the connection is the tenant's role, without more rights than those of who is served, and with a
-    schema if it is to have one. That it owns another database is no wonder when this one is to replace that.
+    """Refused unless the connection is the tenant's role, and that is one that would be served: no more than a tenant,
+    nothing in reach that acts as another or that others run, and a schema if it is to have one. That it owns another
+    database is no wonder when this one is to replace that, and who only sees a schema does nothing there.
     """
-    policy = grant.policy
-    schemas = policy.path if policy.schema else ()
+    schemas = grant.policy.path if grant.policy.schema else ()
     found = await check_facts(connection, grant.server, own=not schemas, schemas=schemas)
     problems = [
         f"{one.text}; {one.remedy}"
         for one in found
         if one.severity == "critical"
-        and (one.name == "schema.own" or one.name.startswith("role."))
         and one.name != "role.databases"
+        and not (one.name == "schema.reach" and one.remedy.startswith("REVOKE USAGE"))
     ]
     if problems:
         raise Refused(problems)

@@ -249,6 +249,21 @@ def test_a_role_that_is_more_than_a_tenant_restores_nothing(server: Cluster, tmp
             ("ALTER ROLE globex_rw SUPERUSER", "ALTER ROLE globex_rw NOSUPERUSER", "is a superuser"),
             ("ALTER ROLE globex_rw CREATEROLE", "ALTER ROLE globex_rw NOCREATEROLE", "can create roles"),
             ("GRANT pg_write_all_data TO globex_rw", "REVOKE pg_write_all_data FROM globex_rw", "a predefined role"),
+            (
+                "GRANT TRIGGER ON reference.countries TO globex_rw",
+                "REVOKE TRIGGER ON reference.countries FROM globex_rw",
+                "may change reference.countries, which others read",
+            ),
+            (
+                "GRANT CREATE ON SCHEMA vault TO globex_rw",
+                "REVOKE CREATE ON SCHEMA vault FROM globex_rw",
+                "may create objects in schema",
+            ),
+            (
+                "CREATE FUNCTION reference.f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'",
+                "DROP FUNCTION reference.f()",
+                "which acts as its owner",
+            ),
         ):
             server.psql(database, more)
             try:
