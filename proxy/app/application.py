@@ -102,8 +102,13 @@ class App:
             read = await read_beside(self.settings.rules, self.environ, self.book)
             book = self.canaries.admitted(servable(self.settings, read))
             await self.verifiers.reconcile(book.logins.values())
+
+            async def in_force() -> None:
+                self.tls = tls
+                await self._follow(book)
+
             try:
-                await self.databases.reconcile(book.grants.values())
+                await self.databases.reconcile(book.grants.values(), in_force)
             except ConfigurationError:
                 await self.verifiers.reconcile(self.book.logins.values())  # the old ones stay
                 raise
@@ -111,8 +116,6 @@ class App:
             self.reload_failed = True
             log.error("rules refused, the old ones stay", generation=self.book.generation, problems=error.problems)
             return error.problems
-        self.tls = tls
-        await self._follow(book)
         return []
 
     async def prepare(self, request: Prepare | PrepareRow) -> list[str]:
@@ -128,9 +131,8 @@ class App:
                 await self.databases.reconcile([*self.book.grants.values(), *book.grants.values()])
             except ConfigurationError as error:
                 return error.problems
-            known = {(one.server, one.credentials) for one in self.book.grants.values()}
-            new = [one for one in book.grants.values() if (one.server, one.credentials) not in known]
-            closed = sorted({one.tenant for one in new if not self.databases.is_open(one)})
+            unopened = await self.databases.unopened(self.book.grants.values(), book.grants.values())
+            closed = sorted({one.tenant for one in unopened})
             if closed:
                 return [
                     f"the place of tenant {one} could not be opened; the log of the proxy says why" for one in closed

@@ -8,7 +8,7 @@ come. Decides nothing about SQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from proxy.catalog.examination import Examination
 from proxy.catalog.finding import Finding
@@ -24,7 +24,10 @@ from proxy.tenancy.policy import Credentials, Grant, Server
 
 RETRY = 1.0  # seconds between two attempts to open what is closed
 SCHEMA = "schema"
-Place = tuple[Server, Credentials, tuple[tuple[str, str], ...]]
+Place = tuple[Server, Credentials, str, tuple[tuple[str, str], ...]]
+
+
+async def _nothing() -> None: ...
 
 
 class Databases:
@@ -69,6 +72,21 @@ class Databases:
             return False
         return True
 
+    async def unopened(self, old: Iterable[Grant], new: Iterable[Grant]) -> list[Grant]:
+        """Those of the new at other places than any of the old, which reconcile() has been told of, that cannot be
+        opened now. Tenants among neighbours are, although they did not come yet.
+        """
+        known = {(grant.credentials, grant.place) for grant in _distinct(old)}
+        there = {(grant.credentials, grant.place): grant for grant in _distinct(new)}
+        closed = []
+        for grant in [grant for place, grant in there.items() if place not in known]:
+            try:
+                await self.wait_open(grant)
+                self.of(grant)  # and stays so for a while
+            except CannotConnectNow:
+                closed.append(grant)
+        return closed
+
     async def wait_open(self, grant: Grant) -> None:
         """Returns when of() has it; a tenant among neighbours is opened when it comes. CannotConnectNow when not."""
         if grant.policy.isolation == SCHEMA:
@@ -82,14 +100,13 @@ class Databases:
             raise CannotConnectNow("the database system is starting up")
         return found
 
-    async def reconcile(self, grants: Iterable[Grant]) -> None:
-        """Opens what `grants` name and closes what they do not. ConfigurationError with every problem; then nothing
-        has changed. A database or schema of a tenant's own that cannot be opened is that tenant's trouble, and so is a
-        server that only tenants' own documents name: it is reported, stays closed, and is tried again when somebody
-        asks for it.
+    async def reconcile(self, grants: Iterable[Grant], then: Callable[[], Awaitable[None]] = _nothing) -> None:
+        """Opens what `grants` name, does what is to be done `then`, and closes what they do not name: so nobody who
+        comes meanwhile finds a place closed. ConfigurationError with every problem; then nothing has changed. A
+        database or schema of a tenant's own that cannot be opened is that tenant's trouble, and so is a server that
+        only tenants' own documents name: it is reported, stays closed, and is tried again when somebody asks for it.
         """
-        # Ten thousand tenants share few places: most are told apart before any is hashed.
-        every = {(id(grant.server), id(grant.credentials)): grant for grant in grants}.values()
+        every = _distinct(grants)
         distinct = [grant for grant in every if grant.policy.isolation != SCHEMA]
         wanted = {_place_of(grant): grant for grant in distinct}
         missing = [place for place in wanted if place not in self._open]
@@ -107,21 +124,25 @@ class Databases:
             problems = [line for one in failed for line in _problems(one)]
             raise ConfigurationError(problems)
         new = {place: one for place, one in results.items() if isinstance(one, Database)}
-        left = [one for place, one in self._open.items() if place not in wanted]
-        self._open = {**{place: one for place, one in self._open.items() if place in wanted}, **new}
+        beside = [grant for grant in every if grant.policy.isolation == SCHEMA]
+        await self._settle(beside)
+        self._open |= new
         self._closed = {place: wanted[place] for place in trouble}
-        await asyncio.gather(*(one.close() for one in left))
         for problems in trouble.values():
             self._report(problems)
-        await self._settle([grant for grant in every if grant.policy.isolation == SCHEMA])
+        await then()
+        left = [one for place, one in self._open.items() if place not in wanted]
+        self._open = {place: one for place, one in self._open.items() if place in wanted}
+        await asyncio.gather(*(one.close() for one in left))
+        kept = {neighbours.place_of(grant) for grant in beside}
+        for place in [one for one in self._neighbours if one not in kept]:
+            await self._neighbours.pop(place).close()
 
     async def _settle(self, grants: Sequence[Grant]) -> None:
         """The tenants with schemas of their own: by what database they share."""
         places: dict[neighbours.Place, list[Grant]] = {}
         for grant in grants:
             places.setdefault(neighbours.place_of(grant), []).append(grant)
-        for place in [one for one in self._neighbours if one not in places]:
-            await self._neighbours.pop(place).close()
         for place, some in places.items():
             found = self._neighbours.get(place)
             if found is not None:
@@ -188,10 +209,15 @@ class Databases:
         await self._processes.close()
 
 
+def _distinct(grants: Iterable[Grant]) -> Collection[Grant]:
+    """One of each place. Ten thousand tenants share few: most are told apart before any is hashed."""
+    return {(id(grant.server), id(grant.credentials), id(grant.policy)): grant for grant in grants}.values()
+
+
 def _place_of(grant: Grant) -> Place:
-    """Where, as whom, and with which keys behind policies: with others it is opened anew, and checked."""
-    keys = grant.wall_keys if grant.policy.behind_rls else None
-    return grant.server, grant.credentials, () if keys is None else tuple(sorted(keys.items()))
+    """Where, as whom, by which mode, and with which keys behind policies: with others it is opened and checked anew."""
+    keys = grant.wall_keys
+    return grant.server, grant.credentials, grant.policy.mode, () if keys is None else tuple(sorted(keys.items()))
 
 
 def _of_tenants(grant: Grant) -> bool:

@@ -57,7 +57,7 @@ async def connect(
     ConnectionFailure (08006, or the server's own SQLSTATE of classes 53 and 57) when it cannot be made; its text names
     nothing of the server, its __cause__ has the reason.
     """
-    connection = ServerConnection(grant.server, grant.credentials, grant.settings)
+    connection = ServerConnection(grant.server, grant.credentials, startup_of(grant))
     try:
         async with asyncio.timeout(timeout):
             transport = await dial(connection, grant.server, grant.credentials, timeout, peer_timeout)
@@ -99,15 +99,19 @@ def pinned_of(policy: Policy) -> Mapping[str, str]:
     return PINNED
 
 
+def startup_of(grant: Grant) -> Mapping[str, str]:
+    """All start-up parameters of the grant's connections; what is pinned wins."""
+    return {**grant.settings, **pinned_of(grant.policy)}
+
+
 async def _log_in(
     connection: ServerConnection, grant: Grant, cache: SaltedPasswords | None, binding: bytes | None
 ) -> None:
     server, credentials = grant.server, grant.credentials
-    pinned = pinned_of(grant.policy)
     handshake = ServerHandshake(
         server.role,
         server.database,
-        {**grant.settings, **pinned},  # what is pinned wins
+        connection.settings,
         credentials.password,
         base64.b64encode(secrets.token_bytes(18)),
         cache=cache,

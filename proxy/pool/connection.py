@@ -54,7 +54,7 @@ class ServerConnection(asyncio.Protocol):
     def __init__(self, server: Server, credentials: Credentials, settings: Mapping[str, str]) -> None:
         self.server = server
         self.credentials = credentials
-        self.settings = settings  # sent at start-up beside the pinned ones
+        self.settings = settings  # sent at start-up
         self.state = BackendState(0, b"", {})
         self.lost: str | None = None  # why, once it is gone
         self.lent: Grant | None = None  # for whom it was lent last

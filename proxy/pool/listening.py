@@ -20,7 +20,7 @@ from proxy.errors import ConnectionFailure, Refusal, RemoteProtocolError, TooMan
 from proxy.pool.connection import NOBODY, ServerConnection
 from proxy.pool.lease import Lease
 from proxy.pool.pools import Pools
-from proxy.tenancy.policy import Grant, Server
+from proxy.tenancy.policy import Grant, Place
 from proxy.wire.backend import NotificationResponse, ParameterStatus, ReadyForQuery
 from proxy.wire.framing import kinds
 from proxy.wire.frontend import Query
@@ -33,7 +33,7 @@ OTHERS = TooManyConnections(
     hint="Listening takes a server connection of its own: give the tenant at least 2 server_connections.",
 )
 _TABLE = kinds(relayed=b"", watched=b"ACZSNEI")
-Key = tuple[Server, str]
+Key = tuple[Place, str]
 
 
 class Subscriber(Protocol):
@@ -60,7 +60,7 @@ class Listening:
         """From the return on the subscriber is notified. A Refusal when the server cannot be asked or says no."""
         if grant.limits.server_connections is not None and grant.limits.server_connections < 2:
             raise OTHERS
-        key = (grant.server, grant.tenant)
+        key = (grant.place, grant.tenant)
         ear = self._ears.get(key)
         if ear is None:
             ear = self._ears[key] = _Ear(self._pools, grant, lambda: self._ears.pop(key, None))
@@ -74,13 +74,13 @@ class Listening:
 
     async def wait_heard(self, grant: Grant) -> None:
         """Returns when everything that was committed until now has been told. ConnectionFailure when it cannot be."""
-        ear = self._ears.get((grant.server, grant.tenant))
+        ear = self._ears.get((grant.place, grant.tenant))
         if ear is not None:
             await asyncio.shield(ear.hear())
 
     def listens(self, grant: Grant) -> bool:
         """Does any session of the tenant listen?"""
-        return (grant.server, grant.tenant) in self._ears
+        return (grant.place, grant.tenant) in self._ears
 
     def owns(self, connection: ServerConnection) -> bool:
         """Is it one of those that listen? Nothing of its tenant's runs there."""
@@ -88,7 +88,7 @@ class Listening:
 
     def unsubscribe(self, grant: Grant, subscriber: Subscriber, channels: tuple[str, ...]) -> None:
         """It hears nothing more of these; one that it did not subscribe to is fine."""
-        ear = self._ears.get((grant.server, grant.tenant))
+        ear = self._ears.get((grant.place, grant.tenant))
         if ear is not None:
             ear.drop(subscriber, channels)
 

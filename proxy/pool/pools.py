@@ -64,7 +64,7 @@ class Pools:
         if near is not None and near[0] is grant and near[1].idle:
             share = near[1]
         else:
-            found = self._ledger.shares.get((grant.server, grant.tenant, settings_of(grant)))
+            found = self._ledger.shares.get((grant.place, grant.tenant, settings_of(grant)))
             if found is None:
                 return None
             share = found
@@ -197,7 +197,7 @@ class Pools:
         """An idle connection of the tenant's that was idle for long, and is well. Those that are not are closed, and
         with them what was idle for as long at the same place.
         """
-        share = self._ledger.shares.get((grant.server, grant.tenant, settings_of(grant)))
+        share = self._ledger.shares.get((grant.place, grant.tenant, settings_of(grant)))
         connection = None if share is None or self._closing else self._ledger.take(share, self._clock())
         if connection is None or share is None:
             return None
@@ -219,7 +219,7 @@ class Pools:
 
     def _share(self, grant: Grant) -> PoolShare:
         settings = settings_of(grant)
-        share = self._ledger.share(grant.server, grant.tenant, settings, grant.server.addresses)
+        share = self._ledger.share(grant.place, grant.tenant, settings, grant.server.addresses)
         self._know(grant, share)
         return share
 

@@ -10,7 +10,7 @@ from proxy.pool.ledger import Ledger
 from proxy.pool.share import NO_LIMIT
 from proxy.pool.turns import demands
 from proxy.quota.fairness import max_min
-from proxy.tenancy.policy import Address, Server
+from proxy.tenancy.policy import Address, Place, Server
 
 
 @dataclass(slots=True)
@@ -155,4 +155,4 @@ def _tenants(ledger: Ledger[Any, Any]) -> tuple[TenantStatistics, ...]:
 
 
 def _server(key: Hashable) -> Server:
-    return cast("Server", key)  # the pools key shares by Server; the ledger does not care
+    return cast("Place", key)[0]  # the pools key shares by place; the ledger does not care

@@ -13,14 +13,13 @@ from time import thread_time
 from typing import assert_never, cast
 
 from proxy.auth.addresses import LOCAL
-from proxy.errors import InternalError, InvalidAuthorization, Refusal
+from proxy.errors import InternalError, Refusal
+from proxy.server.asking import AskingClient
 from proxy.server.flow import Flow, prepare_socket
+from proxy.server.following import GONE
 from proxy.server.leasing import wait_lease
-from proxy.server.listens import ListeningClient
-from proxy.server.planned import Account, Question
-from proxy.server.port import GONE
-from proxy.server.services import AuditContext, Planning
-from proxy.server.sharing import LARGE, flat
+from proxy.server.services import AuditContext
+from proxy.server.sharing import LARGE
 from proxy.server.stopping import out_of_time, overdue, stop
 from proxy.server.tls import upgrade
 from proxy.session.actions import (
@@ -53,17 +52,14 @@ from proxy.session.events import (
     FrontendLost,
     ProofWeighed,
     ResultOverdue,
-    StatementPlanned,
     Terminate,
     TlsStarted,
 )
-from proxy.sql.plan import Planned, Reject, StatementKind
 
 LINGER = 5.0  # seconds for a client to read its last words
-UNKNOWN_NAME = frozenset({"42P01", "42883", "42704", "42703", "3F000"})
 
 
-class Client(ListeningClient, asyncio.Protocol):
+class Client(AskingClient, asyncio.Protocol):
     """One client connection; the session's Port and the leased connection's receiver."""
 
     # -- asyncio.Protocol
@@ -92,7 +88,7 @@ class Client(ListeningClient, asyncio.Protocol):
             if session.under is None and session.stalled and session.buffered > self.services.options.read_buffer:
                 self._flow().frontend_waits(True)
         except Exception as problem:  # the last line: nothing may escape with a lease held
-            self._crash(problem)
+            self.crash(problem)
 
     def eof_received(self) -> bool:
         """The client has nothing more to say: as a lost connection."""
@@ -142,7 +138,7 @@ class Client(ListeningClient, asyncio.Protocol):
             if began:
                 self.give_way(thread_time() - began, len(data))
         except Exception as problem:  # as data_received
-            self._crash(problem)
+            self.crash(problem)
 
     def backend_lost(self, reason: str) -> None:
         """The leased connection is gone."""
@@ -163,7 +159,7 @@ class Client(ListeningClient, asyncio.Protocol):
             if not self.session.stalled and self.flow is not None:
                 self.flow.frontend_waits(False)
         except Exception as problem:  # as data_received
-            self._crash(problem)
+            self.crash(problem)
 
     def _perform(self) -> None:
         while self.actions:
@@ -174,7 +170,7 @@ class Client(ListeningClient, asyncio.Protocol):
     def _do(self, action: Action) -> None:
         match action:
             case PlanStatement():
-                self._plan(action)
+                self.plan(action)
             case LeaseBackend():
                 task = self.listener.tasks.start(wait_lease(self, action.ticket), "wait for a server connection")
                 self.waiting[action.ticket] = task
@@ -245,48 +241,6 @@ class Client(ListeningClient, asyncio.Protocol):
             self.session.handle(event)
         else:
             self.handle(event)
-
-    def _plan(self, action: PlanStatement) -> None:
-        planning, context = self.planning, self.context
-        if planning is None or context is None:
-            raise InvalidAuthorization("not logged in")
-        text = self.planned(action.text)
-        context = self.named(context).about(text, self.temporary)
-        asked = Question(text, context, action.parameter_types, action.extended)
-        now = self.services.clock()
-        if not (flat(text, self.services.options.plan_inline_bytes) and self.share.may_plan(now)):
-            self.listener.tasks.start(self._wait_plan(action.ticket, planning, asked, None), "plan")
-            return
-        planned = self._account().plan(planning, asked)
-        if self._unknown(planned):
-            self.listener.tasks.start(self._wait_plan(action.ticket, planning, asked, planned), "look again")
-            return
-        self.session.handle(StatementPlanned(action.ticket, planned))
-
-    def _account(self) -> Account:
-        return Account(self.session.budget, self.share, self.services.clock)
-
-    async def _wait_plan(self, ticket: int, planning: Planning, asked: Question, planned: Planned | None) -> None:
-        account = self._account()
-        try:
-            if planned is None:
-                planned = await account.wait_plan(planning, asked)
-            newer = self._unknown(planned) and await planning.refresh(asked.context.catalog_version)
-            if newer and self.bind() and self.context is not None:
-                context = self.named(self.context).about(asked.text, self.temporary)
-                planned = await account.wait_plan(planning, asked._replace(context=context))
-        except Refusal as refusal:
-            reject = Reject(StatementKind.OTHER, refusal.sqlstate, refusal.message, refusal.detail, refusal.hint)
-            planned = Planned((reject,))
-        except Exception as problem:  # as data_received
-            self._crash(problem)
-            return
-        self.handle(StatementPlanned(ticket, planned))
-
-    @staticmethod
-    def _unknown(planned: Planned) -> bool:
-        rejection = planned.rejection
-        return rejection is not None and rejection.sqlstate in UNKNOWN_NAME
 
     async def _start_tls(self, received: bytes) -> None:
         transport, tls = self.transport, self.services.tls()
@@ -370,7 +324,7 @@ class Client(ListeningClient, asyncio.Protocol):
             raise InternalError("no connection")
         return self.flow
 
-    def _crash(self, problem: Exception) -> None:
+    def crash(self, problem: Exception) -> None:
         """Something is wrong with the proxy: the client sees an id, the log sees everything."""
         number = secrets.token_hex(6)
         self.services.log.error("internal error", id=number, login=self.session.user, exc_info=problem)

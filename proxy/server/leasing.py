@@ -25,6 +25,7 @@ async def wait_lease(client: Client, ticket: int) -> None:
             raise InvalidAuthorization("not logged in")
         lease = await client.services.pools.wait_lease(grant, client.moved)
     except Moved:
+        await client.arrive()
         client.waiting.pop(ticket, None)
         client.handle(LeaseMoved(ticket))
         return

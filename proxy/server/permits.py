@@ -43,7 +43,7 @@ class PermittedClient(ClientPort):
         if turn is None:
             return TooManyConnections("too many new connections", hint="Keep connections open.")
         self.early = turn
-        if turn or not self._open(grant):
+        if turn or not self._open(self._present(grant)):
             return LATER
         entered: list[Gauge] = []
         for gauge, _ in self._places(grant):
@@ -53,6 +53,11 @@ class PermittedClient(ClientPort):
             entered.append(gauge)
         self.entered = tuple(entered)
         return self.count_in(grant)
+
+    def _present(self, grant: Grant) -> Grant:
+        """As the rules have it that are in force now: they may have changed since it was found."""
+        fresh = self.granted(self.services.rules())
+        return grant if fresh is None or fresh.tenant != grant.tenant else fresh
 
     def _open(self, grant: Grant) -> bool:
         """Is the database open, or nothing to be waited for?"""
@@ -88,7 +93,7 @@ class PermittedClient(ClientPort):
             await asyncio.sleep(self.early)
         if self.services.wait_planning is not None:
             try:
-                await self.services.wait_planning(grant)
+                await self.services.wait_planning(self._present(grant))
             except CannotConnectNow as refusal:
                 self.handle(ClientAdmitted(refusal))
                 return

@@ -1,7 +1,6 @@
 """ClientPort: what a session is answered at once, from the services: plans, leases, its login and its grant.
 
-It holds which rules and which catalog the session runs under, and moves to newer ones between transactions. It has no
-socket of its own; client.py is the socket.
+Under which rules and which catalog it runs is following.py's. It has no socket of its own; client.py is the socket.
 """
 
 from __future__ import annotations
@@ -12,41 +11,38 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import CannotConnectNow, InternalError, Refusal, TooManyConnections
+from proxy.pool.connect import startup_of
 from proxy.server.flow import Flow
+from proxy.server.following import GONE, FollowingPort
 from proxy.server.logins import Came, find_login
 from proxy.server.overstay import Overstay
 from proxy.server.proofs import Waiting
-from proxy.server.services import Planning, Rules, Services
+from proxy.server.services import Services
 from proxy.server.sharing import BULK
 from proxy.server.stopping import Cancels
 from proxy.session.actions import Action, CloseFrontend, FindLogin
 from proxy.session.comments import split
 from proxy.session.encode import refusal_of
 from proxy.session.events import LoginFound
-from proxy.session.greeting import with_ceilings
-from proxy.session.holdings import SLACK
-from proxy.session.label import label_of
-from proxy.session.parameters import ceilings_of
 from proxy.session.ports import Lease, Port
 from proxy.session.session import ClientSession
 from proxy.sql.objects import SETTING
 from proxy.sql.paths import path_of
-from proxy.sql.plan import Forward, Owner, PlanContext, Planned, Reject, StatementKind, Temporary
+from proxy.sql.plan import Forward, PlanContext, Planned, Reject, StatementKind, Temporary
 from proxy.sql.search_path import BARE
-from proxy.tenancy.derived import APPLICATION, LISTENING, PROCESS, QUERY, array_literal
-from proxy.tenancy.policy import Grant, held_to
+from proxy.tenancy.derived import QUERY
+from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
     from proxy.server.cancel import Cancellable
     from proxy.server.listener import Listener, TemplateKey
 
-GONE = Refusal("terminating connection due to administrator command", sqlstate="57P01")
 
-
-class ClientPort:
+class ClientPort(FollowingPort):
     """The session's Port, without the socket."""
 
     def __init__(self, listener: Listener, services: Services) -> None:
+        super().__init__()
         self.listener = listener
         self.services = services
         self.transport: asyncio.Transport | None = None
@@ -67,19 +63,7 @@ class ClientPort:
         self.peer = ""  # address and port, for the log
         self.address = ""  # alone, for the rules
         self.full_since: float | None = None  # when the client's write buffer was full, of the loop's clock
-        self.grant: Grant | None = None
-        self.keys: Mapping[str, str] | None = None  # of the grant, and of this session
-        self.planning: Planning | None = None
-        self.context: PlanContext | None = None
-        self.bare: PlanContext | None = None  # the same for an emptied search path
-        self.paths: tuple[str, PlanContext] | None = None  # and for another, where a tenant may have one
-        self.rules: object = None  # the rule book and catalog that context was made of
-        self.looked: object = None  # the rule book that expelled() has seen
-        self.catalog: object = None
         self.admitted = False
-        self.temporary: tuple[Temporary, ...] = ()
-        self.comments = False  # are kept, by the rules
-        self.gone = False  # the rules in force have no place for this session
         self.overstay = Overstay()
         self.cancels = Cancels()
         self.share = listener.shares.of("")  # of planning; the tenant's once it is known
@@ -95,15 +79,6 @@ class ClientPort:
         if transport is not None:
             transport.write(data)
 
-    def follow(self) -> None:
-        """Moves to new rules and a new catalog between transactions."""
-        planning = self.planning
-        if planning is None or (self.services.rules() is self.rules and planning.catalog is self.catalog):
-            return
-        if self.session.between and not (self.gone or self.bind()):
-            self.gone = True
-            self.session.epoch = GONE  # every statement is planned again, and refused
-
     def lookup(self, text: bytes, parameter_types: tuple[int, ...] = (), extended: bool = False) -> Planned | None:
         """The plans of a text in the cache; moves to new rules and a new catalog between transactions."""
         planning, context = self.planning, self.context
@@ -116,6 +91,8 @@ class ClientPort:
             self.session.release()  # a pinned one: the answer must not wait for it
             self.actions.append(CloseFrontend())
             return Planned((Reject(StatementKind.OTHER, GONE.sqlstate, GONE.message),))
+        if self.arriving:
+            return None
         if "search_path" in self.session.settings.current:
             context = self.named(context)
         text = self.planned(text)
@@ -211,15 +188,7 @@ class ClientPort:
         grant = self.session.grant
         if grant is None:
             return None
-        return grant.server, tuple(sorted(grant.settings.items())), tuple(sorted(settings.items()))
-
-    @property
-    def label(self) -> str:
-        """What stands before the session's application_name at the server: on a shared one, who it is."""
-        grant = self.session.grant
-        if grant is None or grant.policy.isolation == "database":
-            return ""
-        return label_of(grant.tenant, self.session.user)
+        return grant.server, tuple(sorted(startup_of(grant).items())), tuple(sorted(settings.items()))
 
     def fill(self, plan: Forward, literals: tuple[bytes, ...], text: bytes) -> bytes:
         """The text of a plan with this tenant's keys, and with the client's own text where it tells that."""
@@ -291,72 +260,6 @@ class ClientPort:
         certificate = None if secured is None else secured.getpeercert(binary_form=True)
         full = self.listener.draining or len(self.listener.clients) > self.services.options.max_client_connections
         return find_login(self.services, action, Came(self.address, self.session.tls, full, certificate))
-
-    def granted(self, rules: Rules) -> Grant | None:
-        """What these rules grant the session's login now. That its password expired, or that nobody may come from
-        where it came from, ends no session, as at PostgreSQL."""
-        login = rules.login(self.session.user)
-        return None if login is None or login.disabled else rules.grant(login, self.session.database)
-
-    def expelled(self) -> bool:
-        """Have the rules in force no place for this session? Asked of sessions that say nothing."""
-        rules = self.services.rules()
-        if self.rules is None or rules is self.looked:
-            return False
-        self.looked = rules
-        fresh, grant = self.granted(rules), self.grant
-        return fresh is None or grant is None or fresh.tenant != grant.tenant
-
-    def moved(self, grant: Grant) -> bool:
-        """Do rules that the session has not seen yet serve its tenant elsewhere?"""
-        rules = self.services.rules()
-        if rules is self.rules or self.gone:
-            return False
-        fresh = self.granted(rules)
-        return fresh is not None and fresh.tenant == grant.tenant and fresh.server != grant.server
-
-    def bind(self) -> bool:
-        """The grant, planner and context of the rules in force. False when the login has lost its grant."""
-        rules = self.services.rules()
-        session = self.session
-        grant = session.grant
-        if self.rules is not rules:
-            fresh = self.granted(rules)
-            if fresh is None or grant is None or fresh.tenant != grant.tenant:
-                return False
-            if (session.lease is not None or session.subscribed) and fresh.server != grant.server:
-                return False  # a pinned connection cannot move, nor one that listens
-            grant = fresh
-        if grant is None:
-            return False
-        try:
-            self.planning = self.services.planning(grant)
-        except CannotConnectNow:
-            if self.planning is None:
-                raise
-            return False  # the tenant's own database is elsewhere now, and closed
-        self.catalog = self.planning.catalog
-        self.rules = rules
-        self.grant = session.grant = grant
-        mine = {PROCESS: str(self.process_id), LISTENING: array_literal(session.settings.objects.heard)}
-        self.keys = {**grant.keys, **mine, APPLICATION: self.label}
-        login = rules.login(session.user)
-        own = None if login is None else login.limits
-        session.limits = held_to(grant.limits, own)
-        session.result.limit(session.limits)
-        budgets, now = self.services.budgets, self.services.clock()
-        session.budget = budgets.of(grant.tenant, session.user, grant.limits, own, session.counters, now)
-        session.storage = self.services.storage(grant)
-        self.comments = grant.comments == "keep"
-        session.frontend.texts = grant.limits.statement_size + SLACK
-        session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
-        session.generation = rules.generation
-        owner = Owner(grant.tenant, grant.limits.plan_cache_bytes)
-        version = self.planning.catalog.version
-        self.context = PlanContext(grant.policy, version, grant.policy.path, grant.server.role, owner=owner)
-        self.bare = self.paths = None
-        session.epoch = self.context
-        return True
 
     def take(self, lease: Any) -> Lease:
         connection = lease.connection

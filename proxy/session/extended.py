@@ -31,7 +31,7 @@ from proxy.session.query import (
 )
 from proxy.session.resets import changed, restate
 from proxy.session.statements import Portal
-from proxy.session.upstream import defined, execute_prepare, insert_rows, leased, runnable, upstream_name
+from proxy.session.upstream import defined, execute_prepare, insert_rows, leased, rebound, runnable, upstream_name
 from proxy.sql.copied import inserts
 from proxy.sql.plan import Answer, Effects, Forward, Planned, StatementKind
 from proxy.wire.fields import Reader, message
@@ -259,6 +259,11 @@ def execute(s: Conversation, body: bytes) -> bool:
     if portal is None or refusal is not None:
         s.refuse_extended(refusal or no_portal(body[:end]), early=refusal is None)
         return True
+    if prepared.own(portal.statement.plan):
+        current = rebound(s, body[:end], portal)
+        if not isinstance(current, Portal):
+            return current is None
+        portal = current
     plan = portal.statement.plan
     if prepared.uncertain(s, Planned((plan,))):
         return False

@@ -35,6 +35,15 @@ def labelled(value: str, label: str) -> str:
     return "'" + (label + cut(name, label)).replace("'", "''") + "'"
 
 
+def unlabelled(value: str, label: str) -> str:
+    """The value of a SET, as SQL text, without the label before it."""
+    found = LITERAL.fullmatch(value)
+    if found is None or found[1] is None or not label:
+        return value
+    name = found[1].replace("''", "'").removeprefix(label)
+    return "'" + name.replace("'", "''") + "'"
+
+
 def cleaned(name: str, version: str) -> str:
     """As a server of this version shows it: other bytes than printable ASCII as \\x.., before 16 as question marks
     (pg_clean_ascii).

@@ -137,6 +137,13 @@ class Settings:
         self.current = self.current if current == self.current else current
         self.base = (self.current, self.base[1])
 
+    def carry(self, own: Mapping[str, str]) -> None:
+        """The session is served by another mode from now on, and has set these; limit() gives it its defaults there.
+        No connection is leased.
+        """
+        self.current, self.defaults = own, NO_SETTINGS
+        self.base = (own, NO_SETTINGS)
+
     def meant(self, effect: SettingEffect) -> str | None:
         """The value that a SET or RESET gives in this session: a timeout at most the tenant's limit, and RESET goes
         back to what the session began with. None: to what the connection began with.

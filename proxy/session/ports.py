@@ -49,7 +49,8 @@ class Port(Protocol):
 
     def follow(self) -> None:
         """Between transactions: the rules and the catalog in force from here on. Changes the session's epoch when they
-        are others, or when they have no place for it; lookup() does the same."""
+        are others, or when they have no place for it, and forgets its plans when that is another place; lookup() does
+        the same."""
 
     def lease_nowait(self) -> Lease | None:
         """An idle server connection of this tenant, or None."""

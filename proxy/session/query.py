@@ -201,7 +201,10 @@ def lead(s: Conversation, due: Due, out: list[bytes]) -> None:
 def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool) -> Planned | None:
     """The plans of a text; None when they were asked for and the message must wait."""
     key = (text, types, extended)
-    planned = s.plans.get(key) if s.plans else None
+    planned = None
+    if s.plans:
+        s.port.follow()  # what was planned for another place is not kept
+        planned = s.plans.get(key)
     if planned is None:
         planned = s.port.lookup(text, types, extended)
         s.counters.plans["miss" if planned is None else planned.cache] += 1

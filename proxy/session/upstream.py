@@ -12,12 +12,13 @@ from proxy.errors import Refusal
 from proxy.session import encode, growth, inserting, prepared
 from proxy.session.blocks import aborted
 from proxy.session.conversation import Conversation, PlanKey, Waiting
-from proxy.session.due import PARSE, Due
+from proxy.session.due import BIND, PARSE, Due
 from proxy.session.prepared import drop_surplus
-from proxy.session.query import announce, renew, sent_now
+from proxy.session.query import announce, plan_of, renew, sent_now
 from proxy.session.result import STAYS
 from proxy.session.statements import Portal, Statement
-from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation
+from proxy.sql.plan import STATEMENT_NAME, Answer, AnswerKind, Forward, Planned, Preparation, Reject
+from proxy.wire.fields import message
 
 
 def defined(
@@ -106,6 +107,38 @@ def upstream_name(s: Conversation, name: bytes, statement: Statement) -> bytes:
     s.due.append(due)
     s.open = True
     return upstream
+
+
+def rebound(s: Conversation, name: bytes, portal: Portal) -> Portal | bool | None:
+    """A portal of what the session does itself, as of the present rules. Where it is the server's by now to run it, it
+    is prepared and bound there, of which the client was told already. False and None as everywhere here.
+    """
+    s.port.follow()
+    statement = portal.statement
+    if statement.epoch is s.epoch:
+        return portal
+    planned = plan_of(s, statement.text, statement.parameter_types, True)
+    if planned is None:
+        return False
+    plan = planned.plans[0]
+    if isinstance(plan, Reject):
+        s.audit(plan, statement.text, planned.shape)
+        s.refuse_extended(encode.refusal_of(plan))
+        return None
+    fresh = defined(s, statement.text, statement.parameter_types, plan, planned.literals)
+    if isinstance(plan, Answer) or prepared.own(plan):
+        portal = s.portals[name] = replace(portal, statement=fresh)
+        return portal
+    if not leased(s):
+        return False if s.waiting is not Waiting.NOTHING else None
+    portal = s.portals[name] = replace(portal, statement=fresh)
+    upstream = upstream_name(s, b"", fresh)
+    s.up.append(message(66, b"%b\0%b\0\0\0\0\0\0\0" % (name, upstream)))
+    due = Due(BIND, False, plan=plan, text=fresh.text)
+    s.due.append(due)
+    portal.bound = due
+    s.open = True
+    return portal
 
 
 def insert_rows(s: Conversation, portal: Portal) -> bool:

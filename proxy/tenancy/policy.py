@@ -121,6 +121,15 @@ class Policy:
         return (self.schema, *self.shared_schemas) if self.isolation == "schema" else ("public",)
 
     @property
+    def mode(self) -> str:
+        """How a tenant is served: by what rules statements are made and settings judged, and on what path a connection
+        begins. What was made for one mode is nothing for another, although server, database and role be the same.
+        """
+        if self.isolation == "schema":
+            return f"schema {self.path!r}"
+        return "row+rls" if self.second_wall and self.isolation == "row" else self.isolation
+
+    @property
     def behind_rls(self) -> bool:
         """The tables have policies, and the role at the server is the tenant's own: mode rls, or row with it."""
         return self.second_wall or self.isolation == "rls"
@@ -162,6 +171,10 @@ class Server:
     def targets(self) -> tuple[str, ...]:
         """What is asked for of every address, and if none is that, then what."""
         return ("standby", "any") if self.target == "prefer-standby" else (self.target,)
+
+
+Place = tuple[Server, str]
+"""A server, database and role, and the mode in which a tenant is served there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +256,16 @@ class Grant:
     routed: bool = False  # its tenant says where it goes: that is its trouble alone when it cannot be served there
 
     @property
+    def place(self) -> Place:
+        """Where it is served, as whom, and how. Nothing that belongs to one place is of use at another."""
+        return self.server, self.policy.mode
+
+    @property
     def home(self) -> str:
         """Its place for people and for the journal of a move: of rows among others' just where that is."""
         at = ",".join(f"{host}:{port}" for host, port in self.server.addresses)
-        policy = self.policy
-        how = {"schema": f"schema {policy.schema}", "row": "row+rls" if policy.second_wall else ""}
-        said = how.get(policy.isolation, policy.isolation)
+        mode = self.policy.mode
+        said = f"schema {self.policy.schema}" if self.policy.schema else "" if mode == "row" else mode
         return f"{at}/{self.server.database}{', ' if said else ''}{said}"
 
     @property

@@ -11,11 +11,12 @@ import pytest
 
 from proxy.doctor.report import refusing
 from proxy.errors import CannotConnectNow, ConfigurationError
-from proxy.fleet.databases import Databases
+from proxy.fleet.databases import Databases, _place_of
 from proxy.fleet.planning import PlannerProcesses
 from proxy.sql.plan import PlanContext
 from proxy.tenancy.policy import Grant, Server
 from tests.kit.builders import grant
+from tests.kit.owned import ROLES, owned
 from tests.kit.postgres import Cluster
 from tests.sql.worlds import sample_policy
 
@@ -201,7 +202,7 @@ async def test_a_tenants_own_database_is_open_once_it_can_be(processes: PlannerP
     unreachable = replace(own, server=Server("127.0.0.1", 1, "postgres", "app"))
     try:
         await databases.reconcile([unreachable])
-        databases._closed = {(unreachable.server, unreachable.credentials, ()): own}  # as if the server had come back
+        databases._closed = {_place_of(unreachable): own}  # as if the server had come back
         with pytest.raises(CannotConnectNow):
             databases.of(unreachable)
         assert databases._opening is not None
@@ -232,3 +233,38 @@ async def test_a_shared_database_is_opened_only_without_unaccepted_findings(
         assert databases.of(accepting).catalog.database == "shared"
     finally:
         await databases.close()
+
+
+async def test_what_was_checked_for_one_mode_is_not_open_for_another(
+    databases: Databases, processes: PlannerProcesses, shared_server: Cluster
+) -> None:
+    """A role may own what is in a database of its tenant's alone; among others' rows it must not."""
+    with owned(shared_server, 1) as database:
+        own = grant_at(shared_server.port, database, ROLES[1])
+        own = replace(own, policy=replace(own.policy, isolation="database"))
+        row = replace(own, policy=sample_policy())
+        assert own.server == row.server
+        await databases.reconcile([own])
+        assert not databases.is_open(row)
+        with pytest.raises(ConfigurationError, match="owns"):
+            await databases.reconcile([row])
+        assert databases.is_open(own)
+        with pytest.raises(ConfigurationError, match="owns"):  # as a draft is read, in which it is to be so
+            await databases.reconcile([own, row])
+        assert [one.policy.isolation for one in await databases.unopened([own], [own, row])] == ["row"]
+        await databases.reconcile([])
+
+
+async def test_what_the_old_rules_name_is_open_until_the_new_ones_are_in_force(
+    databases: Databases, sample_port: int
+) -> None:
+    before, after = grant_at(sample_port), grant_at(sample_port, "private1")
+    await databases.reconcile([before])
+    open_: list[bool] = []
+
+    async def then() -> None:
+        open_.extend((databases.is_open(before), databases.is_open(after)))
+
+    await databases.reconcile([after], then)
+    assert open_ == [True, True]
+    assert not databases.is_open(before)

@@ -50,6 +50,24 @@ async def test_what_a_grant_was_lent_before_is_found_again_and_never_what_is_gon
         await census.agrees(pools)
 
 
+async def test_one_tenant_by_one_role_has_no_connection_in_common_in_two_modes(
+    server15: Cluster, pools: Pools, census: Census
+) -> None:
+    """They begin with other search paths, and nothing that is left on one was made for the other."""
+    grant = grant_of(server15)
+    found = {}
+    for mode in ("database", "row", "rls"):
+        one = replace(grant, policy=replace(grant.policy, isolation=mode))
+        assert pools.lease_nowait(one) is None
+        lease = await pools.wait_lease(one)
+        (path,) = await Talk(lease)("SHOW search_path")
+        found[mode] = (lease.connection, path)
+        pools.release(lease)
+    assert len({connection for connection, _ in found.values()}) == 3
+    assert [path for _, path in found.values()] == [(b'"$user", public',), (b"public",), (b"public",)]
+    await census.agrees(pools)
+
+
 async def test_a_lease_ends_once(server15: Cluster, pools: Pools) -> None:
     lease = await pools.wait_lease(grant_of(server15))
     pools.release(lease)

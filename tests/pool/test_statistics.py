@@ -12,7 +12,7 @@ HERE = Server("127.0.0.1", 5432, "shared", "app")
 
 def opened(ledger: Ledger[str, str], tenant: str, waiters: str) -> None:
     """Everybody of `waiters` asks, and what is opened for them succeeds."""
-    share = ledger.share(HERE, tenant, frozenset())
+    share = ledger.share((HERE, "row"), tenant, frozenset())
     steps = [step for waiter in waiters for step in ledger.wait(share, f"{tenant} {waiter}")]
     for step in steps:
         if isinstance(step, Open):
@@ -33,7 +33,7 @@ def test_every_share_tells_its_lists_and_the_sums_agree() -> None:
 
 def test_a_connection_is_counted_from_the_moment_it_is_opened_until_it_is_gone() -> None:
     ledger: Ledger[str, str] = Ledger(3, lambda: 0.0)
-    (step,) = ledger.wait(ledger.share(HERE, "acme", frozenset()), "a")
+    (step,) = ledger.wait(ledger.share((HERE, "row"), "acme", frozenset()), "a")
     assert isinstance(step, Open)
     told = snapshot(ledger, Counters())
     assert (told.connections, told.shares[0].opening, told.leased) == (1, 1, 0)

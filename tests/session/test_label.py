@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.label import LONGEST, LONGEST_LABEL, cleaned, cut, label_of, labelled
+from proxy.session.label import LONGEST, LONGEST_LABEL, cleaned, cut, label_of, labelled, unlabelled
 
 
 @pytest.mark.parametrize("tenant", ["acme", "größe", "x" * 80, "a\nb"])
@@ -40,3 +40,11 @@ def test_a_name_is_shown_as_the_server_would_show_it() -> None:
         "a\\xc3\\xa4\\x0a",
         "a\\xc3\\xa4\\x0a",
     ]
+
+
+def test_a_label_is_taken_off_as_it_was_put_on() -> None:
+    for value in ("'till'", "'o''clock'", "''", "'acme/alice/'"):
+        assert unlabelled(labelled(value, "acme/alice/"), "acme/alice/") == value
+    assert unlabelled("'till'", "acme/alice/") == "'till'"  # it was never put on
+    assert unlabelled("5", "acme/alice/") == "5"
+    assert unlabelled("'acme/alice/till'", "") == "'acme/alice/till'"

@@ -6,7 +6,7 @@ from proxy.session.blocks import aborted
 from proxy.session.session import ClientSession
 from proxy.session.statements import Statement
 from proxy.session.upstream import runnable, upstream_name
-from proxy.sql.plan import Answer, AnswerKind, Planned, StatementKind
+from proxy.sql.plan import Answer, AnswerKind, Planned, Reject, StatementKind
 from proxy.wire.fields import message
 from tests.session.conftest import Door, Talk, complete, failed, kinds, query
 from tests.session.test_prepared import ONE, deallocate, plan, prepare, run
@@ -142,3 +142,31 @@ def test_what_is_used_in_the_pipeline_that_says_it_does_not_wait(session: Client
     assert kinds(one.written) == "PBSPBES"
     session.data(bind("") + SYNC)
     assert kinds(one.written) == "PBSPBES"
+
+
+def test_what_the_session_was_to_answer_is_bound_at_the_server_where_that_runs_it_by_now(
+    talk: Talk, door: Door, session: ClientSession
+) -> None:
+    """The rules changed between Bind, which was answered, and Execute."""
+    (one,) = door.free
+    plan(door, "LISTEN news", Answer(StatementKind.NOTIFY, AnswerKind.LISTEN, "news"))
+    told = talk(parse("", "LISTEN news") + message(66, b"p\0\0" + bytes(6)), b"")
+    assert kinds(told) == "12"
+    assert one.written == b""
+    plan(door, "LISTEN news", ONE)
+    session.epoch = object()
+    told = talk(message(69, b"p\0" + bytes(4)) + SYNC, b"1\0\0\0\4" + b"2\0\0\0\4" + complete("LISTEN"))
+    assert kinds(one.written) == "PBES"
+    assert kinds(told) == "CZ"
+
+
+def test_what_the_session_was_to_answer_is_refused_where_the_rules_refuse_it_by_now(
+    talk: Talk, door: Door, session: ClientSession
+) -> None:
+    plan(door, "LISTEN news", Answer(StatementKind.NOTIFY, AnswerKind.LISTEN, "news"))
+    talk(parse("", "LISTEN news") + message(66, b"p\0\0" + bytes(6)), b"")
+    plan(door, "LISTEN news", Reject(StatementKind.NOTIFY, "42501", "permission denied"))
+    session.epoch = object()
+    told = talk(message(69, b"p\0" + bytes(4)) + SYNC, b"")
+    assert kinds(told) == "EZ"
+    assert b"42501" in told

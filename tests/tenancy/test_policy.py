@@ -62,3 +62,28 @@ def test_who_is_behind_policies_or_has_a_world_of_its_own_has_a_role_of_its_own(
     own = [replace(row, isolation="schema"), replace(row, isolation="database")]
     assert [one.behind_rls for one in (row, *behind, *own)] == [False, True, True, False, False]
     assert [one.own_role for one in (row, *behind, *own)] == [False, True, True, True, True]
+
+
+def test_what_serves_a_tenant_in_another_mode_is_another_place_though_server_and_role_are_the_same() -> None:
+    row = Policy("shop", "row", "tenant_id", {})
+    schema = replace(row, isolation="schema", schema="acme")
+    modes = [
+        row,
+        replace(row, second_wall=True),
+        replace(row, isolation="rls"),
+        replace(row, isolation="database"),
+        schema,
+    ]
+    modes += [replace(schema, schema="globex"), replace(schema, shared_schemas=("reference",))]
+    server = Server("db", 5432, "shop", "app")
+    grants = [Grant("acme", "shop", server, Credentials(), one, {}, Limits()) for one in modes]
+    assert len({one.place for one in grants}) == len(modes)
+    assert replace(grants[0], policy=replace(row, read_only=True), tenant="globex").place == grants[0].place
+    assert [one.home for one in grants[:6]] == [
+        "db:5432/shop",
+        "db:5432/shop, row+rls",
+        "db:5432/shop, rls",
+        "db:5432/shop, database",
+        "db:5432/shop, schema acme",
+        "db:5432/shop, schema globex",
+    ]

@@ -23,8 +23,8 @@ SYSTEM = ("pg_catalog", "information_schema")
 NOTED = SESSION_LOCKS | {"pg_notify", "setseed"}
 QUIET = frozenset({
     "current_setting", "has_database_privilege", "has_schema_privilege", "pg_advisory_unlock",
-    "pg_advisory_unlock_shared", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_backend_pid",
-    "pg_cancel_backend", "pg_is_in_recovery", "pg_listening_channels", "pg_terminate_backend",
+    "pg_advisory_unlock_all", "pg_advisory_unlock_shared", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared",
+    "pg_backend_pid", "pg_cancel_backend", "pg_is_in_recovery", "pg_listening_channels", "pg_terminate_backend",
     "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared",
 })  # fmt: skip
 

@@ -28,6 +28,7 @@ def effects(text: str, *functions: Function) -> Effects:
         "SELECT lower(a), count(*) FROM t",
         "SELECT current_setting('a')",
         "SELECT pg_catalog.now()",
+        "SELECT pg_advisory_unlock_all()",
         "SELECT pg_advisory_xact_lock(1)",
     ],
 )

@@ -1,0 +1,196 @@
+"""A session moves to newer rules between transactions; where they serve its tenant by another mode, nothing that was
+made for the former is used any more, although server, database and role be the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from proxy.errors import CannotConnectNow
+from proxy.server.client import Client
+from proxy.server.services import Options, Planning
+from proxy.session.conversation import Waiting
+from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, PlanContext, Planned
+from proxy.tenancy.policy import Grant, Policy
+from tests.kit.builders import ForwardingPlanner, OneTenant, forward
+from tests.kit.rawclient import RawClient
+from tests.server.conftest import House, until
+from tests.session.test_extended import SYNC, bind, execute, parse
+
+Houses = Callable[..., "asyncio.Task[House]"]
+
+
+@dataclass
+class Noting(ForwardingPlanner):
+    """Remembers by which mode each text was planned. slow: texts that take until `go`."""
+
+    by: list[tuple[str, str]] = field(default_factory=list)
+    slow: frozenset[bytes] = frozenset()
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def lookup(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned | None:
+        if text in self.slow:
+            return None
+        text = text.replace(b'"', b"")
+        if text == b"EXECUTE one":
+            self.by.append(("EXECUTE one", context.policy.isolation))
+            return Planned((forward(b"EXECUTE " + STATEMENT_NAME, Effects(executes=Execution("one"))),))
+        self.by.append((text.decode(), context.policy.isolation))
+        return super().plan(text, context, parameter_types, extended)
+
+    async def wait_plan(
+        self,
+        text: bytes,
+        context: PlanContext,
+        parameter_types: Sequence[int] = (),
+        extended: bool = False,
+        spent: Callable[[float], None] | None = None,
+        low: bool = False,
+    ) -> Planned:
+        await self.go.wait()
+        self.by.append((text.decode(), context.policy.isolation))
+        return super().plan(text, context, parameter_types, extended)
+
+
+def other(policy: Policy) -> Policy:
+    return replace(policy, isolation="database", policy_class="another")
+
+
+def changed(house: House, port: Client, planner: Noting | None = None, open_: bool = True) -> OneTenant:
+    """The rules serve the tenant by another mode at the same server from now on."""
+    granted = replace(house.rules.granted, policy=other(house.rules.granted.policy))
+    rules = OneTenant(granted, generation=2)
+    port.services = replace(port.services, rules=lambda: rules)
+    return rules
+
+
+async def noting(house: House) -> tuple[RawClient, Client, Noting]:
+    """A client whose statements are planned so."""
+    planner = Noting()
+    house.listener.services = replace(house.listener.services, planning=lambda _: planner)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    return client, port, planner
+
+
+async def test_an_idle_session_goes_on_in_the_new_mode_on_another_connection(house: House) -> None:
+    client, port, planner = await noting(house)
+    await house.ask(client, "SET work_mem TO '5MB'")
+    (before,) = (await house.ask(client, "SELECT pg_backend_pid()")).rows
+    changed(house, port)
+    (after,) = (await house.ask(client, "SELECT pg_backend_pid()")).rows
+    assert before != after
+    assert (await house.ask(client, "SHOW work_mem")).rows == [(b"5MB",)]
+    assert planner.by[-1] == ("SHOW work_mem", "database")
+    client.close()
+
+
+@pytest.mark.parametrize("text", ["CREATE TEMP TABLE pinned ()", "SELECT pg_advisory_lock(1)", "DO $$BEGIN END$$"])
+async def test_a_connection_that_is_the_sessions_own_is_not_taken_along(house: House, text: str) -> None:
+    client, port, _ = await noting(house)
+    await house.ask(client, text)
+    changed(house, port)
+    ended = await house.ask(client, "SELECT 1")
+    assert ([one["C"] for one in ended.errors], ended.rows) == (["57P01"], [])
+    client.close()
+    await until(lambda: house.pools.statistics().leased == 0)
+
+
+async def test_who_listens_is_ended_without_a_word_of_its_own(house: House) -> None:
+    client, port, _ = await noting(house)
+    await house.ask(client, "LISTEN news")
+    changed(house, port)
+    told = await asyncio.to_thread(client.collect, "")
+    assert [one["C"] for one in told.errors] == ["57P01"]
+    client.close()
+    await until(lambda: house.pools.statistics().leased == 0)
+
+
+async def test_a_setting_that_the_new_mode_refuses_ends_the_session_before_anything_is_sent(house: House) -> None:
+    client, port, planner = await noting(house)
+    assert (await house.ask(client, "SET forbidden TO '1'")).errors != []  # the server knows no such setting
+    port.session.settings.current = {"forbidden": "'1'"}
+    changed(house, port)
+    ended = await house.ask(client, "SELECT 1")
+    assert [one["C"] for one in ended.errors] == ["57P01"]
+    assert ("SELECT 1", "database") not in planner.by
+    client.close()
+
+
+@pytest.mark.parametrize("asked", [b"Q\0\0\0\x10EXECUTE one\0", bind("one") + execute() + SYNC])
+async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_anew(houses: Houses, asked: bytes) -> None:
+    """The EXECUTE has its plan, and what it executes has not; when that comes, the session has moved."""
+    house = await houses(options=Options(plan_inline_bytes=0))
+    client, port, planner = await noting(house)
+    await asyncio.to_thread(client.socket.sendall, parse("SELECT 42", "one") + SYNC)
+    await asyncio.to_thread(client.collect)
+    planner.slow = frozenset({b"SELECT 42"})
+    port.session.epoch = object()  # the catalog is another: every statement is planned again
+    await asyncio.to_thread(client.socket.sendall, asked)
+    await until(lambda: port.session.waiting is Waiting.PLAN)
+    changed(house, port)
+    planner.go.set()
+    assert (await asyncio.to_thread(client.collect)).rows == [(b"42",)]
+    last = dict(planner.by)
+    assert set(last.values()) == {"database"}, last
+    client.close()
+
+
+async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(house: House) -> None:
+    client, port, planner = await noting(house)
+    second = await house.connect()
+    others = [one for one in house.listener.clients if one is not port]
+    house.pools.set_ceiling(1)
+    await house.ask(client, "BEGIN")
+    asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
+    await until(lambda: house.pools.statistics().waiting == 1)
+    for one in others:
+        changed(house, one)
+    await house.ask(client, "COMMIT")
+    assert (await asked).rows == [(b"7",)]
+    assert [mode for text, mode in planner.by if text == "SELECT 7"][-1] == "database"
+    client.close()
+    second.close()
+
+
+async def test_a_place_that_is_not_open_yet_is_opened_while_the_statement_waits(house: House) -> None:
+    client, port, planner = await noting(house)
+    opened: list[Grant] = []
+    rules = changed(house, port)
+
+    def planning(grant: Grant) -> Planning:
+        if grant.policy.isolation == "database" and not opened:
+            raise CannotConnectNow("the database system is starting up")
+        return planner
+
+    async def wait(grant: Grant) -> None:
+        await asyncio.sleep(0)
+        opened.append(grant)
+
+    port.services = replace(port.services, planning=planning, wait_planning=wait)
+    await asyncio.to_thread(client.socket.sendall, parse("SELECT 42", "one") + bind("one") + execute() + SYNC)
+    assert (await asyncio.to_thread(client.collect)).rows == [(b"42",)]
+    assert opened == [rules.granted]
+    assert {mode for text, mode in planner.by if text == "SELECT 42"} == {"database"}
+    client.close()
+
+
+async def test_a_place_that_cannot_be_opened_ends_the_session(house: House) -> None:
+    client, port, _ = await noting(house)
+    changed(house, port)
+
+    def planning(grant: Grant) -> Planning:
+        raise CannotConnectNow("the database system is starting up")
+
+    async def wait(grant: Grant) -> None:
+        raise CannotConnectNow("the database system is starting up")
+
+    port.services = replace(port.services, planning=planning, wait_planning=wait)
+    assert [one["C"] for one in (await house.ask(client, "SELECT 1")).errors] == ["57P01"]
+    client.close()
