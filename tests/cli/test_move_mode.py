@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from proxy.auth.scram import build_verifier
 from proxy.doctor.provision import provision
 from tests.backup.modes import OWN_ROLE, ROWS, Spot, furnished, grant_of, spots
 from tests.backup.shelf import ROLE
 from tests.cli.conftest import Run
+from tests.kit.books import eventually
 from tests.kit.postgres import SUPERUSER, Cluster
 from tests.kit.proxy import Proxy, running_proxy
 
@@ -49,6 +51,12 @@ class Scene:
         rules = str(self.proxy.directory / "rules")
         return "move", "--tenant", "globex", "--database", "store", "--rules", rules, "--server", place
 
+    @property
+    def document(self) -> dict[str, object]:
+        """globex's."""
+        text = (self.proxy.directory / "rules" / "sample.yaml").read_text("utf-8")
+        return next(one for one in yaml.safe_load_all(text) if one.get("tenant") == "globex")
+
 
 @pytest.fixture
 def scene(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
@@ -68,6 +76,32 @@ def scene(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scen
             proxy.passwords["globex_app"] = PASSWORD
             monkeypatch.setenv("PARTYWALL_STATE_DIRECTORY", str(proxy.directory / "state"))
             yield Scene(proxy, here, there)
+
+
+def test_among_others_and_in_a_schema_of_its_own_and_back_in_one_database(run: Run, scene: Scene) -> None:
+    into = ("--mode", "schema", "--schema", "globex", "--login", OWN_ROLE)
+    dry = run(*scene.common, *into, "--dry-run")
+    assert (dry.exit_code, "3 tables would move" in dry.stdout) == (0, True), dry.output
+    rows = scene.here.rows()
+    done = run(*scene.common, *into)
+    assert (done.exit_code, f"/{scene.here.database}, schema globex: " in done.stdout) == (0, True), done.output
+    assert scene.document | {"logins": 0} == {
+        "tenant": "globex", "key": 2, "databases": ["store"], "logins": 0,
+        "isolation": "schema", "schema": "globex", "server_login": OWN_ROLE,
+    }  # fmt: skip
+    with scene.proxy.connect("globex_app") as client:
+        assert client.simple("INSERT INTO marks (said) VALUES ('at home')").errors == []
+        assert client.simple("SELECT count(*) FROM parts").rows == [(b"20",)]
+    assert len(scene.there.rows()) == len(rows) + 1
+    status = run(*scene.common, "--status")
+    assert (status.exit_code, "globex: moved, " in status.stdout) == (0, True), status.output
+    assert run(*scene.common, "--clean").stdout.startswith(f"{len(rows)} rows were deleted at ")
+    back = run(*scene.common, "--mode", "row")
+    assert back.exit_code == 0, back.output
+    assert scene.document["schema"] is scene.document["server_login"] is None
+    assert len(scene.here.rows()) == len(rows) + 1
+    with scene.proxy.connect("globex_app") as client:
+        assert eventually(lambda: client.simple("SELECT count(*) FROM parts").rows == [(b"20",)], 10)
 
 
 @pytest.mark.parametrize(
