@@ -102,7 +102,8 @@ async def test_a_connection_that_is_the_sessions_own_is_not_taken_along(house: H
     await until(lambda: house.pools.statistics().leased == 0)
 
 
-async def test_who_listens_is_ended_without_a_word_of_its_own(house: House) -> None:
+async def test_who_listens_is_ended_without_a_word_of_its_own(houses: Houses) -> None:
+    house = await houses(options=Options(sweep_interval=0.05))
     client, port, _ = await noting(house)
     await house.ask(client, "LISTEN news")
     changed(house, port)
