@@ -118,21 +118,33 @@ def _made(move: str, kept: Kept, grant: Grant, end: str) -> Iterator[str]:
 def undone(move: str, end: str = "") -> str:
     """The query of the statements that take triggers and functions of a move away again, at one end: those of one table
     together, the functions after all of them."""
-    functions = f"move_{end}{move}_%".replace("_", "\\_")
-    triggers = ", ".join(text(name) for name in names(move, end))
     return f"""
 SELECT pg_catalog.array_agg(pg_catalog.format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)
          ORDER BY t.tgname) AS statements, 0 AS turn
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE t.tgname IN ({triggers}) AND t.tgparentid = 0
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+ WHERE {_called(move, end)} AND t.tgparentid = 0
  GROUP BY c.oid
  UNION ALL
 SELECT ARRAY[pg_catalog.format('DROP FUNCTION partywall.%I()', p.proname)], 1
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
- WHERE n.nspname = 'partywall' AND p.proname LIKE {text(functions)}
+  FROM pg_catalog.pg_proc p
+ WHERE {_called(move, end)}
  ORDER BY turn, statements
 """
+
+
+def tables(move: str, end: str = "") -> str:
+    """The query of the numbers (oid) of the tables that have a function of the move, at one end."""
+    number = "pg_catalog.substring(p.proname::pg_catalog.text, '_([0-9]+)$')::pg_catalog.oid"
+    return f"SELECT {number} AS oid FROM pg_catalog.pg_proc p WHERE {_called(move, end)}"
+
+
+def _called(move: str, end: str) -> str:
+    """Is p one of the move's functions at this end? Its triggers are known by them: their names are the tables' owners'
+    to change."""
+    functions = f"move_{end}{move}_%".replace("_", "\\_")
+    place = "pg_catalog.to_regnamespace('partywall')"
+    return f"p.pronamespace = {place} AND p.proname LIKE {text(functions)}"
 
 
 def logged(move: str, one: Passage) -> str:

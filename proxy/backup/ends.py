@@ -71,7 +71,10 @@ def check_ways(here: Grant, there: Grant) -> None:
 
 @asynccontextmanager
 async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConnection]]:
-    """A connection to each place, which hold the lock. Refused where the places are not what the rules say."""
+    """A connection to each place, which hold the lock. Refused where the places are not what the rules say, or where
+    those do not tell one from the other: what is taken away at one would be gone at the tenant's home."""
+    if ends.here.home == ends.there.home:
+        raise Refused([f"by the rules {ends.tenant} comes from {ends.here.home}, and goes to that very place"])
     source = await opened(ends.source, MOVING)
     try:
         target = await opened(ends.target, MOVING)

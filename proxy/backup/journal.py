@@ -98,7 +98,16 @@ async def found(connection: CatalogConnection, tenant: str, database: str, table
 
 
 async def arriving(connection: CatalogConnection, tenant: str, database: str) -> Move | None:
-    """The row of the tenant that comes here, as `found`."""
+    """The row of the tenant that comes here, as `found`. Refused where it is where such rows were once, in a form that
+    was never released: nobody could tell whether the target is open."""
+    former = await found(connection, tenant, database)
+    if former is not None and former.phase in (ARRIVING, OPEN):
+        raise Refused(
+            [
+                f"the move {former.id} brought {tenant} here in a former form ({former.phase} in {MOVES}): end it with"
+                f" the version that began it; where nothing of it is left but this row, delete that from {MOVES}"
+            ]
+        )
     return await found(connection, tenant, database, ARRIVALS)
 
 

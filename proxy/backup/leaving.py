@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from proxy.backup import journal
 from proxy.backup.changelog import ARRIVING as COMES
 from proxy.backup.ends import Ends, both
-from proxy.backup.journal import MOVED
+from proxy.backup.journal import MOVED, Move
 from proxy.backup.mirroring import removed
-from proxy.backup.moving import Doors, unlogged
+from proxy.backup.moving import Doors, of_move, unlogged
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, references, title
 from proxy.backup.surveying import tables_of
@@ -33,6 +33,14 @@ async def clean(ends: Ends, doors: Doors) -> int:
     target goes before its journal, without which it would let nobody in; the source's journal is the last to go."""
     async with both(ends) as (source, target):
         at = await journal.found(source, ends.here.tenant, ends.here.database)
+        arrival = await journal.arriving(target, ends.here.tenant, ends.here.database)
+        if arrival is not None and (at is None or arrival.id != at.id or arrival.elsewhere != ends.here.home):
+            raise Refused(
+                [
+                    f"{ends.here.tenant} came to {ends.there.home} from {arrival.elsewhere} by the journal there, and"
+                    f" not in a move from {ends.here.home}"
+                ]
+            )
         if at is None:
             await doors.arrived()
             return 0  # one that was killed has done all of it
@@ -45,16 +53,24 @@ async def clean(ends: Ends, doors: Doors) -> int:
         await doors.arrived()
         await doors.go_on()
         await unlogged(target, at, COMES)
-        catalog = await introspect(source, 1)
-        kept = ordered(catalog, await tables_of(source, ends.here, ends.there, catalog))
-        await _check_needed(source, ends.here, kept, catalog)
-        count = await removed(source, kept, ends.here)  # behind the fence, which goes when nothing is behind it
+        count = 0
+        if arrival is not None:  # else one that was killed has deleted them
+            count = await _deleted(source, ends, at)  # behind the fence, which goes when nothing is behind it
         await unlogged(source, at)
-        arrival = await journal.arriving(target, at.tenant, at.database)
-        if arrival is not None and arrival.id == at.id:
+        if arrival is not None:
             await journal.ended(target, arrival)
         await journal.ended(source, at)
     return count
+
+
+async def _deleted(connection: CatalogConnection, ends: Ends, at: Move) -> int:
+    """Of tables that were made after the move nothing is: no fence was before them."""
+    catalog = await introspect(connection, 1)
+    ours = await of_move(connection, at)
+    tables = await tables_of(connection, ends.here, ends.there, catalog)
+    kept = ordered(catalog, tuple(one for one in tables if one.relation.oid in ours))
+    await _check_needed(connection, ends.here, kept, catalog)
+    return await removed(connection, kept, ends.here)
 
 
 async def _check_needed(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...], catalog: Catalog) -> None:

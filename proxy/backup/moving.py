@@ -183,7 +183,8 @@ async def abort(ends: Ends, doors: Doors) -> None:
         if ours and arrival is not None:
             catalog = await introspect(target, 1)  # by what was made there, whatever the tables are by now
             others = await tables_of(target, ends.there, ends.here, catalog)
-            await removed(target, [one for one in others if await made(target, one, at, COMES)], ends.there)
+            theirs = await of_move(target, at, COMES)
+            await removed(target, [one for one in others if one.relation.oid in theirs], ends.there)
             await journal.ended(target, arrival)
         await unlogged(target, at, COMES)
         await unlogged(source, at)
@@ -351,6 +352,12 @@ async def made(connection: CatalogConnection, kept: Kept, at: Move, end: str = "
     names = changelog.names(at.id, end)
     found: int = await connection.fetchval(MADE, kept.relation.oid, names, ORIGIN if end else ALWAYS)
     return found == len(names)
+
+
+async def of_move(connection: CatalogConnection, at: Move, end: str = "") -> frozenset[int]:
+    """The numbers of the tables that the move was made for at this end. By its functions, which no tenant can drop or
+    rename as it can the triggers on its own tables."""
+    return frozenset(row["oid"] for row in await connection.fetch(changelog.tables(at.id, end)))
 
 
 async def unlogged(connection: CatalogConnection, at: Move, end: str = "") -> None:

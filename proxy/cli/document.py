@@ -160,10 +160,11 @@ class InRow:
         """As Document has it."""
         document = json.loads(text)
         for key, value in self.changes.items():
-            if value is None:
-                document.pop(key, None)
-            else:
-                document[key] = self._told(value) if isinstance(value, str) else value
+            word = self._told(value) if isinstance(value, str) else value
+            if word is not None:
+                document[key] = word
+            elif document.get(key) is not None:
+                del document[key]
         return _canonical(document)
 
     def _told(self, value: str) -> str:

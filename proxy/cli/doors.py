@@ -54,6 +54,20 @@ class RuleDoors:
             raise Refused([f"{self.document.name} names the target already"])
         async with self.document.drafted(self.after) as request:
             await self._each(request)
+        await self.check_others()
+
+    async def check_others(self) -> None:
+        """Refused where the document would say something else of the tenant's other databases as well: their rows would
+        not move with it."""
+        before, after = await self.document.book(self.before), await self.document.book(self.after)
+        keys = {one for one in (*before.grants, *after.grants) if one[0] == self.tenant and one[1] != self.database}
+        if others := sorted({key[1] for key in keys if before.grants.get(key) != after.grants.get(key)}):
+            raise Refused(
+                [
+                    f"{self.document.name} says for {', '.join(others)} of {self.tenant} what it says for"
+                    f" {self.database}, and a move takes one database: see docs/move.md"
+                ]
+            )
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:

@@ -58,8 +58,8 @@ class Order:
     to: str | None
     password: str | None
     file: str | None
-    table: str | None
     before: str
+    table: str | None = None  # not in orders of before there was one
     mode: str | None = None
     schema: str | None = None
     login: str | None = None
@@ -200,8 +200,9 @@ class _Run:
         from proxy.backup.ends import check_ways
         from proxy.backup.moving import tried
 
-        ends, _ = await self._ends()
+        ends, doors = await self._ends()
         check_ways(ends.here, ends.there)
+        await doors.check_others()
         with told("nothing was changed"):
             names = [one.title for one in await tried(ends)]
         return [*names, f"{len(names)} tables would move; nothing was changed"], {"tables": names}
@@ -282,8 +283,10 @@ class _Run:
         document = _document(self.order, self.tenant, self.rules)
         before, now = self.order.before, await document.read()
         after = document.edited(before)
-        if now not in (before, after) and (now != document.edited(now)):
-            before, after = now, document.edited(now)  # somebody changed it, and not where the tenant is
+        if now not in (before, after) and now != (other := document.edited(now)):
+            at, to = self._grant(await document.book(now)), self._grant(await document.book(other))
+            if at.home != to.home:  # somebody changed it, and the tenant is where it came from
+                before, after = now, other
         here, there = self._grant(await document.book(before)), self._grant(await document.book(after))
         way = self.server if self.to_server is None and one_database(here, there) else self.to_server
         ends = Ends(place_for(here, self.server, self.settings), place_for(there, way, self.settings), here, there)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ Changes = Mapping[str, Any]
 """Keys of a document, and what each is to say; None: nothing."""
 NONE: Changes = MappingProxyType({})
 NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.MULTILINE)  # and what looks like one
 
 
 def keys_of(given: Sequence[str]) -> dict[str, Any]:
@@ -85,13 +87,17 @@ def home_of(
 
 
 def edited(text: str, tenant: str, values: Changes) -> str:
-    """The text of a rule file in which the tenant's document says this. ValueError where a hand must do it."""
+    """The text of a rule file in which the tenant's document says this; the same where it does already.
+    ValueError where a hand must do it.
+    """
     documents = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
     names = [_pairs(node).get("tenant") for node in documents]
     number = next(
         (at for at, one in enumerate(names) if isinstance(one, yaml.ScalarNode) and one.value == tenant), None
     )
     if number is not None:
+        if _says(list(yaml.load_all(text, Loader=yaml.CSafeLoader))[number], values):
+            return text  # in whatever words
         changed = text
         for key, value in values.items():
             node = list(yaml.compose_all(changed, Loader=yaml.CSafeLoader))[number]
@@ -103,6 +109,15 @@ def edited(text: str, tenant: str, values: Changes) -> str:
     raise ValueError(f"the document cannot be changed safely; write `{said}` into it by hand")
 
 
+def _says(document: Mapping[str, Any], values: Changes) -> bool:
+    return all(_form(document.get(key)) == _form(value) for key, value in values.items())
+
+
+def _form(value: Any) -> str:
+    """1, true and "1" are three."""
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
 def _pairs(node: yaml.Node) -> dict[Any, yaml.Node]:
     return {one.value: value for one, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
@@ -111,7 +126,7 @@ def _changed(text: str, node: yaml.Node, key: str, word: str) -> str:
     pairs = _pairs(node)
     present = pairs.get(key)
     if present is not None:
-        return text[: present.start_mark.index] + word + text[present.end_mark.index :]
+        return text[: present.start_mark.index] + word + text[_end(present) :]
     if isinstance(node, yaml.MappingNode) and node.flow_style:
         at = node.start_mark.index + 1
         return f"{text[:at]}{key}: {word}, {text[at:]}"
@@ -120,10 +135,20 @@ def _changed(text: str, node: yaml.Node, key: str, word: str) -> str:
     return f"{text[:end]}\n{' ' * node.start_mark.column}{key}: {word}{text[end:]}"
 
 
+def _end(node: yaml.Node) -> int:
+    """Where what is written ends: a block has its last value's end, and not that of the comments behind it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return int(node.end_mark.index)
+
+
 def _as_wanted(before: str, after: str, number: int, values: Changes) -> bool:
     try:
         old, new = (list(yaml.load_all(one, Loader=yaml.CSafeLoader)) for one in (before, after))
     except yaml.YAMLError:
+        return False
+    if Counter(COMMENT.findall(before)) - Counter(COMMENT.findall(after)):
         return False
     there = {key: value for key, value in values.items() if value is not None or key in old[number]}
     old[number] = {**old[number], **there}

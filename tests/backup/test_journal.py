@@ -54,6 +54,22 @@ async def test_a_move_is_found_turned_and_ended(postgres15: Cluster, database: s
         await connection.close()
 
 
+async def test_an_arrival_in_the_former_form_is_refused(postgres15: Cluster, database: str) -> None:
+    connection = await opened(operators(postgres15, database), MOVING)
+    try:
+        await journal.made(connection)
+        await journal.begun(connection, MOVE)
+        assert await journal.arriving(connection, "globex", "shop") is None
+        for phase in (ARRIVING, OPEN):
+            await connection.execute("UPDATE partywall.moves SET phase = $1", phase)
+            with pytest.raises(
+                Refused, match=rf"0a brought globex here in a former form \({phase} in partywall.moves\)"
+            ):
+                await journal.arriving(connection, "globex", "shop")
+    finally:
+        await connection.close()
+
+
 async def test_a_phase_waits_for_who_holds_the_row(postgres15: Cluster, database: str) -> None:
     connection = await opened(operators(postgres15, database), MOVING | {"lock_timeout": "100ms"})
     try:

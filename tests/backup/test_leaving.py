@@ -10,13 +10,17 @@ from proxy.backup import journal, leaving, moving
 from proxy.backup.leaving import clean
 from proxy.backup.moving import standing
 from proxy.backup.refusal import Refused
-from tests.backup.crossing import NoDoors, crossing
+from tests.backup.crossing import SCHEMA, NoDoors, crossing
+from tests.backup.modes import OWN_ROLE, ROWS, between, moved, spots
 from tests.kit.postgres import Cluster
+
+TAGS = "CREATE EXTENSION citext; CREATE TABLE tags (tenant_id int NOT NULL, name citext PRIMARY KEY);"
 
 
 def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: Cluster) -> None:
-    with crossing(postgres15) as across:
+    with crossing(postgres15, SCHEMA + TAGS) as across:
         doors = NoDoors()
+        across.sql(TAGS + "INSERT INTO tags VALUES (2, 'ABC'), (1, 'x')")
         with pytest.raises(Refused, match="it is not there"):
             asyncio.run(clean(across.ends, doors))
         rows, others = across.rows(False), across.rows(False, 1)
@@ -31,16 +35,12 @@ def test_it_goes_once_the_tenant_has_gone_and_nobody_references_it(postgres15: C
             asyncio.run(clean(across.ends, doors))
         assert across.rows(False) == rows
         across.sql("DROP TABLE pins")
-        across.sql(
-            "CREATE EXTENSION citext; CREATE TABLE tags (tenant_id int NOT NULL, name citext PRIMARY KEY);"
-            " CREATE TABLE uses (tag citext REFERENCES tags); INSERT INTO tags VALUES (2, 'ABC'), (1, 'x');"
-            " INSERT INTO uses VALUES ('abc'), ('X')"
-        )
+        across.sql("CREATE TABLE uses (tag citext REFERENCES tags); INSERT INTO uses VALUES ('abc'), ('X')")
         with pytest.raises(Refused, match="a row of uses that is not the tenant's references its"):
             asyncio.run(clean(across.ends, doors))
         assert across.rows(False) == rows
-        across.sql("DROP TABLE uses, tags")
-        assert asyncio.run(clean(across.ends, doors)) == len(rows)
+        across.sql("DROP TABLE uses")
+        assert asyncio.run(clean(across.ends, doors)) == len(rows) + 1
         assert (across.rows(False), across.rows(False, 1), across.rows(True)) == ([], others, rows)
         assert asyncio.run(standing(across.ends)) is None
         assert across.sql("SELECT count(*) FROM partywall.changes") == "0"
@@ -114,3 +114,35 @@ def test_the_fence_goes_last(postgres15: Cluster, monkeypatch: pytest.MonkeyPatc
             across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)")
         assert asyncio.run(clean(across.ends, doors)) == 0
         across.sql("INSERT INTO bills (tenant_id, sum) VALUES (2, 1)")
+
+
+def test_a_journal_that_says_otherwise_keeps_everything(postgres15: Cluster) -> None:
+    with crossing(postgres15) as across:
+        doors = NoDoors()
+        across.moved(doors)
+        rows = across.rows(False)
+        for change, back in (
+            ("UPDATE partywall.arrivals SET elsewhere = 'x' || elsewhere", "SET elsewhere = substr(elsewhere, 2)"),
+            ("UPDATE partywall.arrivals SET id = 'x' || id", "SET id = substr(id, 2)"),
+        ):
+            across.sql(change, True)
+            with pytest.raises(Refused, match=r"by the journal there, and not in a move from"):
+                asyncio.run(clean(across.ends, doors))
+            across.sql(f"UPDATE partywall.arrivals {back}", True)
+        across.sql("UPDATE partywall.moves SET tenant = 'x'")
+        with pytest.raises(Refused, match=r"by the journal there, and not in a move from"):
+            asyncio.run(clean(across.ends, doors))
+        across.sql("UPDATE partywall.moves SET tenant = 'globex'")
+        assert across.rows(False) == rows
+
+
+def test_a_table_that_was_made_after_the_move_is_not_emptied(postgres15: Cluster) -> None:
+    with spots(postgres15, "schema", "schema") as (here, there):
+        here.sql(ROWS.format(key=2))
+        doors = NoDoors()
+        moved(here, there, doors)
+        here.sql("CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)", OWN_ROLE)
+        here.sql("DROP TRIGGER partywall_move_00c0ffee_insert ON bills", OWN_ROLE)
+        here.sql("ALTER TRIGGER partywall_move_00c0ffee_delete ON parts RENAME TO other", OWN_ROLE)
+        assert asyncio.run(clean(between(here, there), doors)) > 40
+        assert (here.rows(), here.traces(), there.traces(), here.sql("SELECT id FROM late")) == ([], 0, 0, "1")

@@ -92,6 +92,8 @@ async def test_a_row_is_replaced_where_it_has_what_was_known(in_row: InRow) -> N
     await check_replaced(in_row)
     without = replace(in_row, changes={"server": TO, "password": None})
     assert without.edited('{"tenant": "acme", "password": "p"}') == f'{{"server": "{TO}", "tenant": "acme"}}'
+    same = '{"password": null, "server": "' + TO + '", "tenant": "acme"}'
+    assert without.edited(same) == same
     await check_replaced(without)
     in_row.forget()
 

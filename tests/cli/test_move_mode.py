@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from proxy.auth.scram import build_verifier
+from proxy.cli.move import Order
 from proxy.doctor.provision import provision
 from tests.backup.modes import OWN_ROLE, ROWS, Spot, furnished, grant_of, spots
 from tests.backup.shelf import ROLE
@@ -128,3 +130,54 @@ def test_what_the_mode_needs_is_told_by_the_rules(run: Run, scene: Scene) -> Non
     assert (walled.exit_code, "must say isolation: rls or second_wall: rls" in walled.stderr) == (1, True), (
         walled.output
     )
+
+
+def test_what_is_cleaned_is_where_it_came_from_in_whatever_words_the_rules_say_where_it_is(
+    run: Run, scene: Scene
+) -> None:
+    asked = ("--mode", "schema", "--schema", "globex", "--login", OWN_ROLE)
+    file = scene.proxy.directory / "rules" / "sample.yaml"
+    before, rows = file.read_text("utf-8"), scene.here.rows()
+    moved = run(*scene.common, *asked, "--max-pause", "20")
+    assert moved.exit_code == 0, moved.output
+    after = file.read_text("utf-8")
+    plain = after.replace('isolation: "schema"', "isolation: schema").replace(f'"{OWN_ROLE}"', OWN_ROLE)
+    other = plain.replace(f"server_login: {OWN_ROLE}", "server_login: another")
+    assert len({before, after, plain, other}) == 4
+    order = scene.proxy.directory / "state" / "moves" / "globex@store.json"
+    asked_for = order.read_text("utf-8")
+    for text, word in ((plain, "moved"), (other, "moved")):
+        file.write_text(text, "utf-8")
+        assert run(*scene.common, "--status").stdout.startswith(f"globex: {word}, ")
+    assert run(*scene.common, "--abort").exit_code == 1
+    order.write_text(json.dumps(json.loads(asked_for) | {"before": after}), "utf-8")
+    file.write_text(after, "utf-8")
+    wrong = run(*scene.common, "--clean")
+    assert (wrong.exit_code, "and goes to that very place" in wrong.stderr) == (1, True), wrong.output
+    assert (scene.here.rows(), scene.there.rows()) == (rows, rows)
+    order.write_text(asked_for, "utf-8")
+    file.write_text(other, "utf-8")
+    cleaned = run(*scene.common, "--clean")
+    assert (cleaned.exit_code, scene.here.rows(), scene.there.rows()) == (0, [], rows), cleaned.output
+
+
+def test_a_tenant_that_has_other_databases_does_not_change_its_mode_in_one(
+    run: Run, scene: Scene, postgres15: Cluster
+) -> None:
+    file = scene.proxy.directory / "rules" / "sample.yaml"
+    text = file.read_text("utf-8").replace("databases: [store]", "databases: [store, crm]", 1)
+    head = RULES.partition("---")[0].format(role=ROLE, port=postgres15.port, name=scene.here.database)
+    file.write_text(head.replace("store", "crm", 1) + "---\n" + text, "utf-8")
+    asked = ("--mode", "schema", "--schema", "globex", "--login", OWN_ROLE)
+    for more in (("--dry-run",), ()):
+        done = run(*scene.common, *asked, *more)
+        assert (done.exit_code, "says for crm of globex what it says for store" in done.stderr) == (1, True), (
+            done.output
+        )
+        assert scene.here.traces() == 0
+    assert not list((scene.proxy.directory / "state").glob("moves/*.json"))
+
+
+def test_an_order_of_before_there_were_tables_is_one_for_a_file() -> None:
+    former = {"id": "0a", "to": "postgresql://a@b/c", "password": None, "file": "sample.yaml", "before": "tenant: a"}
+    assert (Order(**former).table, Order(**former).file) == (None, "sample.yaml")  # type: ignore[arg-type]  # of JSON

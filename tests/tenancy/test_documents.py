@@ -126,3 +126,25 @@ def test_a_key_comes_with_the_mode_that_needs_it() -> None:
     assert yaml.safe_load(text) == {
         "tenant": "acme", "key": 7, "isolation": "row", "schema": None, "server_login": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "isolation: rls\nserver_login: 'rw'\nkeys: {a: 1, b: '1'}\n",
+        'isolation: "rls"   # so\nschema: null\nkeys:\n  b: "1"\n  a: 1\nserver_login: rw\n',
+    ],
+)
+def test_what_is_said_already_in_other_words_stays_as_it_is(said: str) -> None:
+    home = home_of(None, None, "rls", None, "rw", {"keys": {"a": 1, "b": "1"}})
+    text = f"tenant: acme\n{said}"
+    assert edited(text, "acme", home) == text
+    assert edited(text.replace("a: 1", "a: true"), "acme", home) != text
+
+
+def test_what_is_written_behind_a_block_stays() -> None:
+    text = "tenant: acme\nkeys:\n  a: 1\n  b: [1, 2] # old\n  # end\n\n# behind\n---\ntenant: globex\n"
+    changed = edited(text, "acme", {"keys": {"a": 2}, "key": None, "schema": "s"})
+    assert changed == ('tenant: acme\nschema: "s"\nkeys:\n  {"a": 2} # old\n  # end\n\n# behind\n---\ntenant: globex\n')
+    with pytest.raises(ValueError, match="by hand"):
+        edited(text.replace("1\n", "1 # one\n", 1), "acme", {"keys": {"a": 2}})
