@@ -27,8 +27,19 @@ SELECT t.oid
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.oid[])) t(name, oid)
  WHERE pg_catalog.to_regclass(t.name)::pg_catalog.oid IS DISTINCT FROM t.oid
 """
-# What an expression's tree names by number: functions, operators and types. A constant's value has no such words in it.
-NAMED = r":(funcid|opfuncid|opno|\w*type\w*) (\d+)"
+# What an expression's tree names by number: functions, operators and types. A constant's value has no such words in it,
+# and in a text that is the tenant's the server writes a backslash before a brace.
+NAMED = r":(funcid|opfuncid|opno|\w*type\w*|\w*typid) (\d+)"
+# What a tree may be made of: nodes that run nothing but what they name so. Others look something up when they are run,
+# as the constructors of SQL/JSON do with casts, or hold lists of numbers; what a later server brings is not known yet.
+# PostgreSQL 14 has shorter words for some.
+NODE = r"(\{\w*|\(o )"
+NODES = """
+VAR CONST FUNCEXPR NAMEDARGEXPR OPEXPR DISTINCTEXPR NULLIFEXPR SCALARARRAYOPEXPR BOOLEXPR NULLTEST BOOLEANTEST
+RELABELTYPE COERCEVIAIO ARRAYCOERCEEXPR COERCETODOMAIN COLLATEEXPR CASEEXPR CASEWHEN CASETESTEXPR ARRAYEXPR ROWEXPR
+COALESCEEXPR MINMAXEXPR SQLVALUEFUNCTION SUBSCRIPTINGREF JSONISPREDICATE COLLATE CASE WHEN ARRAY ROW COALESCE MINMAX
+"""
+KNOWN = ", ".join(f"'{one}'" for one in NODES.split())
 # Every expression of these tables and their partitions that a plan, a row or an index entry evaluates, the types of
 # columns, and triggers that fire for rows that are replicated; then what in it is not known to be harmless. Of built-in
 # functions that are stable, those over numbers, dates and times do nothing but compute; others read tables by name, or
@@ -48,8 +59,10 @@ functions AS (
      AND (p.provolatile = 'i' OR (p.provolatile = 's' AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
           AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proargtypes) a(oid) JOIN pg_catalog.pg_type t ON t.oid = a.oid
                            WHERE t.typcategory NOT IN ('N', 'D', 'T'))))),
-operators AS (
-  SELECT o.oid FROM pg_catalog.pg_operator o WHERE o.oprcode::pg_catalog.oid IN (SELECT f.oid FROM functions f)),
+operators AS (  -- the negator of another's, which a plan puts in its place, would be another's, too
+  SELECT o.oid FROM pg_catalog.pg_operator o
+   WHERE o.oprowner IN (SELECT s.oid FROM superusers s)
+     AND o.oprcode::pg_catalog.oid IN (SELECT f.oid FROM functions f)),
 expressions AS (
   SELECT pg_catalog.format('the index %s', x.indexrelid::pg_catalog.regclass) AS name, x.indrelid AS of, e.tree
     FROM pg_catalog.pg_index x
@@ -79,6 +92,11 @@ SELECT DISTINCT c.name, pg_catalog.format('%s.%s', n.nspname, r.relname) AS of F
            WHEN m.found[1] = 'opno' THEN m.found[2]::pg_catalog.oid NOT IN (SELECT o.oid FROM operators o)
            ELSE m.found[2]::pg_catalog.oid NOT IN (SELECT t.oid FROM types t)
                 AND EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = m.found[2]::pg_catalog.oid) END
+   UNION ALL
+  SELECT e.name, e.of FROM expressions e
+    JOIN tables ON tables.oid = e.of
+   CROSS JOIN LATERAL pg_catalog.regexp_matches(e.tree, '{NODE}', 'g') m(found)
+   WHERE pg_catalog.ltrim(m.found[1], '{{') NOT IN ({KNOWN})
    UNION ALL
   SELECT pg_catalog.format('the type of the column %I', a.attname), a.attrelid FROM pg_catalog.pg_attribute a
     JOIN tables ON tables.oid = a.attrelid

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from proxy.backup import holding as module
 from proxy.backup.ends import MOVING
 from proxy.backup.holding import held
 from proxy.backup.leaving import clean
@@ -61,19 +62,73 @@ PLANTED = {
         "the index globex.planted of globex.rest"
     ),
 }
+# Nothing in the tree of such an expression names what the server looks up when it is run.
+VAULT = """
+CREATE SCHEMA vault; GRANT USAGE ON SCHEMA vault TO PUBLIC; CREATE TABLE vault.canary (what text);
+"""
+HIDDEN = """
+CREATE FUNCTION sing(what text) RETURNS bool LANGUAGE plpgsql AS
+  'BEGIN INSERT INTO vault.canary VALUES (what); RETURN true; EXCEPTION WHEN OTHERS THEN RETURN true; END';
+CREATE FUNCTION still(text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN globex.sing($1); END';
+CREATE FUNCTION told(int, int) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN globex.sing(''o''); END';
+CREATE FUNCTION felt(mood) RETURNS json IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN PERFORM globex.sing(''c''); RETURN ''1''; END';
+CREATE DOMAIN checked AS text CHECK (still(VALUE));
+CREATE CAST (mood AS json) WITH FUNCTION felt(mood);
+CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4eq, NEGATOR = !==);
+CREATE OPERATOR !== (LEFTARG = int, RIGHTARG = int, FUNCTION = told, NEGATOR = ===);
+"""
+NOT_NAMED = {
+    "a domain of RETURNING": "CHECK (JSON_VALUE(doc, '$.a' RETURNING checked) <> 'x')",
+    "a domain of JSON_QUERY": "CHECK (JSON_QUERY(doc, '$.a' RETURNING checked) <> 'x')",
+    "a cast to json": "CHECK (JSON_OBJECT('a': felt RETURNING text) <> '')",
+    "a cast to json in a list": "CHECK (JSON_ARRAY(felt RETURNING text) <> '')",
+    "the negator of an operator": "CHECK (NOT (id === 7))",
+}
 HARMLESS = """
 ALTER TABLE bills ADD CONSTRAINT fine CHECK (sum > 0 AND sum < 10 ^ 9), ADD at timestamptz CHECK (at <= now());
 CREATE INDEX fine ON parts (lower(label), (above + 1)) WHERE label ~ '^p' AND felt = 'glad';
 CREATE STATISTICS also_fine ON (lower(label)), id FROM parts;
+CREATE TABLE plain (id int, name text, short varchar(20), code char(3), at timestamptz, day date, many int[], doc jsonb,
+  felt mood, ok bool, price numeric(10, 2), twice int GENERATED ALWAYS AS (id * 2 + 1) STORED,
+  whole text GENERATED ALWAYS AS (COALESCE(name, '') || ' ' || upper(short)) STORED,
+  CHECK (length(name) < 80 AND char_length(trim(short)) > 0), CHECK (id IN (1, 2, 3) OR name IN ('a', 'b')),
+  CHECK (short IN ('a', 'b') OR short = ANY (ARRAY['c', 'd'])), CHECK (id BETWEEN 1 AND 9), CHECK (price >= 0),
+  CHECK (CASE WHEN id > 1 THEN ok ELSE NOT ok END), CHECK (CASE name WHEN 'a' THEN 1 ELSE 2 END > 1),
+  CHECK (COALESCE(name, short, 'x') <> ''), CHECK (GREATEST(id, 1) > LEAST(id, 0)), CHECK (NULLIF(id, 2) IS NULL),
+  CHECK (id IS DISTINCT FROM 3), CHECK (ok IS NOT TRUE), CHECK (many[1] > 0 AND many <> '{}'),
+  CHECK (id::bigint > 0 AND id::text <> '' AND name::int > 0),
+  CHECK (many::text[] <> '{}' AND many::bigint[] <> '{}'),
+  CHECK (price::int > 0 AND day::timestamp > '2000-01-01'), CHECK ((id, name) = (1, 'a')),
+  CHECK (code::text ~ '^[A-Z]'),
+  CHECK ((id, name) IN ((1, 'a'), (2, 'b'))), CHECK (ROW(id, name) IS NOT NULL), CHECK (name COLLATE "C" > 'a'),
+  CHECK (current_user <> 'x' AND at > current_timestamp), CHECK (doc->>'a' = 'b' AND doc['b'] IS NOT NULL),
+  CHECK (felt = 'glad' OR felt::text = 'sad'), CHECK (make_interval(days => id) > '0'), CHECK (name NOT LIKE 'a%'),
+  CHECK (extract(year FROM day) > 2000), CHECK (name SIMILAR TO 'a' OR name ILIKE 'b'), CHECK (NOT (id = 4)));
+CREATE INDEX ON plain ((name || short), (id % 7), (doc->'a')) WHERE ok AND NOT id = 3 AND at IS NOT NULL;
 """
 
 
 @pytest.fixture(scope="module")
 def spot(postgres15: Cluster) -> Iterator[Spot]:
     """A schema of globex's own, with functions that would do harm, which are nowhere used."""
-    with spots(postgres15, "schema") as (one,):
+    with harmful(postgres15) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def spot18(postgres18: Cluster) -> Iterator[Spot]:
+    """The same where the server knows SQL/JSON."""
+    with harmful(postgres18) as one:
+        yield one
+
+
+@contextmanager
+def harmful(cluster: Cluster) -> Iterator[Spot]:
+    with spots(cluster, "schema") as (one,):
         one.sql(ROWS.format(key=2))
-        one.sql(EVIL + "CREATE TABLE years (id int NOT NULL) PARTITION BY RANGE (id);", OWN_ROLE)
+        one.sql(EVIL + HIDDEN + "CREATE TABLE years (id int NOT NULL) PARTITION BY RANGE (id);", OWN_ROLE)
+        one.sql(VAULT)
         yield one
 
 
@@ -91,11 +146,61 @@ async def holding(spot: Spot, written: bool = True) -> AsyncIterator[CatalogConn
         await connection.close()
 
 
-async def test_what_only_computes_is_no_reason_to_refuse(spot: Spot) -> None:
-    spot.sql(HARMLESS, OWN_ROLE)
-    async with holding(spot) as connection:
-        assert await connection.fetchval("SELECT count(*) FROM globex.parts WHERE lower(label) = 'p1'") == 1
-    spot.sql("ALTER TABLE bills DROP at; DROP INDEX fine; DROP STATISTICS also_fine", OWN_ROLE)
+async def test_what_only_computes_is_no_reason_to_refuse(spot: Spot, spot18: Spot) -> None:
+    for one in (spot, spot18):
+        one.sql(HARMLESS, OWN_ROLE)
+        async with holding(one) as connection:
+            assert await connection.fetchval("SELECT count(*) FROM globex.parts WHERE lower(label) = 'p1'") == 1
+        one.sql("ALTER TABLE bills DROP at, DROP CONSTRAINT fine; DROP TABLE plain", OWN_ROLE)
+        one.sql("DROP INDEX fine; DROP STATISTICS also_fine", OWN_ROLE)
+    later = "CREATE TABLE plain (doc text CHECK (doc IS JSON OBJECT), double int GENERATED ALWAYS AS (length(doc)))"
+    spot18.sql(later, OWN_ROLE)
+    async with holding(spot18):
+        pass
+    spot18.sql("DROP TABLE plain", OWN_ROLE)
+
+
+@pytest.mark.parametrize("what", NOT_NAMED)
+async def test_nor_does_what_is_looked_up_when_an_expression_is_run(spot18: Spot, what: str) -> None:
+    doc = """'{"a": "b"}'"""
+    try:
+        spot18.sql(
+            f"CREATE TABLE planted (id int, doc jsonb, felt mood, CONSTRAINT hidden {NOT_NAMED[what]})", OWN_ROLE
+        )
+        with pytest.raises(Refused, match=r"the constraint hidden of globex\.planted may run"):
+            async with holding(spot18, written=False):
+                pass
+        assert spot18.sql("SELECT count(*) FROM vault.canary") == "0"
+        spot18.sql(f"INSERT INTO planted VALUES (1, {doc}, 'glad')")  # a superuser who does not look, and it is run
+        assert int(spot18.sql("SELECT count(*) FROM vault.canary")) > 0
+    finally:
+        spot18.sql("DROP TABLE IF EXISTS planted; TRUNCATE vault.canary")
+
+
+async def test_an_operator_that_is_not_the_servers_has_a_negator_that_is_not_either(spot: Spot) -> None:
+    spot.sql("CREATE TABLE planted (id int, CONSTRAINT hidden CHECK (NOT (id === 7)))", OWN_ROLE)
+    try:
+        with pytest.raises(Refused, match=r"the constraint hidden of globex\.planted may run"):
+            async with holding(spot):
+                pass
+    finally:
+        spot.sql("DROP TABLE planted")
+
+
+async def test_what_a_later_server_may_bring_is_not_known_to_be_harmless(
+    spot: Spot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spot.sql("CREATE TABLE planted (id int, CONSTRAINT hidden CHECK (ROW(id, id) < ROW(7, 7)))", OWN_ROLE)
+    try:
+        with pytest.raises(Refused, match=r"the constraint hidden of globex\.planted may run"):
+            async with holding(spot):
+                pass
+        monkeypatch.setattr(module, "CODE", module.CODE.replace("'OPEXPR'", "'KNOWN'"))
+        with pytest.raises(Refused, match=r"the constraint parts_label_check of globex\.parts may run"):
+            async with holding(spot):
+                pass
+    finally:
+        spot.sql("DROP TABLE planted")
 
 
 @pytest.mark.parametrize("text", PLANTED)
@@ -116,7 +221,7 @@ async def test_what_would_run_as_the_operator_is_named_and_not_run(spot: Spot, t
 
 
 async def test_types_that_check_what_they_hold_are_the_servers_where_rows_are_put(spot: Spot) -> None:
-    spot.sql("CREATE DOMAIN checked AS text CHECK (evil(VALUE) IS NOT NULL); CREATE TABLE held (a checked)", OWN_ROLE)
+    spot.sql("CREATE DOMAIN short AS text CHECK (evil(VALUE) IS NOT NULL); CREATE TABLE held (a short)", OWN_ROLE)
     try:
         with pytest.raises(Refused, match=r"the type of the column a of globex\.held may run"):
             async with holding(spot):
@@ -124,7 +229,7 @@ async def test_types_that_check_what_they_hold_are_the_servers_where_rows_are_pu
         async with holding(spot, written=False):
             pass
     finally:
-        spot.sql("DROP TABLE held; DROP DOMAIN checked", OWN_ROLE)
+        spot.sql("DROP TABLE held; DROP DOMAIN short", OWN_ROLE)
 
 
 async def test_meanwhile_nobody_alters_the_tables_and_everybody_writes(spot: Spot) -> None:
