@@ -198,5 +198,10 @@ def _key(one: Passage, alias: str) -> str:
     return f"ARRAY[{', '.join(parts)}]"
 
 
+def called(move: str, kept: Kept, end: str = "") -> str:
+    """The function of a table's triggers, in SQL."""
+    return f"{_name(move, kept, end)}()"
+
+
 def _name(move: str, kept: Kept, end: str = "") -> str:
     return f"partywall.move_{end}{move}_{kept.relation.oid}"

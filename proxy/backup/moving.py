@@ -44,9 +44,21 @@ GONE = """
 SELECT pg_catalog.pg_terminate_backend(a.pid, 10000)
   FROM pg_catalog.pg_stat_activity a WHERE a.pid = $1 AND a.application_name = 'partywall move'
 """
+# Of a table and its partitions, which have the triggers of rows and not that of a statement, the last. A trigger by the
+# same name may be anybody's.
 MADE = """
-SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t
- WHERE t.tgrelid = $1 AND t.tgname = ANY ($2) AND t.tgenabled::pg_catalog.text = $3
+WITH RECURSIVE tables AS (
+  SELECT $1::pg_catalog.oid AS oid, pg_catalog.cardinality($2::pg_catalog.name[]) AS most
+   UNION
+  SELECT i.inhrelid, pg_catalog.cardinality($2::pg_catalog.name[]) - 1
+    FROM pg_catalog.pg_inherits i JOIN tables ON i.inhparent = tables.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)
+SELECT NOT EXISTS (
+  SELECT FROM tables
+    JOIN pg_catalog.unnest($2::pg_catalog.name[]) WITH ORDINALITY n(name, number) ON n.number <= tables.most
+   WHERE NOT EXISTS (
+     SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = tables.oid AND t.tgname = n.name
+        AND t.tgenabled::pg_catalog.text = $3 AND t.tgfoid = pg_catalog.to_regprocedure($4)::pg_catalog.oid))
 """
 
 
@@ -348,10 +360,11 @@ async def logged(connection: CatalogConnection, at: Move, one: Passage, grant: G
 
 
 async def made(connection: CatalogConnection, kept: Kept, at: Move, end: str = "") -> bool:
-    """Has the table all of the move's triggers, in force as they were made? end: as changelog has it."""
-    names = changelog.names(at.id, end)
-    found: int = await connection.fetchval(MADE, kept.relation.oid, names, ORIGIN if end else ALWAYS)
-    return found == len(names)
+    """Has the table all of the move's triggers, in force as they were made, and has each of its partitions those of
+    rows? end: as changelog has it."""
+    names, force = changelog.names(at.id, end), ORIGIN if end else ALWAYS
+    whole: bool = await connection.fetchval(MADE, kept.relation.oid, names, force, changelog.called(at.id, kept, end))
+    return whole
 
 
 async def of_move(connection: CatalogConnection, at: Move, end: str = "") -> frozenset[int]:

@@ -71,6 +71,24 @@ SELECT o.schema::pg_catalog.text, o.name FROM (
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
  ORDER BY 1, 2
 """
+TREE = """
+WITH RECURSIVE tables AS (
+  SELECT o.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) o(oid)
+   UNION
+  SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tables ON i.inhparent = tables.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)
+"""
+# Where rows are: another file where all of them were written anew or taken away, for which no row's trigger fires.
+STORED = f"""{TREE}
+SELECT c.oid, c.relfilenode FROM pg_catalog.pg_class c JOIN tables ON tables.oid = c.oid ORDER BY 1
+"""
+# Keys that are looked at by a trigger, which does not fire for what is replicated.
+DEFERRABLE = f"""{TREE}
+SELECT pg_catalog.format('%s of %s', x.indexrelid::pg_catalog.regclass, x.indrelid::pg_catalog.regclass) AS name
+  FROM pg_catalog.pg_index x JOIN tables ON tables.oid = x.indrelid
+ WHERE NOT x.indimmediate
+ ORDER BY 1
+"""
 CLOSED = """
 SELECT n.nspname::pg_catalog.text AS name FROM pg_catalog.pg_namespace n
  WHERE NOT pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, 'USAGE')
@@ -106,6 +124,11 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
             problems += await planted(connection, [one.relation.oid for one in tables], written)
     rows = await target.fetch(ALWAYS, [one.target.relation.oid for one in passages])
     problems += [f"the trigger {row['name']} at the target fires for rows that are replicated" for row in rows]
+    rows = await target.fetch(DEFERRABLE, [one.target.relation.oid for one in passages])
+    problems += [
+        f"the key {row['name']} at the target is deferrable, and does not hold for what arrives: make it NOT DEFERRABLE"
+        for row in rows
+    ]
     for form in await drawn(source, here, kept):
         place = place_of(form, there, homes)
         step = await target.fetchval(STEP, place)
@@ -118,7 +141,14 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
     if problems:
         raise Refused(problems)
     links = tuple(references(second, tuple(one.target for one in passages)))
-    return Planned(passages, links, _mark(passages, here, there))
+    stored = [
+        [tuple(row) for row in await connection.fetch(STORED, [one.relation.oid for one in tables])]
+        for connection, tables in (
+            (source, [one.source for one in passages]),
+            (target, [one.target for one in passages]),
+        )
+    ]
+    return Planned(passages, links, _mark(passages, here, there, stored))
 
 
 async def tables_of(connection: CatalogConnection, grant: Grant, other: Grant, catalog: Catalog) -> tuple[Kept, ...]:
@@ -169,13 +199,13 @@ async def drawn(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, .
     return tuple(found.values())
 
 
-def _mark(passages: tuple[Passage, ...], here: Grant, there: Grant) -> str:
+def _mark(passages: tuple[Passage, ...], here: Grant, there: Grant, stored: object) -> str:
     parts = [
         (one.key, one.columns, kept.at, kept.relation.oid, kept.relation.kind, kept.owned(grant), *_shape(kept))
         for one in passages
         for kept, grant in ((one.source, here), (one.target, there))
     ]
-    return sha256(repr(sorted(parts, key=repr)).encode()).hexdigest()
+    return sha256(repr((sorted(parts, key=repr), stored)).encode()).hexdigest()
 
 
 def _shape(kept: Kept) -> list[tuple[int, str, int, int]]:

@@ -323,6 +323,11 @@ def test_what_a_tenant_does_to_its_tables_and_triggers_in_a_move_is_seen(postgre
 
     with spots(postgres15, "schema", "schema") as (here, there):
         here.sql(ROWS.format(key=2))
+        for one in (here, there):
+            one.sql("CREATE TABLE years (at int, said text) PARTITION BY RANGE (at)", OWN_ROLE)
+            for at in (1, 2):
+                one.sql(f"CREATE TABLE year{at} PARTITION OF years FOR VALUES FROM ({at}) TO ({at + 1})", OWN_ROLE)
+        here.sql("INSERT INTO years VALUES (1, 'a'), (2, 'b')", OWN_ROLE)
         trigger = "partywall_move_00c0ffee_insert"
         for done, undone, why in (
             (f"DROP TRIGGER {trigger} ON bills", "", "the triggers on them were changed"),
@@ -332,6 +337,9 @@ def test_what_a_tenant_does_to_its_tables_and_triggers_in_a_move_is_seen(postgre
                 "ALTER TABLE dues RENAME TO bills",
                 '"dues" is no table of the tenant',
             ),
+            ("ALTER TABLE bills ALTER sum TYPE numeric USING -sum", "", "were changed since"),
+            ("TRUNCATE year1", "", "were changed since"),
+            ("ALTER TABLE year2 DISABLE TRIGGER USER", "ALTER TABLE year2 ENABLE TRIGGER USER", "were changed since"),
             ("CREATE TABLE late (id int PRIMARY KEY)", "", '"late" is no table of the tenant'),
         ):
             with pytest.raises(Refused, match=why):

@@ -146,3 +146,16 @@ def test_a_table_that_was_made_after_the_move_is_not_emptied(postgres15: Cluster
         here.sql("ALTER TRIGGER partywall_move_00c0ffee_delete ON parts RENAME TO other", OWN_ROLE)
         assert asyncio.run(clean(between(here, there), doors)) > 40
         assert (here.rows(), here.traces(), there.traces(), here.sql("SELECT id FROM late")) == ([], 0, 0, "1")
+
+
+def test_what_another_tenant_wrote_is_not_run_to_see_whether_it_references_something(postgres15: Cluster) -> None:
+    with spots(postgres15, "row", "row") as (here, there):
+        here.sql(ROWS.format(key=2))
+        doors = NoDoors()
+        moved(here, there, doors)
+        here.sql("CREATE SCHEMA acme AUTHORIZATION moved_acme; GRANT REFERENCES ON bills TO moved_acme")
+        here.sql("CREATE TABLE acme.pins (bill int REFERENCES bills)", "moved_acme")
+        with pytest.raises(Refused, match=r"acme\.pins references .*bills., and is not the tenant's"):
+            asyncio.run(clean(between(here, there), doors))
+        here.sql("ALTER TABLE bills OWNER TO moved_acme")
+        assert asyncio.run(clean(between(here, there), doors)) > 40

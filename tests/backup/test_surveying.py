@@ -67,3 +67,12 @@ def test_tables_of_a_schema_that_the_serving_role_cannot_use_are_anothers(postgr
         here.sql("GRANT USAGE ON SCHEMA acme TO PUBLIC")
         with pytest.raises(Refused, match=r"things. is no table of the tenant at the target"):
             asyncio.run(tried(between(here, there)))
+
+
+def test_a_key_that_is_looked_at_by_a_trigger_does_not_hold_for_what_arrives(postgres15: Cluster) -> None:
+    deferred = SCHEMA + "ALTER TABLE bills DROP CONSTRAINT bills_pkey, ADD PRIMARY KEY (id) DEFERRABLE;"
+    with (
+        crossing(postgres15, deferred) as across,
+        pytest.raises(Refused, match=r"the key public.bills_pkey of public.bills at"),
+    ):
+        asyncio.run(tried(across.ends))
