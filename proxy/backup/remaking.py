@@ -133,7 +133,7 @@ def _denied(grant: Grant) -> Iterator[None]:
             raise
         problems = [f"it runs as the tenant's role {identifier(grant.server.role)}, which may not do this: {error}"]
         if grant.policy.schema:
-            problems.append("`partywall provision` makes the role's what is in its schema")
+            problems.append("`partywall provision` makes the role's what is in its schema, but for foreign tables")
         raise Refused(problems) from error
 
 

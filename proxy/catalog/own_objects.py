@@ -37,17 +37,18 @@ SELECT p.role::pg_catalog.text, n.nspname::pg_catalog.text AS schema, {_GRANTEE}
   CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) a
  WHERE a.grantee <> p.oid AND a.grantee <> n.nspowner GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
-# Indexes, row types and the sequences of columns go with their tables. acts: it reads with the rights of its owner.
+# Indexes, row types and the sequences of columns go with their tables. A foreign table is an operator's, and stays so:
+# who owns it says what is read elsewhere. acts: it reads with the rights of its owner.
 STRANGE = f"""{_PAIRS}
 SELECT p.role::pg_catalog.text, o.kind, o.name, o.acts FROM pair p JOIN (
   SELECT c.relnamespace, c.relowner, CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-           WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+           WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
          pg_catalog.format('%I.%I', n.nspname, c.relname),
          c.relkind = 'm' OR c.relkind = 'v' AND NOT COALESCE(
            (SELECT t.option_value::pg_catalog.bool FROM pg_catalog.pg_options_to_table(c.reloptions) t
              WHERE t.option_name = 'security_invoker'), false)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c', 'f')
+   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c')
      AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid
            AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')))
   UNION ALL

@@ -11,16 +11,17 @@ from proxy.auth.scram import build_verifier
 from proxy.tenancy.policy import Grant
 
 ATTRIBUTES = "LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-# Everything in the schema that has an owner of its own; indexes and row types go with their tables. A materialized view
-# keeps the rows that another owner could read: they are read anew, with the tenant's rights, or are no more.
+# Everything in the schema that has an owner of its own; indexes and row types go with their tables. Not foreign tables:
+# who owns one says by its options what is read elsewhere, with the login that it was given. A materialized view keeps
+# the rows that another owner could read: they are read anew, with the tenant's rights, or are no more.
 TAKE_OVER = """\
 DO $provision$ DECLARE one record; stored text[] := '{{}}'; again text; BEGIN
   FOR one IN
     SELECT pg_catalog.format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
              c.oid::pg_catalog.regclass) AS object
       FROM pg_catalog.pg_class c WHERE c.relnamespace = {schema_text}::pg_catalog.regnamespace
-       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c', 'f') AND c.relowner <> {role_text}::pg_catalog.regrole
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c') AND c.relowner <> {role_text}::pg_catalog.regrole
        AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid
              AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')))
     UNION ALL

@@ -66,6 +66,20 @@ def test_a_materialized_view_keeps_no_row_that_the_tenant_may_not_read(server: C
         server.psql(sql="DROP ROLE acme_role")
 
 
+def test_a_foreign_table_stays_its_owners_who_says_what_is_read_elsewhere(postgres15: Cluster) -> None:
+    text = provision(grant("provisioned", "acme"), SALT)
+    postgres15.create_database("provisioned")
+    try:
+        postgres15.psql("provisioned", text)
+        made = "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE acme.rates"
+        postgres15.psql("provisioned", f"{made} (a int) SERVER s; GRANT SELECT ON acme.rates TO acme_role; {text}")
+        aimed = "ALTER FOREIGN TABLE acme.rates OPTIONS (ADD table_name 'secrets')"
+        assert outcome(postgres15, "provisioned", "acme_role", aimed) == "42501"
+    finally:
+        postgres15.drop_database("provisioned")
+        postgres15.psql(sql="DROP ROLE acme_role")
+
+
 def test_a_password_is_in_it_as_a_verifier_only() -> None:
     text = provision(grant("shop", "acme", "top secret"), SALT)
     assert "SCRAM-SHA-256$" in text
