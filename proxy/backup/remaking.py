@@ -2,14 +2,14 @@
 
 Promises: what is in the archive runs as the tenant's own role and as nobody else, in a session that began as that role,
 which is no more than a tenant may be: whatever definitions, and the code that rows, indexes and constraints call, put
-back or set, they stay who they were. The operator lends what the role lacks, by name, and gives none of its rights.
+back or set, they stay who they were. Nothing is given to it or lent: foreign keys to shared tables are only told.
 Definitions come first, then rows, then what needs the rows to be there: so no order is needed, and no trigger fires.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager, nullcontext
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -19,7 +19,6 @@ from proxy.backup.briefly import briefly
 from proxy.backup.chain import Source
 from proxy.backup.clearing import check_empty, cleared, finished
 from proxy.backup.definitions import SECTIONS
-from proxy.backup.lending import lent
 from proxy.backup.loading import slices, unchanged
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.progress import Progress
@@ -34,7 +33,7 @@ from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
-from proxy.sql.dumped import Fitted, Unfit, fitted
+from proxy.sql.dumped import Unfit, fitted
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
@@ -65,7 +64,9 @@ async def remake(
     quiet: Quiet = nullcontext,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> Restored:
-    """As restoring.restore, of a schema or database of the tenant's own. place: the operator's, who only lends."""
+    """As restoring.restore, of a schema or database of the tenant's own. place: the operator's, where that
+    logs in.
+    """
     schema = grant.policy.schema
     if mode == "merge" or (mode == "replace" and not schema):
         raise Refused(
@@ -84,15 +85,13 @@ async def remake(
             catalog = await introspect(connection, 1)
             found = {one.title: await _exchange(connection, grant, catalog, one) for one in manifest.relations}
             return Restored(found, {})
-        async with quiet(), AsyncExitStack() as lending:
+        async with quiet():
             transaction = connection.transaction()
             await transaction.start()
             try:
                 with _denied(grant):
                     left = await cleared(connection, schema) if mode == "replace" else None
-                    rest = await _written(connection, schema, manifest, archive, secrets, told)
-                    await lending.enter_async_context(lent(place, grant, rest.beyond))
-                    await connection.execute(enclosed(rest.rest))
+                    away = await _written(connection, grant, manifest, archive, secrets, told)
                     await connection.execute(AT_LAST)
                     if left is not None:
                         await briefly(connection, partial(finished, connection, schema, left))
@@ -100,7 +99,7 @@ async def remake(
                 await transaction.rollback()
                 raise
             await transaction.commit()
-        return Restored({one.title: Difference(insert=one.rows) for one in manifest.relations}, {})
+        return Restored({one.title: Difference(insert=one.rows) for one in manifest.relations}, {}, away)
     finally:
         await connection.close()
 
@@ -166,32 +165,37 @@ async def _exchange(connection: CatalogConnection, grant: Grant, catalog: Catalo
 
 async def _written(
     connection: CatalogConnection,
-    schema: str,
+    grant: Grant,
     manifest: Manifest,
     archive: Source,
     secrets: Sequence[Any],
     told: Callable[[Progress], None],
-) -> Fitted:
-    """Definitions, rows, and what follows them, in this order though they stand in another; what is left to be run."""
+) -> tuple[str, ...]:
+    """Definitions, rows, and what follows them, in this order though they stand in another; the foreign keys to shared
+    tables that are left to the operator.
+    """
     texts: dict[str, str] = {}
     homes = {one.name: form for form in manifest.relations for one in form.members}
+    schema, shared = grant.policy.schema, grant.policy.shared_schemas
     source = manifest.schema_name or schema if schema else ""
     there = {source} if schema else {row["name"] for row in await connection.fetch(SCHEMAS)}
+    away: list[str] = []
     rows = size = 0
 
-    def fit(section: str) -> Fitted:
+    async def run(section: str) -> None:
         try:
-            return fitted(texts[f"definitions/{section}.sql.zst"], there, source, schema)
+            found = fitted(texts[f"definitions/{section}.sql.zst"], there, source, schema, shared)
         except Unfit as error:
             raise Refused([f"{error}"]) from None
+        away.extend(found.away)
+        await connection.execute(enclosed(found.text))
 
     async with aclosing(unchanged(archive, secrets, manifest.members)) as found:
         async for member, plain in found:
             if member.name not in homes:
                 texts[member.name] = plain.decode()
                 if len(texts) == len(manifest.definitions):
-                    first = fit(SECTIONS[0])
-                    await connection.execute(enclosed(first.text + first.rest))
+                    await run(SECTIONS[0])
                     await _check_names(connection, schema, source)
                 continue
             form = homes[member.name]
@@ -204,9 +208,8 @@ async def _written(
             rows, size = rows + member.rows, size + member.bytes
             told(Progress("write", rows, size, manifest.rows, form.title))
     await _positioned(connection, manifest, {source: schema})
-    last = fit(SECTIONS[1])
-    await connection.execute(enclosed(last.text))
-    return last
+    await run(SECTIONS[1])
+    return tuple(away)
 
 
 async def _positioned(connection: CatalogConnection, manifest: Manifest, named: dict[str, str]) -> None:

@@ -48,10 +48,13 @@ Quiet = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was done, or in a dry run would be: rows by table, and keys that were given anew by table and column."""
+    """What was done, or in a dry run would be: rows by table, and keys that were given anew by table and column. away:
+    foreign keys to shared tables that were not made, as statements for an operator to decide on.
+    """
 
     tables: Mapping[str, Difference]
     renumbered: Mapping[str, int]
+    away: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

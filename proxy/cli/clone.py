@@ -100,7 +100,12 @@ def clone(
     columns = 0 if masks is None else masks.columns
     if as_json:
         tables = {name: asdict(one) for name, one in done.tables.items()}
-        found = {"tables": tables, "renumbered": dict(done.renumbered), "masked_columns": columns}
+        found = {
+            "tables": tables,
+            "renumbered": dict(done.renumbered),
+            "foreign_keys": done.away,
+            "masked_columns": columns,
+        }
         typer.echo(json.dumps(found, indent=2))
     else:
         typer.echo(

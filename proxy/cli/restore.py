@@ -92,7 +92,8 @@ def restore(
         )
     if as_json:
         tables = {name: asdict(one) for name, one in done.tables.items()}
-        typer.echo(json.dumps({"tables": tables, "renumbered": dict(done.renumbered)}, indent=2))
+        found = {"tables": tables, "renumbered": dict(done.renumbered), "foreign_keys": done.away}
+        typer.echo(json.dumps(found, indent=2))
     else:
         typer.echo("\n".join(described(done, dry_run)))
 
@@ -105,6 +106,8 @@ def described(done: Restored, dry_run: bool) -> list[str]:
         if one
     ]
     lines += [f"{name}: {count} keys given anew" for name, count in done.renumbered.items()]
+    if done.away:
+        lines += ["not made: foreign keys to shared tables, which are the operator's to decide on", *done.away]
     return [*(lines or ["nothing differs"]), *(["a dry run: nothing was changed"] if dry_run else [])]
 
 

@@ -3,7 +3,8 @@ under another schema's name.
 
 Promises: works on tokens, so that all but what it leaves out and the names stays to the byte. What is left out would
 not fit, which is no matter of safety: whoever runs the text may be no more than the tenant. A name that could be
-something else than the schema's is no guess but Unfit. Pure.
+something else than the schema's is no guess but Unfit. Foreign keys to shared tables are no tenant's to make; they are
+told in words that are made here, so that no text can have an operator run something else. Pure.
 """
 
 from __future__ import annotations
@@ -35,51 +36,52 @@ class Unfit(ValueError):
     """The text cannot be made to fit, with the reason."""
 
 
+# What may follow the columns of a foreign key.
+KEY_WORDS = {"match", "full", "on", "delete", "update", "cascade", "restrict", "set", "null", "default", "no", "action"}
+KEY_WORDS |= {"not", "deferrable", "initially", "deferred", "immediate", "valid"}
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What is to be run. rest: from the first foreign key to a table of another schema on. beyond: these tables."""
+    """What is to be run. away: foreign keys to shared tables, which are not in it, as statements."""
 
     text: str
-    rest: str = ""
-    beyond: tuple[tuple[str, str], ...] = ()
+    away: tuple[str, ...] = ()
 
 
-def fitted(text: str, there: Collection[str], source: str = "", target: str = "") -> Fitted:
+def fitted(
+    text: str, there: Collection[str], source: str = "", target: str = "", shared: Collection[str] = ()
+) -> Fitted:
     """The text for the tenant's role. there: schemas that exist. source: the only schema that the text is of, where
-    there is but one; target: what it is called there. Raises Unfit.
+    there is but one; target: what it is called there; shared: the schemas that all tenants read. Raises Unfit.
     """
     try:
         tokens = tokens_of(text)
     except Refusal as error:
         raise Unfit(f"the definitions are no SQL: {error}") from None
     changes: list[tuple[int, int, str]] = []
-    beyond: list[tuple[str, str]] = []
-    begun, cut = 0, len(text)
+    away: dict[tuple[str, str], str] = {}
+    begun = 0
     for number, one in enumerate(tokens):
         if one.kind != END:
             continue
         statement = tokens[begun:number]
         begun = number + 1
-        if _left_out(statement, there):
+        key = _key(statement, source, target, shared) if source else None
+        away |= {} if key is None else {key[0]: key[1]}
+        if key is not None or _left_out(statement, there) or _remark(statement, source) in away:
             changes.append((statement[0].start, one.end, ""))
-            continue
-        if source and (found := _referenced(statement, source)):
-            beyond.append(found)
-            cut = min(cut, statement[0].start)
-        if source != target:
+        elif source != target:
             changes += _renamed(statement, source, target)
-    return Fitted(
-        _changed(text, 0, cut, changes), _changed(text, cut, len(text), changes), tuple(dict.fromkeys(beyond))
-    )
+    return Fitted(_changed(text, changes), tuple(away.values()))
 
 
-def _changed(text: str, begin: int, end: int, changes: Sequence[tuple[int, int, str]]) -> str:
-    parts = []
+def _changed(text: str, changes: Sequence[tuple[int, int, str]]) -> str:
+    parts, begin = [], 0
     for start, stop, new in changes:
-        if begin <= start < end:
-            parts += [text[begin:start], new]
-            begin = stop
-    return "".join([*parts, text[begin:end]])
+        parts += [text[begin:start], new]
+        begin = stop
+    return "".join([*parts, text[begin:]])
 
 
 def _left_out(statement: Sequence[Token], there: Collection[str]) -> bool:
@@ -92,16 +94,54 @@ def _left_out(statement: Sequence[Token], there: Collection[str]) -> bool:
     return 0 < place < len(statement) and _name(statement[place]) in there
 
 
-def _referenced(statement: Sequence[Token], source: str) -> tuple[str, str] | None:
-    """The table of another schema that a foreign key leads to."""
-    words = [one.word for one in statement]
-    if words[:2] != ["alter", "table"] or "references" not in words:
+def _key(
+    statement: Sequence[Token], source: str, target: str, shared: Collection[str]
+) -> tuple[tuple[str, str], str] | None:
+    """A foreign key to a shared table: its table and name, and the statement that makes it. None: it is something
+    else, or not as pg_dump writes one; then it stays, and the server refuses it to the tenant's role.
+    """
+    rest = list(statement)
+    only = [one.word for one in rest[2:3]] == ["only"]
+    del rest[2 : 3 if only else 2]
+    words = [one.word for one in rest]
+    if words[:2] != ["alter", "table"] or words[5:7] != ["add", "constraint"] or words[8:10] != ["foreign", "key"]:
         return None
-    at = words.index("references")
-    schema, dot, table = statement[at + 1 : at + 4] if len(statement) > at + 3 else (None, None, None)
-    if schema is None or table is None or dot is None or dot.kind != DOT or _name(schema) == source:
+    columns, at = _columns(rest, 10)
+    if not columns or words[at : at + 1] != ["references"] or len(rest) < at + 4:
         return None
-    return _name(schema), _name(table)
+    keys, end = _columns(rest, at + 4)
+    if not keys or not KEY_WORDS.issuperset(words[end:]) or not rest[3].kind == rest[at + 2].kind == DOT:
+        return None
+    schema, table, name, beyond, other = (_name(rest[one]) for one in (2, 4, 7, at + 1, at + 3))
+    if schema != source or beyond not in shared or not all((table, name, other)):
+        return None
+    how = words[end:-2] if words[-2:] == ["not", "valid"] else words[end:]
+    made = (
+        f"ALTER TABLE ONLY {_quoted(target)}.{_quoted(table)} ADD CONSTRAINT {_quoted(name)} FOREIGN KEY"
+        f" ({', '.join(columns)}) REFERENCES {_quoted(beyond)}.{_quoted(other)} ({', '.join(keys)})"
+    )
+    return (table, name), " ".join([made, *(one.upper() for one in how), "NOT VALID;"])
+
+
+def _columns(statement: Sequence[Token], begin: int) -> tuple[list[str], int]:
+    """The names in parentheses that begin there, in SQL, and where they have ended; [] where there are none."""
+    found: list[str] = []
+    for at in range(begin, len(statement) - 1, 2):
+        name, after = _name(statement[at + 1]), statement[at + 2].text if len(statement) > at + 2 else ""
+        if statement[at].text != ("," if found else "(") or not name or after not in {",", ")"}:
+            break
+        found.append(_quoted(name))
+        if after == ")":
+            return found, at + 3
+    return [], begin
+
+
+def _remark(statement: Sequence[Token], source: str) -> tuple[str, str] | None:
+    """The table and the name of the constraint that a comment is on."""
+    if [one.word for one in statement[:3]] != ["comment", "on", "constraint"] or len(statement) < 8:
+        return None
+    name, schema, table = (_name(statement[one]) for one in (3, 5, 7))
+    return (table, name) if schema == source and statement[6].kind == DOT else None
 
 
 def _renamed(statement: Sequence[Token], source: str, target: str) -> Iterator[tuple[int, int, str]]:

@@ -242,6 +242,49 @@ def test_no_archive_ends_the_transaction(server: Cluster, tmp_path: Path) -> Non
         assert seen(server, database) == (set(), set())
 
 
+# Who has a foreign key to a shared table has code of its own run by whoever changes that, before PostgreSQL 18.
+TO_SHARED = "FOREIGN KEY ({}) REFERENCES reference.countries(code) ON DELETE CASCADE"
+ADDED = "ALTER TABLE ONLY globex.u ADD CONSTRAINT k " + TO_SHARED.format("c")
+TOLD = (
+    'ALTER TABLE ONLY "globex"."u" ADD CONSTRAINT "k" FOREIGN KEY ("c") REFERENCES "reference"."countries" ("code")'
+    " ON DELETE CASCADE NOT VALID;"
+)
+KEYS = (
+    f"CREATE TABLE globex.u (c text); {ADDED};",
+    f"CREATE TABLE globex.u (c text, {TO_SHARED.format('c')});",
+    f"CREATE TABLE globex.u (c text); {ADDED}, ADD CHECK (c > '');",
+    f"CREATE TABLE globex.u (c text); DO $do$ BEGIN {ADDED}; END $do$;",
+    f"CREATE TABLE globex.u (c text); CREATE FUNCTION globex.k() RETURNS int LANGUAGE plpgsql AS 'BEGIN {ADDED};"
+    " RETURN 1; END'; CREATE MATERIALIZED VIEW globex.w AS SELECT globex.k(); REFRESH MATERIALIZED VIEW globex.w;",
+)
+MADE = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'globex'::regnamespace"
+
+
+def test_no_archive_makes_a_foreign_key_to_a_shared_table(server: Cluster, tmp_path: Path) -> None:
+    with vaulted(server, CODE) as (database, grants):
+        server.psql(database, "ALTER TABLE globex.t ADD c2 text CONSTRAINT kept REFERENCES reference.countries")
+        archived(server, grants["globex"], str(tmp_path / "a"))
+        told: tuple[str, ...] = ()
+        for number, text in enumerate(KEYS):
+            before = state(server, database)
+            path = tmp_path / f"k{number}"
+            forged(str(tmp_path / "a"), path, ("", text))
+            if number:
+                with pytest.raises(Refused, match="may not do this: permission denied for table countries"):
+                    put_back(server, grants["globex"], str(path), "replace")
+                assert state(server, database) == before
+            else:
+                told = put_back(server, grants["globex"], str(path), "replace").away
+                assert told[0].endswith('REFERENCES "reference"."countries" ("code") NOT VALID;')
+                assert told[1:] == (TOLD,)
+            assert server.psql(database, MADE).strip() == "0"
+        for one in told:  # they are what an operator may run
+            server.psql(database, one)
+        server.psql(database, "ALTER TABLE globex.t VALIDATE CONSTRAINT kept", user="globex_rw")
+        assert server.psql(database, MADE).strip() == "2"
+        assert seen(server, database)[1] <= {"globex_rw"}
+
+
 def test_a_role_that_is_more_than_a_tenant_restores_nothing(server: Cluster, tmp_path: Path) -> None:
     with vaulted(server, CODE) as (database, grants):
         archived(server, grants["globex"], str(tmp_path / "a"))
