@@ -1,6 +1,6 @@
 """`partywall clone`: a tenant's data as another tenant's, for staging; masked on its way by a file.
 
-Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage.
+Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage; 143: SIGTERM ended it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from proxy.cli.ending import awaited
 from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.restore import described
@@ -96,7 +97,7 @@ def clone(
                     tell,
                 )
 
-        done = asyncio.run(run())
+        done = awaited(run())
     columns = 0 if masks is None else masks.columns
     if as_json:
         tables = {name: asdict(one) for name, one in done.tables.items()}

@@ -1,11 +1,10 @@
 """`partywall restore`: an archive's rows become a tenant's, in one transaction, or nothing does.
 
-Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage.
+Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage; 143: SIGTERM ended it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from proxy.cli.chained import Bases, chained
+from proxy.cli.ending import awaited
 from proxy.cli.operator import (
     At,
     Config,
@@ -76,7 +76,7 @@ def restore(
         manifest = chain.manifest
         whose, where = tenant or manifest.tenant, database or manifest.database
         quiet = pause and mode != "into-empty"
-        done = asyncio.run(
+        done = awaited(
             _restored(
                 chain,
                 whose,
