@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.backup.manifest import SequenceForm
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import text
-from proxy.backup.sequences import LAST, SEQUENCES, own_place, position
+from proxy.backup.sequences import LAST, SEQUENCES, own_place, standing
 from proxy.backup.target import Table
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import Grant
@@ -41,7 +41,7 @@ async def advanced(connection: CatalogConnection, place: str, least: int) -> Non
             place,
         )
     )
-    value, called = await position(connection, place)
+    value, called = await standing(connection, place)
     behind = least - (value if called else value - step)
     if step <= 0 or behind < step:
         return
@@ -68,7 +68,7 @@ async def set_on(connection: CatalogConnection, place: str, least: int) -> None:
 async def too_far(connection: CatalogConnection, place: str, form: SequenceForm) -> str | None:
     """Why a sequence that everybody draws from is not brought beyond what a tenant alone has set; None where it may
     be."""
-    value, _ = await position(connection, place)
+    value, _ = await standing(connection, place)
     if form.value - value <= MOST:
         return None
     return (

@@ -37,13 +37,26 @@ SELECT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text A
 """
 
 
-# Of a sequence by its number, whatever its name stands for by now; NULL where no number was given. Locks it.
+# Of a sequence by its number, whatever its name stands for by now; NULL where no number was given. Locks it until the
+# transaction ends.
 LAST = "SELECT pg_catalog.pg_sequence_last_value($1::pg_catalog.oid)"
+DATA = "SELECT last_value, is_called FROM pg_catalog.pg_get_sequence_data($1::pg_catalog.oid)"  # from PostgreSQL 18 on
+BY_NUMBER = 18
+# A sequence that is locked stays in its schema, which then keeps its name.
+MAY_HOLD = """
+SELECT r.rolsuper AND NOT pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool
+  FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+"""
+HOLD = """
+SELECT n.oid FROM pg_catalog.pg_namespace n
+ WHERE n.oid = (SELECT c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.oid) FOR SHARE
+"""
+NAMED = "SELECT seqrelid FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1)"
 NUMBER = "SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
 
 
 async def positions(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:
-    """Where the tenant's sequences are now."""
+    """Where the tenant's sequences are now. In a transaction."""
     policy = grant.policy
     mode, tables = policy.isolation, {one.relation.oid for one in kept}
     found = []
@@ -58,19 +71,39 @@ async def positions(connection: CatalogConnection, grant: Grant, kept: tuple[Kep
         place = f"{identifier(schema)}.{identifier(name)}"
         if not own and policy.sequences.get((schema, name)) == "per_tenant":
             own, place = True, grant.keys[sequence_key(schema, name)]
-        value, called = await (_own(connection, place, row["oid"]) if private else position(connection, place))
+        value, called = await (numbered(connection, place, row["oid"]) if private else position(connection, place))
         found.append(SequenceForm(schema=schema, name=name, value=value, called=called, own=own, column=column))
     return tuple(found)
 
 
-async def _own(connection: CatalogConnection, place: str, oid: int) -> tuple[int, bool]:
-    """As `position`. A table that had got the name would be the tenant's, and its indexes would run (reading.py)."""
+async def numbered(connection: CatalogConnection, place: str, oid: int) -> tuple[int, bool]:
+    """As `position`, of the sequence with this number. A table that had got its name would be the tenant's, and its
+    indexes would run (reading.py): so the sequence is locked before its name is looked at, which only a transaction
+    keeps so; and its schema is held where a superuser may write. From PostgreSQL 18 on no name is needed.
+    """
+    assert connection.is_in_transaction()
     last = await connection.fetchval(LAST, oid)
     if last is not None:
         return last, True
+    if connection.get_server_version().major >= BY_NUMBER:
+        row = await connection.fetchrow(DATA, oid)
+        assert row is not None
+        if row["last_value"] is not None:
+            return row["last_value"], row["is_called"]
+    if await connection.fetchval(MAY_HOLD):
+        await connection.fetch(HOLD, oid)
     if await connection.fetchval(NUMBER, place) != oid:
         raise Refused([f"{place} is another sequence than it was a moment ago"])
     return await position(connection, place)
+
+
+async def standing(connection: CatalogConnection, place: str) -> tuple[int, bool]:
+    """As `position`, where a tenant may give the name to something else. Refused where no sequence has it."""
+    async with connection.transaction():
+        oid = await connection.fetchval(NAMED, place)
+        if oid is None:
+            raise Refused([f"the sequence {place} is not there"])
+        return await numbered(connection, place, oid)
 
 
 async def position(connection: CatalogConnection, place: str) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from proxy.backup.manifest import SequenceForm
 from proxy.backup.passages import Homes, Passage, Types, homes_of, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
-from proxy.backup.sequences import own_place, position, positions
+from proxy.backup.sequences import numbered, own_place, positions
 from proxy.backup.snapshot import members
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
@@ -41,14 +41,14 @@ SELECT pg_catalog.format('%I of %I.%I', t.tgname, n.nspname, c.relname) AS name
 """
 # Sequences that a default draws from, whosever they are.
 DRAWN = """
-SELECT DISTINCT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
+SELECT DISTINCT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
   FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
        ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
   JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE a.adrelid = ANY ($1::pg_catalog.oid[])
- ORDER BY 1, 2
+ ORDER BY 2, 3
 """
 # What a tenant may have defined besides tables and their sequences, without what belongs to extensions.
 OBJECTS = """
@@ -129,8 +129,12 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
         f"the key {row['name']} at the target is deferrable, and does not hold for what arrives: make it NOT DEFERRABLE"
         for row in rows
     ]
+    closed = await _closed(target, there)
     for form in await drawn(source, here, kept):
         place = place_of(form, there, homes)
+        if homes.moved(form.schema_name) in closed:
+            problems.append(f"the sequence {place} is in a schema that is not the tenant's at the target")
+            continue
         step = await target.fetchval(STEP, place)
         if step is None:
             problems.append(f"the sequence {place} is not there at the target")
@@ -155,12 +159,18 @@ async def tables_of(connection: CatalogConnection, grant: Grant, other: Grant, c
     """The tenant's tables at one end; other: what the rules say of the other one. Where tenants share tables, those in
     schemas that the role which serves them cannot use are none of theirs: another tenant may have made them.
     """
-    foreign = set()
+    foreign = await _closed(connection, grant)
     if grant.policy.shares_tables:
-        foreign = {row["name"] for row in await connection.fetch(CLOSED, grant.server.role)}
         foreign |= {other.policy.schema} if one_database(grant, other) else set()
     relations = {at: one for at, one in catalog.relations.items() if at[0] not in foreign}
     return selected(replace(catalog, relations=relations), grant, await members(connection))
+
+
+async def _closed(connection: CatalogConnection, grant: Grant) -> set[str | None]:
+    """Schemas that the role which serves those who share tables cannot use."""
+    if not grant.policy.shares_tables:
+        return set()
+    return {row["name"] for row in await connection.fetch(CLOSED, grant.server.role)}
 
 
 def place_of(form: SequenceForm, there: Grant, homes: Homes) -> str:
@@ -189,13 +199,16 @@ async def _lacking(source: CatalogConnection, target: CatalogConnection, here: G
 
 
 async def drawn(connection: CatalogConnection, grant: Grant, kept: tuple[Kept, ...]) -> tuple[SequenceForm, ...]:
-    """Where the tenant's sequences are now, and those that a default of its tables draws from, whoever else does."""
-    found = {(one.schema_name, one.name): one for one in await positions(connection, grant, kept)}
-    for row in await connection.fetch(DRAWN, [one.relation.oid for one in kept]):
-        at = row["schema"], row["name"]
-        if at not in found:
-            value, called = await position(connection, f"{identifier(at[0])}.{identifier(at[1])}")
-            found[at] = SequenceForm(schema=at[0], name=at[1], value=value, called=called, own=False, column=None)
+    """Where the tenant's sequences are now, and those that a default of its tables draws from, whoever else does.
+    They stand still until they are read, by their number and of one transaction."""
+    async with connection.transaction():
+        found = {(one.schema_name, one.name): one for one in await positions(connection, grant, kept)}
+        for row in await connection.fetch(DRAWN, [one.relation.oid for one in kept]):
+            at = row["schema"], row["name"]
+            if at not in found:
+                place = f"{identifier(at[0])}.{identifier(at[1])}"
+                value, called = await numbered(connection, place, row["oid"])
+                found[at] = SequenceForm(schema=at[0], name=at[1], value=value, called=called, own=False, column=None)
     return tuple(found.values())
 
 

@@ -187,6 +187,26 @@ async def test_an_operator_that_is_not_the_servers_has_a_negator_that_is_not_eit
         spot.sql("DROP TABLE planted")
 
 
+async def test_triggers_for_replicated_rows_are_the_moves_own_whoever_owns_their_functions(spot: Spot) -> None:
+    """lo is an extension that tenants may make: its function unlinks the large object that a row says."""
+    number = spot.sql("CREATE EXTENSION lo SCHEMA pg_catalog; SELECT lo_create(0)")
+    spot.sql(
+        "CREATE TABLE planted (a lo); CREATE TRIGGER unlinks BEFORE DELETE ON planted FOR EACH ROW EXECUTE FUNCTION"
+        f" lo_manage(a); INSERT INTO planted VALUES ({number}); ALTER TABLE planted ENABLE ALWAYS TRIGGER unlinks",
+        OWN_ROLE,
+    )
+    there = f"SELECT count(*) FROM pg_largeobject_metadata WHERE oid = {number}"
+    try:
+        with pytest.raises(Refused, match=r"the trigger unlinks of globex\.planted may run .* disable it for the move"):
+            async with holding(spot, written=False):
+                pass
+        assert spot.sql(there) == "1"
+        spot.sql("SET session_replication_role = replica; DELETE FROM planted")  # who does not look, loses it
+        assert spot.sql(there) == "0"
+    finally:
+        spot.sql("DROP TABLE planted; DROP EXTENSION lo")
+
+
 async def test_what_a_later_server_may_bring_is_not_known_to_be_harmless(
     spot: Spot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

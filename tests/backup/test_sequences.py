@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.backup import sequences as module
 from proxy.backup.manifest import SequenceForm
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import selected
-from proxy.backup.sequences import own_place, positions
+from proxy.backup.sequences import BY_NUMBER, numbered, own_place, positions
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
 from proxy.tenancy.derived import derived_keys
@@ -25,7 +24,9 @@ def found(cluster: Cluster, grant: Grant) -> dict[str, SequenceForm]:
     async def read() -> tuple[SequenceForm, ...]:
         connection = await connect(*operators(cluster, grant.server.database))
         try:
-            return await positions(connection, grant, selected(await introspect(connection, 1), grant))
+            catalog = await introspect(connection, 1)
+            async with connection.transaction(readonly=True):
+                return await positions(connection, grant, selected(catalog, grant))
         finally:
             await connection.close()
 
@@ -71,11 +72,15 @@ def test_where_nothing_of_the_tenants_may_run_a_sequence_is_read_by_its_number(
     async def read(place: str, oid: str) -> tuple[int, bool]:
         connection = await connect(*operators(server, pristine_shared))
         try:
-            return await module._own(connection, place, int(oid))
+            async with connection.transaction(readonly=True):
+                return await numbered(connection, place, int(oid))
         finally:
             await connection.close()
 
     assert asyncio.run(read("public.other", drawn)) == (7, True)
     assert asyncio.run(read("public.fresh", fresh)) == (50, False)
+    if server.major >= BY_NUMBER:
+        assert asyncio.run(read("public.other", fresh)) == (50, False)
+        return
     with pytest.raises(Refused, match="another sequence than it was a moment ago"):
         asyncio.run(read("public.other", fresh))

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import psycopg
 import pytest
 
+from proxy.backup import sequences
+from proxy.backup.ends import MOVING
 from proxy.backup.moving import tried
 from proxy.backup.refusal import Refused
+from proxy.backup.snapshot import opened
+from proxy.backup.surveying import drawn, tables_of
+from proxy.catalog.introspect import introspect
 from tests.backup.crossing import SCHEMA, TABLES, crossing
-from tests.backup.modes import OWN_ROLE, between, spots
+from tests.backup.modes import OWN_ROLE, Spot, between, spots
+from tests.backup.shelf import operators
 from tests.kit.postgres import Cluster
 
 
@@ -76,3 +83,63 @@ def test_a_key_that_is_looked_at_by_a_trigger_does_not_hold_for_what_arrives(pos
         pytest.raises(Refused, match=r"the key public.bills_pkey of public.bills at"),
     ):
         asyncio.run(tried(across.ends))
+
+
+def last_numbers(spot: Spot) -> dict[str, int]:
+    async def read() -> dict[str, int]:
+        connection = await opened(operators(spot.cluster, spot.database), MOVING)
+        try:
+            kept = await tables_of(connection, spot.grant, spot.grant, await introspect(connection, 1))
+            return {one.name: one.value for one in await drawn(connection, spot.grant, kept)}
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+FRESH = "CREATE SEQUENCE side.fresh START 5; CREATE TABLE drawing (id int DEFAULT nextval('side.fresh'))"
+
+
+def test_a_name_stands_for_no_other_sequence_until_that_is_read(
+    postgres15: Cluster, postgres18: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    read = sequences.position
+    with spots(postgres15, "schema") as (one,), spots(postgres18, "schema") as (other,):
+        for spot in (one, other):
+            own = f"ALTER SCHEMA globex OWNER TO {OWN_ROLE}; GRANT CREATE ON DATABASE {spot.database} TO {OWN_ROLE}"
+            spot.sql(f"{own}; CREATE SCHEMA side AUTHORIZATION {OWN_ROLE}; CREATE TABLE public.canary (who text)")
+            spot.sql("CREATE FUNCTION sing() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.canary VALUES"
+                     " (current_user); RETURN 1; END'; CREATE FUNCTION evil(bigint) RETURNS int IMMUTABLE LANGUAGE"
+                     " plpgsql AS 'BEGIN RETURN globex.sing(); END'", OWN_ROLE)  # fmt: skip
+            spot.sql(FRESH, OWN_ROLE)
+
+        async def swapped(connection: object, place: str) -> tuple[int, bool]:
+            looked.append(place)
+            schema = place.partition(".")[0]
+            with psycopg.connect(one.cluster.dsn(database=one.database, user=OWN_ROLE), autocommit=True) as tenant:
+                tenant.execute("SET lock_timeout = '50ms'")
+                for text in (
+                    f"ALTER SEQUENCE {place} RENAME TO other; CREATE TABLE {place} (last_value bigint, is_called bool);"
+                    f" CREATE INDEX ON {place} (last_value) WHERE globex.evil(3::bigint) = 1",
+                    f"ALTER SEQUENCE {place} SET SCHEMA public",
+                    f"ALTER SCHEMA {schema} RENAME TO another",
+                    f"DROP SEQUENCE {place} CASCADE",
+                ):
+                    with pytest.raises(psycopg.errors.LockNotAvailable):
+                        tenant.execute(text)
+            return await read(connection, place)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(sequences, "position", swapped)
+        for spot in (one, other):
+            assert last_numbers(spot) == {"bills_id_seq": 1, "fresh": 5}
+            assert spot.sql("SELECT count(*) FROM public.canary") == "0"
+        assert sorted(looked) == ['"globex"."bills_id_seq"', '"side"."fresh"']  # from 18 on none is read by its name
+
+
+def test_a_sequence_in_a_schema_of_somebody_elses_is_not_set_on(postgres15: Cluster) -> None:
+    with spots(postgres15, "database", "row") as (here, there):
+        here.sql("CREATE SCHEMA acme; CREATE SEQUENCE acme.numbers; SELECT nextval('acme.numbers')")
+        there.sql("CREATE SCHEMA acme; CREATE SEQUENCE acme.numbers")
+        with pytest.raises(Refused, match=r"numbers. is in a schema that is not the tenant's at the target"):
+            asyncio.run(tried(between(here, there)))
