@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 REPLICATING = "SET LOCAL session_replication_role = replica"
-NEAR = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"  # few rows, each by its key
+# Few rows, each by its key; or where there is none, all rows once, and not once for each that was written.
+NEAR = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = on"
+WHOLE = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_nestloop = off"
+EITHER = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_nestloop = on"
 SHOWN = 3  # values of a problem that are told
 Tell = Callable[[Progress], None]
 
@@ -77,17 +80,17 @@ class Mirror:
             ids = await self.source.fetch("SELECT id, place FROM partywall.changes WHERE move = $1", self.move.id)
             written = {row["place"] for row in ids}
             touched = [one for one in self.passages if one.place in written]
-            await self.source.execute(NEAR)
             async with self.target.transaction():
                 await self._held_there()
                 await self.target.execute(REPLICATING)
-                await self.target.execute(NEAR)
                 for one in touched:
+                    await self._joined(NEAR if one.key else WHOLE)
                     await self.target.execute(changelog.staging(one))
                     await self._piped(changelog.logged(self.move.id, one), one, keys=True)
                     await self.target.execute(f"ANALYZE {one.touched}")
                     await self.target.execute(changelog.delete(one, self.there, one.touched))
                 for one in touched:
+                    await self._joined(NEAR if one.key else WHOLE)
                     keys = f"({changelog.logged(self.move.id, one)})"
                     await self._piped(changelog.rows(one, self.here, keys), one)
                     if not compare:
@@ -95,7 +98,7 @@ class Mirror:
                         target.append(await self._digest(self.target, one, one.target, self.there, one.touched))
                 await self._check_references({one.place: one.touched for one in touched})
             if compare:
-                await self.source.execute("SET LOCAL enable_hashjoin = on")
+                await self.source.execute(EITHER)
                 for one in self.passages:
                     here, there = await asyncio.gather(
                         self._digest(self.source, one, one.source, self.here, None),
@@ -124,6 +127,11 @@ class Mirror:
         async with self.source.transaction(isolation="repeatable_read", readonly=shared):
             await held(self.source, self.here, [one.source.relation for one in self.passages])
             yield
+
+    async def _joined(self, way: str) -> None:
+        """How rows are found by the keys that were written, at both ends."""
+        await self.source.execute(way)
+        await self.target.execute(way)
 
     async def _held_there(self) -> None:
         relations = [one.target.relation for one in self.passages] + [one.target for one in self.links]
@@ -194,6 +202,7 @@ class Mirror:
             if keys is None:
                 problems += await self._missing(one, link, None)
             elif one.place in keys:
+                await self.target.execute(NEAR if one.key else EITHER)  # what is referenced has a key
                 problems += await self._missing(one, link, keys[one.place])
         if problems:
             raise Refused(problems)

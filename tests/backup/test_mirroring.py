@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
 from proxy.backup.journal import ARRIVING
 from proxy.backup.mirroring import removed
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import WRITES, Crossing, mirrored
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
 
 
 async def test_rows_are_copied_as_they_are_and_followed_whatever_is_done_to_them(across: Crossing) -> None:
@@ -31,6 +36,33 @@ async def test_rows_are_copied_as_they_are_and_followed_whatever_is_done_to_them
         assert "bills has other rows at the target" in told
         await removed(mirror.target, [one.target for one in mirror.passages], mirror.there)
         assert across.rows(True) == []
+
+
+async def test_a_table_without_a_key_is_read_once_and_not_for_each_row_that_was_written(
+    across: Crossing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: dict[str, list[str]] = {"marks": [], "bills": []}
+
+    def explained(name: str) -> None:
+        original = getattr(asyncpg.Connection, name)
+
+        async def called(connection: CatalogConnection, query: str, *arguments: object, **named: object) -> object:
+            table = next((one for one in plans if f'"public"."{one}" l' in query and " k " in query), None)
+            if table is not None:
+                plans[table].append("\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}")))
+            return await original(connection, query, *arguments, **named)
+
+        monkeypatch.setattr(asyncpg.Connection, name, called)
+
+    async with mirrored(across) as mirror:
+        await mirror.copy(replace(mirror.move, phase=ARRIVING))
+        across.sql(WRITES)
+        for name in ("execute", "fetchrow", "copy_from_query"):
+            explained(name)
+        assert (await mirror.follow())[1] == []
+    assert [len(found) for found in plans.values()] == [4, 4]  # deleted, read, and compared at both ends
+    assert [one for one in plans["marks"] if "Nested Loop" in one] == []
+    assert [one for one in plans["bills"] if "Nested Loop" not in one] == []
 
 
 async def test_what_is_written_by_settings_of_all_kinds_is_found_again(across: Crossing) -> None:
