@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
 MOVING = WRITING | {"application_name": "partywall move", "lock_timeout": "10s", "synchronous_commit": "on"}
+CLOSING = 5.0  # seconds
 LOCK = "pg_catalog.hashtext('partywall.moves'), pg_catalog.hashtext($1)"
 ONE = f"SELECT pg_catalog.pg_try_advisory_lock({LOCK})"
 FREE = f"SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})"  # a pooler between would keep any other lock
@@ -94,10 +95,10 @@ async def both(ends: Ends) -> AsyncIterator[tuple[CatalogConnection, CatalogConn
             yield source, target
         finally:
             with suppress(*FAILURES):
-                await target.close()
+                await target.close(timeout=CLOSING)
     finally:
         with suppress(*FAILURES):  # it may have been ended
-            await source.close()
+            await source.close(timeout=CLOSING)
 
 
 async def _check_named(grant: Grant, lock: str, end: str, option: str) -> None:

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS partywall.changes (
 CREATE INDEX IF NOT EXISTS changes_of ON partywall.changes (move, place);
 REVOKE ALL ON partywall.moves, partywall.arrivals, partywall.changes FROM PUBLIC;
 """
+TURNING = 20.0  # seconds; longer than a mover waits for a lock
 MOVES, ARRIVALS = "partywall.moves", "partywall.arrivals"
 THERE = "SELECT pg_catalog.to_regclass($1) IS NOT NULL"
 # Who owns a table may plant what runs as whoever reads it, and a mover is a superuser.
@@ -129,8 +130,9 @@ async def begun(connection: CatalogConnection, move: Move) -> None:
 
 async def turned(connection: CatalogConnection, move: Move, phase: str, before: Collection[str]) -> None:
     """The move is in another phase; waits for whoever writes as of the old one. Refused where it was in none of
-    `before`."""
-    if await connection.fetchval(TURNED.format(table=_table(phase)), move.id, phase, list(before)) is None:
+    `before`; TimeoutError where the server answers nothing, and then nobody can tell."""
+    query = TURNED.format(table=_table(phase))
+    if await connection.fetchval(query, move.id, phase, list(before), timeout=TURNING) is None:
         raise Refused([f"the journal of {move.tenant}'s move does not say what it did; see --status"])
 
 

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.backup import changelog
+from proxy.backup.advancing import advanced, set_on, too_far
 from proxy.backup.holding import held
 from proxy.backup.journal import Move, begun
-from proxy.backup.passages import Passage
+from proxy.backup.passages import Passage, homes_of
 from proxy.backup.pieces import beginning, field_of
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, text
+from proxy.backup.surveying import drawn, own_alone, place_of
 from proxy.catalog.finding import identifier
 from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import Grant
@@ -51,6 +53,11 @@ class Mirror:
     passages: tuple[Passage, ...]
     links: tuple[Reference, ...]  # of the target's tables
     tell: Tell = lambda _: None
+
+    def cut(self) -> None:
+        """Both connections end at once. A server that answers nothing does not answer a ROLLBACK either."""
+        self.source.terminate()
+        self.target.terminate()
 
     async def copy(self, arrival: Move) -> int:
         """All rows, where the target has none; how many. Refused where it has, but for rows that register the
@@ -119,6 +126,19 @@ class Mirror:
             if left != right
         ]
         return len(ids), different
+
+    async def passed(self) -> None:
+        """The target's sequences give no number that the source's have given."""
+        kept = tuple(one.source for one in self.passages)
+        for form in await drawn(self.source, self.here, kept):
+            place = place_of(form, self.there, homes_of(self.here, self.there))
+            least = form.value if form.called else form.value - 1
+            if not self.there.policy.shares_tables:
+                await set_on(self.target, place, least)
+                continue
+            if own_alone(form, self.here, self.there) and (problem := await too_far(self.target, place, form)):
+                raise Refused([problem])
+            await advanced(self.target, place, least)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.backup import changelog, journal
-from proxy.backup.advancing import advanced, set_on, too_far
 from proxy.backup.changelog import ARRIVING as COMES
 from proxy.backup.ends import MOVING, ONE, Ends, both, check_ways
 from proxy.backup.journal import ABORTING, ARRIVING, COPYING, FENCED, MOVED, OPEN, SWITCHING, Move
 from proxy.backup.mirroring import Mirror, Tell, removed
-from proxy.backup.passages import Passage, homes_of
+from proxy.backup.passages import Passage
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept
 from proxy.backup.snapshot import opened
-from proxy.backup.surveying import drawn, own_alone, place_of, planned, tables_of
+from proxy.backup.surveying import planned, tables_of
 from proxy.catalog.introspect import introspect
 from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import Grant
@@ -37,8 +36,13 @@ TRIES = 100
 LOCKED = "55P03"
 BETWEEN = 0.2  # seconds
 ROUNDS = 50  # of following, before the tenant is said to be too fast
+CUT = 5.0  # seconds that a server has to end what took too long in the pause, before its connection is cut
 ALWAYS, ORIGIN = "A", "O"  # of pg_trigger.tgenabled
 CHANGED = "the tables or the triggers on them were changed since the move began: --abort, and begin again"
+TOO_LONG = (
+    "{} would have waited longer than {:g} seconds, and goes on at the source;"
+    " --resume tries again, with a longer --max-pause perhaps"
+)
 # A server that was started anew may have given the number to somebody else.
 GONE = """
 SELECT pg_catalog.pg_terminate_backend(a.pid, 10000)
@@ -242,6 +246,7 @@ class _Moving:
         self._mirror = mirror
         self._max_pause = max_pause
         self._copied = self._followed = 0
+        self._backend = mirror.source.get_server_pid()  # a connection that was cut knows it no more
 
     async def copy(self) -> None:
         """What is written is logged from now on, and the rest is at the target."""
@@ -278,7 +283,7 @@ class _Moving:
         self._followed += count
         if different:
             raise Refused(different)
-        await passed(self._mirror)  # so that little of it is left for the pause
+        await self._mirror.passed()  # so that little of it is left for the pause
 
     async def switch(self) -> Moved:
         """The tenant waits, and goes on at the target; or at the source, and it is told why."""
@@ -286,15 +291,20 @@ class _Moving:
         since = time.monotonic()
         async with self._doors.paused():
             if at.phase != SWITCHING:
+                left = max(0.0, since + self._max_pause - time.monotonic())
+                limit = asyncio.timeout(left)
+                cut = asyncio.get_running_loop().call_later(left + CUT, self._mirror.cut)
                 try:
-                    async with asyncio.timeout(max(0.0, since + self._max_pause - time.monotonic())):
+                    async with limit:
                         await self._last()
                     await journal.turned(source, at, SWITCHING, (FENCED,))
-                except BaseException as error:
+                except BaseException:
                     await self._unfence()
-                    if isinstance(error, TimeoutError):
-                        raise Refused([_too_long(at.tenant, self._max_pause)]) from None
+                    if limit.expired():
+                        raise Refused([TOO_LONG.format(at.tenant, self._max_pause)]) from None
                     raise
+                finally:
+                    cut.cancel()
             try:
                 await self._doors.switch()
             except Stayed:
@@ -304,7 +314,7 @@ class _Moving:
                 await journal.turned(self._mirror.target, at, OPEN, (ARRIVING,))
                 await journal.turned(source, at, MOVED, (SWITCHING,))
             except FAILURES as error:
-                raise Unclear([f"the target may be open, or is not yet; --resume goes on: {error}"]) from None
+                raise Unclear([f"the target may be open, or is not yet; --resume goes on: {error!r}"]) from None
         pause = time.monotonic() - since
         await unlogged(self._mirror.target, at, COMES)
         return Moved(self._copied, self._followed, pause)
@@ -317,7 +327,7 @@ class _Moving:
         self._followed += count
         if different:
             raise Refused(different)
-        await passed(mirror)
+        await mirror.passed()
 
     async def _check_same(self) -> None:
         """The tables are those that were followed, and every trigger of the move still is in force."""
@@ -329,12 +339,11 @@ class _Moving:
                 raise Refused([CHANGED])
 
     async def _unfence(self) -> None:
-        """The source takes writes again. By a connection of its own: the other may be in the middle of anything, and
-        must not come to an end of that afterwards."""
+        """The source takes writes again. By a connection of its own: the other must not end anything afterwards."""
         at = self._mirror.move
         connection = await opened(self._ends.source, MOVING)
         try:
-            await connection.fetchval(GONE, self._mirror.source.get_server_pid())
+            await connection.fetchval(GONE, self._backend)
             if not await connection.fetchval(ONE, self._ends.lock):
                 raise Unclear([f"another command is moving {at.tenant}: see --status"])
             now = await journal.found(connection, at.tenant, at.database)
@@ -342,13 +351,6 @@ class _Moving:
                 await journal.turned(connection, at, COPYING, (FENCED, SWITCHING))
         finally:
             await connection.close()
-
-
-def _too_long(tenant: str, max_pause: float) -> str:
-    return (
-        f"{tenant} would have waited longer than {max_pause:g} seconds, and goes on at the source;"
-        " --resume tries again, with a longer --max-pause perhaps"
-    )
 
 
 async def logged(connection: CatalogConnection, at: Move, one: Passage, grant: Grant) -> None:
@@ -393,17 +395,3 @@ async def patiently(connection: CatalogConnection, statements: Sequence[str]) ->
             if turn == TRIES - 1 or getattr(error, "sqlstate", "") != LOCKED:
                 raise
             await asyncio.sleep(BETWEEN)
-
-
-async def passed(mirror: Mirror) -> None:
-    """The target's sequences give no number that the source's have given."""
-    kept = tuple(one.source for one in mirror.passages)
-    for form in await drawn(mirror.source, mirror.here, kept):
-        place = place_of(form, mirror.there, homes_of(mirror.here, mirror.there))
-        least = form.value if form.called else form.value - 1
-        if not mirror.there.policy.shares_tables:
-            await set_on(mirror.target, place, least)
-            continue
-        if own_alone(form, mirror.here, mirror.there) and (problem := await too_far(mirror.target, place, form)):
-            raise Refused([problem])
-        await advanced(mirror.target, place, least)

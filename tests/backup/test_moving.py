@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from dataclasses import replace
 
 import psycopg
 import pytest
 
-from proxy.backup import moving
+from proxy.backup import ends, journal, moving
 from proxy.backup.ends import ONE, both
 from proxy.backup.moving import Stayed, Unclear, abort, move, open_there, standing, tried
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import TABLES, WRITES, Crossing, NoDoors
+from tests.kit.books import eventually
 
 TRACES = """SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'partywall_move%')
  + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'move\\_%')"""
@@ -91,6 +94,41 @@ def test_whoever_is_writing_is_waited_for_and_then_the_pause_is_over(across: Cro
     across.moved(NoDoors())
     assert across.rows(True) == across.rows(False)
     assert across.sql("SELECT count(*) FROM bills WHERE tenant_id = 2 AND sum = 99", True) == "1"
+
+
+def busy(across: Crossing, there: bool) -> str:
+    """The command's backend."""
+    mine = "application_name = 'partywall move' AND datname = current_database()"
+    return across.sql(f"SELECT pid FROM pg_stat_activity WHERE {mine}", there)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_server_that_answers_nothing_in_the_pause_is_not_waited_for(
+    across: Crossing, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Neither what was asked nor a ROLLBACK after it: at the source when all is to be followed, or at the target when
+    that is to be opened. Nobody can tell what such a server does when it wakes."""
+    monkeypatch.setattr(moving, "CUT", 0.2)
+    monkeypatch.setattr(moving, "GONE", moving.GONE.replace("10000", "200"))
+    frozen: list[int] = []
+
+    def freeze() -> None:
+        monkeypatch.setattr(journal, "TURNING", 0.3)
+        monkeypatch.setattr(ends, "CLOSING", 0.2)
+        frozen.append(int(busy(across, there)))
+        os.kill(frozen[0], signal.SIGSTOP)
+
+    doors = NoDoors(switching=freeze) if there else NoDoors(during=freeze)
+    try:
+        with pytest.raises(Unclear, match="may be open" if there else "another command is moving globex"):
+            across.moved(doors, 30 if there else 0.4)
+    finally:
+        os.kill(frozen[0], signal.SIGCONT)
+    monkeypatch.undo()
+    assert doors.told[-1] == "resumed"
+    assert eventually(lambda: busy(across, there) == "", 30)
+    across.moved(NoDoors())
+    assert across.rows(True) == across.rows(False)
 
 
 def test_rules_that_cannot_be_switched_leave_the_source_in_charge(across: Crossing) -> None:

@@ -35,7 +35,7 @@ POINTS = {
     "proxy.cli.doors:RuleDoors.ready:2:after": True,
     "proxy.backup.journal:turned": True,  # while it waits
     "proxy.backup.journal:turned:1:after": True,  # the source is fenced
-    "proxy.backup.moving:passed:2": True,
+    "proxy.backup.mirroring:Mirror.passed:2": True,
     "proxy.backup.journal:turned:2:after": True,
     "proxy.cli.doors:RuleDoors.switch": True,
     "proxy.cli.doors:RuleDoors._write:1:after": True,  # the rules name the target
