@@ -1,6 +1,7 @@
 """`partywall clone`: a tenant's data as another tenant's, for staging; masked on its way by a file.
 
-Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage; 143: SIGTERM ended it.
+Exit status: 0: done; 1: nothing was changed, with the reasons, or all was and a proxy did not answer at the end of
+the pause, which is told; 2: wrong usage; 143: SIGTERM ended it.
 """
 
 from __future__ import annotations

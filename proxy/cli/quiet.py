@@ -60,7 +60,8 @@ async def paused(
         raise
     problems = await _resumed(ours, Resume(tenant, database), settings)
     if problems:
-        raise Silent(problems)
+        done = f"what was to be done in the pause is done; {tenant} goes on there by itself after {hold:g} s"
+        raise Silent([*problems, done])
 
 
 async def _resumed(doors: Sequence[str | None], request: Resume, settings: Settings) -> list[str]:

@@ -1,6 +1,7 @@
 """`partywall restore`: an archive's rows become a tenant's, in one transaction, or nothing does.
 
-Exit status: 0: done; 1: nothing was changed, with the reasons; 2: wrong usage; 143: SIGTERM ended it.
+Exit status: 0: done; 1: nothing was changed, with the reasons, or all was and a proxy did not answer at the end of
+the pause, which is told; 2: wrong usage; 143: SIGTERM ended it.
 """
 
 from __future__ import annotations

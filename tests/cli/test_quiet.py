@@ -102,7 +102,10 @@ async def test_who_is_gone_at_the_end_holds_up_none_of_the_others(
     with pytest.raises(ZeroDivisionError):  # why it failed is told, and not that
         async with paused("acme", "shared", 5, 60, settings(proxy), ["gone", "there"]):
             raise ZeroDivisionError
-    with pytest.raises(Silent, match="gone: nobody serves there"):
+    with pytest.raises(Silent, match="gone: nobody serves there") as told:
         async with paused("acme", "shared", 5, 60, settings(proxy), ["gone", "there"]):
             pass
+    assert told.value.problems[1:] == [
+        "what was to be done in the pause is done; acme goes on there by itself after 60 s"
+    ]
     assert asked.count(("there", "Resume")) == 2
