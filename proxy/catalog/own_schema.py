@@ -8,7 +8,7 @@ no other schema. So these are critical findings. Source: PostgreSQL documentatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from proxy.catalog import role_queries
 from proxy.catalog.finding import Finding, identifier
@@ -16,6 +16,7 @@ from proxy.catalog.finding import Finding, identifier
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
+MENDED = 180000  # from here on deferred triggers run as the role that has queued them
 PROVISION = "run what `partywall provision` prints"
 WRITES = {  # what may be done -> how it is shown
     "INSERT": "INSERT INTO {} SELECT * FROM {} -- what others read then",
@@ -71,4 +72,11 @@ async def schema_findings(
         remedy = f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC, {role};"
         attack = f"SELECT {name.partition('(')[0]}(…)"
         found.append((row["role"], Finding("function.definer", "critical", text, remedy, attack)))
+    for row in await connection.fetch(role_queries.KEYS, names, schemas, readable):
+        if row["cast"] or row["version"] < MENDED:
+            whom = f"the owner of {row['shared']}" if row["cast"] else "whoever deletes or updates there"
+            text = f"table {row['name']} references {row['shared']}: code of the tenant's may run as {whom}"
+            remedy = f"ALTER TABLE {row['name']} DROP CONSTRAINT {row['key']};"
+            severity: Literal["critical", "warning"] = "critical" if row["cast"] else "warning"
+            found.append((row["role"], Finding("schema.key", severity, text, remedy)))
     return found

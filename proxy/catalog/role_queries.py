@@ -174,3 +174,19 @@ SELECT g.role::pg_catalog.text AS role, p.oid::pg_catalog.regprocedure::pg_catal
    AND pg_catalog.has_function_privilege(g.oid, p.oid, 'EXECUTE')
  ORDER BY 1, 2
 """
+
+# Foreign keys from tables of the role's own schema to shared ones. cast: of a column whose type is the tenant's
+# own, so that what compares it may be its code. A domain is compared as its base type.
+KEYS = f"""{_GRANTEES}
+SELECT g.role::pg_catalog.text AS role, pg_catalog.format('%I.%I', g.own, c.relname) AS name,
+       pg_catalog.quote_ident(k.conname) AS key, k.confrelid::pg_catalog.regclass::pg_catalog.text AS shared,
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
+       EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+                WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND t.typtype <> 'd'
+                  AND t.typnamespace = n.oid) AS cast
+  FROM self g JOIN pg_catalog.pg_namespace n ON n.nspname = g.own
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
+  JOIN pg_catalog.pg_class o ON o.oid = k.confrelid JOIN pg_catalog.pg_namespace s ON s.oid = o.relnamespace
+ WHERE k.contype = 'f' AND k.conparentid = 0 AND s.nspname = ANY ($3::pg_catalog.name[])
+ ORDER BY 1, 2, 3
+"""

@@ -135,3 +135,21 @@ async def test_a_privilege_of_newer_servers_lets_everybody_wait(postgres18: Clus
         assert await found(role) == ()
     finally:
         postgres18.drop_database(DATABASE)
+
+
+KEY = "CREATE TABLE acme.k (c {}, CONSTRAINT k FOREIGN KEY (c) REFERENCES reference.{})"
+
+
+async def test_a_key_to_a_shared_table_lets_a_tenants_code_in(server: Cluster, role: Server) -> None:
+    server.psql(DATABASE, "CREATE DOMAIN acme.d AS text;" + KEY.format("acme.d", "countries"))
+    assert [(one.name, one.severity) for one in await found(role)] == (
+        [("schema.key", "warning")] if server.major < 18 else []
+    )
+    server.psql(DATABASE, "DROP TABLE acme.k; CREATE TABLE reference.n (id int PRIMARY KEY);")
+    server.psql(DATABASE, "GRANT SELECT ON reference.n TO acme_rw; CREATE TYPE acme.e AS ENUM ('a');")
+    server.psql(DATABASE, "CREATE FUNCTION acme.f(acme.e) RETURNS int RETURN 1")
+    server.psql(DATABASE, "CREATE CAST (acme.e AS int) WITH FUNCTION acme.f AS IMPLICIT;" + KEY.format("acme.e", "n"))
+    (shown,) = await found(role)
+    assert (shown.name, shown.severity) == ("schema.key", "critical")
+    server.psql(DATABASE, shown.remedy)
+    assert await found(role) == ()
