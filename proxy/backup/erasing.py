@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.backup.clearing import OUTSIDE
+from proxy.backup.neighbours import Around, around
 from proxy.backup.ordering import rings
 from proxy.backup.progress import Progress
 from proxy.backup.reading import counted, defined
@@ -21,9 +22,9 @@ from proxy.backup.refusal import Refused
 from proxy.backup.remains import Remain, remaining
 from proxy.backup.rowhash import found_by
 from proxy.backup.selection import Kept, Reference, ordered, references, selected, title
-from proxy.backup.snapshot import MEMBERS, WRITING, lock, opened, taken
+from proxy.backup.snapshot import WRITING, lock, opened, taken
 from proxy.backup.triggers import silenced
-from proxy.backup.tying import tie
+from proxy.backup.tying import check_ties, tie
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
@@ -134,18 +135,14 @@ async def erase(
         await connection.close()
 
 
-def _picked(grant: Grant, keep: bool, catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
+def _picked(grant: Grant, keep: bool, catalog: Catalog, near: Around) -> tuple[Kept, ...]:
     """Without the table of registrations, where that is kept."""
-    kept = ordered(catalog, selected(catalog, grant, members))
+    kept = ordered(catalog, selected(catalog, grant, near))
     return tuple(one for one in kept if not (keep and _registry(one)))
 
 
 async def _found(connection: CatalogConnection, grant: Grant, keep: bool) -> tuple[Kept, ...]:
-    return _picked(grant, keep, await introspect(connection, 1), await _members(connection))
-
-
-async def _members(connection: CatalogConnection) -> frozenset[int]:
-    return frozenset(row["oid"] for row in await connection.fetch(MEMBERS))
+    return _picked(grant, keep, await introspect(connection, 1), await around(connection, grant))
 
 
 def _registry(kept: Kept) -> bool:
@@ -160,14 +157,16 @@ async def _looked(
     server than that of the erasure. lsn: where its WAL ends; server: what SERVER told; None: there was none.
     """
     grant = erasing.grant
-    async with taken(place, partial(_picked, grant, keep)) as snapshot:
+    async with taken(place, grant, partial(_picked, grant, keep)) as snapshot:
         there = await snapshot.connection.fetchrow(SERVER)
         if server is not None and (there is None or there["system"] != server["system"]):
             raise Refused(["the second look would be at another server"])
         left = await _left(snapshot.connection, grant, snapshot.catalog, snapshot.kept)
         if left and lsn is not None:
             raise Refused([f"there are rows again, in {', '.join(left)}"])
-        return snapshot.time, await remaining(snapshot.connection, grant, erasing.kept, snapshot.catalog, lsn)
+        near = await around(snapshot.connection, grant)
+        told = await remaining(snapshot.connection, grant, erasing.kept, snapshot.catalog, lsn, near)
+        return snapshot.time, told
 
 
 async def _left(connection: CatalogConnection, grant: Grant, catalog: Catalog, kept: Sequence[Kept]) -> list[str]:
@@ -188,6 +187,7 @@ class _Erasing:
     connection: CatalogConnection
     grant: Grant
     catalog: Catalog
+    near: Around
     kept: tuple[Kept, ...]
     links: tuple[Reference, ...]
     registered: tuple[str, ...]
@@ -197,12 +197,12 @@ class _Erasing:
         cls, connection: CatalogConnection, grant: Grant, keep: bool, expected: tuple[Kept, ...]
     ) -> _Erasing:
         """Refused where the tables that were locked are not those any more."""
-        catalog, members = await introspect(connection, 1), await _members(connection)
-        kept = _picked(grant, keep, catalog, members)
+        catalog, near = await introspect(connection, 1), await around(connection, grant)
+        kept = _picked(grant, keep, catalog, near)
         if kept != expected:
             raise Refused(["the tables were altered meanwhile; try again"])
-        registered = tuple(title(one.relation) for one in selected(catalog, grant, members) if keep and _registry(one))
-        return cls(connection, grant, catalog, kept, tuple(references(catalog, kept)), registered)
+        registered = tuple(title(one.relation) for one in selected(catalog, grant, near) if keep and _registry(one))
+        return cls(connection, grant, catalog, near, kept, tuple(references(catalog, kept)), registered)
 
     @property
     def shared(self) -> bool:
@@ -219,6 +219,7 @@ class _Erasing:
         """Refused where a row that is not the tenant's references one that is."""
         if not self.shared:
             return
+        check_ties(self.links, self.grant, self.near, self.catalog)
         problems = []
         for link in self.links:
             if link.parent is None:

@@ -66,9 +66,9 @@ async def export_tenant(
     """Errors: those of proxy.catalog.watch.FAILURES; Refused; ImportError for Parquet without pyarrow."""
     if not is_folder(folder if folder.endswith("/") else f"{folder}/"):
         raise Refused([f"{folder}: an export is a folder of this machine"])
-    select = lambda catalog, members: ordered(catalog, selected(catalog, grant, members))  # noqa: E731
+    select = lambda catalog, around: ordered(catalog, selected(catalog, grant, around))  # noqa: E731
     with made_folder(folder) as path:
-        async with taken(place, select) as snapshot:
+        async with taken(place, grant, select) as snapshot:
             exporting = _Exporting(grant, snapshot, form, path, told)
             await exporting.estimate()
             for kept in snapshot.kept:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxy.backup.neighbours import Around, anothers, owned_apart
 from proxy.backup.rowhash import found_by
 from proxy.backup.selection import Kept, text, title
 from proxy.backup.spelling import fits, spelt
@@ -112,10 +113,10 @@ class Remain:
 
 
 async def remaining(
-    connection: CatalogConnection, grant: Grant, kept: Sequence[Kept], catalog: Catalog, lsn: str | None
+    connection: CatalogConnection, grant: Grant, kept: Sequence[Kept], catalog: Catalog, lsn: str | None, near: Around
 ) -> tuple[Remain, ...]:
     """connection: with the settings of snapshot.READING. kept: the tables that were erased. catalog: as it is now. lsn:
-    where the erasure's WAL ends; None: before it.
+    where the erasure's WAL ends; None: before it. near: what is around the tenant there.
     """
     schema, mode = grant.policy.schema, grant.policy.isolation
     names = ", ".join(one.full for one in kept)
@@ -141,7 +142,7 @@ async def remaining(
         ),
     ]
     if mode in ("row", "rls"):
-        hidden = await _hidden(connection, grant, kept, catalog)
+        hidden = await _hidden(connection, grant, kept, catalog, near)
         own = [value for key, value in grant.keys.items() if key.startswith(OWN_SEQUENCE)]
         some = [one for one in own if await connection.fetchval("SELECT pg_catalog.to_regclass($1) IS NOT NULL", one)]
         parts += [
@@ -175,15 +176,23 @@ async def _names(connection: CatalogConnection, query: str, *arguments: object) 
     return [row["name"] for row in await connection.fetch(query, *arguments)]
 
 
-async def _hidden(connection: CatalogConnection, grant: Grant, kept: Sequence[Kept], catalog: Catalog) -> list[str]:
-    """Other tables with a column of a tenant column's name, of whatever type, that hold the tenant's key."""
+async def _hidden(
+    connection: CatalogConnection, grant: Grant, kept: Sequence[Kept], catalog: Catalog, near: Around
+) -> list[str]:
+    """Other tables with a column of a tenant column's name, of whatever type, that hold the tenant's key. What other
+    tenants have for themselves is not looked at; what may be somebody's whom the rules do not name is told as that."""
     erased = {one.relation.oid for one in kept}
     names = _columns(grant, catalog)
     found = []
+    trusted = catalog.bypassing | {one.relation.owner for one in kept}
     for relation in sorted(catalog.relations.values(), key=lambda one: (one.schema, one.name)):
         if relation.kind not in "rp" or relation.schema in SYSTEM_SCHEMAS or relation.oid in erased:
             continue
         if relation.is_partition or names.keys().isdisjoint(one.name for one in relation.columns):
+            continue
+        if anothers(relation, grant.policy, near, trusted):
+            if not owned_apart(relation, grant.policy):
+                found.append(f"{title(relation)}: not looked at, as it is {relation.owner}'s")
             continue
         if not await connection.fetchval(READABLE, relation.oid):
             found.append(f"{title(relation)}: it may not be read")

@@ -18,6 +18,7 @@ from proxy.backup.chain import Source
 from proxy.backup.keying import check_shared, rekeyed, renumbered
 from proxy.backup.loading import loaded, staged
 from proxy.backup.manifest import Manifest
+from proxy.backup.neighbours import Around, around
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
 from proxy.backup.rekeying import Pair, Place, keys, pairs
@@ -25,6 +26,7 @@ from proxy.backup.selection import Kept, Reference, ordered, references, selecte
 from proxy.backup.snapshot import WRITING, lock, opened
 from proxy.backup.target import Table, Types, check_kinds, tables
 from proxy.backup.triggers import silenced
+from proxy.backup.tying import check_ties
 from proxy.backup.writing import Difference, Mode, Writing
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
@@ -88,8 +90,9 @@ async def restore(
     connection = await opened(place, WRITING)
     try:
         catalog = await introspect(connection, 1)
-        kept = ordered(catalog, selected(catalog, grant))
-        plan = await _planned(connection, manifest, grant, catalog, kept)
+        near = await around(connection, grant)
+        kept = ordered(catalog, selected(catalog, grant, near))
+        plan = await _planned(connection, manifest, grant, catalog, kept, near)
         await staged(connection, plan.tables)
         await loaded(connection, manifest, plan.tables, archive, secrets, told)
         await rekeyed(connection, plan.tables, plan.held)
@@ -114,13 +117,19 @@ async def restore(
 
 
 async def _planned(
-    connection: CatalogConnection, manifest: Manifest, grant: Grant, catalog: Catalog, kept: tuple[Kept, ...]
+    connection: CatalogConnection,
+    manifest: Manifest,
+    grant: Grant,
+    catalog: Catalog,
+    kept: tuple[Kept, ...],
+    near: Around,
 ) -> _Plan:
     columns = [column for one in kept for column in one.columns]
     rows = await connection.fetch(TYPES, [one.type for one in columns], [one.typmod for one in columns])
     types: Types = {(row["type"], row["typmod"]): row["name"] for row in rows}
     found = tables(manifest, catalog, kept, types)
     links = tuple(references(catalog, tuple(one.kept for one in found)))
+    check_ties(links, grant, near, catalog)
     deferrable = {(row["relation"], row["name"]) for row in await connection.fetch(DEFERRABLE)}
     linked = tuple(pairs(links))
     held = keys(manifest, grant, found, linked)
@@ -136,7 +145,7 @@ async def _unchanged(connection: CatalogConnection, grant: Grant, kept: tuple[Ke
     """Refused where a migration ran since the tables were looked at, and what references them."""
     now = await introspect(connection, 1)
     links = tuple(references(now, tuple(one.kept for one in plan.tables)))
-    if ordered(now, selected(now, grant)) != kept or links != plan.links:
+    if ordered(now, selected(now, grant, await around(connection, grant))) != kept or links != plan.links:
         raise Refused(["the tables were altered meanwhile; try again"])
 
 

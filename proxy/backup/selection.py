@@ -1,7 +1,8 @@
 """Which tables of a database hold a tenant's rows, and which of their columns are copied.
 
 Judged with the planner's own eye (`World`): what the rules show a tenant as its own is its own, and nothing else is.
-A table that is hidden for another reason than that the rules say so may hold its rows, and is a reason to refuse.
+What is another tenant's own is not seen (neighbours.py); a table that is hidden for another reason than that the rules
+say so may hold the tenant's rows, and is a reason to refuse.
 Generated columns are left out, for the server computes them; partitions are read through their parents, children that
 inherit by themselves. Pure.
 """
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from proxy.backup.neighbours import Around
 from proxy.backup.ordering import rings
 from proxy.backup.refusal import Refused
 from proxy.catalog.finding import identifier
@@ -69,21 +71,26 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def selected(catalog: Catalog, grant: Grant, members: frozenset[int] = frozenset()) -> tuple[Kept, ...]:
-    """The tenant's tables, by name. members: OIDs of tables that belong to extensions. Refused, of shared tables, where
-    one that may hold rows of the tenant is hidden, and not by a rule: it would be left out in silence.
+def selected(catalog: Catalog, grant: Grant, around: Around) -> tuple[Kept, ...]:
+    """The tenant's tables, by name; where tables are shared, those that the proxy serves. Refused, of shared tables,
+    where one that may hold rows of the tenant is hidden, and not by a rule: it would be left out in silence.
     """
-    mode = grant.policy.isolation
+    mode, shared = grant.policy.isolation, grant.policy.shares_tables
     world = World(grant.policy, catalog)
     found: dict[int, Kept] = {}
+    closed: list[Relation] = []
     for relation in sorted(catalog.relations.values(), key=lambda one: (one.schema, one.name)):
         if relation.kind not in "rp" or relation.schema in SYSTEM_SCHEMAS or relation.schema.startswith("pg_"):
             continue
-        if mode in ("row", "rls"):
+        if shared:
             seen = world.relation(relation.schema, relation.name)
-            if seen is not None and seen.access == "tenant" and seen.column is not None:
+            if seen is None or seen.access != "tenant" or seen.column is None:
+                continue
+            if relation.schema in around.closed:
+                closed.append(relation)
+            else:
                 found[relation.oid] = Kept(relation, _copied(relation, seen.column), seen.column, seen.key)
-        elif relation.oid not in members and (
+        elif relation.oid not in around.members and (
             relation.schema == grant.policy.schema if mode == "schema" else relation.schema != PROXY_SCHEMA
         ):
             found[relation.oid] = Kept(relation, _copied(relation, None))
@@ -93,13 +100,22 @@ def selected(catalog: Catalog, grant: Grant, members: frozenset[int] = frozenset
         above = [catalog.relations_by_oid[one] for one in relation.parents if one in catalog.relations_by_oid]
         return relation.is_partition and any(one.oid in found or within(one) for one in above)
 
-    if mode in ("row", "rls"):
+    if shared:
         reasons = world.hidden_reasons
         problems = [
             f"{title(one)} may hold rows of {grant.tenant}, and is hidden: {reasons[one.schema, one.name]}; mend it,"
             " for which `partywall doctor` and `partywall provision` have the SQL, or give it a rule (hidden: true)"
             for one in catalog.relations.values()
-            if (one.schema, one.name) in reasons and _claimed(one, grant) and not within(one)
+            if (one.schema, one.name) in reasons
+            and _claimed(one, grant)
+            and not within(one)
+            and (one.schema not in around.closed or _expected(one, grant))
+        ]
+        problems += [
+            f"{title(one)} may hold rows of {grant.tenant}, which is served by {grant.server.role}, and that cannot"
+            f" use the schema: GRANT USAGE ON SCHEMA {identifier(one.schema)}, or give the table a rule (hidden: true)"
+            for one in closed
+            if _expected(one, grant) and not within(one)
         ]
         if problems:
             raise Refused(sorted(problems))
@@ -114,6 +130,11 @@ def _claimed(relation: Relation, grant: Grant) -> bool:
         and relation.schema != PROXY_SCHEMA
         and (rule is None or rule.access in ("tenant", "view"))
     )
+
+
+def _expected(relation: Relation, grant: Grant) -> bool:
+    """Do the rules speak of it, or is it where unqualified names are looked up? Others' may be anywhere else."""
+    return relation.schema in grant.policy.path or (relation.schema, relation.name) in grant.policy.relations
 
 
 def title(relation: Relation) -> str:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxy.backup.neighbours import Around, around
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept
 from proxy.catalog.connect import SETTINGS, connect
@@ -20,6 +21,7 @@ from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
+from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
 if TYPE_CHECKING:
@@ -58,13 +60,9 @@ SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH2
             ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn,
        pg_catalog.pg_export_snapshot() AS id
 """
-MEMBERS = """
-SELECT d.objid AS oid FROM pg_catalog.pg_depend d
- WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
-"""
 NUMBER = "SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
 
-Select = Callable[[Catalog, frozenset[int]], tuple[Kept, ...]]
+Select = Callable[[Catalog, Around], tuple[Kept, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +101,18 @@ async def opened(place: Place, settings: Mapping[str, str]) -> CatalogConnection
 
 
 @asynccontextmanager
-async def taken(place: Place, select: Select) -> AsyncIterator[Snapshot]:
-    """A snapshot of the tables that `select` picks from a catalog and the relations that belong to extensions."""
+async def taken(place: Place, grant: Grant, select: Select) -> AsyncIterator[Snapshot]:
+    """A snapshot of the tables that `select` picks from a catalog and what is around the tenant there."""
     connection = await opened(place, READING)
     try:
         for _ in range(ATTEMPTS):
-            wanted = select(await introspect(connection, 1), await members(connection))
+            wanted = select(await introspect(connection, 1), await around(connection, grant))
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await lock(connection, wanted)  # takes no snapshot yet, so that the catalog is not older than the locks
                 moment = await connection.fetchrow(MOMENT)
                 assert moment is not None
                 catalog = await introspect(connection, 1)
-                kept = select(catalog, await members(connection))
+                kept = select(catalog, await around(connection, grant))
                 if {one.relation.oid for one in kept} != {one.relation.oid for one in wanted}:
                     continue
                 yield Snapshot(connection, place, catalog, kept, moment["id"], moment["time"], moment["lsn"])
@@ -140,11 +138,6 @@ async def check_same(connection: CatalogConnection, kept: Kept) -> None:
     found = await connection.fetchval(NUMBER, kept.full)
     if found != kept.relation.oid:
         raise Refused([f"{kept.full} is another table than it was a moment ago"])
-
-
-async def members(connection: CatalogConnection) -> frozenset[int]:
-    """The OIDs of relations that belong to extensions."""
-    return frozenset(row["oid"] for row in await connection.fetch(MEMBERS))
 
 
 @asynccontextmanager

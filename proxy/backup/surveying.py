@@ -13,11 +13,12 @@ from proxy.backup.advancing import too_far
 from proxy.backup.ends import one_database
 from proxy.backup.holding import planted
 from proxy.backup.manifest import SequenceForm
+from proxy.backup.neighbours import around
 from proxy.backup.passages import Homes, Passage, Types, homes_of, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
 from proxy.backup.sequences import numbered, own_place, positions
-from proxy.backup.snapshot import members
+from proxy.backup.tying import check_ties
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
@@ -89,10 +90,6 @@ SELECT pg_catalog.format('%s of %s', x.indexrelid::pg_catalog.regclass, x.indrel
  WHERE NOT x.indimmediate
  ORDER BY 1
 """
-CLOSED = """
-SELECT n.nspname::pg_catalog.text AS name FROM pg_catalog.pg_namespace n
- WHERE NOT pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, 'USAGE')
-"""
 STEP = "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1)"
 SUPERUSER = "SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user"
 
@@ -129,7 +126,7 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
         f"the key {row['name']} at the target is deferrable, and does not hold for what arrives: make it NOT DEFERRABLE"
         for row in rows
     ]
-    closed = await _closed(target, there)
+    closed = (await around(target, there)).closed
     for form in await drawn(source, here, kept):
         place = place_of(form, there, homes)
         if homes.moved(form.schema_name) in closed:
@@ -145,6 +142,7 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
     if problems:
         raise Refused(problems)
     links = tuple(references(second, tuple(one.target for one in passages)))
+    check_ties(links, there, await around(target, there), second)
     stored = [
         [tuple(row) for row in await connection.fetch(STORED, [one.relation.oid for one in tables])]
         for connection, tables in (
@@ -156,21 +154,12 @@ async def planned(source: CatalogConnection, target: CatalogConnection, here: Gr
 
 
 async def tables_of(connection: CatalogConnection, grant: Grant, other: Grant, catalog: Catalog) -> tuple[Kept, ...]:
-    """The tenant's tables at one end; other: what the rules say of the other one. Where tenants share tables, those in
-    schemas that the role which serves them cannot use are none of theirs: another tenant may have made them.
-    """
-    foreign = await _closed(connection, grant)
-    if grant.policy.shares_tables:
-        foreign |= {other.policy.schema} if one_database(grant, other) else set()
-    relations = {at: one for at, one in catalog.relations.items() if at[0] not in foreign}
-    return selected(replace(catalog, relations=relations), grant, await members(connection))
-
-
-async def _closed(connection: CatalogConnection, grant: Grant) -> set[str | None]:
-    """Schemas that the role which serves those who share tables cannot use."""
-    if not grant.policy.shares_tables:
-        return set()
-    return {row["name"] for row in await connection.fetch(CLOSED, grant.server.role)}
+    """The tenant's tables at one end. other: what the rules say of the other one, whose schema in the same database is
+    none of what is shared there."""
+    if grant.policy.shares_tables and other.policy.schema and one_database(grant, other):
+        own = grant.policy.own_schemas | {other.policy.schema}
+        grant = replace(grant, policy=replace(grant.policy, own_schemas=own))
+    return selected(catalog, grant, await around(connection, grant))
 
 
 def place_of(form: SequenceForm, there: Grant, homes: Homes) -> str:

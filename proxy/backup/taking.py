@@ -78,7 +78,9 @@ async def back_up(
         if since.whose != (grant.tenant, grant.database, grant.policy.isolation, schema, keys):
             raise Refused([f"the archive before is not of {grant.tenant} in {grant.database} as the rules have it"])
         await asyncio.to_thread(since.remember)
-    async with taken(place, lambda catalog, members: ordered(catalog, selected(catalog, grant, members))) as snapshot:
+    async with taken(
+        place, grant, lambda catalog, around: ordered(catalog, selected(catalog, grant, around))
+    ) as snapshot:
         kept = snapshot.kept
         forms = [await _form(snapshot.connection, one) for one in kept]
         changes = [()] * len(kept) if masks is None else await masks(snapshot)

@@ -2,15 +2,20 @@
 
 Promises: compared are the constraint's own operators under the referenced column's collation, wherever their schema
 is: `=` of the search path, or of texts, would miss the rows of a citext or a number with other digits, which a CASCADE
-reaches nevertheless. Source: PostgreSQL's ri_triggers.c, ri_GenerateQual.
+reaches nevertheless. A key that leads to or from another tenant's own table is refused before anything is asked.
+Source: PostgreSQL's ri_triggers.c, ri_GenerateQual.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from proxy.backup.neighbours import Around, anothers
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Reference, title
+from proxy.catalog.model import Catalog
+from proxy.tenancy.policy import Grant
 
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
@@ -46,3 +51,20 @@ async def tie(connection: CatalogConnection, link: Reference, child: str, parent
     if len(rows) != len(link.key.columns):
         raise Refused([f"the foreign key {link.key.name} of {title(link.holder)} was altered meanwhile; try again"])
     return " AND ".join(row["same"] for row in rows)
+
+
+def check_ties(links: Iterable[Reference], grant: Grant, around: Around, catalog: Catalog) -> None:
+    """Refused where one leads from a shared table to another tenant's own, or back: to ask for its rows, or to delete
+    those that it references, would run what its owner wrote."""
+    problems = set()
+    for link in links:
+        ours = link.target if link.child is None else link.holder
+        theirs = link.holder if link.child is None else link.target
+        alone = link.child is None or link.parent is None
+        if alone and anothers(theirs, grant.policy, around, catalog.bypassing | {ours.owner}):
+            problems.add(
+                f"the foreign key {link.key.name} ties {title(ours)} to {title(theirs)}, which is not {grant.tenant}'s"
+                " and may be another tenant's own: drop it first"
+            )
+    if problems:
+        raise Refused(sorted(problems))

@@ -18,6 +18,7 @@ from proxy.backup.archived import Compared, Sorted, summed
 from proxy.backup.chain import Source
 from proxy.backup.comparing import Kind, Live, Row, Side, differences, merged, salted, unequal
 from proxy.backup.manifest import Manifest, Member
+from proxy.backup.neighbours import Around
 from proxy.backup.pairing import At, Pair, Shape, paired
 from proxy.backup.progress import Progress
 from proxy.backup.reading import counted, defined
@@ -77,7 +78,7 @@ async def with_archive(
     if any(grant.keys.get(name) != value for name, value in manifest.keys.items()):
         raise Refused([f"{grant.tenant} has other keys in the rules than in the archive: every row would differ"])
     forms = {(one.schema_name, one.name): one for one in manifest.relations}
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         kept = {one.at: one for one in snapshot.kept}
         shapes = {at: {one.name: one.type for one in form.columns} for at, form in forms.items()}
         pairs = paired(shapes, await _shapes(snapshot))
@@ -118,10 +119,10 @@ async def with_server(
     Errors: as of `with_archive`.
     """
 
-    def select(catalog: Any, members: frozenset[int]) -> tuple[Kept, ...]:
-        return selected(catalog, grant, members)
+    def select(catalog: Any, around: Around) -> tuple[Kept, ...]:
+        return selected(catalog, grant, around)
 
-    async with taken(place, select) as left, taken(other, select) as right:
+    async with taken(place, grant, select) as left, taken(other, grant, select) as right:
         ours, theirs = {one.at: one for one in left.kept}, {one.at: one for one in right.kept}
         pairs = paired(await _shapes(left), await _shapes(right))
         found: dict[str, Counter[Kind]] = {}

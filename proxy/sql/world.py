@@ -304,6 +304,12 @@ class World:
         if relation.schema == PROXY_SCHEMA:
             self._hide(relation, f"the schema {PROXY_SCHEMA} is the proxy's own")
             return None
+        policy = self._policy
+        if relation.schema in policy.own_schemas or relation.owner in policy.own_roles:
+            named = relation.schema in policy.path or (relation.schema, relation.name) in policy.relations
+            if named or relation.schema not in policy.own_schemas:
+                self._hide(relation, "it is of a tenant that has a schema of its own")
+            return None
         rule = self._rule_for(relation)
         if rule is None:
             if relation.kind in "rp" and relation.column(self._policy.tenant_column) is not None:

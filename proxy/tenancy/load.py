@@ -19,7 +19,7 @@ from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
 from proxy.tenancy.modes import mode_problems
-from proxy.tenancy.places import beside_policies, shared_keys, shared_places
+from proxy.tenancy.places import beside_policies, beside_schemas, shared_keys, shared_places
 from proxy.tenancy.policy import (
     Access,
     Address,
@@ -185,7 +185,7 @@ class _Assembly:
         return RuleBook(
             generation,
             logins,
-            grants,
+            beside_schemas(grants),
             tuple(sorted(self.databases)),
             tuple(sorted(self.tenants)),
             canaries,

@@ -8,9 +8,11 @@ role may do to its own sessions at a server (see them, cancel them) it may do in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from proxy.tenancy.policy import Grant, Policy
+from proxy.tenancy.rulebook import GrantKey, classified
 from proxy.tenancy.values import canonical
 
 KEYED = ("row", "rls")  # modes in which tenants share tables
@@ -48,6 +50,34 @@ def beside_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, str]]:
             for host, port in grant.server.addresses:
                 found.setdefault((host.lower(), port, grant.server.database), grant.database)
     yield from sorted({(name, behind[place]) for place, name in open_to_all.items() if place in behind})
+
+
+def beside_schemas(grants: Mapping[GrantKey, Grant]) -> dict[GrantKey, Grant]:
+    """The grants, of which those to shared tables know what other tenants have for themselves in the same database: it
+    is none of what is shared, whatever its columns are called and whoever was given rights to it.
+    """
+    own: dict[tuple[str, int, str], list[tuple[str, str]]] = {}
+    for grant in grants.values():
+        if grant.policy.schema:
+            for place in _addresses(grant):
+                own.setdefault(place, []).append((grant.policy.schema, grant.server.role))
+    found, made = dict(grants), dict[tuple[str, tuple[tuple[str, int, str], ...]], Policy]()
+    for key, grant in grants.items() if own else ():
+        places = tuple(one for one in _addresses(grant) if one in own)
+        if not grant.policy.shares_tables or not places:
+            continue
+        policy = made.get((grant.policy.policy_class, places))
+        if policy is None:
+            pairs = [pair for place in places for pair in own[place]]
+            schemas, roles = (frozenset(some) for some in zip(*pairs, strict=True))
+            policy = classified(replace(grant.policy, own_schemas=schemas, own_roles=roles))
+            made[grant.policy.policy_class, places] = policy
+        found[key] = replace(grant, policy=policy)
+    return found
+
+
+def _addresses(grant: Grant) -> list[tuple[str, int, str]]:
+    return [(host.lower(), port, grant.server.database) for host, port in grant.server.addresses]
 
 
 def _has_its_own(policy: Policy, what: str) -> bool:

@@ -113,6 +113,8 @@ class Policy:
     schema: str = ""  # of mode schema: the tenant's own
     shared_schemas: tuple[str, ...] = ()  # of mode schema: those that all tenants read, in the order of the path
     second_wall: bool = False  # of mode row: the server has policies besides, and a role for each tenant
+    own_schemas: frozenset[str] = frozenset()  # where tables are shared: schemas of other tenants' own in the database
+    own_roles: frozenset[str] = frozenset()  # and the roles of these at the server
     policy_class: str = ""  # hash over every field above; equal classes share plans
 
     @property

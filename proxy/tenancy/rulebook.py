@@ -70,5 +70,7 @@ def classified(policy: Policy) -> Policy:
         value = getattr(policy, one.name)
         if isinstance(value, Mapping):
             value = sorted(value.items())
+        elif isinstance(value, frozenset):
+            value = sorted(value)
         parts.append(f"{one.name}={value!r}")
     return replace(policy, policy_class=hashlib.sha256("\n".join(parts).encode()).hexdigest())

@@ -25,6 +25,7 @@ from proxy.backup.comparing import (
     sums,
     unequal,
 )
+from proxy.backup.neighbours import Around
 from proxy.backup.rowhash import found_by, hashed
 from proxy.backup.selection import Kept, selected
 from proxy.backup.snapshot import Snapshot, taken
@@ -64,7 +65,7 @@ async def _found(*sides: tuple[Cluster, Grant]) -> tuple[dict[str, set[tuple[Kin
         both: list[dict[str, Live]] = []
         for cluster, grant in sides:
             select = partial(_selected, grant)
-            snapshot = await stack.enter_async_context(taken(operators(cluster, grant.server.database), select))
+            snapshot = await stack.enter_async_context(taken(operators(cluster, grant.server.database), grant, select))
             both.append({one.relation.name: _live(snapshot, one, grant) for one in snapshot.kept})
         for name, left in both[0].items():
             async for kind, row in differences(left, both[1][name]):
@@ -73,8 +74,8 @@ async def _found(*sides: tuple[Cluster, Grant]) -> tuple[dict[str, set[tuple[Kin
     return found, count
 
 
-def _selected(grant: Grant, catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
-    return selected(catalog, grant, members)
+def _selected(grant: Grant, catalog: Catalog, around: Around) -> tuple[Kept, ...]:
+    return selected(catalog, grant, around)
 
 
 def _live(snapshot: Snapshot, kept: Kept, grant: Grant) -> Live:
@@ -94,7 +95,7 @@ async def test_what_differs_between_two_servers_is_found_with_its_key(
 async def test_the_server_sums_as_this_program_does(two: tuple[tuple[Cluster, Grant], tuple[Cluster, Grant]]) -> None:
     cluster, grant = two[0]
     place = operators(cluster, grant.server.database)
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         for kept in snapshot.kept:
             live = _live(snapshot, kept, grant)
             expected: dict[int, tuple[int, int, int]] = {}

@@ -137,7 +137,8 @@ def test_where_no_table_is_the_tenants_there_is_nothing_to_sign_for(postgres18: 
 def test_two_tables_never_share_a_name_in_a_receipt(postgres18: Cluster) -> None:
     made = """CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.c" (tenant_id int NOT NULL);
       CREATE TABLE "a.b".c (tenant_id int NOT NULL); INSERT INTO a."b.c" VALUES (2), (2);
-      INSERT INTO "a.b".c VALUES (2)"""
+      INSERT INTO "a.b".c VALUES (2);
+      GRANT USAGE ON SCHEMA a, "a.b" TO PUBLIC"""
     with small(postgres18, made) as grants:
         assert erased(postgres18, grants["globex"]).tables == {'a."b.c"': 2, '"a.b".c': 1}
 

@@ -155,7 +155,7 @@ def test_a_table_is_read_part_by_part(postgres18: Cluster) -> None:
 
     async def run(database: str, grant: Grant) -> list[tuple[list[str], int, int, bytes]]:
         place = operators(postgres18, database)
-        async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
             return [await look(snapshot, grant, name) for name in ("split", "keyless", "bare")]
 
     with trapped(postgres18) as (database, grants):
@@ -183,7 +183,7 @@ def test_what_tenants_share_is_counted_by_the_server(shared_server: Cluster) -> 
 
     async def run() -> tuple[int, int]:
         place = operators(shared_server, "shared")
-        async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
             (kept,) = [one for one in snapshot.kept if one.relation.name == "orders"]
             of = (snapshot.connection, grant, snapshot.catalog, kept)
             return await counted(*of), await expected(*of)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
+from proxy.backup.neighbours import Around
 from proxy.backup.remains import remaining
 from proxy.backup.selection import selected, title
 from proxy.backup.snapshot import taken
@@ -41,9 +42,9 @@ def remains(cluster: Cluster, grant: Grant, lsn: str | None = None) -> dict[str,
 
     async def found() -> dict[str, tuple[str, ...]]:
         place = operators(cluster, grant.server.database)
-        async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
             assert [title(one.relation) for one in snapshot.kept] == ["public.parted", "public.t"]
-            some = await remaining(snapshot.connection, grant, snapshot.kept, snapshot.catalog, lsn)
+            some = await remaining(snapshot.connection, grant, snapshot.kept, snapshot.catalog, lsn, Around())
             assert all(one.until for one in some)
             return {one.what: one.where for one in some}
 
@@ -97,8 +98,8 @@ def test_every_table_with_such_a_column_is_looked_at_whatever_was_kept(postgres1
 
         async def found(one: Grant) -> tuple[str, ...]:
             place = operators(postgres18, grant.server.database)
-            async with taken(place, lambda *_: ()) as snapshot:
-                some = await remaining(snapshot.connection, one, (), snapshot.catalog, None)
+            async with taken(place, one, lambda *_: ()) as snapshot:
+                some = await remaining(snapshot.connection, one, (), snapshot.catalog, None, Around())
                 return next((each.where for each in some if each.what == "tables that the rules do not show"), ())
 
         assert asyncio.run(found(grant)) == ("public.b: 1 rows by whose", "public.e: 1 rows by whose")
@@ -117,9 +118,9 @@ def test_what_a_database_of_its_own_keeps_is_told(postgres18: Cluster) -> None:
 
         async def found() -> dict[str, tuple[str, ...]]:
             place = operators(postgres18, grant.server.database)
-            async with taken(place, lambda catalog, members: selected(catalog, own, members)) as snapshot:
+            async with taken(place, own, lambda catalog, around: selected(catalog, own, around)) as snapshot:
                 assert [title(one.relation) for one in snapshot.kept] == ["public.t"]
-                some = await remaining(snapshot.connection, own, snapshot.kept, snapshot.catalog, None)
+                some = await remaining(snapshot.connection, own, snapshot.kept, snapshot.catalog, None, Around())
                 return {one.what: one.where for one in some}
 
         assert "pg_stat_statements" not in asyncio.run(found())

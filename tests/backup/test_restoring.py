@@ -314,7 +314,9 @@ def test_a_migration_between_the_look_and_the_writing_is_noticed(
 async def test_no_foreign_key_is_made_while_rows_are_written_and_others_write(
     server: Cluster, pristine_shared: str
 ) -> None:
-    async with taken(operators(server, pristine_shared), lambda *_: ()) as snapshot:
+    async with taken(
+        operators(server, pristine_shared), sample_grant(server, pristine_shared), lambda *_: ()
+    ) as snapshot:
         (orders,) = (
             Kept(one, ())
             for one in snapshot.catalog.relations.values()

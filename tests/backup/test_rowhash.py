@@ -65,7 +65,7 @@ async def test_every_type_is_hashed_as_copy_writes_it(server: Cluster) -> None:
 async def test_every_row_of_the_sample_set_has_the_hash_of_its_line(shared_server: Cluster) -> None:
     grant = sample_grant(shared_server, tenant="acme")
     place = operators(shared_server, "shared")
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         for kept in snapshot.kept:
             lines = bytearray()
             await snapshot.connection.copy_from_query(kept.rows(grant), output=_into(lines))

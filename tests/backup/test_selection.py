@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from proxy.backup.neighbours import Around
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, ordered, references, selected, text, title
 from proxy.catalog.connect import connect
@@ -34,7 +35,7 @@ def named(kept: tuple[Kept, ...]) -> dict[str, Kept]:
 def test_the_sample_sets_tables_are_found_each_with_its_tenant_column_first(shared_server: Cluster) -> None:
     grant = sample_grant(shared_server)
     catalog = catalog_of(shared_server, "shared")
-    found = named(selected(catalog, grant))
+    found = named(selected(catalog, grant, Around()))
     assert {"products", "categories", "open_orders", "mv_order_stats", "metrics_t2", "events_2023"}.isdisjoint(found)
     wanted = {
         "tenants": "id",
@@ -55,7 +56,7 @@ def test_the_sample_sets_tables_are_found_each_with_its_tenant_column_first(shar
 
 def test_what_is_referenced_comes_first(shared_server: Cluster) -> None:
     catalog = catalog_of(shared_server, "shared")
-    kept = ordered(catalog, selected(catalog, sample_grant(shared_server)))
+    kept = ordered(catalog, selected(catalog, sample_grant(shared_server), Around()))
     place = {one.relation.name: number for number, one in enumerate(kept)}
     for child, parent in (
         ("users", "tenants"),
@@ -86,7 +87,7 @@ def test_a_table_that_is_hidden_and_not_by_a_rule_is_never_left_out_in_silence(p
     with small(postgres18, NULLABLE, rules) as grants:
         grant = grants["globex"]
         with pytest.raises(Refused) as refused:
-            selected(catalog_of(postgres18, grant.server.database), grant)
+            selected(catalog_of(postgres18, grant.server.database), grant, Around())
         assert [one.split(";")[0] for one in refused.value.problems] == [
             "public.b may hold rows of globex, and is hidden: the tenant column tenant_id of public.b is nullable",
             "public.c may hold rows of globex, and is hidden: it has no column who",
@@ -95,7 +96,7 @@ def test_a_table_that_is_hidden_and_not_by_a_rule_is_never_left_out_in_silence(p
         ]
         assert all("(hidden: true)" in one for one in refused.value.problems)
         postgres18.psql(grant.server.database, "DROP TABLE b, c, d")
-        assert set(named(selected(catalog_of(postgres18, grant.server.database), grant))) == {"a", "parted"}
+        assert set(named(selected(catalog_of(postgres18, grant.server.database), grant, Around()))) == {"a", "parted"}
 
 
 def test_behind_policies_a_table_without_one_is_a_reason_to_refuse_and_a_partition_of_one_with_it_is_not(
@@ -105,15 +106,17 @@ def test_behind_policies_a_table_without_one_is_a_reason_to_refuse_and_a_partiti
     postgres18.create_database("walled_selected", f"template_{WALLED}")
     try:
         grant = rls_grants(postgres18.port, "walled_selected")[0]
-        before = selected(catalog_of(postgres18, "walled_selected"), grant)
+        before = selected(catalog_of(postgres18, "walled_selected"), grant, Around())
         postgres18.psql(
             "walled_selected",
             "CREATE TABLE events_2029 PARTITION OF events FOR VALUES FROM ('2029-01-01') TO ('2030-01-01')",
         )
-        assert named(selected(catalog_of(postgres18, "walled_selected"), grant)).keys() == named(before).keys()
+        assert (
+            named(selected(catalog_of(postgres18, "walled_selected"), grant, Around())).keys() == named(before).keys()
+        )
         postgres18.psql("walled_selected", "CREATE TABLE late (tenant_id int NOT NULL)")
         with pytest.raises(Refused, match=r"public\.late may hold rows of acme, and is hidden: the server has not the"):
-            selected(catalog_of(postgres18, "walled_selected"), grant)
+            selected(catalog_of(postgres18, "walled_selected"), grant, Around())
     finally:
         postgres18.drop_database("walled_selected")
 

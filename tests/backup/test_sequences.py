@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.backup.manifest import SequenceForm
+from proxy.backup.neighbours import around
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import selected
 from proxy.backup.sequences import BY_NUMBER, numbered, own_place, positions
@@ -26,7 +27,7 @@ def found(cluster: Cluster, grant: Grant) -> dict[str, SequenceForm]:
         try:
             catalog = await introspect(connection, 1)
             async with connection.transaction(readonly=True):
-                return await positions(connection, grant, selected(catalog, grant))
+                return await positions(connection, grant, selected(catalog, grant, await around(connection, grant)))
         finally:
             await connection.close()
 

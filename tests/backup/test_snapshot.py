@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from proxy.backup.neighbours import Around
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, selected
 from proxy.backup.snapshot import ATTEMPTS, READING, WRITING, check_same, lock, opened, seen, taken
@@ -18,7 +19,7 @@ from tests.kit.postgres import Cluster
 async def test_all_connections_see_the_same_moment(server: Cluster, pristine_shared: str) -> None:
     grant = sample_grant(server, pristine_shared)
     place = operators(server, pristine_shared)
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         before = await snapshot.connection.fetchval("SELECT count(*) FROM public.orders")
         server.psql(pristine_shared, "DELETE FROM order_items; DELETE FROM orders")
         async with seen(snapshot) as other:
@@ -36,7 +37,7 @@ async def test_all_connections_see_the_same_moment(server: Cluster, pristine_sha
 async def test_a_table_that_somebody_waits_for_is_not_waited_for(server: Cluster, pristine_shared: str) -> None:
     grant = sample_grant(server, pristine_shared)
     place = operators(server, pristine_shared)
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         other = await psycopg.AsyncConnection.connect(server.dsn(database=pristine_shared))
         async with other, seen(snapshot) as reader:
             await other.execute("CREATE TABLE made_since (tenant_id int NOT NULL)")
@@ -52,13 +53,13 @@ async def test_tables_that_come_and_go_are_not_read(server: Cluster, pristine_sh
     grant = sample_grant(server, pristine_shared)
     looked = 0
 
-    def never_the_same(catalog: Catalog, members: frozenset[int]) -> tuple[Kept, ...]:
+    def never_the_same(catalog: Catalog, around: Around) -> tuple[Kept, ...]:
         nonlocal looked
         looked += 1
-        return selected(catalog, grant, members)[looked % 2 :]
+        return selected(catalog, grant, around)[looked % 2 :]
 
     with pytest.raises(Refused, match="tables come and go"):
-        async with taken(operators(server, pristine_shared), never_the_same):
+        async with taken(operators(server, pristine_shared), grant, never_the_same):
             pass
     assert looked == 2 * ATTEMPTS
 
@@ -69,7 +70,7 @@ async def test_rows_that_a_policy_hides_are_an_error_and_not_left_out(server: Cl
         "ALTER TABLE coupons ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON coupons USING (false);",
     )
     grant = sample_grant(server, pristine_shared)
-    async with taken((grant.server, grant.credentials), lambda *_: ()) as snapshot:
+    async with taken((grant.server, grant.credentials), grant, lambda *_: ()) as snapshot:
         with pytest.raises(Exception, match="would be affected by row-level security"):
             await snapshot.connection.fetch("SELECT * FROM public.coupons")
 
@@ -127,7 +128,7 @@ async def test_no_view_is_read_by_its_name(server: Cluster, pristine_shared: str
 async def test_a_name_that_became_another_tables_is_refused(server: Cluster, pristine_shared: str) -> None:
     grant = sample_grant(server, pristine_shared)
     place = operators(server, pristine_shared)
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         one = next(one for one in snapshot.kept if one.relation.name == "coupons")
         await check_same(snapshot.connection, one)
         other = next(one for one in snapshot.kept if one.relation.name == "orders")

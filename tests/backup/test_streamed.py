@@ -30,7 +30,7 @@ def test_rows_are_hashed_here_as_the_server_does(postgres18: Cluster, monkeypatc
     async def run(database: str) -> int:
         grant = book_of(own_rules(postgres18.port, database)).grants["acme", "shared", False]
         place, rows = operators(postgres18, database), 0
-        async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+        async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
             for kept in snapshot.kept:
                 backwards = tuple(reversed(kept.columns))
                 lists: list[tuple[Column, ...]] = [backwards, kept.columns[:1], ()]

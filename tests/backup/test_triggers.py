@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.backup.neighbours import Around
 from proxy.backup.selection import selected
 from proxy.backup.snapshot import WRITING
 from proxy.backup.triggers import silenced
@@ -33,7 +34,7 @@ async def test_those_of_the_tables_and_their_partitions_are_off_and_then_as_befo
         grant = grants["globex"]
         connection = await connect(*operators(server, grant.server.database), settings=WRITING)
         try:
-            (kept,) = selected(await introspect(connection, 1), grant)
+            (kept,) = selected(await introspect(connection, 1), grant, Around())
             before = [tuple(row) for row in await connection.fetch(STATES)]
             async with connection.transaction(), silenced(connection, [kept]) as count:
                 assert count == 3

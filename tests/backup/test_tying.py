@@ -35,7 +35,7 @@ INSERT INTO names VALUES (2, 'Eve', 'x'), (1, 'Eve', 'y'); INSERT INTO of_names 
 async def _tied(cluster: Cluster, grant: Grant) -> dict[str, int]:
     """How many rows of others reference one of the tenant's, by table."""
     place = operators(cluster, grant.server.database)
-    async with taken(place, lambda catalog, members: selected(catalog, grant, members)) as snapshot:
+    async with taken(place, grant, lambda catalog, around: selected(catalog, grant, around)) as snapshot:
         found = {}
         for link in references(snapshot.catalog, snapshot.kept):
             assert link.parent is not None

@@ -79,5 +79,9 @@ def mixed_fleet(first: Cluster, second: Cluster) -> Iterator[Fleet]:
             book = load(Path(folder), {}, 1)
         first.psql(near, provision(book.grants["hooli", NAME, False], b"0123456789abcdef"))
         first.psql(near, "SET ROLE hooli_rw; CREATE TABLE hooli.mine AS SELECT 'hooli' AS slug")
+        # It has acme's key, and by mistake it may be read by the role that serves acme.
+        planted = "CREATE TABLE hooli.planted (tenant_id int NOT NULL); INSERT INTO hooli.planted VALUES (1)"
+        first.psql(near, f"SET ROLE hooli_rw; {planted}; GRANT SELECT ON hooli.planted TO app")
+        first.psql(near, "GRANT USAGE ON SCHEMA hooli TO app")
         yield found
         first.psql(near, "DROP SCHEMA hooli CASCADE; DROP OWNED BY hooli_rw")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.catalog.model import Catalog, Collation, Column, Relation
+from proxy.sql.verify.relations import Relations
 from proxy.sql.world import World
 from proxy.tenancy.policy import Policy, RelationRule
 from tests.sql.worlds import sample_policy
@@ -153,3 +154,20 @@ def test_functions_are_found_in_path_order(world: World) -> None:
 
 def test_the_search_path_decides_unqualified_names(world: World) -> None:
     assert World(replace(sample_policy()), world.catalog, ()).relation(None, "orders") is None
+
+
+def test_what_a_tenant_has_for_itself_is_nothing_that_is_shared_and_where_it_should_not_be_that_is_told() -> None:
+    inside = replace(table(1, "things", key()), schema="own")
+    among = replace(table(2, "late", key()), owner="own_rw")
+    named = replace(table(3, "other", key()), schema="own")
+    rules = (RelationRule("own", "other", "tenant"),)
+    before = small(inside, among, named, rules=rules)
+    policy = replace(before.policy, own_schemas=frozenset({"own"}), own_roles=frozenset({"own_rw"}))
+    for one in (inside, among, named):
+        assert before.relation(one.schema, one.name) is not None
+        assert Relations(before.policy, before.catalog).shown(one.schema, one.name) is not None
+        assert World(policy, before.catalog).relation(one.schema, one.name) is None
+        assert Relations(policy, before.catalog).shown(one.schema, one.name) is None
+    world = World(policy, before.catalog)
+    assert set(world.hidden_reasons) == {("public", "late"), ("own", "other")}
+    assert not world.shows_schema("own")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.tenancy.places import beside_policies, shared_keys, shared_places
+from proxy.tenancy.places import beside_policies, beside_schemas, shared_keys, shared_places
 from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
 
 
@@ -78,3 +78,21 @@ def test_tables_with_policies_are_for_nobody_without_a_role_of_its_own() -> None
     assert not list(beside_policies([behind, replace(other, server=replace(other.server, database="two"))]))
     assert not list(beside_policies([behind, replace(other, policy=Policy("shop", "schema", "", {}))]))
     assert not list(beside_policies([other, other]))
+
+
+def test_who_shares_tables_knows_what_others_have_for_themselves_in_the_same_database() -> None:
+    row = grant("acme", "row", "shop", "app")
+    own = grant("hooli", "schema", "shop", "hooli_rw", "DB")
+    own = replace(own, policy=replace(own.policy, schema="hooli"))
+    far = replace(own, tenant="far", server=Server("elsewhere", 5432, "shop", "far_rw"))
+    grants = {
+        (one.tenant, "shop", False): one
+        for one in (row, replace(row, tenant="globex"), own, far, grant("initech", "row", "crm", "app"))
+    }
+    found = beside_schemas(grants)
+    policy = found["acme", "shop", False].policy
+    assert (policy.own_schemas, policy.own_roles) == (frozenset({"hooli"}), frozenset({"hooli_rw"}))
+    assert policy is found["globex", "shop", False].policy  # so that they share plans
+    assert policy.policy_class != row.policy.policy_class
+    for tenant in ("hooli", "far", "initech"):
+        assert found[tenant, "shop", False] is grants[tenant, "shop", False]

@@ -27,6 +27,8 @@ OTHERS: dict[str, object] = {
     "schema": "acme",
     "shared_schemas": ("reference",),
     "second_wall": True,
+    "own_schemas": frozenset({"hooli", "acme"}),
+    "own_roles": frozenset({"hooli_rw", "acme_rw"}),
 }
 
 

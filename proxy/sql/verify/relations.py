@@ -60,6 +60,8 @@ class Relations:
             return self._beside(schema, relation or Relation(0, schema, name, "r"), relation is not None)
         if relation is None or schema.startswith("pg_") or schema in (*SYSTEM, PROXY_SCHEMA):
             return None
+        if schema in self.policy.own_schemas or relation.owner in self.policy.own_roles:
+            return None
         rule = self._rule(relation)
         if rule is None:
             rule = RelationRule(schema, name, "tenant") if relation.kind in "rp" else None
