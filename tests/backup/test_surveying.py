@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -114,7 +115,7 @@ def test_a_name_stands_for_no_other_sequence_until_that_is_read(
                      " plpgsql AS 'BEGIN RETURN globex.sing(); END'", OWN_ROLE)  # fmt: skip
             spot.sql(FRESH, OWN_ROLE)
 
-        async def swapped(connection: object, place: str) -> tuple[int, bool]:
+        async def swapped(connection: Any, place: str) -> tuple[int, bool]:
             looked.append(place)
             schema = place.partition(".")[0]
             with psycopg.connect(one.cluster.dsn(database=one.database, user=OWN_ROLE), autocommit=True) as tenant:
@@ -128,7 +129,7 @@ def test_a_name_stands_for_no_other_sequence_until_that_is_read(
                 ):
                     with pytest.raises(psycopg.errors.LockNotAvailable):
                         tenant.execute(text)
-            return await read(connection, place)  # type: ignore[arg-type]
+            return await read(connection, place)
 
         monkeypatch.setattr(sequences, "position", swapped)
         for spot in (one, other):
