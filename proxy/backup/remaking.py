@@ -19,9 +19,11 @@ from proxy.backup.briefly import briefly
 from proxy.backup.chain import Source
 from proxy.backup.clearing import check_empty, cleared, finished
 from proxy.backup.definitions import SECTIONS
+from proxy.backup.hanging import hanging
 from proxy.backup.loading import slices, unchanged
 from proxy.backup.manifest import Manifest, RelationForm
 from proxy.backup.progress import Progress
+from proxy.backup.proposed import proposed
 from proxy.backup.reading import counted
 from proxy.backup.refusal import Refused
 from proxy.backup.restoring import Quiet, Restored
@@ -33,7 +35,7 @@ from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
 from proxy.catalog.model import Catalog
 from proxy.catalog.watch import FAILURES
-from proxy.sql.dumped import Unfit, fitted
+from proxy.sql.dumped import Key, Unfit, fitted
 from proxy.tenancy.policy import Grant
 from proxy.tenancy.servers import Place
 
@@ -49,8 +51,10 @@ SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS name
  ORDER BY 1 LIMIT 5
 """
 # What the archive's code put off runs before others have to wait; and what it set is no reason to lose what is told as
-# done.
-AT_LAST = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL synchronous_commit = on"
+# done, or to find other functions and operators than the server's own.
+AT_LAST = (
+    "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp"
+)
 
 
 async def remake(
@@ -84,22 +88,25 @@ async def remake(
         if dry_run:
             catalog = await introspect(connection, 1)
             found = {one.title: await _exchange(connection, grant, catalog, one) for one in manifest.relations}
-            return Restored(found, {})
+            return Restored(found, {}, grants=await hanging(connection, schema) if mode == "replace" else ())
         async with quiet():
             transaction = connection.transaction()
             await transaction.start()
             try:
+                grants = await hanging(connection, schema) if mode == "replace" else ()
                 with _denied(grant):
                     left = await cleared(connection, schema) if mode == "replace" else None
-                    away = await _written(connection, grant, manifest, archive, secrets, told)
+                    keys = await _written(connection, grant, manifest, archive, secrets, told)
                     await connection.execute(AT_LAST)
+                    away, apart = await proposed(connection, schema, keys)
                     if left is not None:
                         await briefly(connection, partial(finished, connection, schema, left))
             except BaseException:
                 await transaction.rollback()
                 raise
             await transaction.commit()
-        return Restored({one.title: Difference(insert=one.rows) for one in manifest.relations}, {}, away)
+        found = {one.title: Difference(insert=one.rows) for one in manifest.relations}
+        return Restored(found, {}, away, apart, grants)
     finally:
         await connection.close()
 
@@ -170,7 +177,7 @@ async def _written(
     archive: Source,
     secrets: Sequence[Any],
     told: Callable[[Progress], None],
-) -> tuple[str, ...]:
+) -> tuple[Key, ...]:
     """Definitions, rows, and what follows them, in this order though they stand in another; the foreign keys to shared
     tables that are left to the operator.
     """
@@ -179,7 +186,7 @@ async def _written(
     schema, shared = grant.policy.schema, grant.policy.shared_schemas
     source = manifest.schema_name or schema if schema else ""
     there = {source} if schema else {row["name"] for row in await connection.fetch(SCHEMAS)}
-    away: list[str] = []
+    away: list[Key] = []
     rows = size = 0
 
     async def run(section: str) -> None:

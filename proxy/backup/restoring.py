@@ -51,12 +51,15 @@ Quiet = Callable[[], AbstractAsyncContextManager[None]]
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What was done, or in a dry run would be: rows by table, and keys that were given anew by table and column. away:
-    foreign keys to shared tables that were not made, as statements for an operator to decide on.
+    foreign keys to shared tables that were not made, as statements for an operator to decide on; apart: the names of
+    those that are not for an operator to make. grants: what other roles have lost, as statements that give it again.
     """
 
     tables: Mapping[str, Difference]
     renumbered: Mapping[str, int]
     away: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

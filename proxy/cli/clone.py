@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,7 +19,7 @@ import typer
 from proxy.cli.ending import awaited
 from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, grant_of, place_for, told
 from proxy.cli.report import reported
-from proxy.cli.restore import described
+from proxy.cli.restore import described, fields
 from proxy.cli.showing import shown
 from proxy.settings import Settings, load_settings
 
@@ -101,14 +100,7 @@ def clone(
         done = awaited(run())
     columns = 0 if masks is None else masks.columns
     if as_json:
-        tables = {name: asdict(one) for name, one in done.tables.items()}
-        found = {
-            "tables": tables,
-            "renumbered": dict(done.renumbered),
-            "foreign_keys": done.away,
-            "masked_columns": columns,
-        }
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(fields(done) | {"masked_columns": columns}, indent=2))
     else:
         typer.echo(
             "\n".join([*described(done, dry_run), f"{columns} columns masked" if columns else "nothing is masked"])

@@ -10,7 +10,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -92,11 +92,20 @@ def restore(
             )
         )
     if as_json:
-        tables = {name: asdict(one) for name, one in done.tables.items()}
-        found = {"tables": tables, "renumbered": dict(done.renumbered), "foreign_keys": done.away}
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(fields(done), indent=2))
     else:
         typer.echo("\n".join(described(done, dry_run)))
+
+
+def fields(done: Restored) -> dict[str, Any]:
+    """What was done, for programs."""
+    return {
+        "tables": {name: asdict(one) for name, one in done.tables.items()},
+        "renumbered": dict(done.renumbered),
+        "foreign_keys": done.away,
+        "foreign_keys_refused": done.apart,
+        "grants": done.grants,
+    }
 
 
 def described(done: Restored, dry_run: bool) -> list[str]:
@@ -109,6 +118,11 @@ def described(done: Restored, dry_run: bool) -> list[str]:
     lines += [f"{name}: {count} keys given anew" for name, count in done.renumbered.items()]
     if done.away:
         lines += ["not made: foreign keys to shared tables, which are the operator's to decide on", *done.away]
+    if done.apart:
+        lines += ["not made, and not to be: a table or a column's type of the tenant's own would run its code"]
+        lines += [f"foreign key {one}" for one in done.apart]
+    if done.grants:
+        lines += ["other roles had these, and a replace takes them: give again what they are to have", *done.grants]
     return [*(lines or ["nothing differs"]), *(["a dry run: nothing was changed"] if dry_run else [])]
 
 

@@ -42,11 +42,21 @@ KEY_WORDS |= {"not", "deferrable", "initially", "deferred", "immediate", "valid"
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A foreign key to a shared table, by its table, its name and columns there, and the statement that makes it."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
-    """What is to be run. away: foreign keys to shared tables, which are not in it, as statements."""
+    """What is to be run. away: foreign keys to shared tables, which are not in it."""
 
     text: str
-    away: tuple[str, ...] = ()
+    away: tuple[Key, ...] = ()
 
 
 def fitted(
@@ -60,7 +70,7 @@ def fitted(
     except Refusal as error:
         raise Unfit(f"the definitions are no SQL: {error}") from None
     changes: list[tuple[int, int, str]] = []
-    away: dict[tuple[str, str], str] = {}
+    away: dict[tuple[str, str], Key] = {}
     begun = 0
     for number, one in enumerate(tokens):
         if one.kind != END:
@@ -68,7 +78,7 @@ def fitted(
         statement = tokens[begun:number]
         begun = number + 1
         key = _key(statement, source, target, shared) if source else None
-        away |= {} if key is None else {key[0]: key[1]}
+        away |= {} if key is None else {(key.table, key.name): key}
         if key is not None or _left_out(statement, there) or _remark(statement, source) in away:
             changes.append((statement[0].start, one.end, ""))
         elif source != target:
@@ -94,11 +104,9 @@ def _left_out(statement: Sequence[Token], there: Collection[str]) -> bool:
     return 0 < place < len(statement) and _name(statement[place]) in there
 
 
-def _key(
-    statement: Sequence[Token], source: str, target: str, shared: Collection[str]
-) -> tuple[tuple[str, str], str] | None:
-    """A foreign key to a shared table: its table and name, and the statement that makes it. None: it is something
-    else, or not as pg_dump writes one; then it stays, and the server refuses it to the tenant's role.
+def _key(statement: Sequence[Token], source: str, target: str, shared: Collection[str]) -> Key | None:
+    """A foreign key to a shared table. None: it is something else, or not as pg_dump writes one; then it stays, and the
+    server refuses it to the tenant's role.
     """
     rest = list(statement)
     only = [one.word for one in rest[2:3]] == ["only"]
@@ -118,19 +126,20 @@ def _key(
     how = words[end:-2] if words[-2:] == ["not", "valid"] else words[end:]
     made = (
         f"ALTER TABLE ONLY {_quoted(target)}.{_quoted(table)} ADD CONSTRAINT {_quoted(name)} FOREIGN KEY"
-        f" ({', '.join(columns)}) REFERENCES {_quoted(beyond)}.{_quoted(other)} ({', '.join(keys)})"
+        f" ({', '.join(map(_quoted, columns))}) REFERENCES {_quoted(beyond)}.{_quoted(other)}"
+        f" ({', '.join(map(_quoted, keys))})"
     )
-    return (table, name), " ".join([made, *(one.upper() for one in how), "NOT VALID;"])
+    return Key(table, name, tuple(columns), " ".join([made, *(one.upper() for one in how), "NOT VALID;"]))
 
 
 def _columns(statement: Sequence[Token], begin: int) -> tuple[list[str], int]:
-    """The names in parentheses that begin there, in SQL, and where they have ended; [] where there are none."""
+    """The names in parentheses that begin there, and where they have ended; [] where there are none."""
     found: list[str] = []
     for at in range(begin, len(statement) - 1, 2):
         name, after = _name(statement[at + 1]), statement[at + 2].text if len(statement) > at + 2 else ""
         if statement[at].text != ("," if found else "(") or not name or after not in {",", ")"}:
             break
-        found.append(_quoted(name))
+        found.append(name)
         if after == ")":
             return found, at + 3
     return [], begin

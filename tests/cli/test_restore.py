@@ -126,6 +126,25 @@ def server_notes(cluster: Cluster, proxy: Proxy) -> str:
     return cluster.psql(proxy.database, "SELECT count(*) FROM notes").strip()
 
 
+LEFT = """
+CREATE DOMAIN acme.land AS text; ALTER DOMAIN acme.land OWNER TO acme_rw;
+CREATE TABLE acme.lands (c text CONSTRAINT f1 REFERENCES reference.countries,
+  d acme.land CONSTRAINT f2 REFERENCES reference.countries);
+ALTER TABLE acme.lands OWNER TO acme_rw; GRANT SELECT ON acme.lands TO globex_rw;
+"""
+KEY = (
+    'ALTER TABLE ONLY "acme"."lands" ADD CONSTRAINT "f1" FOREIGN KEY ("c") REFERENCES "reference"."countries" ("code")'
+    " NOT VALID;"
+)
+GRANT = "GRANT SELECT ON TABLE acme.lands TO globex_rw;"
+TOLD = f"""
+not made: foreign keys to shared tables, which are the operator's to decide on
+{KEY}
+not made, and not to be: a table or a column's type of the tenant's own would run its code
+foreign key f2 of acme.lands (d)
+other roles had these, and a replace takes them: give again what they are to have"""
+
+
 def test_a_schema_of_ones_own_comes_back_and_is_its_roles(run: Run, postgres15: Cluster, tmp_path: Path) -> None:
     load_schemas(postgres15)
     postgres15.create_database("beside_restored", "template_beside")
@@ -135,15 +154,24 @@ def test_a_schema_of_ones_own_comes_back_and_is_its_roles(run: Run, postgres15: 
         uri = f"postgresql://postgres@127.0.0.1:{postgres15.port}/beside_restored?sslmode=disable"
         where = ("--rules", str(tmp_path / "rules"), "--server", uri)
         path = str(tmp_path / "a")
+        postgres15.psql("beside_restored", LEFT)
         program = str(postgres15.binaries / "pg_dump")
         made = run("backup", "--tenant", "acme", "--database", "shared", "-o", path, "--pg-dump", program, *where)
         assert made.exit_code == 0, made.output
         redefined = "DROP TABLE acme.orders CASCADE; CREATE TABLE acme.other (id int)"
         postgres15.psql("beside_restored", redefined, user="acme_rw")
         arguments = ("restore", path, "--mode", "replace", "--no-pause", *where)
-        assert "acme.orders: 21 inserted, 0 updated, 0 deleted" in run(*arguments, "--dry-run").stdout
+        would = run(*arguments, "--dry-run").stdout
+        assert "acme.orders: 21 inserted, 0 updated, 0 deleted" in would
+        assert GRANT in would
+        found = json.loads(run(*arguments, "--json").stdout)
+        assert (found["foreign_keys"], found["foreign_keys_refused"]) == ([KEY], ["f2 of acme.lands (d)"])
+        assert GRANT in found["grants"]
+        for one in found["grants"]:
+            postgres15.psql("beside_restored", one)
         done = run(*arguments)
         assert done.exit_code == 0, done.output
+        assert done.stdout.endswith("\n".join([TOLD, *found["grants"], ""]))  # for they were given again
         owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'acme'"
         assert postgres15.psql("beside_restored", owners).split() == ["acme_rw"]
         assert postgres15.psql("beside_restored", "SELECT count(*) FROM acme.orders").strip() == "21"

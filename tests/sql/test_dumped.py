@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.dumped import Fitted, Unfit, fitted
+from proxy.sql.dumped import Fitted, Key, Unfit, fitted
 
 OPERATORS = (
     "ALTER TABLE globex.t OWNER TO postgres",
@@ -114,7 +114,8 @@ def test_a_foreign_key_to_a_shared_table_is_left_out_with_its_comment_and_told(h
     remark = """COMMENT ON CONSTRAINT "F;" ON globex.a IS 'x';"""
     text = f"SELECT 1;\n{TO_SHARED} {how};\n{remark}\nSELECT 2;\n"
     found = fitted(text, {"globex"}, "globex", "newco", {"ref"})
-    assert found == Fitted("SELECT 1;\n\n\nSELECT 2;\n", (TOLD.format(how.removesuffix("NOT VALID")),))
+    key = Key("a", "F;", ("g", 'H"'), TOLD.format(how.removesuffix("NOT VALID")))
+    assert found == Fitted("SELECT 1;\n\n\nSELECT 2;\n", (key,))
 
 
 @pytest.mark.parametrize("statement", NO_SUCH_KEYS)
