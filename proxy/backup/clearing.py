@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import text
 from proxy.catalog.finding import identifier
+from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import PROXY_SCHEMA
 
 if TYPE_CHECKING:
@@ -100,10 +101,9 @@ SELECT c.oid, c.relname::pg_catalog.text AS name, c.relkind IN ('r', 'p') AS is_
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is still to go: tables, in SQL. outside: all that was outside the schema before."""
+    """What is still to go: tables, in SQL."""
 
     tables: tuple[str, ...]
-    outside: frozenset[str]
 
 
 async def check_empty(connection: CatalogConnection, schema: str) -> None:
@@ -127,21 +127,23 @@ async def cleared(connection: CatalogConnection, schema: str) -> Left:
         tables += [f"{identifier(schema)}.{new}"] if row["is_table"] else []
     for row in await connection.fetch(CONTENT, schema, list(KINDS), oids):
         await connection.execute(f"DROP {KINDS[row['kind']]} IF EXISTS {row['name']} CASCADE")
-    left = Left(tuple(tables), before)
-    await _check_outside(connection, schema, left)
-    return left
+    lost = before - {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
+    if lost:
+        raise _depended(schema, ", ".join(sorted(lost)[:5]))
+    return Left(tuple(tables))
 
 
 async def finished(connection: CatalogConnection, schema: str, left: Left) -> None:
-    """Drops the rest. Refused as above."""
-    for table in left.tables:
-        await connection.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
-    if left.tables:
-        await _check_outside(connection, schema, left)
+    """Drops the rest. Refused as above; all else of the schema's that depended on it is gone, so the server tells."""
+    if not left.tables:
+        return
+    try:
+        await connection.execute(f"DROP TABLE IF EXISTS {', '.join(left.tables)} RESTRICT")
+    except FAILURES as error:
+        if getattr(error, "sqlstate", None) != "2BP01":  # dependent_objects_still_exist
+            raise
+        raise _depended(schema, getattr(error, "detail", None) or f"{error}") from error
 
 
-async def _check_outside(connection: CatalogConnection, schema: str, left: Left) -> None:
-    lost = left.outside - {row["name"] for row in await connection.fetch(OUTSIDE, schema)}
-    if lost:
-        names = ", ".join(sorted(lost)[:5])
-        raise Refused([f"outside the schema {schema} there depends on what is in it: {names}"])
+def _depended(schema: str, names: str) -> Refused:
+    return Refused([f"outside the schema {schema} there depends on what is in it: {names}"])

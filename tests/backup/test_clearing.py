@@ -127,11 +127,30 @@ def test_what_others_read_is_locked_for_them_at_the_end_only(place: Place, serve
                 assert len(left.tables) == 3
                 await connection.execute(f"{AGAIN}; CREATE TABLE globex.split (); CREATE TABLE globex.split_ix ()")
                 assert await reader.fetchval("SELECT count(*) FROM reference.countries") == 2
+                server.psql(place[0].database, "DROP TABLE public.passing")  # which is no matter of ours
                 await finished(connection, "globex", left)
             assert sorted(await content(connection)) == ["sequence", "table", "table", "table"]
         finally:
             await connection.close()
             await reader.close()
 
-    server.psql(place[0].database, LEADS)
+    server.psql(place[0].database, f"CREATE TABLE public.passing (id int);{LEADS}")
+    asyncio.run(go())
+
+
+def test_what_came_to_depend_from_outside_meanwhile_is_a_reason_to_refuse_at_the_end(
+    place: Place, server: Cluster
+) -> None:
+    async def go() -> None:
+        connection = await opened(place, WRITING)
+        try:
+            with pytest.raises(Refused, match=r"depends on what is in it: view public\.late depends on table globex\."):
+                async with connection.transaction():
+                    left = await cleared(connection, "globex")
+                    await connection.execute(f"CREATE VIEW public.late AS SELECT FROM {left.tables[0]}")
+                    await finished(connection, "globex", left)
+        finally:
+            await connection.close()
+
+    server.psql(place[0].database, f"GRANT CREATE ON SCHEMA public TO globex_rw;{LEADS}")
     asyncio.run(go())
