@@ -5,7 +5,7 @@ statement is refused
 with 54001. A process that dies is replaced at the next need. Catalogs are sent once per version and process, and what
 tenants share once for all of them; of such tenants a process keeps the last MOST. When no process can be had, the
 statement is refused, never planned on the loop and never forwarded. One process more, of low priority, is for those who
-plan more than their share: nobody else waits for it, and it runs while a processor has nothing else to do.
+plan more than their share: nobody else waits for it, and it gives way to everything on the machine.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from proxy.sql.parse import RECURSION_LIMIT
 from proxy.sql.planner import Planner
 
 NICE = 5
-LOW = "low"  # its argument, for one that works only while a processor has nothing else to do
+LOWEST = 19
+LOW = "low"  # its argument, for one that gives way to everything
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -61,8 +62,5 @@ def _plan(planners: dict[str, Planner], message: PlanText) -> PlannedText:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's business; it closes our pipe
     sys.setrecursionlimit(RECURSION_LIMIT)
-    if LOW in sys.argv[1:]:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(NICE)
+    os.nice(LOWEST if LOW in sys.argv[1:] else NICE)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -15,6 +15,7 @@ from proxy.server.planned import Account, Question
 from proxy.server.services import Planning
 from proxy.server.sharing import flat
 from proxy.session.actions import PlanStatement
+from proxy.session.conversation import Waiting
 from proxy.session.events import StatementPlanned
 from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
 
@@ -58,9 +59,11 @@ class AskingClient(ListeningClient):
     async def _wait_arrival(self, action: PlanStatement) -> None:
         """The place is opened, and the statement planned there; or the session has none any more."""
         try:
-            while self.arriving:
+            while self.arriving and self._awaited(action.ticket):
                 await self.arrive()
                 self.follow()
+            if not self._awaited(action.ticket):
+                return
             planned = self.lookup(action.text, action.parameter_types, action.extended)
             planning, asked = self._question(action)
         except Exception as problem:  # as data_received
@@ -76,7 +79,11 @@ class AskingClient(ListeningClient):
         try:
             if planned is None:
                 planned = await account.wait_plan(planning, asked)
-            if self._unknown(planned) and await planning.refresh(asked.context.catalog_version) and self._looked():
+            if (
+                self._unknown(planned)
+                and await planning.refresh(asked.context.catalog_version)
+                and self._looked(ticket)
+            ):
                 now, context = self.planning, self.context
                 if now is not None and context is not None:
                     asked = asked._replace(context=self._about(asked.text, context))
@@ -89,10 +96,16 @@ class AskingClient(ListeningClient):
             return
         self.handle(StatementPlanned(ticket, planned))
 
-    def _looked(self) -> bool:
+    def _awaited(self, ticket: int) -> bool:
+        """Does the session still wait for this plan? Who was canceled is at something else by now, which must not be
+        moved under it.
+        """
+        return self.session.waiting is Waiting.PLAN and self.session.ticket == ticket
+
+    def _looked(self, ticket: int) -> bool:
         """Does the session go by the newer picture, also in the middle of a transaction?"""
         try:
-            return self.bind()
+            return self._awaited(ticket) and self.bind()
         except CannotConnectNow:
             return False
 

@@ -122,11 +122,11 @@ class FollowingPort:
         return fresh.place != grant.place and bool(session.subscribed or LISTEN in session.pins)
 
     def moved(self, grant: Grant) -> bool:
-        """Do rules that the session has not seen yet serve its tenant elsewhere?"""
+        """Is its tenant served elsewhere, by rules that the session has not seen yet or that it has gone by since?"""
         rules = self.services.rules()
-        if rules is self.rules or self.gone:
+        if self.gone:
             return False
-        fresh = self.granted(rules)
+        fresh = self.grant if rules is self.rules else self.granted(rules)
         return fresh is not None and fresh.tenant == grant.tenant and fresh.place != grant.place
 
     def bind(self) -> bool:
@@ -169,6 +169,7 @@ class FollowingPort:
         if former is not None and former.place != grant.place:
             session.plans.clear()  # what waits is planned again
             if not carry(session, self.planning, self.context, self.label):
+                self.leave()  # what it has prepared and set is of the former place
                 return False
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
         session.epoch = self.context

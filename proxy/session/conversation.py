@@ -36,6 +36,7 @@ from proxy.wire.streams import STARTUP_LIMIT, BackendStream, FrontendStream
 if TYPE_CHECKING:
     from proxy.session.copy import Copying
     from proxy.session.inserting import Inserting
+    from proxy.session.lazy import Begun
     from proxy.session.stale import Batch
 
 
@@ -131,7 +132,7 @@ class Conversation(Keeping, Counting, Budgeting):
         self.pins: set[str] = set()  # why the connection stays with the session when it is idle
         self.subscribed: dict[str, str] = {}  # channel at the server -> name; what the listening connection tells
         self.unlistened = False  # UNLISTEN * completed outside a block, and is not committed yet
-        self.begun: tuple[Forward, bytes] | None = None  # a BEGIN that was answered, and goes with the next statement
+        self.begun: Begun | None = None  # a BEGIN that was answered, and goes with the next statement
         self.batch: Batch | None = None  # what is handled again if what it uses is stale
         self.replay: deque[tuple[int, bytes]] = deque()  # messages that are handled again, ahead of others
         self.again = False  # they are, and no more than once

@@ -7,13 +7,25 @@ with whatever came in the same read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from proxy.session import encode
 from proxy.session.conversation import Conversation
 from proxy.session.due import QUERY, Due
-from proxy.sql.plan import Forward, Planned, TransactionVerb
+from proxy.sql.plan import Forward, Planned, Reject, TransactionVerb
 
 READY_IN_BLOCK = b"Z\0\0\0\5T"
 TERMINATE = ord("X")
+
+
+class Begun(NamedTuple):
+    """A BEGIN that was answered. sent: what the server gets; said: the client's text; epoch: of its plan."""
+
+    plan: Forward
+    sent: bytes
+    said: bytes
+    epoch: object
 
 
 def waits(s: Conversation, planned: Planned, text: bytes) -> bool:
@@ -23,7 +35,7 @@ def waits(s: Conversation, planned: Planned, text: bytes) -> bool:
         return False
     if not isinstance(only, Forward) or only.effects.transaction is not TransactionVerb.BEGIN:
         return False
-    s.begun = (only, s.text_of(only, planned.literals, text))
+    s.begun = Begun(only, s.text_of(only, planned.literals, text), text, s.epoch)
     s.count((only,))
     s.out.append(encode.complete(_tag(text)) + READY_IN_BLOCK)
     return True
@@ -33,18 +45,32 @@ def _tag(text: bytes) -> str:
     return "START TRANSACTION" if text.split(None, 1)[0][:5].upper() == b"START" else "BEGIN"
 
 
-def begin(s: Conversation, tag: int) -> bool:
-    """A message comes behind the BEGIN, which is sent ahead of it. False: the message waits for a connection."""
+def begin(
+    s: Conversation, tag: int, plan_of: Callable[[Conversation, bytes, tuple[int, ...], bool], Planned | None]
+) -> bool:
+    """A message comes behind the BEGIN, which is sent ahead of it. False: the message waits for a connection, or for
+    another plan: under other rules the same BEGIN may be refused, which then is the answer to the message.
+    """
     begun = s.begun
     if begun is None or tag == TERMINATE:
         return True
+    s.port.follow()
+    if begun.epoch is not s.epoch:
+        planned = plan_of(s, begun.said, (), False)
+        if planned is None:
+            return False
+        plan = planned.rejection or planned.plans[0]
+        if isinstance(plan, Reject):
+            s.begun, s.refusal = None, encode.refusal_of(plan)
+            return True
+        if isinstance(plan, Forward):
+            begun = s.begun = Begun(plan, s.text_of(plan, planned.literals, begun.said), begun.said, s.epoch)
     if s.refusal is None and not s.ensure_lease():
         return False
     s.begun = None
     if s.refusal is not None:  # no connection to be had, which is the answer to the message; there is no block
         return True
-    plan, text = begun
-    s.up.append(encode.query(text))
-    s.due.append(Due(QUERY, False, plan, (plan,), text))
+    s.up.append(encode.query(begun.sent))
+    s.due.append(Due(QUERY, False, begun.plan, (begun.plan,), begun.sent))
     s.backend().unnamed = None
     return True

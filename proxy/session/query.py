@@ -203,7 +203,10 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
     key = (text, types, extended)
     planned = None
     if s.plans:
-        s.port.follow()  # what was planned for another place is not kept
+        before = s.epoch
+        s.port.follow()
+        if s.epoch is not before:
+            s.plans.clear()  # what was planned by other rules, or with another picture, is not kept
         planned = s.plans.get(key)
     if planned is None:
         planned = s.port.lookup(text, types, extended)

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from proxy.backend.state import IDLE
 from proxy.errors import AdminShutdown, ConnectionFailure, QueryCanceled, RemoteProtocolError
-from proxy.session import copy, delay, greeting, holdings, lazy, notifications, results, short, stale, startup
+from proxy.session import copy, delay, greeting, holdings, lazy, notifications, query, results, short, stale, startup
 from proxy.session.actions import CloseFrontend, WithdrawLease
 from proxy.session.conversation import Conversation, Phase, Waiting
 from proxy.session.due import unsettled
@@ -105,7 +105,7 @@ class ClientSession(Conversation):
                         raise RemoteProtocolError(f"unexpected message type 0x{message[0]:02X} during COPY from stdin")
                     raise RemoteProtocolError(f"invalid frontend message type {message[0]}")
                 self.message = message
-                if self.begun is not None and not lazy.begin(self, message[0]):
+                if self.begun is not None and not lazy.begin(self, message[0], query.plan_of):
                     break
                 batch = self.batch
                 if handler(self, message[1]):

@@ -20,7 +20,7 @@ from proxy.errors import InternalError, StatementTooComplex
 from proxy.fleet import planning as module
 from proxy.fleet.messages import Forget, Message, PlanText, encode
 from proxy.fleet.planning import PlannerProcesses
-from proxy.fleet.worker import NICE
+from proxy.fleet.worker import LOWEST, NICE
 from proxy.sql.plan import Forward, PlanContext, Planned
 from proxy.sql.world import World
 from proxy.tenancy.policy import Credentials, Server
@@ -75,12 +75,12 @@ async def test_who_plans_too_much_has_one_process_that_nobody_else_waits_for(
 ) -> None:
     await planned(processes, world, low=True)
     (child,) = children()
-    assert os.sched_getscheduler(child) == os.SCHED_IDLE
+    assert os.getpriority(os.PRIO_PROCESS, child) == LOWEST
     os.kill(child, signal.SIGSTOP)
     flood = [asyncio.ensure_future(planned(processes, world, b"SELECT %d" % at, low=True)) for at in range(4)]
     assert (await planned(processes, world)).rejection is None
     (other,) = children() - {child}
-    assert os.sched_getscheduler(other) == os.SCHED_OTHER
+    assert os.getpriority(os.PRIO_PROCESS, other) < LOWEST
     assert not any(one.done() for one in flood)
     os.kill(child, signal.SIGCONT)
     await asyncio.gather(*flood)

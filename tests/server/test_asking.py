@@ -4,12 +4,13 @@ meanwhile, at the place where it is now.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy.sql.plan import PlanContext, Planned, Reject, StatementKind
 from tests.kit.builders import CATALOG, ForwardingPlanner, OneTenant
-from tests.server.conftest import House
+from tests.server.conftest import House, until
 from tests.server.test_following import other
 
 
@@ -69,3 +70,25 @@ async def test_a_session_that_moved_meanwhile_is_planned_for_where_it_is_now(hou
     assert (await house.ask(client, "SELECT 3")).rows == [(b"3",)]
     assert (here.asked, set(there.asked)) == (["row"], {"database"})
     client.close()
+
+
+async def test_who_was_canceled_is_not_moved_by_the_look_that_it_had_asked_for(house: House) -> None:
+    """It waits for something else by now, at the place where it asked."""
+    planner = Knowing()
+    house.listener.services = replace(house.listener.services, planning=lambda _: planner)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    before = port.grant
+    granted = replace(house.rules.granted, policy=other(house.rules.granted.policy))
+    rules = OneTenant(granted, generation=2)
+
+    def leave() -> None:
+        port.services = replace(port.services, rules=lambda: rules)
+        port.session.ticket += 1
+
+    planner.then = leave
+    asked = asyncio.ensure_future(house.ask(client, "SELECT 3"))
+    await until(lambda: planner.looked == 1 and not house.listener.tasks)
+    assert port.grant is before
+    client.close()
+    await asyncio.gather(asked, return_exceptions=True)

@@ -124,6 +124,19 @@ async def test_a_setting_that_the_new_mode_refuses_ends_the_session_before_anyth
     client.close()
 
 
+async def test_who_cannot_go_along_has_left_whoever_asked_it_to(house: House) -> None:
+    """A second look at the catalog binds as well: what was prepared and set at the former place is of no use then."""
+    client, port, _ = await noting(house)
+    await house.ask(client, "SELECT 1")
+    port.session.settings.current = {"forbidden": "'1'"}
+    changed(house, port)
+    assert not port.bind()
+    assert port.gone
+    ended = await house.ask(client, "SELECT 1")
+    assert ([one["C"] for one in ended.errors], ended.rows) == (["57P01"], [])
+    client.close()
+
+
 @pytest.mark.parametrize("asked", [b"Q\0\0\0\x10EXECUTE one\0", bind("one") + execute() + SYNC])
 async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_anew(houses: Houses, asked: bytes) -> None:
     """The EXECUTE has its plan, and what it executes has not; when that comes, the session has moved."""
@@ -143,7 +156,9 @@ async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_ane
     client.close()
 
 
-async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(house: House) -> None:
+@pytest.mark.parametrize("bound", [False, True])
+async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(house: House, bound: bool) -> None:
+    """Also where the session has gone by the new rules already, while it waited at the old place."""
     client, port, planner = await noting(house)
     second = await house.connect()
     others = [one for one in house.listener.clients if one is not port]
@@ -153,6 +168,7 @@ async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(
     await until(lambda: house.pools.statistics().waiting == 1)
     for one in others:
         changed(house, one)
+        assert not bound or one.bind()
     await house.ask(client, "COMMIT")
     assert (await asked).rows == [(b"7",)]
     assert [mode for text, mode in planner.by if text == "SELECT 7"][-1] == "database"

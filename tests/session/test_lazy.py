@@ -10,6 +10,7 @@ from proxy.errors import TooManyConnections
 from proxy.session.actions import LeaseBackend
 from proxy.session.events import LeaseRefused
 from proxy.session.session import ClientSession
+from proxy.sql.plan import Planned, Reject, StatementKind
 from tests.kit.builders import grant
 from tests.session.conftest import READY, Door, complete, kinds, log_in, query
 from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, execute, parse
@@ -70,6 +71,25 @@ def test_a_refusal_fails_the_block_as_ever(lazy: ClientSession, door: Door) -> N
     door.take()
     lazy.data(query("SELECT * FROM forbidden"))
     assert one.written == query("BEGIN") + query("refused by partywall")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_begin_that_was_answered_under_other_rules_is_planned_anew(
+    lazy: ClientSession, door: Door, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN READ WRITE"))
+    door.take()
+    epoch = object()
+    monkeypatch.setattr(door, "follow", lambda: setattr(lazy, "epoch", epoch))
+    if not allowed:
+        door.planned[b"BEGIN READ WRITE"] = Planned((Reject(StatementKind.TRANSACTION, "25006", "reads only"),))
+    lazy.data(query("SELECT 1"))
+    if allowed:
+        assert one.written == query("BEGIN READ WRITE") + query("SELECT 1")
+    else:
+        assert b"25006" in door.take()
+        assert (one.written, lazy.in_transaction, lazy.begun) == (b"", False, None)
 
 
 def test_discard_all_is_refused_in_such_a_block(lazy: ClientSession, door: Door) -> None:

@@ -22,6 +22,7 @@ from proxy.session.events import (
     Terminate,
 )
 from proxy.session.session import ClientSession
+from proxy.sql.plan import Planned, Reject, StatementKind
 from proxy.wire.fields import message
 from tests.kit.builders import plan_text
 from tests.session.conftest import Door, Lease, Talk, complete, failed, kinds, link, query
@@ -264,3 +265,19 @@ def test_rows_are_not_counted_twice_inside_a_transaction(talk: Talk, session: Cl
     talk(query("SELECT 1"), ROWS[:-1] + b"T")
     talk(query("SELECT 1"), ROWS[:-1] + b"T")
     assert session.rows == session.counters.rows == 2
+
+
+def test_a_plan_that_was_made_by_rules_of_before_is_made_again(
+    session: ClientSession, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it was made a reload took a right away: it must not count as a plan of the rules in force."""
+    door.cached = False
+    session.data(query("UPDATE t SET a = 1"))
+    (first,) = door.asked(PlanStatement)
+    epochs = iter([object()])
+    monkeypatch.setattr(door, "follow", lambda: setattr(session, "epoch", next(epochs, session.epoch)))
+    session.handle(StatementPlanned(first.ticket, plan_text(b"UPDATE t SET a = 1")))
+    again = door.asked(PlanStatement)[-1]
+    assert again.ticket != first.ticket
+    session.handle(StatementPlanned(again.ticket, Planned((Reject(StatementKind.UPDATE, "25006", "reads only"),))))
+    assert b"25006" in door.take()
