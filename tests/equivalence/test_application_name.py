@@ -95,7 +95,8 @@ def test_who_looks_at_the_server_sees_tenant_login_and_application(shared_server
         assert three.parameters["application_name"] == "x" * 50
         two.simple("ROLLBACK; SET application_name = 'acme/acme_app/shop'; BEGIN; SELECT 1")
         rows = server.simple(
-            "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'globex/%'"
+            "SELECT application_name FROM pg_stat_activity"
+            " WHERE application_name LIKE 'globex/%' AND state LIKE 'idle in%'"
         ).rows
         assert rows == [(b"globex/globex_app/acme/acme_app/shop",)]
 
