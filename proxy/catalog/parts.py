@@ -42,6 +42,7 @@ class PartWatch:
         self._fingerprint = ""
         self._changed: Callable[[Catalog], None] = lambda catalog: None
         self._refreshing: asyncio.Task[None] | None = None
+        self._closed = False
         self._last = float("-inf")
         self._checks = self._introspections = self._failures = 0
         self._error = ""
@@ -95,14 +96,18 @@ class PartWatch:
     async def refresh(self) -> Catalog:
         """The picture after a look at the server; within a second of the last look, the current one. Never fails."""
         if self._refreshing is None:
-            if self._clock() - self._last < self._spacing:
+            if self._closed or self._clock() - self._last < self._spacing:
                 return self.current
             self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._schema}")
-        await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
+        task = self._refreshing
+        await asyncio.wait((task,))  # who stops waiting does not stop the others' refresh
+        if not task.cancelled():  # by close: then the last picture stays
+            task.result()
         return self.current
 
     async def close(self) -> None:
-        """Ends a look that is under way."""
+        """Ends a look that is under way; there is none any more, and the last picture stays."""
+        self._closed = True
         task, self._refreshing = self._refreshing, None
         if task is not None:
             task.cancel()

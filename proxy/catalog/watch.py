@@ -94,6 +94,7 @@ class CatalogWatch:
         self._refreshing: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
+        self._closed = False
         self.on_look: Callable[[], None] = lambda: None  # called after each look that nobody asked for
         self._last = float("-inf")  # when the last refresh ended
         self._checks = self._introspections = self._failures = 0
@@ -127,7 +128,8 @@ class CatalogWatch:
         return self.current
 
     async def close(self) -> None:
-        """Stop the timer and leave the server."""
+        """Stop the timer and leave the server, for good: the last catalog stays."""
+        self._closed = True
         tasks = [task for task in (self._timer, self._refreshing) if task is not None]
         self._timer = self._refreshing = None
         for task in tasks:
@@ -152,7 +154,7 @@ class CatalogWatch:
         has said so since: then after the look that is due for it. Never fails.
         """
         if self._refreshing is None:
-            if self._early() > 0 and not self._told.is_set():
+            if self._closed or (self._early() > 0 and not self._told.is_set()):
                 return self.current
             self._begin()
         await self._under_way()
@@ -166,8 +168,11 @@ class CatalogWatch:
         self._refreshing = asyncio.create_task(self._refresh(self._early()), name=f"refresh {self._server.database}")
 
     async def _under_way(self) -> None:
-        if self._refreshing is not None:
-            await asyncio.shield(self._refreshing)  # who stops waiting does not stop the others' refresh
+        task = self._refreshing
+        if task is not None:
+            await asyncio.wait((task,))  # who stops waiting does not stop the others' refresh
+            if not task.cancelled():  # by close: then the last catalog stays
+                task.result()
 
     async def ask(self, work: Callable[[CatalogConnection], Awaitable[T]]) -> T:
         """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one,
@@ -237,13 +242,15 @@ class CatalogWatch:
         return fallen
 
     async def _connected(self) -> CatalogConnection:
-        if self._connection is None or self._connection.is_closed():
+        if not self._closed and (self._connection is None or self._connection.is_closed()):
             if self._connector is None:
                 self._connection = await connect(self._server, self._credentials)
             else:
                 self._connection = await self._connector()
             with suppress(asyncpg.PostgresError):  # a standby cannot listen
                 await self._connection.add_listener(CHANNEL, lambda *_: self._told.set())
+        if self._closed or self._connection is None:  # perhaps while it was made: then who asked gives it up
+            raise ConnectionError("the database is not watched any more")
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -1,6 +1,7 @@
 """Database: one database as clients' connections use it: its picture, its planner, and the processes behind it.
 
-A long text is planned in one process only, however many clients send it (single flight). Decides nothing about SQL.
+A long text is planned in one process only, however many clients send it (single flight). Who waits for that always gets
+an answer, also when the place is closed meanwhile. Decides nothing about SQL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from proxy.catalog.model import Catalog
 from proxy.catalog.parts import PartWatch
 from proxy.catalog.watch import CatalogWatch, WatchStatistics
+from proxy.errors import CannotConnectNow
 from proxy.fleet.planning import PlannerProcesses
 from proxy.sql.cache import CacheStatistics
 from proxy.sql.plan import PlanContext, Planned
@@ -38,7 +40,7 @@ class Database:
     watch: CatalogWatch | PartWatch
     planner: Planner
     processes: PlannerProcesses
-    flights: dict[object, asyncio.Future[Planned]] = field(default_factory=dict)
+    flights: dict[object, asyncio.Task[Planned]] = field(default_factory=dict)
 
     @property
     def catalog(self) -> Catalog:
@@ -66,20 +68,28 @@ class Database:
         spent: Callable[[float], None] | None = None,
         low: bool = False,
     ) -> Planned:
-        """Plans in a planner process. Refusal when it takes too long or the process fails. spent: told once how many
-        seconds it took; of those who wait for the same, the first is told, and the others that it took none. low: in
-        the one of low priority; who asks otherwise does not wait for that.
+        """Plans in a planner process. Refusal when it takes too long or the process fails or is closed. spent: told
+        once how many seconds it took; of those who wait for the same, the first is told, and the others that it took
+        none. low: in the one of low priority; who asks otherwise does not wait for that.
         """
         types = tuple(parameter_types)
         key = (text, context.identity, context.catalog_version, types, extended, low)
         flight = self.flights.get(key)
         if flight is None:
-            flight = asyncio.ensure_future(self._plan_elsewhere(text, context, types, extended, spent, low))
+            flight = asyncio.create_task(self._plan_elsewhere(text, context, types, extended, spent, low), name="plan")
             self.flights[key] = flight
-            flight.add_done_callback(lambda _: self.flights.pop(key, None))
+            flight.add_done_callback(lambda done: self._planned(key, done))
         elif spent is not None:
             spent(0.0)
-        return await asyncio.shield(flight)  # who stops waiting does not stop the others' planning
+        await asyncio.wait((flight,))  # who stops waiting does not stop the others' planning
+        if flight.cancelled():  # the processes are closed
+            raise CannotConnectNow("the database system is shutting down")
+        return flight.result()
+
+    def _planned(self, key: object, done: asyncio.Task[Planned]) -> None:
+        self.flights.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # nobody may be left who waits for it
 
     async def _plan_elsewhere(
         self,
@@ -105,9 +115,5 @@ class Database:
         return DatabaseStatistics(self.name, self.planner.statistics(), self.watch.statistics())
 
     async def close(self) -> None:
-        """Ends the watch and what is being planned."""
-        flights = list(self.flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        """Ends the watch. What is being planned ends by itself: sessions may still be in a transaction there."""
         await self.watch.close()

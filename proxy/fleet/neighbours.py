@@ -123,7 +123,10 @@ class Neighbours:
                 raise CannotConnectNow(STARTING)
             flight = self._opening[key] = asyncio.create_task(self._begin(key, grant), name=f"open {grant.tenant}")
             flight.add_done_callback(lambda done: self._begun(key, done))
-        await asyncio.shield(flight)  # who stops waiting does not stop the others'
+        await asyncio.wait((flight,))  # who stops waiting does not stop the others'
+        if flight.cancelled():  # by close
+            raise CannotConnectNow(STARTING)
+        flight.result()
 
     def _begun(self, key: Key, done: asyncio.Task[Database]) -> None:
         self._opening.pop(key, None)

@@ -16,10 +16,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.catalog.layers import LayeredCatalog, Part
 from proxy.catalog.model import Catalog
-from proxy.errors import InternalError, StatementTooComplex
+from proxy.errors import CannotConnectNow, InternalError, StatementTooComplex
 from proxy.fleet.frames import HEADER
 from proxy.fleet.messages import (
     Forget,
@@ -96,6 +97,8 @@ class PlannerProcesses:
         self._low = _Crew(asyncio.Semaphore(1), (LOW,))
         self._timeout = timeout
         self._all: set[_Child] = set()
+        self._asked: set[asyncio.Task[Any]] = set()  # who waits for an answer
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, "pictures")  # its own: others' work in threads must not wait for a picture
         self.planned = 0
         self.killed = 0
@@ -113,10 +116,15 @@ class PlannerProcesses:
     ) -> Planned:
         """Plans elsewhere. StatementTooComplex after the timeout; InternalError when the child failed. spent: told
         once, whatever happens, how many seconds the child had to do; one that was ended counts as long as it may take.
-        low: by the process of low priority.
+        low: by the process of low priority. Who still waits at `close` is cancelled; CannotConnectNow afterwards.
         """
+        if self._closed:
+            raise CannotConnectNow("the database system is shutting down")
+        task = asyncio.current_task()
+        assert task is not None
         seconds = 0.0
         asked = PlanText(database, text, context, parameter_types, extended)
+        self._asked.add(task)
         try:
             answer = await self._answer(self._low if low else self._ordinary, database, catalog, asked)
             seconds = answer.seconds
@@ -124,6 +132,7 @@ class PlannerProcesses:
             seconds = self._timeout
             raise
         finally:
+            self._asked.discard(task)
             if spent is not None:
                 spent(seconds)
         if answer.planned is None:
@@ -160,7 +169,12 @@ class PlannerProcesses:
         return await asyncio.get_running_loop().run_in_executor(self._thread, encode, message)
 
     async def close(self) -> None:
-        """Ends every process."""
+        """Ends every process, and what is asked of them."""
+        self._closed = True
+        asked = list(self._asked)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
         self._ordinary.idle.clear()
         self._low.idle.clear()
         for child in list(self._all):

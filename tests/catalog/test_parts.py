@@ -84,6 +84,24 @@ async def test_within_a_second_the_server_is_not_asked_again(shared: CatalogWatc
     await part.close()
 
 
+async def test_who_waits_for_a_look_when_it_is_closed_keeps_the_picture(shared: CatalogWatch, clock: Clock) -> None:
+    part = PartWatch(shared, "one", clock=clock)
+    picture = await part.start()
+    clock.now += 2
+    async with shared._turn:  # no look ends
+        waiting = [asyncio.create_task(part.refresh()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await part.close()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [picture] * 2
+    checks = part.statistics().checks
+    assert await part.refresh() is picture
+    assert part.statistics().checks == checks
+
+
 async def test_a_change_within_a_second_of_the_last_look_is_read_when_the_second_is_over(
     shared: CatalogWatch, shared_server: Cluster, pristine_shared: str
 ) -> None:

@@ -130,6 +130,38 @@ async def test_a_lost_connection_keeps_the_catalog_and_is_mended(
     assert watch.statistics().error == ""
 
 
+async def test_who_waits_for_a_look_when_it_is_closed_keeps_the_catalog(watch: CatalogWatch, clock: Clock) -> None:
+    clock.now += 2
+    async with watch._turn:  # no look ends
+        waiting = [asyncio.create_task(watch.refresh()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await watch.close()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [watch.current] * 2
+
+
+async def test_who_asks_after_it_was_closed_opens_no_connection_again(watch: CatalogWatch, clock: Clock) -> None:
+    clock.now += 2
+    await watch.close()
+    assert await watch.refresh() is watch.current
+    with pytest.raises(ConnectionError):
+        await watch.ask(watch._look)
+    assert watch._connection is None
+
+
+async def test_a_connection_that_is_made_while_it_is_closed_is_given_up(watch: CatalogWatch, clock: Clock) -> None:
+    await watch.reconnect()
+    asking = asyncio.create_task(watch.ask(watch._look))
+    await asyncio.sleep(0)  # it connects
+    await watch.close()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(asking, 20)
+    assert watch._connection is None
+
+
 async def test_a_server_that_is_not_there_is_an_error_at_the_start() -> None:
     watch = CatalogWatch(Server("/nowhere", 1, "shared", "app"), Credentials())
     with pytest.raises(OSError, match=r"nowhere|No such file"):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from proxy.catalog.watch import WatchStatistics
+from proxy.errors import CannotConnectNow
 from proxy.fleet.database import Database
 from proxy.fleet.planning import PlannerProcesses
 from proxy.sql.planner import Planner
@@ -68,11 +69,31 @@ async def test_a_picture_that_came_between_the_plan_and_the_look_is_another_too(
     assert not await database.refresh(newer.version)
 
 
-async def test_what_is_being_planned_ends_with_it(database: Database, world: World) -> None:
-    waiting = asyncio.ensure_future(database.wait_plan(b"SELECT 1", context_of(world)))
+async def test_what_is_being_planned_when_it_is_closed_is_planned_to_the_end(database: Database, world: World) -> None:
+    """A transaction goes on at a place that the rules in force do not name any more."""
+    waiting = asyncio.create_task(database.wait_plan(b"SELECT 1", context_of(world)))
     await asyncio.sleep(0)
     await database.close()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
     assert cast("Any", database.watch).closed
+    async with asyncio.timeout(20):
+        planned = await waiting
+    assert planned.rejection is None
     await database.processes.close()
+
+
+@pytest.mark.parametrize("asked", [False, True])  # a process, by then
+async def test_who_waits_for_a_plan_when_the_processes_are_closed_is_told_so(
+    database: Database, world: World, asked: bool
+) -> None:
+    waiting = [asyncio.create_task(database.wait_plan(b"SELECT 1", context_of(world))) for _ in range(3)]
+    await asyncio.sleep(0)
+    if asked:
+        await asyncio.sleep(0)
+    assert bool(database.processes._asked) == asked
+    waiting[0].cancel()
+    await database.close()
+    await database.processes.close()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in answers] == [asyncio.CancelledError, CannotConnectNow, CannotConnectNow]
+    assert database.flights == {}

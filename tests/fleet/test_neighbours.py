@@ -159,6 +159,18 @@ async def test_only_schemas_that_changed_are_read_again(street: Street) -> None:
         street.cluster.psql("beside", "DROP TABLE globex.fresh")
 
 
+async def test_who_waits_for_a_tenant_whose_place_is_closed_meanwhile_is_refused(street: Street) -> None:
+    async with street.all._turn:  # nobody is looked at yet
+        waiting = [asyncio.create_task(street.all.wait_open(street.grants["acme"])) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await street.all.close()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in answers] == [asyncio.CancelledError, CannotConnectNow, CannotConnectNow]
+    assert street.told == []
+
+
 async def test_all_are_watched_over_one_connection(street: Street) -> None:
     for tenant in street.grants:
         database = await street.open(tenant)
