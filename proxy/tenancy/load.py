@@ -19,7 +19,7 @@ from proxy.tenancy.extensions import rules_of
 from proxy.tenancy.logins import IssuerModel
 from proxy.tenancy.models import Database, Defaults, DefaultValues, Relation, Tenant, TenantsFrom
 from proxy.tenancy.modes import mode_problems
-from proxy.tenancy.places import beside_policies, beside_schemas, shared_keys, shared_places
+from proxy.tenancy.places import beside_policies, beside_schemas, contested_schemas, shared_keys, shared_places
 from proxy.tenancy.policy import (
     Access,
     Address,
@@ -178,6 +178,9 @@ class _Assembly:
         for database, walled in beside_policies(grants.values()):
             where = self.databases[database][0].at()
             self.problems.append(f"{where}: second_wall must be rls, as the tables of database {walled} are the same")
+        for tenant, database in contested_schemas(grants.values()):
+            where = self.tenants[tenant][0].at("schema")
+            self.problems.append(f"{where}: database {database} has what its tenants share in the same schema")
         self._check_keys()
         issuers = tuple(model.run() for _, model in self.issuers.values())
         self._check_tokens()

@@ -52,6 +52,27 @@ def beside_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, str]]:
     yield from sorted({(name, behind[place]) for place, name in open_to_all.items() if place in behind})
 
 
+def contested_schemas(grants: Iterable[Grant]) -> Iterator[tuple[str, str]]:
+    """Schemas of tenants' own in which those with rows in the same database have theirs, or that its rules name: (the
+    tenant, that database by its name in the rules). Nothing there would exist for these (beside_schemas).
+    """
+    own: dict[tuple[str, int, str, str], str] = {}
+    used: dict[tuple[str, int, str, str], set[str]] = {}
+    seen: set[tuple[str, tuple[tuple[str, int, str], ...]]] = set()  # tenants share few policies
+    for grant in grants:
+        policy, places = grant.policy, _addresses(grant)
+        if policy.schema:
+            own |= {(*place, policy.schema): grant.tenant for place in places}
+        if not policy.shares_tables or (policy.policy_class, tuple(places)) in seen:
+            continue
+        seen.add((policy.policy_class, tuple(places)))
+        named = [schema for (schema, _), rule in policy.relations.items() if rule.access != "hidden"]
+        for schema in {*policy.path, *named, *(one.schema for one in policy.functions)}:
+            for place in places:
+                used.setdefault((*place, schema), set()).add(grant.database)
+    yield from sorted({(own[place], name) for place, names in used.items() if place in own for name in names})
+
+
 def beside_schemas(grants: Mapping[GrantKey, Grant]) -> dict[GrantKey, Grant]:
     """The grants, of which those to shared tables know what other tenants have for themselves in the same database: it
     is none of what is shared, whatever its columns are called and whoever was given rights to it.

@@ -46,6 +46,15 @@ def test_a_tenant_of_a_shared_database_may_have_a_schema_of_its_own(tmp_path: Pa
     assert grants["acme", "shop", False].policy.relations == {}
 
 
+def test_but_not_the_one_in_which_the_others_have_their_rows(tmp_path: Path) -> None:
+    row = "database: shop\nserver: postgresql://app@db/shop\ntenant_column: tenant_id\n---\ntenant: other\n"
+    own = ACME.replace("schema: acme", "schema: public") + "isolation: schema\n"
+    with pytest.raises(ConfigurationError) as caught:
+        book(row + "databases: [shop]\nkey: 1\n" + own, tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.endswith("yaml:11: database shop has what its tenants share in the same schema")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.tenancy.places import beside_policies, beside_schemas, shared_keys, shared_places
-from proxy.tenancy.policy import Credentials, Grant, Limits, Policy, Server
+from proxy.tenancy.places import beside_policies, beside_schemas, contested_schemas, shared_keys, shared_places
+from proxy.tenancy.policy import Access, Credentials, FunctionRule, Grant, Limits, Policy, RelationRule, Server
 
 
 def grant(tenant: str, isolation: str, database: str, role: str, host: str = "db") -> Grant:
@@ -78,6 +78,26 @@ def test_tables_with_policies_are_for_nobody_without_a_role_of_its_own() -> None
     assert not list(beside_policies([behind, replace(other, server=replace(other.server, database="two"))]))
     assert not list(beside_policies([behind, replace(other, policy=Policy("shop", "schema", "", {}))]))
     assert not list(beside_policies([other, other]))
+
+
+def test_a_schema_of_a_tenants_own_is_none_in_which_others_have_rows_or_that_their_rules_name() -> None:
+    def own(schema: str, host: str = "DB") -> Grant:
+        housed = grant("hooli", "schema", "shop", "hooli_rw", host)
+        return replace(housed, policy=replace(housed.policy, schema=schema))
+
+    def named(access: Access, functions: tuple[FunctionRule, ...] = ()) -> Grant:
+        rule = RelationRule("hooli", "orders", access)
+        return replace(row, policy=replace(row.policy, relations={("hooli", "orders"): rule}, functions=functions))
+
+    row = replace(grant("acme", "row", "shop", "app"), database="rows")
+    found = [("hooli", "rows")]
+    assert list(contested_schemas([row, own("public"), replace(row, tenant="globex")])) == found
+    assert list(contested_schemas([own("public"), row])) == found
+    assert list(contested_schemas([named("shared"), own("hooli")])) == found
+    assert list(contested_schemas([named("hidden", (FunctionRule("hooli", "f"),)), own("hooli")])) == found
+    assert not list(contested_schemas([named("hidden"), own("hooli")]))
+    assert not list(contested_schemas([row, own("hooli")]))
+    assert not list(contested_schemas([row, own("public", "elsewhere")]))
 
 
 def test_who_shares_tables_knows_what_others_have_for_themselves_in_the_same_database() -> None:
