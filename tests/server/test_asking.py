@@ -90,5 +90,7 @@ async def test_who_was_canceled_is_not_moved_by_the_look_that_it_had_asked_for(h
     asked = asyncio.ensure_future(house.ask(client, "SELECT 3"))
     await until(lambda: planner.looked == 1 and not house.listener.tasks)
     assert port.grant is before
-    client.close()
+    assert port.transport is not None
+    port.transport.abort()  # nobody answers it any more
     await asyncio.gather(asked, return_exceptions=True)
+    client.close()
