@@ -1,7 +1,7 @@
 """`partywall erase`: a tenant's data is gone from the live tables, and a signed receipt says so.
 
 Exit status: 0: done; 1: not done, with the reasons; where something was done and is not complete, the first line says
-so; 2: wrong usage.
+so; 2: wrong usage; 143: SIGTERM ended it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proxy import __version__
+from proxy.cli.ending import awaited
 from proxy.cli.operator import At, Config, Hold, Rules, ServerUri, Timeout, Triggers, grant_of, place_for, told
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
@@ -74,7 +75,7 @@ def erase(
         quiet = nullcontext if not pause else lambda: paused(tenant, database, timeout, hold, settings, at or ())
         with told(f"erase of {tenant}"), shown() as tell:
             run = erasing.erase(place, grant, dry_run, keep_registration, triggers == "fire", quiet, tell)
-            done = asyncio.run(run)
+            done = awaited(run)
         body = _body(grant, done, _address(place, done), archives, settings, signing)
         if not dry_run:
             _write(receipt, body, signing)

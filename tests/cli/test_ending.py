@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
-from proxy.backup import cloning
+from proxy.backup import cloning, erasing
 from proxy.cli.ending import awaited
 from tests.cli.conftest import Run
 from tests.kit.rules import write_sample_rules
@@ -48,7 +48,7 @@ def test_what_ends_by_itself_is_as_it_was() -> None:
         awaited(work(asyncio.CancelledError()))
 
 
-def test_restore_and_clone_are_ended_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_clone_and_erase_are_ended_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
     async def work(*_: object) -> None:
@@ -64,7 +64,10 @@ def test_restore_and_clone_are_ended_so(run: Run, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(restore, "chained", lambda *_: of)
     monkeypatch.setattr(restore, "_restored", work)
     monkeypatch.setattr(cloning, "clone", work)
+    monkeypatch.setattr(erasing, "erase", work)
     rules = ("--rules", str(tmp_path))
     assert run("restore", "a", *rules).exit_code == 143
-    assert run("clone", "--tenant", "acme", "--as", "globex", "--database", "shared", *rules).exit_code == 143
-    assert done == ["let go", "let go"]
+    whose = ("--tenant", "acme", "--database", "shared", *rules)
+    assert run("clone", *whose, "--as", "globex").exit_code == 143
+    assert run("erase", *whose, "--dry-run").exit_code == 143
+    assert done == ["let go"] * 3
