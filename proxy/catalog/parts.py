@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from proxy.catalog.flight import landed
 from proxy.catalog.introspect import part_fingerprint, read_part
 from proxy.catalog.layers import LayeredCatalog, Part, layered
 from proxy.catalog.versions import next_version
@@ -99,10 +100,7 @@ class PartWatch:
             if self._closed or self._clock() - self._last < self._spacing:
                 return self.current
             self._refreshing = asyncio.create_task(self._refresh(), name=f"refresh {self._schema}")
-        task = self._refreshing
-        await asyncio.wait((task,))  # who stops waiting does not stop the others' refresh
-        if not task.cancelled():  # by close: then the last picture stays
-            task.result()
+        await landed(self._refreshing)  # where `close` cancelled it, the last picture stays
         return self.current
 
     async def close(self) -> None:

@@ -21,6 +21,7 @@ from proxy.catalog.connect import ServerAddress, ServerCredentials, connect
 from proxy.catalog.examination import Examination, examine
 from proxy.catalog.facts import check_facts
 from proxy.catalog.finding import Finding
+from proxy.catalog.flight import landed
 from proxy.catalog.introspect import fingerprint, introspect
 from proxy.catalog.versions import next_version
 from proxy.catalog.walls import BYPASSING, wall_findings, without_walls
@@ -168,11 +169,8 @@ class CatalogWatch:
         self._refreshing = asyncio.create_task(self._refresh(self._early()), name=f"refresh {self._server.database}")
 
     async def _under_way(self) -> None:
-        task = self._refreshing
-        if task is not None:
-            await asyncio.wait((task,))  # who stops waiting does not stop the others' refresh
-            if not task.cancelled():  # by close: then the last catalog stays
-                task.result()
+        if self._refreshing is not None:
+            await landed(self._refreshing)  # where `close` cancelled it, the last catalog stays
 
     async def ask(self, work: Callable[[CatalogConnection], Awaitable[T]]) -> T:
         """What this makes of the connection, when it is its turn. After a failure (FAILURES) there is a new one,

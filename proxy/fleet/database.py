@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from proxy.catalog.flight import landed
 from proxy.catalog.model import Catalog
 from proxy.catalog.parts import PartWatch
 from proxy.catalog.watch import CatalogWatch, WatchStatistics
@@ -81,8 +82,7 @@ class Database:
             flight.add_done_callback(lambda done: self._planned(key, done))
         elif spent is not None:
             spent(0.0)
-        await asyncio.wait((flight,))  # who stops waiting does not stop the others' planning
-        if flight.cancelled():  # the processes are closed
+        if not await landed(flight):  # the processes are closed
             raise CannotConnectNow("the database system is shutting down")
         return flight.result()
 

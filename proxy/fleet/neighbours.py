@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from proxy.catalog.connect import connect
 from proxy.catalog.facts import role_facts
 from proxy.catalog.finding import Finding
+from proxy.catalog.flight import landed
 from proxy.catalog.introspect import part_fingerprints, read_parts
 from proxy.catalog.layers import Part
 from proxy.catalog.model import Catalog
@@ -123,10 +124,8 @@ class Neighbours:
                 raise CannotConnectNow(STARTING)
             flight = self._opening[key] = asyncio.create_task(self._begin(key, grant), name=f"open {grant.tenant}")
             flight.add_done_callback(lambda done: self._begun(key, done))
-        await asyncio.wait((flight,))  # who stops waiting does not stop the others'
-        if flight.cancelled():  # by close
+        if not await landed(flight):  # it was closed
             raise CannotConnectNow(STARTING)
-        flight.result()
 
     def _begun(self, key: Key, done: asyncio.Task[Database]) -> None:
         self._opening.pop(key, None)
