@@ -15,8 +15,6 @@ from proxy.tenancy.policy import Grant, Policy
 from proxy.tenancy.rulebook import GrantKey, classified
 from proxy.tenancy.values import canonical
 
-KEYED = ("row", "rls")  # modes in which tenants share tables
-
 
 def shared_places(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
     """Every tenant with a database or schema of its own that shares what with whom: (its grant, the other's, what)."""
@@ -45,10 +43,10 @@ def beside_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, str]]:
     behind: dict[tuple[str, int, str], str] = {}
     open_to_all: dict[tuple[str, int, str], str] = {}
     for grant in grants:
-        if grant.policy.isolation in KEYED:
+        if grant.policy.shares_tables:
             found = behind if grant.policy.behind_rls else open_to_all
-            for host, port in grant.server.addresses:
-                found.setdefault((host.lower(), port, grant.server.database), grant.database)
+            for place in _addresses(grant):
+                found.setdefault(place, grant.database)
     yield from sorted({(name, behind[place]) for place, name in open_to_all.items() if place in behind})
 
 
@@ -112,13 +110,13 @@ def shared_keys(grants: Iterable[Grant]) -> Iterator[tuple[Grant, Grant, str]]:
     found: dict[tuple[str, int, str, str, str], Grant] = {}
     told: set[tuple[str, str]] = set()
     for grant in grants:
-        if grant.policy.isolation not in KEYED:
+        if not grant.policy.shares_tables:
             continue
         for name, value in grant.keys.items():
             if name.startswith("$"):  # derived
                 continue
-            for host, port in grant.server.addresses:
-                first = found.setdefault((host.lower(), port, grant.server.database, name, canonical(value)), grant)
+            for place in _addresses(grant):
+                first = found.setdefault((*place, name, canonical(value)), grant)
                 pair = grant.tenant, first.tenant
                 if first.tenant != grant.tenant and first.database != grant.database and pair not in told:
                     told.add(pair)
