@@ -15,6 +15,7 @@ from proxy.catalog.tenants import tenant_row
 from proxy.catalog.watch import FAILURES
 from proxy.errors import ConfigurationError
 from proxy.fleet.control import Prepare, PrepareRow
+from proxy.tenancy.documents import one_form
 from proxy.tenancy.policy import TenantTable
 from proxy.tenancy.read import Spot
 from proxy.tenancy.rulebook import RuleBook
@@ -64,7 +65,7 @@ class RowDraft:
             row = await tenant_row(self.table.server, self.table.credentials, self.tenant)
         except FAILURES:
             return None
-        if row is None or row.document is None or json.loads(row.document) != json.loads(self.text):
+        if row is None or row.document is None or one_form(json.loads(row.document)) != one_form(json.loads(self.text)):
             return None
         if row.others != self.others or len(book.tables) != 1:  # what other tables say was not asked
             return book, False

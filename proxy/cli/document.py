@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import typer
 
@@ -24,7 +24,7 @@ from proxy.errors import ConfigurationError
 from proxy.fleet.control import Prepare, PrepareRow, Request
 from proxy.fleet.rulefiles import one_writer, write_draft, write_over
 from proxy.fleet.tables import read_rules
-from proxy.tenancy.documents import Changes, edited
+from proxy.tenancy.documents import Changes, edited, one_form
 from proxy.tenancy.load import Reading
 from proxy.tenancy.models import Tenant
 from proxy.tenancy.policy import TenantTable
@@ -165,7 +165,7 @@ class InRow:
                 document[key] = word
             elif document.get(key) is not None:
                 del document[key]
-        return _canonical(document)
+        return one_form(document)
 
     def _told(self, value: str) -> str:
         try:
@@ -178,7 +178,7 @@ class InRow:
         row = await self._done(tenant_row(*self.writer, self.tenant))
         if row is None or row.document is None:
             raise ConfigurationError([f"{self.table.name}: there is no tenant {self.tenant} in the table"])
-        return _canonical(json.loads(row.document))
+        return one_form(json.loads(row.document))
 
     async def book(self, text: str) -> RuleBook:
         """As Document has it."""
@@ -196,10 +196,10 @@ class InRow:
         """As Document has it. In one transaction, after whatever was sent there before has ended."""
 
         def decide(now: str) -> str | None:
-            return self._decided(_canonical(json.loads(now)), text, known)
+            return self._decided(one_form(json.loads(now)), text, known)
 
         there = await self._done(rewrite_tenant(*self.writer, self.tenant, decide))
-        return _canonical(json.loads(there))
+        return one_form(json.loads(there))
 
     def _decided(self, now: str, text: str, known: Collection[str]) -> str | None:
         """What is to be written over what is there; None: nothing. Nobody else writes meanwhile."""
@@ -215,10 +215,6 @@ class InRow:
             raise
         except FAILURES as error:
             raise ConfigurationError([f"{self.table.name}: {str(error) or type(error).__name__}"]) from None
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, sort_keys=True)
 
 
 def written_table(uri: str, rules: Path) -> tuple[TenantTable, Place, Reading]:

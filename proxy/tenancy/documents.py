@@ -110,12 +110,12 @@ def edited(text: str, tenant: str, values: Changes) -> str:
 
 
 def _says(document: Mapping[str, Any], values: Changes) -> bool:
-    return all(_form(document.get(key)) == _form(value) for key, value in values.items())
+    return all(one_form(document.get(key)) == one_form(value) for key, value in values.items())
 
 
-def _form(value: Any) -> str:
-    """1, true and "1" are three."""
-    return json.dumps(value, sort_keys=True, default=repr)
+def one_form(value: Any) -> str:
+    """By which values of documents are compared, as JSON: 1, true and "1" are three."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
 
 
 def _pairs(node: yaml.Node) -> dict[Any, yaml.Node]:

@@ -82,6 +82,8 @@ async def test_a_draft_of_a_row_stands_when_the_row_says_the_same(
     assert isinstance(draft, RowDraft)
     assert draft.spot == (table, "acme")
     assert await draft.stands(book) is None
+    write(postgres15, control, after | {"key": True})  # which is no 1
+    assert await draft.stands(book) is None
     write(postgres15, control, after)
     found = await draft.stands(book)
     assert found == (replace(book, tables=((table, (await tenants_of(table.server, table.credentials)).mark),)), True)
