@@ -18,8 +18,7 @@ TAKE_OVER = """\
 DO $provision$ DECLARE one record; stored text[] := '{{}}'; again text; BEGIN
   FOR one IN
     SELECT pg_catalog.format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
-             c.oid::pg_catalog.regclass) AS object
+             WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass) AS object
       FROM pg_catalog.pg_class c WHERE c.relnamespace = {schema_text}::pg_catalog.regnamespace
        AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c') AND c.relowner <> {role_text}::pg_catalog.regrole
        AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid

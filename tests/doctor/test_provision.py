@@ -12,6 +12,18 @@ from tests.kit.schemas import schema_policy
 
 SALT = b"0123456789abcdef"
 NAME = "pro\"vi'sion"
+RARE = """
+CREATE FUNCTION eq(c, c) RETURNS bool LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR === (LEFTARG = c, RIGHTARG = c, FUNCTION = eq); CREATE STATISTICS s2 ON id, n FROM t;
+CREATE OPERATOR FAMILY f2 USING hash; CREATE OPERATOR CLASS oc FOR TYPE c USING hash AS OPERATOR 1 ===;
+CREATE COLLATION co FROM "C"; CREATE CONVERSION cv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+CREATE TEXT SEARCH DICTIONARY td (TEMPLATE = pg_catalog.simple);
+CREATE TEXT SEARCH CONFIGURATION tc (COPY = pg_catalog.simple);
+"""
+OWNED = {  # catalog -> how its columns begin
+    "class": "rel", "type": "typ", "proc": "pro", "operator": "opr", "opclass": "opc", "opfamily": "opf",
+    "collation": "coll", "conversion": "con", "statistic_ext": "stx", "ts_config": "cfg", "ts_dict": "dict",
+}  # fmt: skip
 
 
 def grant(database: str, schema: str, password: str | None = None) -> Grant:
@@ -31,14 +43,15 @@ def test_it_may_be_run_again_and_takes_over_what_is_there(server: Cluster) -> No
             f"SET search_path = {quoted}; CREATE TABLE t (id serial, n int GENERATED ALWAYS AS IDENTITY);"
             " CREATE VIEW v AS SELECT 1; CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE TYPE c AS (a int);"
             " CREATE SEQUENCE s; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
-            " CREATE MATERIALIZED VIEW m AS SELECT 1; CREATE PROCEDURE p() LANGUAGE sql AS ''",
+            " CREATE MATERIALIZED VIEW m AS SELECT 1; CREATE PROCEDURE p() LANGUAGE sql AS '';" + RARE,
         )
         server.psql("provisioned", text)
         server.psql("provisioned", text)
         left = "SELECT count(*) FROM pg_{} WHERE {}namespace = (SELECT oid FROM pg_namespace WHERE nspname LIKE 'pro%')"
         left += " AND {}owner <> (SELECT oid FROM pg_roles WHERE rolname LIKE 'pro%')"
-        for catalog, prefix in (("class", "rel"), ("type", "typ"), ("proc", "pro")):
+        for catalog, prefix in OWNED.items():
             assert server.psql("provisioned", left.format(catalog, prefix, prefix)).strip() == "0", catalog
+            assert server.psql("provisioned", left.format(catalog, prefix, prefix).replace("<>", "=")).strip() != "0"
     finally:
         server.drop_database("provisioned")
         server.psql(sql='DROP ROLE "pro""vi\'sion_role"')
