@@ -78,16 +78,16 @@ class FollowingPort:
             if self.services.wait_planning is None:
                 self.leave()
             else:
-                self._halt(ARRIVING)
+                self._enter(ARRIVING)
                 self.arriving = True
 
     def leave(self) -> None:
         """The rules have no place for the session: every statement is planned again, and refused."""
         self.gone, self.arriving = True, False
-        self._halt(GONE)
+        self._enter(GONE)
 
-    def _halt(self, epoch: object) -> None:
-        """Nothing that was planned may be sent any more."""
+    def _enter(self, epoch: object) -> None:
+        """Nothing that was planned before may be sent any more: what waits is planned again."""
         self.session.epoch = epoch
         self.session.plans.clear()
 
@@ -166,11 +166,10 @@ class FollowingPort:
         version = self.planning.catalog.version
         self.context = PlanContext(grant.policy, version, grant.policy.path, grant.server.role, owner=owner)
         self.bare = self.paths = None
-        if former is not None and former.place != grant.place:
-            session.plans.clear()  # what waits is planned again
-            if not carry(session, self.planning, self.context, self.label):
-                self.leave()  # what it has prepared and set is of the former place
-                return False
+        away = former is not None and former.place != grant.place
+        if away and not carry(session, self.planning, self.context, self.label):
+            self.leave()  # what it has prepared and set is of the former place
+            return False
         session.settings.limit(with_ceilings(session, session.startup), ceilings_of(session.limits))
-        session.epoch = self.context
+        self._enter(self.context)
         return True

@@ -48,9 +48,8 @@ class Port(Protocol):
         """The plans of a text that is in the cache, for this session's context as of now."""
 
     def follow(self) -> None:
-        """Between transactions: the rules and the catalog in force from here on. Changes the session's epoch when they
-        are others, or when they have no place for it, and forgets its plans when that is another place; lookup() does
-        the same."""
+        """Between transactions: the rules and the catalog in force from here on. When they are others, or have no place
+        for it, changes the session's epoch and forgets what was planned for what waits; lookup() does the same."""
 
     def lease_nowait(self) -> Lease | None:
         """An idle server connection of this tenant, or None."""

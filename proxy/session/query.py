@@ -203,10 +203,7 @@ def plan_of(s: Conversation, text: bytes, types: tuple[int, ...], extended: bool
     key = (text, types, extended)
     planned = None
     if s.plans:
-        before = s.epoch
-        s.port.follow()
-        if s.epoch is not before:
-            s.plans.clear()  # what was planned by other rules, or with another picture, is not kept
+        s.port.follow()  # what was planned by other rules, or with another picture, is not kept
         planned = s.plans.get(key)
     if planned is None:
         planned = s.port.lookup(text, types, extended)

@@ -26,7 +26,7 @@ Houses = Callable[..., "asyncio.Task[House]"]
 
 @dataclass
 class Noting(ForwardingPlanner):
-    """Remembers by which mode each text was planned. slow: texts that take until `go`."""
+    """Remembers by which policy each text was planned. slow: texts that take until `go`."""
 
     by: list[tuple[str, str]] = field(default_factory=list)
     slow: frozenset[bytes] = frozenset()
@@ -39,9 +39,9 @@ class Noting(ForwardingPlanner):
             return None
         text = text.replace(b'"', b"")
         if text == b"EXECUTE one":
-            self.by.append(("EXECUTE one", context.policy.isolation))
+            self.by.append(("EXECUTE one", context.policy.policy_class))
             return Planned((forward(b"EXECUTE " + STATEMENT_NAME, Effects(executes=Execution("one"))),))
-        self.by.append((text.decode(), context.policy.isolation))
+        self.by.append((text.decode(), context.policy.policy_class))
         return super().plan(text, context, parameter_types, extended)
 
     async def wait_plan(
@@ -54,17 +54,21 @@ class Noting(ForwardingPlanner):
         low: bool = False,
     ) -> Planned:
         await self.go.wait()
-        self.by.append((text.decode(), context.policy.isolation))
+        self.by.append((text.decode(), context.policy.policy_class))
         return super().plan(text, context, parameter_types, extended)
 
 
 def other(policy: Policy) -> Policy:
-    return replace(policy, isolation="database", policy_class="another")
+    return replace(policy, isolation="database", policy_class="database")
 
 
-def changed(house: House, port: Client, planner: Noting | None = None, open_: bool = True) -> OneTenant:
-    """The rules serve the tenant by another mode at the same server from now on."""
-    granted = replace(house.rules.granted, policy=other(house.rules.granted.policy))
+def stricter(policy: Policy) -> Policy:
+    return replace(policy, policy_class="stricter")
+
+
+def changed(house: House, port: Client, how: Callable[[Policy], Policy] = other) -> OneTenant:
+    """The rules serve the tenant otherwise at the same server from now on: by another mode."""
+    granted = replace(house.rules.granted, policy=how(house.rules.granted.policy))
     rules = OneTenant(granted, generation=2)
     port.services = replace(port.services, rules=lambda: rules)
     return rules
@@ -137,9 +141,14 @@ async def test_who_cannot_go_along_has_left_whoever_asked_it_to(house: House) ->
     client.close()
 
 
+@pytest.mark.parametrize("how", [other, stricter])
 @pytest.mark.parametrize("asked", [b"Q\0\0\0\x10EXECUTE one\0", bind("one") + execute() + SYNC])
-async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_anew(houses: Houses, asked: bytes) -> None:
-    """The EXECUTE has its plan, and what it executes has not; when that comes, the session has moved."""
+async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_anew(
+    houses: Houses, asked: bytes, how: Callable[[Policy], Policy]
+) -> None:
+    """The EXECUTE has its plan, and what it executes has not; when that comes, the session has moved, or goes by other
+    rules where it is.
+    """
     house = await houses(options=Options(plan_inline_bytes=0))
     client, port, planner = await noting(house)
     await asyncio.to_thread(client.socket.sendall, parse("SELECT 42", "one") + SYNC)
@@ -148,11 +157,11 @@ async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_ane
     port.session.epoch = object()  # the catalog is another: every statement is planned again
     await asyncio.to_thread(client.socket.sendall, asked)
     await until(lambda: port.session.waiting is Waiting.PLAN)
-    changed(house, port)
+    policy = changed(house, port, how).granted.policy
     planner.go.set()
     assert (await asyncio.to_thread(client.collect)).rows == [(b"42",)]
     last = dict(planner.by)
-    assert set(last.values()) == {"database"}, last
+    assert set(last.values()) == {policy.policy_class}, last
     client.close()
 
 
