@@ -61,6 +61,7 @@ def begin(
             return False
         plan = planned.rejection or planned.plans[0]
         if isinstance(plan, Reject):
+            s.audit(plan, begun.said, planned.shape)
             s.begun, s.refusal = None, encode.refusal_of(plan)
             return True
         if isinstance(plan, Forward):

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from proxy.errors import TooManyConnections
-from proxy.session.actions import LeaseBackend
+from proxy.session.actions import Audit, LeaseBackend
 from proxy.session.events import LeaseRefused
 from proxy.session.session import ClientSession
-from proxy.sql.plan import Planned, Reject, StatementKind
-from tests.kit.builders import grant
+from proxy.sql.plan import Effects, Planned, Reject, StatementKind, TransactionVerb
+from tests.kit.builders import forward, grant
 from tests.session.conftest import READY, Door, complete, kinds, log_in, query
 from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, execute, parse
 
@@ -82,14 +82,17 @@ def test_a_begin_that_was_answered_under_other_rules_is_planned_anew(
     door.take()
     epoch = object()
     monkeypatch.setattr(door, "follow", lambda: setattr(lazy, "epoch", epoch))
-    if not allowed:
-        door.planned[b"BEGIN READ WRITE"] = Planned((Reject(StatementKind.TRANSACTION, "25006", "reads only"),))
+    begin = forward(b"BEGIN READ ONLY", Effects(transaction=TransactionVerb.BEGIN), StatementKind.TRANSACTION)
+    refused = Reject(StatementKind.TRANSACTION, "25006", "reads only")
+    door.planned[b"BEGIN READ WRITE"] = Planned((begin if allowed else refused,))
     lazy.data(query("SELECT 1"))
+    audited = [(one.message, one.text) for one in door.asked(Audit)]
     if allowed:
-        assert one.written == query("BEGIN READ WRITE") + query("SELECT 1")
+        assert (one.written, audited) == (query("BEGIN READ ONLY") + query("SELECT 1"), [])
     else:
         assert b"25006" in door.take()
         assert (one.written, lazy.in_transaction, lazy.begun) == (b"", False, None)
+        assert audited == [("reads only", b"BEGIN READ WRITE")]
 
 
 def test_discard_all_is_refused_in_such_a_block(lazy: ClientSession, door: Door) -> None:
