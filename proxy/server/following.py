@@ -124,8 +124,6 @@ class FollowingPort:
     def moved(self, grant: Grant) -> bool:
         """Is its tenant served elsewhere, by rules that the session has not seen yet or that it has gone by since?"""
         rules = self.services.rules()
-        if self.gone:
-            return False
         fresh = self.grant if rules is self.rules else self.granted(rules)
         return fresh is not None and fresh.tenant == grant.tenant and fresh.place != grant.place
 

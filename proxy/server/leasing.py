@@ -37,9 +37,4 @@ async def wait_lease(client: Client, ticket: int) -> None:
         client.waiting.pop(ticket, None)
         if alarm is not None:
             alarm.cancel()
-    now = client.session.grant
-    if now is not None and now.place != grant.place:  # the session went elsewhere meanwhile
-        client.services.pools.release(lease, False, False)
-        client.handle(LeaseMoved(ticket))
-        return
     client.handle(BackendLeased(ticket, client.take(lease)))

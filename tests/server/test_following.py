@@ -170,17 +170,39 @@ async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(
     """Also where the session has gone by the new rules already, while it waited at the old place."""
     client, port, planner = await noting(house)
     second = await house.connect()
-    others = [one for one in house.listener.clients if one is not port]
+    (other,) = (one for one in house.listener.clients if one is not port)
     house.pools.set_ceiling(1)
     await house.ask(client, "BEGIN")
     asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
     await until(lambda: house.pools.statistics().waiting == 1)
-    for one in others:
-        changed(house, one)
-        assert not bound or one.bind()
+    changed(house, other)
+    assert not bound or other.bind()
     await house.ask(client, "COMMIT")
     assert (await asked).rows == [(b"7",)]
     assert [mode for text, mode in planner.by if text == "SELECT 7"][-1] == "database"
+    client.close()
+    second.close()
+
+
+async def test_who_cannot_go_along_is_lent_nothing_of_the_place_where_it_waits(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, port, planner = await noting(house)
+    second = await house.connect()
+    (other,) = (one for one in house.listener.clients if one is not port)
+    house.pools.set_ceiling(1)
+    await house.ask(client, "BEGIN")
+    asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
+    await until(lambda: house.pools.statistics().waiting == 1)
+    other.session.settings.current = {"forbidden": "'1'"}
+    changed(house, other)
+    assert not other.bind()
+    taken: list[object] = []
+    monkeypatch.setattr(other, "take", taken.append)
+    await house.ask(client, "COMMIT")
+    ended = await asked
+    assert ([one["C"] for one in ended.errors], ended.rows) == (["57P01"], [])
+    assert taken == []
     client.close()
     second.close()
 
