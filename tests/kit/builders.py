@@ -16,6 +16,7 @@ from proxy.auth.scram import build_verifier, mock_verifier, parse_verifier
 from proxy.auth.token import Issuer
 from proxy.catalog.model import Catalog
 from proxy.pool.listening import Listening
+from proxy.server.planned import Question
 from proxy.server.services import AuditContext, Options, Services
 from proxy.server.tls import ServerTls
 from proxy.session.actions import Audit
@@ -166,7 +167,11 @@ class ForwardingPlanner:
         spent: Callable[[float], None] | None = None,
         low: bool = False,
     ) -> Planned:
-        return self.plan(text, context, parameter_types, extended)
+        return await self.elsewhere(Question(text, context, tuple(parameter_types), extended), spent, low)
+
+    async def elsewhere(self, asked: Question, spent: Callable[[float], None] | None, low: bool) -> Planned:
+        """What wait_plan answers, for who plans otherwise there."""
+        return self.plan(*asked)
 
     async def refresh(self, seen: int) -> bool:
         return False

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.errors import StatementTooComplex
+from proxy.server.planned import Question
 from proxy.server.services import Options
 from proxy.sql.plan import PlanContext, Planned
 from proxy.tenancy.policy import Limits
@@ -31,15 +32,7 @@ class Broken(ForwardingPlanner):
 class Slow(ForwardingPlanner):
     """A planner that gives up on long texts."""
 
-    async def wait_plan(
-        self,
-        text: bytes,
-        context: PlanContext,
-        parameter_types: Sequence[int] = (),
-        extended: bool = False,
-        spent: Callable[[float], None] | None = None,
-        low: bool = False,
-    ) -> Planned:
+    async def elsewhere(self, asked: Question, spent: Callable[[float], None] | None, low: bool) -> Planned:
         raise StatementTooComplex("statement is too complex to be planned in time", hint="smaller")
 
 

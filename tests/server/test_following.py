@@ -12,6 +12,7 @@ import pytest
 
 from proxy.errors import CannotConnectNow
 from proxy.server.client import Client
+from proxy.server.planned import Question
 from proxy.server.services import Options, Planning
 from proxy.session.conversation import Waiting
 from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, PlanContext, Planned
@@ -44,18 +45,10 @@ class Noting(ForwardingPlanner):
         self.by.append((text.decode(), context.policy.policy_class))
         return super().plan(text, context, parameter_types, extended)
 
-    async def wait_plan(
-        self,
-        text: bytes,
-        context: PlanContext,
-        parameter_types: Sequence[int] = (),
-        extended: bool = False,
-        spent: Callable[[float], None] | None = None,
-        low: bool = False,
-    ) -> Planned:
+    async def elsewhere(self, asked: Question, spent: Callable[[float], None] | None, low: bool) -> Planned:
         await self.go.wait()
-        self.by.append((text.decode(), context.policy.policy_class))
-        return super().plan(text, context, parameter_types, extended)
+        self.by.append((asked.text.decode(), asked.context.policy.policy_class))
+        return super().plan(*asked)
 
 
 def other(policy: Policy) -> Policy:
@@ -187,7 +180,7 @@ async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(
 async def test_who_cannot_go_along_is_lent_nothing_of_the_place_where_it_waits(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, port, planner = await noting(house)
+    client, port, _ = await noting(house)
     second = await house.connect()
     (other,) = (one for one in house.listener.clients if one is not port)
     house.pools.set_ceiling(1)

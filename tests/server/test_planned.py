@@ -38,20 +38,12 @@ class Busy(ForwardingPlanner):
         sum(range(200_000))
         return super().plan(text, context, parameter_types, extended)
 
-    async def wait_plan(
-        self,
-        text: bytes,
-        context: PlanContext,
-        parameter_types: Sequence[int] = (),
-        extended: bool = False,
-        spent: Callable[[float], None] | None = None,
-        low: bool = False,
-    ) -> Planned:
+    async def elsewhere(self, asked: Question, spent: Callable[[float], None] | None, low: bool) -> Planned:
         self.spent, self.low = spent, low
         await self.gate.wait()
         if spent is not None:
             spent(self.took)
-        return super().plan(text, context, parameter_types, extended)
+        return super().plan(*asked)
 
 
 @pytest.fixture

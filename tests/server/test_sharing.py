@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from proxy.server import gate
 from proxy.server.flow import Flow
+from proxy.server.planned import Question
 from proxy.server.sharing import AHEAD, BURST, DEBT, FLAT, LOGINS, PAUSE, PLANNING, RELAY, Share, Shares, flat
-from proxy.sql.plan import PlanContext, Planned
+from proxy.sql.plan import Planned
 from tests.kit.builders import ForwardingPlanner, plan_text
 from tests.server.conftest import House, until
 
@@ -110,24 +111,16 @@ class Planner(ForwardingPlanner):
 
     def __init__(self) -> None:
         super().__init__(cached=False)
-        self.elsewhere: list[bytes] = []
+        self.given: list[bytes] = []
         self.now = self.most = 0
 
-    async def wait_plan(
-        self,
-        text: bytes,
-        context: PlanContext,
-        parameter_types: Sequence[int] = (),
-        extended: bool = False,
-        spent: Callable[[float], None] | None = None,
-        low: bool = False,
-    ) -> Planned:
+    async def elsewhere(self, asked: Question, spent: Callable[[float], None] | None, low: bool) -> Planned:
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(0)
         self.now -= 1
-        self.elsewhere.append(text)
-        return plan_text(text)
+        self.given.append(asked.text)
+        return plan_text(asked.text)
 
 
 async def test_a_short_text_is_planned_elsewhere_once_its_tenant_has_used_its_share(house: House) -> None:
@@ -135,11 +128,11 @@ async def test_a_short_text_is_planned_elsewhere_once_its_tenant_has_used_its_sh
     house.listener.services = replace(house.listener.services, planning=lambda _: planner)
     clients = [await house.connect() for _ in range(4)]
     assert (await house.ask(clients[0], "SELECT 1")).errors == []
-    assert planner.elsewhere == []
+    assert planner.given == []
     house.listener.shares.of("acme").planned(1000.0, time.perf_counter())
     answers = await asyncio.gather(*(house.ask(one, f"SELECT {at}") for at, one in enumerate(clients)))
     assert [one.errors for one in answers] == [[]] * 4
-    assert sorted(planner.elsewhere) == [b"SELECT %d" % at for at in range(4)]
+    assert sorted(planner.given) == [b"SELECT %d" % at for at in range(4)]
     assert planner.most == 1
     for one in clients:
         await asyncio.to_thread(one.close)
