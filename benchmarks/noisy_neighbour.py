@@ -161,15 +161,15 @@ def one_queue() -> Iterator[None]:
     """Without autogroups (sched(7)), in which a priority counts among the processes of one session only: the noise,
     which runs only when nobody else wants to, would take turns with the server's processes all the same.
     """
-    before = AUTOGROUP.read_text(encoding="ascii") if AUTOGROUP.exists() else None
+    before = ""
+    with suppress(OSError):  # there are none, or it is not for us to say
+        before = AUTOGROUP.read_text(encoding="ascii")
+        AUTOGROUP.write_text("0", encoding="ascii")
     try:
-        if before is not None:
-            with suppress(PermissionError):
-                AUTOGROUP.write_text("0", encoding="ascii")
         yield
     finally:
-        if before is not None:
-            with suppress(PermissionError):
+        if before:
+            with suppress(OSError):
                 AUTOGROUP.write_text(before, encoding="ascii")
 
 

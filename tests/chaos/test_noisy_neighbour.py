@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 from xml.etree import ElementTree as ET
+
+import pytest
 
 from benchmarks.noise import CLIENTS
 from benchmarks.noisy_neighbour import (
@@ -16,6 +19,7 @@ from benchmarks.noisy_neighbour import (
     Results,
     Sample,
     measure,
+    one_queue,
     open_ways,
     plot,
     table,
@@ -55,3 +59,18 @@ def test_the_page_has_medians_and_ratios() -> None:
     drawn = ET.fromstring(plot(["Partywall", FREE], results))
     words = "".join(drawn.itertext())
     assert all(word in words for word in ("Partywall", FREE, "20.00"))
+
+
+def test_autogroups_are_off_for_as_long_as_it_measures_and_are_left_where_nobody_may_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = tmp_path / "switch"
+    switch.write_text("1\n")
+    monkeypatch.setattr("benchmarks.noisy_neighbour.AUTOGROUP", switch)
+    with one_queue():
+        assert switch.read_text() == "0"
+    assert switch.read_text() == "1\n"
+    for other in (tmp_path, tmp_path / "none"):
+        monkeypatch.setattr("benchmarks.noisy_neighbour.AUTOGROUP", other)
+        with one_queue():
+            assert list(tmp_path.iterdir()) == [switch]
