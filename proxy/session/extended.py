@@ -259,15 +259,16 @@ def execute(s: Conversation, body: bytes) -> bool:
     if portal is None or refusal is not None:
         s.refuse_extended(refusal or no_portal(body[:end]), early=refusal is None)
         return True
-    if prepared.own(portal.statement.plan):
+    own = prepared.own(portal.statement.plan)
+    if own:
         current = rebound(s, body[:end], portal)
         if not isinstance(current, Portal):
             return current is None
-        portal = current
+        portal, own = current, prepared.own(current.statement.plan)
     plan = portal.statement.plan
     if prepared.uncertain(s, Planned((plan,))):
         return False
-    if prepared.own(plan):
+    if own:
         refusal = own_objection(s, Planned((plan,), portal.statement.literals))
         if refusal is None and not listens(s, (plan,)):
             return False

@@ -131,6 +131,8 @@ def rebound(s: Conversation, name: bytes, portal: Portal) -> Portal | bool | Non
         return portal
     if not leased(s):
         return False if s.waiting is not Waiting.NOTHING else None
+    if not s.due:
+        s.started = s.clock()
     portal = s.portals[name] = replace(portal, statement=fresh)
     upstream = upstream_name(s, b"", fresh)
     s.up.append(message(66, b"%b\0%b\0\0\0\0\0\0\0" % (name, upstream)))

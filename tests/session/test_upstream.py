@@ -155,7 +155,9 @@ def test_what_the_session_was_to_answer_is_bound_at_the_server_where_that_runs_i
     assert one.written == b""
     plan(door, "LISTEN news", ONE)
     session.epoch = object()
+    session.started = -3600.0  # the statement before it came an hour ago
     told = talk(message(69, b"p\0" + bytes(4)) + SYNC, b"1\0\0\0\4" + b"2\0\0\0\4" + complete("LISTEN"))
+    assert session.started == session.clock()
     assert kinds(one.written) == "PBES"
     assert kinds(told) == "CZ"
 
