@@ -18,8 +18,8 @@ import typer
 
 from proxy.catalog.watch import FAILURES
 from proxy.cli.document import Document, InFile, InRow, Table, file_of, written_table
-from proxy.cli.operator import At, Config, Rules, ServerUri, place_for, told
-from proxy.cli.orders import held
+from proxy.cli.operator import At, Config, Rules, ServerUri, grant_in, place_for, told
+from proxy.cli.orders import held, unbegun
 from proxy.cli.report import reported
 from proxy.cli.showing import shown
 from proxy.errors import ConfigurationError
@@ -27,7 +27,6 @@ from proxy.fleet.rulefiles import write_new
 from proxy.settings import Settings, load_settings
 from proxy.tenancy.documents import home_of, keys_of
 from proxy.tenancy.policy import Grant
-from proxy.tenancy.rulebook import RuleBook
 
 if TYPE_CHECKING:
     from proxy.backup.ends import Ends
@@ -161,7 +160,7 @@ def _ordered(tenant: str, path: Path, asked: _Asked, rules: Path, table: str | N
             raise ConfigurationError([f"{tenant} is being moved: --status tells how far, --resume goes on"])
         return Order(**json.loads(path.read_text(encoding="utf-8")))
     if not asked.anything:
-        raise ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
+        raise unbegun(path, tenant)
     if asked.password is not None and not asked.password.startswith("${"):
         raise ConfigurationError(["a password does not belong on a command line; say ${file:PATH} or ${env:NAME}"])
     file = None if table is not None else str(file_of(tenant, rules).relative_to(rules))
@@ -284,10 +283,10 @@ class _Run:
         before, now = self.order.before, await document.read()
         after = document.edited(before)
         if now not in (before, after) and now != (other := document.edited(now)):
-            at, to = self._grant(await document.book(now)), self._grant(await document.book(other))
+            at, to = await self._grant(document, now), await self._grant(document, other)
             if at.home != to.home:  # somebody changed it, and the tenant is where it came from
                 before, after = now, other
-        here, there = self._grant(await document.book(before)), self._grant(await document.book(after))
+        here, there = await self._grant(document, before), await self._grant(document, after)
         way = self.server if self.to_server is None and one_database(here, there) else self.to_server
         ends = Ends(place_for(here, self.server, self.settings), place_for(there, way, self.settings), here, there)
         doors = RuleDoors(
@@ -305,10 +304,5 @@ class _Run:
         )
         return ends, doors
 
-    def _grant(self, book: RuleBook) -> Grant:
-        found = book.grants.get((self.tenant, self.database, False)) or book.grants.get(
-            (self.tenant, self.database, True)
-        )
-        if found is None:
-            raise ConfigurationError([f"no tenant {self.tenant} has a database {self.database} in these rules"])
-        return found
+    async def _grant(self, document: Document, text: str) -> Grant:
+        return grant_in(await document.book(text), self.tenant, self.database)

@@ -19,6 +19,7 @@ from proxy.errors import ConfigurationError
 from proxy.fleet.tables import read_rules
 from proxy.settings import Settings
 from proxy.tenancy.policy import Grant
+from proxy.tenancy.rulebook import RuleBook
 from proxy.tenancy.servers import Place, place_of
 
 Rules = Annotated[Path, typer.Option(help="The folder of rule files.")]
@@ -46,7 +47,11 @@ At = Annotated[
 
 async def grant_of(rules: Path, tenant: str, database: str) -> Grant:
     """What the rules say of a tenant there. ConfigurationError when they say nothing."""
-    book = await read_rules(rules, os.environ, 1)
+    return grant_in(await read_rules(rules, os.environ, 1), tenant, database)
+
+
+def grant_in(book: RuleBook, tenant: str, database: str) -> Grant:
+    """The same of rules that were read."""
     found = book.grants.get((tenant, database, False)) or book.grants.get((tenant, database, True))
     if found is None:
         raise ConfigurationError([f"no tenant {tenant} has a database {database} in these rules"])

@@ -15,21 +15,25 @@ from pathlib import Path
 from proxy.errors import ConfigurationError
 
 
+def unbegun(path: Path, tenant: str) -> ConfigurationError:
+    """Why nothing goes on where this file is not."""
+    return ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
+
+
 @contextmanager
 def held(path: Path, tenant: str) -> Iterator[None]:
     """Nobody else is in such a block for this file. ConfigurationError where somebody is, or it is not there."""
-    missing = ConfigurationError([f"{path} is not there: no move of {tenant} was begun here"])
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        raise missing from None
+        raise unbegun(path, tenant) from None
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError([f"another command is moving {tenant}"]) from None
         if not os.fstat(file).st_nlink:  # it was taken away meanwhile
-            raise missing
+            raise unbegun(path, tenant)
         yield
     finally:
         os.close(file)
