@@ -20,15 +20,16 @@ from proxy.tenancy.policy import Grant
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
-# An operator of a pseudo-type, such as anyenum, takes the columns as they are.
+# An operator of a pseudo-type, such as anyenum, takes the columns as they are. -1: of whatever length, for char and bit
+# are of one character or bit where nothing is said.
 COMPARED = """
 SELECT pg_catalog.format('%s.%I', $3::pg_catalog.text, far.attname)
-       || CASE WHEN lt.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(o.oprleft, NULL) END
+       || CASE WHEN lt.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(o.oprleft, -1) END
        || CASE WHEN c.oid IS NULL OR lt.typcollation = 0 THEN ''
                ELSE pg_catalog.format(' COLLATE %I.%I', cn.nspname, c.collname) END
        || pg_catalog.format(' OPERATOR(%I.%s) ', n.nspname, o.oprname)
        || pg_catalog.format('%s.%I', $4::pg_catalog.text, own.attname)
-       || CASE WHEN rt.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(o.oprright, NULL) END AS same
+       || CASE WHEN rt.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(o.oprright, -1) END AS same
   FROM pg_catalog.pg_constraint k
  CROSS JOIN LATERAL ROWS FROM (
          pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))

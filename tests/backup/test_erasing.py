@@ -122,6 +122,7 @@ def test_a_row_that_references_one_in_other_letters_or_digits_is_seen_before_a_c
             "1 rows of public.of_codes",
             "1 rows of public.of_names",
             "1 rows of public.of_prices",
+            "1 rows of public.of_shorts",
         ]
         assert checksums(postgres18, grants["globex"].server.database) == before
 
