@@ -25,6 +25,7 @@ from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, text
 from proxy.backup.surveying import drawn, own_alone, place_of
+from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.catalog.watch import FAILURES
 from proxy.tenancy.policy import Grant
@@ -230,7 +231,7 @@ class Mirror:
     async def _missing(self, one: Passage, link: Reference, keys: str | None) -> Sequence[str]:
         names = [identifier(left) for left, _ in link.columns]
         filled = " AND ".join(f"l.{name} IS NOT NULL" for name in names)
-        same = " AND ".join(f"t.{identifier(right)} = l.{identifier(left)}" for left, right in link.columns)
+        same = await tie(self.target, link, "l", "t")
         target = f"{identifier(link.target.schema)}.{identifier(link.target.name)}"
         values = f"ROW({', '.join(f'l.{name}' for name in names)})::pg_catalog.text"
         rows = await self.target.fetch(

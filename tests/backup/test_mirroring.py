@@ -94,3 +94,20 @@ async def test_a_place_where_the_tenant_has_rows_or_a_shared_one_is_missing_is_r
         across.sql("INSERT INTO kinds VALUES (3)", True)
         assert (await mirror.follow())[1] == []
         assert across.rows(True) == across.rows(False)
+
+
+async def test_what_is_referenced_is_found_as_the_server_finds_it(across: Crossing) -> None:
+    for there in (False, True):
+        across.sql(
+            "CREATE EXTENSION citext; CREATE TABLE names (tenant_id int, name citext, short char(2),"
+            " PRIMARY KEY (tenant_id, name, short)); CREATE TABLE named (tenant_id int NOT NULL, id int PRIMARY KEY,"
+            " name citext, short char(2), FOREIGN KEY (tenant_id, name, short) REFERENCES names)",
+            there,
+        )
+    across.sql("INSERT INTO names VALUES (2, 'glad', 'ab'); INSERT INTO named VALUES (2, 1, 'Glad', 'ab')")
+    async with mirrored(across) as mirror:
+        await mirror.copy(replace(mirror.move, phase=ARRIVING))
+        across.sql("SET session_replication_role = replica; UPDATE names SET short = 'ac' WHERE tenant_id = 2", True)
+        across.sql("UPDATE named SET name = 'GLAD'")
+        with pytest.raises(Refused, match=r"named needs rows of names that are not at the target: \(2,GLAD,ab\)"):
+            await mirror.follow()
