@@ -41,7 +41,8 @@ COALESCEEXPR MINMAXEXPR SQLVALUEFUNCTION SUBSCRIPTINGREF JSONISPREDICATE COLLATE
 """
 KNOWN = ", ".join(f"'{one}'" for one in NODES.split())
 # Every expression of these tables and their partitions that a plan, a row or an index entry evaluates, the types of
-# columns, and triggers that fire for rows that are replicated; then what in it is not known to be harmless. Of built-in
+# columns, and triggers that fire for rows that are replicated; then what in it is not known to be harmless. A foreign
+# key of a tenant's type that is compared as another is compared by a cast, which may be the tenant's. Of built-in
 # functions that are stable, those over numbers, dates and times do nothing but compute; others read tables by name, or
 # make text of anything. Of triggers the move's own are let through: whose a function is does not say what it is given.
 CODE = rf"""
@@ -101,6 +102,18 @@ SELECT DISTINCT c.name, pg_catalog.format('%s.%s', n.nspname, r.relname) AS of F
   SELECT pg_catalog.format('the type of the column %I', a.attname), a.attrelid FROM pg_catalog.pg_attribute a
     JOIN tables ON tables.oid = a.attrelid
    WHERE $2 AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid NOT IN (SELECT t.oid FROM types t)
+   UNION ALL
+  SELECT pg_catalog.format('the foreign key %I', k.conname), k.conrelid
+    FROM pg_catalog.pg_constraint k JOIN tables ON tables.oid = k.conrelid
+   CROSS JOIN LATERAL ROWS FROM (
+           pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))
+         e(own, far, operator)
+    JOIN pg_catalog.pg_operator o ON o.oid = e.operator
+   CROSS JOIN LATERAL (VALUES (k.conrelid, e.own, o.oprright), (k.confrelid, e.far, o.oprleft)) s(of, number, type)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = s.of AND a.attnum = s.number
+    JOIN pg_catalog.pg_type c ON c.oid = a.atttypid JOIN pg_catalog.pg_type t ON t.oid = s.type
+   WHERE $2 AND k.contype = 'f' AND c.oid <> t.oid AND t.typtype <> 'p'
+     AND c.typowner NOT IN (SELECT s.oid FROM superusers s)
    UNION ALL
   SELECT pg_catalog.format('the trigger %I', t.tgname), t.tgrelid FROM pg_catalog.pg_trigger t
     JOIN tables ON tables.oid = t.tgrelid JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
 from proxy.backup.leaving import clean
@@ -13,7 +16,10 @@ from proxy.backup.moving import Stayed, abort, standing, tried
 from proxy.backup.refusal import Refused
 from tests.backup.crossing import NoDoors
 from tests.backup.modes import MODES, OWN_ROLE, ROWS, WRITES, Spot, between, furnished, moved, spots
-from tests.kit.postgres import Cluster
+from tests.kit.postgres import Cluster, PostgresError
+
+if TYPE_CHECKING:
+    from proxy.catalog.connect import CatalogConnection
 
 # Each step is another pair; the first five begin from every mode and end in every mode.
 TOUR = (
@@ -126,3 +132,56 @@ def test_a_sequence_that_everybody_draws_from_is_not_run_out_by_one_tenant(postg
         with pytest.raises(Refused, match="everybody would lose more than 1000000 numbers"):
             moved(here, there, late)
         assert (here.takes(), there.sql("SELECT nextval('bills_id_seq')")) == (True, "4001")
+
+
+def test_what_a_tenant_does_to_its_tables_and_triggers_in_a_move_is_seen(postgres15: Cluster) -> None:
+    def refuse() -> None:
+        raise Stayed(["at the corner"])
+
+    with spots(postgres15, "schema", "schema") as (here, there):
+        here.sql(ROWS.format(key=2))
+        for one in (here, there):
+            one.sql("CREATE TABLE years (at int, said text) PARTITION BY RANGE (at)", OWN_ROLE)
+            for at in (1, 2):
+                one.sql(f"CREATE TABLE year{at} PARTITION OF years FOR VALUES FROM ({at}) TO ({at + 1})", OWN_ROLE)
+        here.sql("INSERT INTO years VALUES (1, 'a'), (2, 'b')", OWN_ROLE)
+        trigger = "partywall_move_00c0ffee_insert"
+        for done, undone, why in (
+            (f"DROP TRIGGER {trigger} ON bills", "", "the triggers on them were changed"),
+            ("ALTER TABLE bills DISABLE TRIGGER USER", "ALTER TABLE bills ENABLE TRIGGER USER", "were changed since"),
+            (
+                "ALTER TABLE bills RENAME TO dues",
+                "ALTER TABLE dues RENAME TO bills",
+                '"dues" is no table of the tenant',
+            ),
+            ("ALTER TABLE bills ALTER sum TYPE numeric USING -sum", "", "were changed since"),
+            ("TRUNCATE year1", "", "were changed since"),
+            ("ALTER TABLE year2 DISABLE TRIGGER USER", "ALTER TABLE year2 ENABLE TRIGGER USER", "were changed since"),
+            ("CREATE TABLE late (id int PRIMARY KEY)", "", '"late" is no table of the tenant'),
+        ):
+            with pytest.raises(Refused, match=why):
+                moved(here, there, NoDoors(during=partial(here.sql, done, OWN_ROLE)))
+            assert (here.takes(), there.takes()) == (True, False), done
+            if undone:
+                here.sql(undone, OWN_ROLE)
+            asyncio.run(abort(between(here, there), NoDoors()))
+            assert (here.traces(), there.traces(), there.rows()) == (0, 0, []), done
+
+
+def test_tables_are_held_while_their_statistics_are_made(postgres15: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To analyze a table evaluates its indexes: as its owner, but in the operator's session."""
+    original, tried_at = asyncpg.Connection.execute, []
+
+    async def execute(connection: CatalogConnection, query: str, *arguments: object) -> object:
+        if query == 'ANALYZE "globex"."parts"':
+            tried_at.append(query)
+            with pytest.raises(PostgresError, match="lock timeout"):
+                there.sql("SET lock_timeout = '50ms'; CREATE INDEX late ON parts (evil(label))", OWN_ROLE)
+        return await original(connection, query, *arguments)
+
+    with spots(postgres15, "row", "schema") as (here, there):
+        here.sql(ROWS.format(key=2))
+        there.sql("CREATE FUNCTION evil(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN $1", OWN_ROLE)
+        monkeypatch.setattr(asyncpg.Connection, "execute", execute)
+        moved(here, there, NoDoors())
+        assert len(tried_at) == 1
