@@ -76,7 +76,9 @@ class Mirror:
             await self._check_references(None)
         for one in self.passages:
             with suppress(*FAILURES):  # statistics of ranges do not hold every value
-                await self.target.execute(f"ANALYZE {one.target.full}")
+                async with self.target.transaction():  # to analyze evaluates indexes, if as the table's owner
+                    await held(self.target, self.there, [one.target.relation], written=True)
+                    await self.target.execute(f"ANALYZE {one.target.full}")
         return count
 
     async def follow(self, compare: bool = False) -> tuple[int, list[str]]:
