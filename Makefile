@@ -35,7 +35,7 @@ PYTEST = $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest
 help:
 	@echo "make demo       an embedded PostgreSQL, sample tenants and the proxy   (ARGS=--once: a scripted tour)"
 	@echo "make test       all tests   (ARGS goes to pytest)"
-	@echo "make test-long  the same with twenty times as many seeds"
+	@echo "make test-long  the same with twenty times as many seeds, and every case at every server"
 	@echo "make kills      backups, restores and moves killed at every named point and at 25 random moments of each"
 	@echo "make fuzz       long runs over the codec, SCRAM, the lifter, COPY and sessions   (ARGS=\"codec --seconds 600\")"
 	@echo "make suites     the drivers' own test suites, directly and through the proxy; writes docs/compatibility.md"
@@ -57,7 +57,7 @@ test-long: venv
 # One after another, so that what they print can be read; PARTYWALL_TEST_SEED draws other moments.
 kills: venv
 	PARTYWALL_TEST_EFFORT=20 $(PYTEST) -s --timeout 3600 tests/backup/test_killed.py tests/backup/test_chain_killed.py \
-		tests/cli/test_move_killed.py tests/cli/test_move_moments.py $(ARGS)
+		tests/cli/test_move_killed.py tests/cli/test_move_mode_killed.py tests/cli/test_move_moments.py $(ARGS)
 
 # atheris is no part of the environment of everybody: it is large, and has no wheel for every Python.
 fuzz: venv
