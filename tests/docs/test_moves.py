@@ -1,5 +1,4 @@
-"""The tables of the page on moves are those of the program: its options, where a move is, and what it says word for word.
-"""
+"""The tables of the page on moves are the program's: its options, where a move is, and what it says, word for word."""
 
 from __future__ import annotations
 

@@ -119,6 +119,6 @@ def running(
 @contextmanager
 def lasting(major: int) -> Iterator[Cluster]:
     """The same for all of a session, in which it comes to hold tens of thousands of files."""
-    with Cluster(find_binaries(major)) as cluster:
+    with running(major) as cluster:
         yield cluster
         cluster.leave()

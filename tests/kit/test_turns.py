@@ -58,12 +58,14 @@ def test_the_turn_is_drawn_once_for_all_processes_of_a_run(monkeypatch: pytest.M
     assert {turn_of(1000) for _ in range(5)} == {drawn}
 
 
-def test_the_files_on_the_list_exist() -> None:
+def test_the_files_on_the_list_exist_and_expect_the_same_of_every_version() -> None:
     for folder, names in IN_TURN.items():
         for name in names:
             path = ROOT / "tests" / folder / f"{name}.py"
             assert path.is_file(), path
             assert in_turn(path), path
+            wants = re.search(r"\.major (?:<|>|==)|server_version_num", path.read_text(encoding="utf-8"))
+            assert wants is None, f"{path} expects something else of another version"
     assert not in_turn(ROOT / "tests" / "escapes" / "test_attacks.py")
 
 
