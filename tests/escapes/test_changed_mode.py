@@ -176,3 +176,28 @@ def test_a_table_of_the_sessions_own_hides_none_of_the_new_modes(turned: Turning
             assert [one["C"] for one in client.simple(MINE).errors] == ["57P01"]
         with turned.proxy.connect("globex_app") as fresh:
             assert fresh.simple(MINE).rows == [(b"3", b"2", b"2")]
+
+
+def test_no_draw_that_a_session_has_seeded_and_no_connection_of_its_own_goes_along(turned: Turning) -> None:
+    turned.turn("schema")
+    with turned.proxy.connect("globex_app") as seeded:
+        assert seeded.simple("SELECT setseed(0.5)").errors == []
+        assert turned_to(turned, "row", seeded) == (["57P01"], [])
+    turned.turn("schema")
+    text = turned.file.read_text("utf-8")
+    turned.file.write_text(text.replace("tenant: globex\n", "tenant: globex\npool_mode: session\n"), "utf-8")
+    turned.proxy.reload_whole()
+    with turned.proxy.connect("globex_app") as whole:
+        assert whole.simple("SELECT count(*) FROM items").rows == [(b"3",)]
+        assert turned_to(turned, "row", whole) == (["57P01"], [])
+
+
+def test_a_prepared_statement_that_the_new_mode_refuses_ends_its_session(turned: Turning) -> None:
+    turned.turn("database")
+    with turned.proxy.connect("globex_app") as client, turned.proxy.connect("globex_app") as other:
+        size = "SELECT pg_database_size(current_database()) > 0"
+        assert client.simple(f"PREPARE size AS {size}").errors == []
+        assert client.simple("EXECUTE size").rows == [(b"t",)]
+        assert other.simple("PREPARE size AS SELECT count(*) FROM items").errors == []
+        assert turned_to(turned, "row", client) == (["57P01"], [])
+        assert other.simple("EXECUTE size").rows == [(b"3",)]
