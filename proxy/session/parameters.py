@@ -124,8 +124,19 @@ class Settings:
         self.base = (self.current, state.settings)
 
     def limit(self, defaults: Mapping[str, str], ceilings: Mapping[str, float]) -> None:
-        """Other limits and defaults are in force, from between two transactions on."""
-        current = dict(self.current)
+        """Other limits and defaults are in force, also in the middle of a transaction: what it has set is undone with
+        it as ever.
+        """
+        current = self._limited(self.current, defaults, ceilings)
+        ours, theirs = self.base
+        self.base = (current if ours is self.current else self._limited(ours, defaults, ceilings), theirs)
+        self.current = current
+        self.defaults, self.ceilings = defaults, ceilings
+
+    def _limited(
+        self, before: Mapping[str, str], defaults: Mapping[str, str], ceilings: Mapping[str, float]
+    ) -> Mapping[str, str]:
+        current = dict(before)
         for name in {*self.defaults, *defaults}:
             if current.get(name) == self.defaults.get(name):
                 current.pop(name, None)
@@ -133,9 +144,7 @@ class Settings:
         for name, ceiling in ceilings.items():
             if name in current and exceeds(current[name], ceiling):
                 current[name] = in_milliseconds(ceiling)
-        self.defaults, self.ceilings = defaults, ceilings
-        self.current = self.current if current == self.current else current
-        self.base = (self.current, self.base[1])
+        return before if current == before else current
 
     def carry(self, own: Mapping[str, str]) -> None:
         """The session is served by another mode from now on, and has set these; limit() gives it its defaults there.

@@ -43,6 +43,17 @@ class Knowing(ForwardingPlanner):
         return True
 
 
+class Unsettled(Knowing):
+    """Knows all but what is called new."""
+
+    def plan(
+        self, text: bytes, context: PlanContext, parameter_types: Sequence[int] = (), extended: bool = False
+    ) -> Planned:
+        if b"new" in text:
+            return super().plan(text, context, parameter_types, extended)
+        return ForwardingPlanner.plan(self, text, context, parameter_types, extended)
+
+
 async def test_a_name_that_nobody_knows_is_asked_about_once_more(house: House) -> None:
     planner = Knowing()
     house.listener.services = replace(house.listener.services, planning=lambda _: planner)
@@ -69,6 +80,18 @@ async def test_a_session_that_moved_meanwhile_is_planned_for_where_it_is_now(hou
     here.then = move
     assert (await house.ask(client, "SELECT 3")).rows == [(b"3",)]
     assert (here.asked, set(there.asked)) == (["row"], {"database"})
+    client.close()
+
+
+async def test_what_a_transaction_has_set_ends_with_it_although_it_has_looked_again(house: House) -> None:
+    planner = Unsettled()
+    house.listener.services = replace(house.listener.services, planning=lambda _: planner)
+    client = await house.connect()
+    (before,) = (await house.ask(client, "SHOW work_mem")).rows
+    for text in ("BEGIN", "SET work_mem TO '5MB'", "SELECT 3 AS new", "ROLLBACK"):
+        assert (await house.ask(client, text)).errors == []
+    assert planner.looked == 1
+    assert (await house.ask(client, "SHOW work_mem")).rows == [before]
     client.close()
 
 

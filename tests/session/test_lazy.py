@@ -8,7 +8,7 @@ import pytest
 
 from proxy.errors import TooManyConnections
 from proxy.session.actions import Audit, LeaseBackend
-from proxy.session.events import LeaseRefused
+from proxy.session.events import CancelRequested, LeaseRefused
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Effects, Planned, Reject, StatementKind, TransactionVerb
 from tests.kit.builders import forward, grant
@@ -113,6 +113,28 @@ def test_without_a_connection_the_statement_is_refused_and_the_block_is_gone(laz
     lazy.handle(LeaseRefused(asked.ticket, TooManyConnections("none became free")))
     assert door.take().endswith(IDLE)
     assert lazy.begun is None
+
+
+def test_who_is_canceled_while_it_waits_for_a_connection_is_in_no_block(lazy: ClientSession, door: Door) -> None:
+    """It was told that it is idle: a BEGIN ahead of what it says next would never be committed."""
+    (one,) = door.free
+    door.free.clear()
+    lazy.data(query("BEGIN") + query("SELECT 1"))
+    door.take()
+    lazy.handle(CancelRequested())
+    assert door.take().endswith(IDLE)
+    door.free.append(one)
+    lazy.data(query("INSERT INTO items DEFAULT VALUES"))
+    assert one.written == query("INSERT INTO items DEFAULT VALUES")
+
+
+def test_a_statement_that_is_too_large_leaves_no_block_behind(lazy: ClientSession, door: Door) -> None:
+    (one,) = door.free
+    lazy.frontend.texts = 100
+    lazy.data(query("BEGIN") + query("SELECT " + "1" * 200))
+    assert door.take().endswith(IDLE)
+    lazy.data(query("SELECT 1"))
+    assert one.written == query("SELECT 1")
 
 
 def test_a_client_that_leaves_begins_nothing(lazy: ClientSession, door: Door) -> None:

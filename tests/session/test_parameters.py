@@ -78,6 +78,19 @@ def test_other_limits_leave_what_a_session_chose_within_them() -> None:
     assert settings.current == {"work_mem": "'1MB'"}
 
 
+def test_other_limits_in_a_transaction_do_not_keep_what_it_sets_beyond_its_end() -> None:
+    settings = Settings({"work_mem": "'1MB'"})
+    settings.begin(fresh())
+    settings.note(Effects(settings=(SettingEffect("timezone", "'UTC'"),)), "SET")
+    settings.note(local("globex"), "SET")
+    settings.limit({"work_mem": "'2MB'", "statement_timeout": "'1s'"}, {"statement_timeout": 1.0})
+    assert settings.current == {
+        "work_mem": "'2MB'", "timezone": "'UTC'", "search_path": "globex", "statement_timeout": "'1s'",
+    }  # fmt: skip
+    settings.note(verb(TransactionVerb.ROLLBACK), "ROLLBACK")
+    assert settings.current == {"work_mem": "'2MB'", "statement_timeout": "'1s'"}
+
+
 def fresh() -> BackendState:
     return BackendState(1, b"", {})
 
