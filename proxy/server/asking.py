@@ -60,8 +60,9 @@ class AskingClient(ListeningClient):
         """The place is opened, and the statement planned there; or the session has none any more."""
         try:
             while self.arriving and self._awaited(action.ticket):
-                await self.arrive()
-                self.follow()
+                there = await self.arrive()
+                if self._awaited(action.ticket):
+                    self.follow() if there else self.leave()
             if not self._awaited(action.ticket):
                 return
             planned = self.lookup(action.text, action.parameter_types, action.extended)

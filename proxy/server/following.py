@@ -91,16 +91,19 @@ class FollowingPort:
         self.session.epoch = epoch
         self.session.plans.clear()
 
-    async def arrive(self) -> None:
-        """Opens the place where the rules in force serve the session; it has left when that cannot be."""
-        wait = self.services.wait_planning
-        grant = self.granted(self.services.rules())
+    async def arrive(self) -> bool:
+        """Opens the place where the rules in force serve the session. False when that cannot be; the session may be at
+        something else by then.
+        """
+        wait, rules = self.services.wait_planning, self.services.rules()
+        grant = self.granted(rules)
         if wait is None or grant is None:
-            return
+            return True
         try:
             await wait(grant)
         except CannotConnectNow:
-            self.leave()
+            return self.services.rules() is not rules  # others may serve it elsewhere
+        return True
 
     def granted(self, rules: Rules) -> Grant | None:
         """What these rules grant the session's login now. That its password expired, or that nobody may come from

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxy.errors import InvalidAuthorization, Refusal
 from proxy.pool.holds import Moved
+from proxy.server.following import GONE
 from proxy.session.events import BackendLeased, LeaseDelayed, LeaseMoved, LeaseRefused
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ async def wait_lease(client: Client, ticket: int) -> None:
             raise InvalidAuthorization("not logged in")
         lease = await client.services.pools.wait_lease(grant, client.moved)
     except Moved:
-        await client.arrive()
+        there = await client.arrive()
         client.waiting.pop(ticket, None)
-        client.handle(LeaseMoved(ticket))
+        if there:
+            client.handle(LeaseMoved(ticket))
+        else:
+            client.leave()
+            client.handle(LeaseRefused(ticket, GONE))
         return
     except Refusal as refusal:
         client.waiting.pop(ticket, None)

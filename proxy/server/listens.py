@@ -70,11 +70,13 @@ class ListeningClient(PermittedClient):
 
     async def subscribe(self, action: Subscribe) -> None:
         """Has a channel listened to."""
-        refusal = None
+        refusal, grant, listening = None, self.grant, self.services.listening
         try:
-            if self.grant is None:
+            if grant is None:
                 raise InvalidAuthorization("not logged in")
-            await self.services.listening.wait_subscribed(self.grant, self, action.channel)
+            await listening.wait_subscribed(grant, self, action.channel)
+            if self.grant is None or self.grant.place != grant.place:  # it was canceled, and has moved since
+                listening.unsubscribe(grant, self, (action.channel,))
         except Refusal as problem:
             refusal = problem
         self.handle(Subscribed(action.ticket, action.channel, action.name, refusal))

@@ -15,6 +15,7 @@ from proxy.server.client import Client
 from proxy.server.planned import Question
 from proxy.server.services import Options, Planning
 from proxy.session.conversation import Waiting
+from proxy.session.events import CancelRequested
 from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, PlanContext, Planned
 from proxy.tenancy.policy import Grant, Policy
 from tests.kit.builders import ForwardingPlanner, OneTenant, forward
@@ -234,4 +235,64 @@ async def test_a_place_that_cannot_be_opened_ends_the_session(house: House) -> N
 
     port.services = replace(port.services, planning=planning, wait_planning=wait)
     assert [one["C"] for one in (await house.ask(client, "SELECT 1")).errors] == ["57P01"]
+    client.close()
+
+
+@pytest.mark.parametrize("opens", [True, False])
+async def test_who_no_longer_waits_for_a_place_moves_nobody_when_that_is_known(houses: Houses, opens: bool) -> None:
+    """It was canceled, and its session waits for a plan elsewhere by now, which would be used by yet other rules."""
+    house = await houses(options=Options(plan_inline_bytes=0))
+    client, port, planner = await noting(house)
+    planner.slow = frozenset({b"SELECT 2"})
+    gates = {"second": asyncio.Event(), "third": asyncio.Event()}
+
+    def planning(grant: Grant) -> Planning:
+        gate = gates.get(grant.policy.policy_class)
+        if gate is not None and not gate.is_set():
+            raise CannotConnectNow("the database system is starting up")
+        return planner
+
+    async def wait(grant: Grant) -> None:
+        await gates[grant.policy.policy_class].wait()
+        if grant.policy.policy_class == "second" and not opens:
+            raise CannotConnectNow("the database system is starting up")
+
+    def turn(name: str) -> None:
+        changed(house, port, lambda policy: replace(other(policy), policy_class=name))
+
+    port.services = replace(port.services, planning=planning, wait_planning=wait)
+    turn("second")
+    asked = asyncio.ensure_future(house.ask(client, "SELECT 1"))
+    await until(lambda: port.arriving)
+    port.handle(CancelRequested())
+    assert [one["C"] for one in (await asked).errors] == ["57014"]
+    turn("third")
+    asked = asyncio.ensure_future(house.ask(client, "SELECT 2"))
+    await until(lambda: port.session.waiting is Waiting.PLAN)
+    gates["third"].set()
+    await until(lambda: not port.arriving)
+    turn("fourth")
+    gates["second"].set()
+    await until(lambda: len(house.listener.tasks) == 1)  # that of the plan
+    planner.go.set()
+    assert (await asked).rows == [(b"2",)]
+    assert [by for text, by in planner.by if text == "SELECT 2"] == ["third", "fourth"]
+    client.close()
+
+
+async def test_a_place_that_cannot_be_opened_is_nothing_to_who_is_served_elsewhere_by_then(house: House) -> None:
+    client, port, planner = await noting(house)
+    changed(house, port)
+
+    def planning(grant: Grant) -> Planning:
+        if grant.policy.policy_class == "database":
+            raise CannotConnectNow("the database system is starting up")
+        return planner
+
+    async def wait(grant: Grant) -> None:
+        changed(house, port, stricter)
+        raise CannotConnectNow("the database system is starting up")
+
+    port.services = replace(port.services, planning=planning, wait_planning=wait)
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     client.close()

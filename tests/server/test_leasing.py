@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
 
-from proxy.tenancy.policy import Limits
+from proxy.errors import CannotConnectNow
+from proxy.server.services import Planning
+from proxy.session.conversation import Phase
+from proxy.tenancy.policy import Grant, Limits
 from tests.kit.builders import PASSWORD
 from tests.server.conftest import House, until
+from tests.server.test_following import changed
 
 Houses = Callable[..., "asyncio.Task[House]"]
 
@@ -55,3 +60,29 @@ async def test_who_waits_in_vain_is_refused_and_the_session_goes_on(houses: Hous
     assert heard == []
     await first.close()
     await second.close()
+
+
+async def test_who_logs_in_while_its_place_goes_is_told_so_and_does_not_ask_for_ever(houses: Houses) -> None:
+    """It waits for a connection to learn the server's parameters, at a place that serves it no more."""
+    house = await houses(limits=Limits(server_connections=1))
+    first = await house.connect()
+    await house.ask(first, "BEGIN")
+    second = asyncio.ensure_future(house.connect(work_mem="5MB"))
+    await until(lambda: house.pools.statistics().waiting == 1)
+    (port,) = (one for one in house.listener.clients if one.session.phase is Phase.LEARN)
+    tried: list[Grant] = []
+
+    def planning(grant: Grant) -> Planning:
+        raise CannotConnectNow("the database system is starting up")
+
+    async def wait(grant: Grant) -> None:
+        tried.append(grant)
+        planning(grant)
+
+    port.services = replace(port.services, planning=planning, wait_planning=wait)
+    changed(house, port)
+    await house.ask(first, "COMMIT")
+    told = await second
+    assert ([one["C"] for one in told.greeting.errors], len(tried)) == (["57P01"], 1)
+    told.close()
+    first.close()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
+from proxy.pool.listening import Listening, Subscriber
+from proxy.pool.pools import Pools
 from proxy.server.listens import UNKNOWN_PROCESS
 from proxy.session.conversation import Waiting
+from proxy.session.events import CancelRequested
 from proxy.session.notifications import LIMIT
 from proxy.tenancy.derived import SEED, own_channel
-from proxy.tenancy.policy import Limits
+from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.backend import NotificationResponse
 from tests.server.conftest import House, until
+from tests.server.test_following import changed
 
 Houses = Callable[..., "asyncio.Task[House]"]
 
@@ -61,6 +66,36 @@ async def test_the_listening_connection_goes_back_with_the_last_client(house: Ho
     assert share.leased == 1
     client.close()
     await until(lambda: not house.pools.statistics().leased)
+
+
+class Slow(Listening):
+    """Tells late that it listens."""
+
+    def __init__(self, pools: Pools) -> None:
+        super().__init__(pools)
+        self.go = asyncio.Event()
+
+    async def wait_subscribed(self, grant: Grant, subscriber: Subscriber, channel: str) -> None:
+        await super().wait_subscribed(grant, subscriber, channel)
+        await self.go.wait()
+
+
+async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_moved(house: House) -> None:
+    listening = Slow(house.pools)
+    house.listener.services = replace(house.listener.services, listening=listening)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    asked = asyncio.ensure_future(house.ask(client, "LISTEN news"))
+    await until(lambda: port.session.waiting is Waiting.CHANNEL)
+    port.handle(CancelRequested())
+    assert [one["C"] for one in (await asked).errors] == ["57014"]
+    changed(house, port)
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    listening.go.set()
+    await until(lambda: not house.listener.tasks)
+    assert len(listening) == 0
+    assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
+    client.close()
 
 
 async def test_who_may_have_missed_something_is_cut_off(house: House) -> None:
