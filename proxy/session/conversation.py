@@ -321,8 +321,8 @@ class Conversation(Keeping, Counting, Budgeting):
     def refuse_query(self, refusal: Refusal) -> None:
         """An own error as the whole reply to a simple query. On a leased connection the server is made to fail as
         well, so that an open transaction block fails with it, as it would have; one that is not open yet is none."""
+        self.begun = None  # the client is told that it is idle
         if self.lease is None:
-            self.begun = None  # the client is told that it is idle
             self.out.append(encode.error(refusal, "ERROR"))
             self.out.append(encode.READY_IDLE)
         else:
@@ -334,9 +334,8 @@ class Conversation(Keeping, Counting, Budgeting):
 
     def refuse_extended(self, refusal: Refusal, *, early: bool = False) -> None:
         """An own error in the extended protocol: all until Sync is ignored. early: also in an aborted transaction."""
-        self.skipping = True
+        self.skipping, self.begun = True, None
         if self.lease is None:
-            self.begun = None
             self.out.append(encode.error(refusal, "ERROR"))
         else:
             self.up.append(encode.FAIL_BIND)
