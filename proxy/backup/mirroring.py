@@ -109,14 +109,16 @@ class Mirror:
                 await self._check_references({one.place: one.touched for one in touched})
             if compare:
                 await self.source.execute(EITHER)
-                for one in self.passages:
-                    here, there = await asyncio.gather(
-                        self._digest(self.source, one, one.source, self.here, None),
-                        self._digest(self.target, one, one.target, self.there, None),
-                    )
-                    source.append(here)
-                    target.append(there)
-                    self.tell(Progress("compare", here[0], 0, 0, one.title))
+                async with self.target.transaction():  # the one above ended, and with it its locks
+                    await self._held_there()
+                    for one in self.passages:
+                        here, there = await asyncio.gather(
+                            self._digest(self.source, one, one.source, self.here, None),
+                            self._digest(self.target, one, one.target, self.there, None),
+                        )
+                        source.append(here)
+                        target.append(there)
+                        self.tell(Progress("compare", here[0], 0, 0, one.title))
         await self.source.execute(
             "DELETE FROM partywall.changes WHERE id = ANY ($1::pg_catalog.int8[])", [row["id"] for row in ids]
         )
