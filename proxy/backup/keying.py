@@ -16,6 +16,7 @@ from proxy.backup.refusal import Refused
 from proxy.backup.rekeying import NUMBERS, UUID, Pair, Place, followers, global_keys
 from proxy.backup.selection import Reference, text
 from proxy.backup.target import Table
+from proxy.backup.tying import tie
 from proxy.catalog.finding import identifier
 from proxy.tenancy.policy import Grant
 
@@ -147,7 +148,7 @@ async def check_shared(connection: CatalogConnection, tables: Sequence[Table], l
             continue  # a generated column; the server will see
         names = [identifier(left) for left, _ in link.columns]
         filled = " AND ".join(f"s.{one} IS NOT NULL" for one in names)
-        same = " AND ".join(f"t.{identifier(right)} = s.{identifier(left)}" for left, right in link.columns)
+        same = await tie(connection, link, "s", "t")  # the stage has the table's own columns
         target = f"{identifier(link.target.schema)}.{identifier(link.target.name)}"
         rows = await connection.fetch(
             f"SELECT DISTINCT ROW({', '.join(f's.{one}' for one in names)})::pg_catalog.text AS row"

@@ -64,3 +64,21 @@ def test_keys_that_somebody_chose_are_refused(server: Cluster, tmp_path: Path) -
             "2 rows of names have a value of (name)",
             "1 rows of pairs have a value of (x, y)",
         ]
+
+
+def test_rows_of_shared_tables_are_found_as_the_server_finds_them(server: Cluster, tmp_path: Path) -> None:
+    """A citext written otherwise references the same row."""
+    sql = """
+    CREATE EXTENSION citext; CREATE TABLE codes (code citext PRIMARY KEY); INSERT INTO codes VALUES ('no'), ('dk');
+    CREATE TABLE coded (tenant_id int NOT NULL, id int, code citext REFERENCES codes, PRIMARY KEY (tenant_id, id));
+    INSERT INTO coded VALUES (2, 1, 'NO'), (2, 2, 'Dk'), (2, 3, NULL);
+    """
+    with small(server, sql, "codes: {shared: read}") as grants:
+        database = grants["globex"].server.database
+        archived(server, grants["globex"], tmp_path / "a")
+        server.psql(database, "DELETE FROM coded")
+        put_back(server, grants["globex"], tmp_path / "a")
+        assert server.psql(database, "SELECT id, code FROM coded ORDER BY 1") == "1|NO\n2|Dk\n3|\n"
+        server.psql(database, "DELETE FROM coded; DELETE FROM codes WHERE code = 'no'")
+        with pytest.raises(Refused, match=r"coded needs rows of codes that are not there: \(code\) = \(NO\)"):
+            put_back(server, grants["globex"], tmp_path / "a")
