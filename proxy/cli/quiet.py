@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from proxy.settings import Settings
 
 
+PROMPT = 0.5  # seconds in which a proxy says that a tenant is paused already
+
+
 class Silent(ConfigurationError):
     """A proxy does not answer."""
 
@@ -43,8 +46,13 @@ async def paused(
     ours: list[str | None] = []
     try:
         for door in doors:
+            asking = asyncio.ensure_future(asked_at(door, Pause(tenant, database, timeout, hold), settings))
             try:
-                answer = await asked_at(door, Pause(tenant, database, timeout, hold), settings)
+                answer = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                if await _unanswered(asking):
+                    ours.append(door)
+                raise
             except Silent as silent:
                 way = "" if alone else "; where no proxy serves it, use --no-pause"
                 raise Silent([f"{silent.problems[0]}: the tenant cannot be paused there{way}"]) from None
@@ -62,6 +70,16 @@ async def paused(
     if problems:
         done = f"what was to be done in the pause is done; {tenant} goes on there by itself after {hold:g} s"
         raise Silent([*problems, done])
+
+
+async def _unanswered(asking: asyncio.Future[Answer]) -> bool:
+    """Is a pause being made that nobody waits for any more, or was it? What is asked of another host goes on being
+    asked; only a pause that somebody else made is told at once."""
+    await asyncio.wait({asking}, timeout=PROMPT)
+    if asking.done():
+        return not asking.exception() and not asking.result().problems
+    asking.cancel()
+    return True
 
 
 async def _resumed(doors: Sequence[str | None], request: Resume, settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from proxy.errors import ConfigurationError
 from proxy.fleet.control import Answer, Pause, Resume, Statistics
 from proxy.settings import Settings, load_settings
 from tests.cli.conftest import TOKEN
+from tests.kit.books import eventually
 from tests.kit.postgres import free_port
 from tests.kit.proxy import Proxy
 
@@ -109,3 +111,22 @@ async def test_who_is_gone_at_the_end_holds_up_none_of_the_others(
         "what was to be done in the pause is done; acme goes on there by itself after 60 s"
     ]
     assert asked.count(("there", "Resume")) == 2
+
+
+async def test_who_is_ended_while_a_proxy_makes_the_pause_leaves_none(proxy: Proxy) -> None:
+    here = f"http://127.0.0.1:{proxy.admin_port}"
+
+    async def waiting() -> None:
+        async with paused("acme", "shared", 20, 60, settings(proxy), [here]):
+            raise AssertionError("nobody may come here")
+
+    with proxy.connect("acme_app") as busy:
+        busy.simple("BEGIN")
+        busy.simple("SELECT count(*) FROM orders")
+        task = asyncio.ensure_future(waiting())
+        await asyncio.to_thread(eventually, lambda: held(proxy) == [("acme", "shared")], 10)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        assert (task.cancelled(), held(proxy)) == (True, [])
+        busy.simple("COMMIT")
+        assert held(proxy) == []
