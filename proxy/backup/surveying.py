@@ -18,6 +18,7 @@ from proxy.backup.passages import Homes, Passage, Types, homes_of, paired
 from proxy.backup.refusal import Refused
 from proxy.backup.selection import Kept, Reference, ordered, references, selected
 from proxy.backup.sequences import numbered, own_place, positions
+from proxy.backup.triggers import USERS
 from proxy.backup.tying import check_ties
 from proxy.catalog.finding import identifier
 from proxy.catalog.introspect import introspect
@@ -31,11 +32,11 @@ TYPES = """
 SELECT t.type, t.typmod, pg_catalog.format_type(t.type, t.typmod) AS name
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[])) t(type, typmod)
 """
-ALWAYS = """
+ALWAYS = f"""
 SELECT pg_catalog.format('%I of %I.%I', t.tgname, n.nspname, c.relname) AS name
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT t.tgisinternal AND t.tgenabled IN ('A', 'R')
+ WHERE {USERS} AND t.tgenabled IN ('A', 'R')
    AND (c.oid = ANY ($1::pg_catalog.oid[]) OR EXISTS (
          SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a WHERE a.relid = ANY ($1::pg_catalog.oid[])))
  ORDER BY 1

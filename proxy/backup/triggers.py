@@ -16,13 +16,16 @@ from proxy.catalog.finding import identifier
 if TYPE_CHECKING:
     from proxy.catalog.connect import CatalogConnection
 
-# Those of partitions that are their parent's go with it.
-ENABLED = """
+# Is t no foreign key's? What a partition has of its parent's may be in another state than that; PostgreSQL 14 calls it
+# internal, and later ones call what foreign keys have there so.
+USERS = """(NOT t.tgisinternal OR (t.tgparentid <> 0 AND NOT EXISTS (
+         SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't')))"""
+ENABLED = f"""
 SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation, t.tgname::pg_catalog.text AS name,
        t.tgenabled::pg_catalog.text AS state
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgparentid = 0
+ WHERE {USERS} AND t.tgenabled <> 'D'
    AND (c.oid = ANY ($1::pg_catalog.oid[]) OR EXISTS (
          SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a WHERE a.relid = ANY ($1::pg_catalog.oid[])))
  ORDER BY 1, 2
@@ -35,8 +38,8 @@ async def silenced(connection: CatalogConnection, tables: Sequence[Kept]) -> Asy
     """Inside a transaction: none of the tables' triggers fires in the block; how many that are."""
     rows = await connection.fetch(ENABLED, [one.relation.oid for one in tables])
     for row in rows:
-        await connection.execute(f"ALTER TABLE {row['relation']} DISABLE TRIGGER {identifier(row['name'])}")
+        await connection.execute(f"ALTER TABLE ONLY {row['relation']} DISABLE TRIGGER {identifier(row['name'])}")
     yield len(rows)
     for row in rows:
         again = AGAIN[row["state"]]
-        await connection.execute(f"ALTER TABLE {row['relation']} {again} TRIGGER {identifier(row['name'])}")
+        await connection.execute(f"ALTER TABLE ONLY {row['relation']} {again} TRIGGER {identifier(row['name'])}")

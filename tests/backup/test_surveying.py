@@ -41,6 +41,18 @@ def test_tables_sequences_roles_and_triggers_are_looked_at(postgres15: Cluster) 
         across.sql("REVOKE pg_read_all_data, pg_write_all_data FROM shelf_app")
 
 
+def test_a_trigger_that_only_a_partition_has_so_is_told(server: Cluster) -> None:
+    """PostgreSQL 14 calls what a partition has of its parent's internal."""
+    parts = "PARTITION BY LIST (tenant_id); CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2);"
+    with crossing(server, SCHEMA.replace("ON DELETE CASCADE);", f"ON DELETE CASCADE) {parts}")) as across:
+        assert {one.title for one in asyncio.run(tried(across.ends))} == set(TABLES)
+        across.sql("ALTER TABLE parts_2 ENABLE ALWAYS TRIGGER mark", True)
+        with pytest.raises(Refused) as refused:
+            asyncio.run(tried(across.ends))
+        problem = "the trigger mark of public.parts_2 at the target fires for rows that are replicated"
+        assert refused.value.problems == [problem]
+
+
 def test_a_table_that_is_not_there_is_told(postgres15: Cluster) -> None:
     missing = pytest.raises(Refused, match=r"marks. is no table of the tenant at the target")
     with crossing(postgres15, SCHEMA + "DROP TABLE marks;") as across, missing:
