@@ -181,6 +181,7 @@ class App:
         self.budgets.forget(book.tenants, lambda tenant, login: book.tenant_of(login) == tenant)
         self.storages.follow(book.grants.values())
         self.backups.follow(book)
+        self.pools.follow(book.grants.values())
         self.leaving = {*self.counters.tenants(), *self.pools.tenants()} - set(book.tenants)
         await self.canaries.start(book, self.settings.listen.host, self.port)
         log.info("rules loaded", generation=book.generation, tenants=len(book.tenants), logins=len(book.logins))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from proxy.backend.state import IDLE
@@ -21,7 +21,7 @@ from proxy.pool.hosts import Hosts
 from proxy.pool.lease import Lease, settings_of
 from proxy.pool.ledger import Ledger
 from proxy.pool.reset import check
-from proxy.pool.share import NO_LIMIT, Share
+from proxy.pool.share import NO_LIMIT, Key, Share
 from proxy.pool.statistics import Demand, PoolsStatistics, demand, snapshot
 from proxy.pool.upkeep import Lifetimes, Upkeep
 from proxy.pool.works import Connector, Waiter, Works
@@ -64,7 +64,7 @@ class Pools:
         if near is not None and near[0] is grant and near[1].idle:
             share = near[1]
         else:
-            found = self._ledger.shares.get((grant.place, grant.tenant, settings_of(grant)))
+            found = self._ledger.shares.get(_key_of(grant))
             if found is None:
                 return None
             share = found
@@ -197,7 +197,7 @@ class Pools:
         """An idle connection of the tenant's that was idle for long, and is well. Those that are not are closed, and
         with them what was idle for as long at the same place.
         """
-        share = self._ledger.shares.get((grant.place, grant.tenant, settings_of(grant)))
+        share = self._ledger.shares.get(_key_of(grant))
         connection = None if share is None or self._closing else self._ledger.take(share, self._clock())
         if connection is None or share is None:
             return None
@@ -255,6 +255,10 @@ class Pools:
     def _hurry(self, share: PoolShare, waiter: Waiter) -> None:
         self._works.perform(self._ledger.hurry(share, waiter))
 
+    def follow(self, grants: Iterable[Grant]) -> None:
+        """The rules grant these: at another place that a tenant has left nothing is kept for it."""
+        self._upkeep.follow({_key_of(one) for one in grants if one.limits.min_pool_size})
+
     def tenants(self) -> AbstractSet[str]:
         """Every one that had a connection, and was not forgotten."""
         return self._ledger.standings.keys()
@@ -290,3 +294,7 @@ class Pools:
                 if not waiter.done():
                     waiter.set_exception(AdminShutdown(CLOSING))
         await self._works.close(timeout)
+
+
+def _key_of(grant: Grant) -> Key:
+    return grant.place, grant.tenant, settings_of(grant)

@@ -1,14 +1,14 @@
 """Upkeep: once a second, what time does to connections. Old and idle ones are closed, kept ones are opened.
 
 A connection whose time is over is closed as soon as it is idle; no lease is ended for it. What a tenant keeps (its
-min_pool_size) is kept from its first use until nobody has used the pool for pool_idle_timeout, and is opened again when
-it is lost. Times are seconds.
+min_pool_size) is kept from its first use until nobody has used the pool for pool_idle_timeout, or its place is none of
+the tenant's any more, and is opened again when it is lost. Times are seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from proxy.pool.connection import ServerConnection
@@ -33,7 +33,6 @@ class _Kept:
     """A pool that keeps connections."""
 
     share: Share[ServerConnection, Waiter]
-    seconds: float  # of server time, when it was last looked at
     used: float  # when it was seen in use
 
 
@@ -48,10 +47,12 @@ class Upkeep:
         self._task: asyncio.Task[None] | None = None
 
     def keep(self, share: Share[ServerConnection, Waiter], count: int) -> None:
-        """So many connections stay open for the share from now on; it is being used."""
+        """So many connections stay open for the share from now on; it is being used. Told again in each second in which
+        it is.
+        """
         share.keep = count
         if count:
-            self._kept[share.key] = _Kept(share, share.standing.seconds, self._clock())
+            self._kept[share.key] = _Kept(share, self._clock())
         elif self._kept:
             self._kept.pop(share.key, None)
 
@@ -59,6 +60,17 @@ class Upkeep:
         """It keeps nothing any more."""
         for key in [key for key, kept in self._kept.items() if kept.share.tenant == tenant]:
             self._kept.pop(key).share.keep = 0
+
+    def follow(self, places: Collection[Key]) -> None:
+        """The rules name these pools, and no others: those keep nothing any more."""
+        for key in [key for key in self._kept if key not in places]:
+            self._release(self._kept.pop(key).share)
+
+    def _release(self, share: Share[ServerConnection, Waiter]) -> None:
+        """It keeps nothing, and what is idle of it is closed."""
+        share.keep = 0
+        for connection in list(share.idle):
+            self._works.destroy(connection, cancel=False)
 
     def round(self) -> int:
         """Everything once; returns how many connections were closed."""
@@ -91,15 +103,13 @@ class Upkeep:
             if found is not None and found is not share:  # it was forgotten, and made anew
                 found.keep, found.grant, kept.share = share.keep, share.grant, found
                 share = found
-            if share.leased or share.waiting or share.standing.seconds != kept.seconds:
-                kept.seconds, kept.used = share.standing.seconds, now
+            if share.leased or share.waiting:
+                kept.used = now
             if now - kept.used < self._lifetimes.pool_idle_timeout:
                 works.perform(ledger.fill(share))
                 continue
             del self._kept[key]
-            share.keep = 0
-            for connection in list(share.idle):
-                works.destroy(connection, cancel=False)
+            self._release(share)
 
     def begin(self, turn: Callable[[], object]) -> None:
         """From now on `turn`, which has a round in it, is called again and again."""

@@ -292,3 +292,21 @@ def test_drivers_under_load_see_no_error_while_the_mode_goes_to_and_fro(
         for one in threads:
             one.join(SECONDS)
     assert wrong == []
+
+
+def test_nothing_is_kept_open_at_a_place_that_a_tenant_has_left(turned: Turning) -> None:
+    kept = "tenant: globex\nquotas: {min_pool_size: 2}\n"
+    here = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{turned.places.own}'"
+    here += " AND application_name = 'partywall'"  # and not the one that watches
+
+    def turn(mode: str) -> None:
+        turned.file.write_text(turned.places.rules(mode).replace("tenant: globex\n", kept), "utf-8")
+        turned.proxy.reload_whole()
+
+    turn("database")
+    with turned.proxy.connect("globex_app") as client:
+        assert client.simple(SAID).rows == [(b"database",)]
+        assert eventually(lambda: turned.places.cluster.psql(sql=here).split() == ["2"], SECONDS)
+        turn("row")
+        assert client.simple(SAID).rows == [(b"row",)]
+        assert eventually(lambda: turned.places.cluster.psql(sql=here).split() == ["0"], SECONDS)

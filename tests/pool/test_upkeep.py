@@ -132,6 +132,37 @@ async def test_what_is_kept_stays_above_the_idle_timeout_and_the_rest_goes() -> 
     await house.end()
 
 
+async def test_at_a_place_that_a_tenant_has_left_nothing_is_kept() -> None:
+    house = House(Lifetimes(server_idle_timeout=1e9))
+    kept = grant(min_pool_size=1)
+    away = replace(kept, server=replace(kept.server, database="elsewhere"))
+    for one in (kept, away):
+        house.pools.release(await house.pools.wait_lease(one))
+    assert await house.at(1.0) == 0
+    house.pools.follow([away])
+    await house.at(2.0)
+    assert [connection.server for connection in house.open] == [away.server]
+    house.pools.follow([kept])
+    await house.at(3.0)
+    assert house.open == []
+    assert house.pools.statistics().shares == ()
+    await house.end()
+
+
+async def test_what_a_tenant_uses_elsewhere_keeps_nothing_here() -> None:
+    house = House(Lifetimes(pool_idle_timeout=500.0, server_check_delay=1e9))
+    kept = grant(min_pool_size=1)
+    away = replace(kept, server=replace(kept.server, database="elsewhere"), limits=Limits())
+    house.pools.release(await house.pools.wait_lease(kept))
+    for now in range(0, 500, 50):
+        lease = await house.pools.wait_lease(away)
+        house.now += 1.0
+        house.pools.release(lease)
+        await house.at(float(now + 50))
+    assert [connection.server for connection in house.open] == [away.server]
+    await house.end()
+
+
 async def test_rules_that_keep_nothing_any_more_let_it_go() -> None:
     house = House(Lifetimes(server_idle_timeout=60.0))
     house.pools.release(await house.pools.wait_lease(grant(min_pool_size=1)))
