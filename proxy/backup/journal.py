@@ -70,7 +70,8 @@ ENDED = "DELETE FROM {table} WHERE id = $1"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A row of the journal. elsewhere: host, port and database at the other end. plan: what the tables were like."""
+    """A row of the journal. elsewhere: host, port and database at the other end. plan: what the tables were like;
+    of an arrival what registered the tenant there before."""
 
     id: str
     tenant: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from proxy.backup import changelog
@@ -23,6 +23,7 @@ from proxy.backup.passages import Passage, homes_of
 from proxy.backup.pieces import beginning, field_of
 from proxy.backup.progress import Progress
 from proxy.backup.refusal import Refused
+from proxy.backup.registered import put_back, registered
 from proxy.backup.selection import Kept, Reference, text
 from proxy.backup.surveying import drawn, own_alone, place_of
 from proxy.backup.tying import tie
@@ -67,7 +68,8 @@ class Mirror:
         async with self._reading(), self.target.transaction():
             await self._held_there()
             await self.target.execute(REPLICATING)
-            await begun(self.target, arrival)
+            before = await registered(self.target, self.passages, self.there)
+            await begun(self.target, replace(arrival, plan=before))
             await self._empty()
             for one in self.passages:
                 more, bytes_ = await self._piped(changelog.rows(one, self.here), one)
@@ -248,9 +250,9 @@ class Mirror:
         return [f"{one.title} needs rows of {link.target.name} that are not at the target: {told}"]
 
 
-async def removed(connection: CatalogConnection, kept: Sequence[Kept], grant: Grant) -> int:
+async def removed(connection: CatalogConnection, kept: Sequence[Kept], grant: Grant, before: str = "") -> int:
     """The tenant's rows of these tables are gone, without their triggers and foreign keys; how many. In a transaction
-    of its own, or in the one that is there."""
+    of its own, or in the one that is there. before: those that are there again (registered.py)."""
     count = 0
     async with connection.transaction():
         await held(connection, grant, [one.relation for one in kept])
@@ -258,4 +260,5 @@ async def removed(connection: CatalogConnection, kept: Sequence[Kept], grant: Gr
         for one in kept:
             done = await connection.execute(f"DELETE FROM {one.only} l WHERE {one.owned(grant, 'l')}")
             count += int(done.split()[-1])
+        await put_back(connection, kept, before)
     return count

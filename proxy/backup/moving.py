@@ -200,7 +200,7 @@ async def abort(ends: Ends, doors: Doors) -> None:
             catalog = await introspect(target, 1)  # by what was made there, whatever the tables are by now
             others = await tables_of(target, ends.there, ends.here, catalog)
             theirs = await of_move(target, at, COMES)
-            await removed(target, [one for one in others if one.relation.oid in theirs], ends.there)
+            await removed(target, [one for one in others if one.relation.oid in theirs], ends.there, arrival.plan)
             await journal.ended(target, arrival)
         await unlogged(target, at, COMES)
         await unlogged(source, at)
