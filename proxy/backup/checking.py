@@ -92,7 +92,7 @@ def _compare(manifest: Manifest, seen: dict[str, _Seen]) -> None:
     if surplus is not None:
         raise Damaged(f"{surplus} does not belong to it")
     for relation in manifest.relations:
-        if relation.tenant_column is None:
+        if relation.tenant_column is None and manifest.isolation not in ("row", "rls"):
             continue
         key = manifest.keys.get(relation.key or "")
         if key is None or not relation.columns or relation.columns[0].name != relation.tenant_column:

@@ -113,6 +113,11 @@ def test_a_member_of_another_tenant_is_found_even_where_all_checksums_fit(
     lie = manifest.model_copy(update={"relations": relations})
     with pytest.raises(Damaged, match="has rows of another tenant than globex"):
         checked(remade(archive, tmp_path / "b", {name: foreign[other.name]}, lie))
+    silent = forged.model_copy(update={"tenant_column": None, "key": None})  # as of a table of one's own
+    relations = tuple(silent if one is orders else one for one in manifest.relations)
+    lie = manifest.model_copy(update={"relations": relations})
+    with pytest.raises(Damaged, match="does not say whose rows orders has"):
+        checked(remade(archive, tmp_path / "c", {name: foreign[other.name]}, lie))
 
 
 UUID = "0A0B0C0D-0000-4000-8000-00000000000F"
