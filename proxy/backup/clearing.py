@@ -31,10 +31,13 @@ SELECT c.oid::pg_catalog.regprocedure::pg_catalog.text
 FREE = "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
 USERS = f"n.nspname NOT IN ('pg_catalog', 'information_schema', '{PROXY_SCHEMA}') AND n.nspname !~ '^pg_'"
 
-# Everything outside a schema that could depend on what is in it; indexes and rules go with their tables.
+# Everything outside a schema that could depend on what is in it. A cast and an event trigger are in no schema: it is of
+# types outside it.
 OUTSIDE = """
-WITH r AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname <> $1 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)')
+WITH s AS (SELECT n.oid FROM pg_catalog.pg_namespace n
+            WHERE n.nspname <> $1 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'),
+r AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN s ON s.oid = c.relnamespace),
+y AS (SELECT t.oid FROM pg_catalog.pg_type t JOIN s ON s.oid = t.typnamespace)
 SELECT 'relation ' || r.oid::pg_catalog.regclass AS name FROM r
 UNION ALL SELECT 'column ' || a.attrelid::pg_catalog.regclass || '.' || a.attname FROM pg_catalog.pg_attribute a JOIN r
     ON r.oid = a.attrelid WHERE NOT a.attisdropped
@@ -46,10 +49,24 @@ UNION ALL SELECT 'trigger ' || t.tgname || ' of ' || t.tgrelid::pg_catalog.regcl
     ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
 UNION ALL SELECT 'policy ' || p.polname || ' of ' || p.polrelid::pg_catalog.regclass FROM pg_catalog.pg_policy p JOIN r
     ON r.oid = p.polrelid
-UNION ALL SELECT 'function ' || p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n
-    ON n.oid = p.pronamespace WHERE n.nspname <> $1
-UNION ALL SELECT 'type ' || t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n
-    ON n.oid = t.typnamespace WHERE n.nspname <> $1 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
+UNION ALL SELECT 'rule ' || w.rulename || ' of ' || w.ev_class::pg_catalog.regclass FROM pg_catalog.pg_rewrite w JOIN r
+    ON r.oid = w.ev_class
+UNION ALL SELECT 'statistics ' || e.stxname || ' of ' || e.stxrelid::pg_catalog.regclass
+    FROM pg_catalog.pg_statistic_ext e JOIN r ON r.oid = e.stxrelid JOIN s ON s.oid = e.stxnamespace
+UNION ALL SELECT 'function ' || p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p
+    JOIN s ON s.oid = p.pronamespace
+UNION ALL SELECT 'type ' || y.oid::pg_catalog.regtype FROM y
+UNION ALL SELECT 'constraint ' || k.conname || ' of ' || k.contypid::pg_catalog.regtype FROM pg_catalog.pg_constraint k
+    JOIN y ON y.oid = k.contypid
+UNION ALL SELECT 'operator ' || o.oid::pg_catalog.regoperator FROM pg_catalog.pg_operator o
+    JOIN s ON s.oid = o.oprnamespace
+UNION ALL SELECT pg_catalog.format('operator class %s of %s', o.oid, o.opcname) FROM pg_catalog.pg_opclass o
+    JOIN s ON s.oid = o.opcnamespace
+UNION ALL SELECT pg_catalog.format('cast (%s AS %s)', f.oid::pg_catalog.regtype, t.oid::pg_catalog.regtype)
+    FROM pg_catalog.pg_cast c JOIN y f ON f.oid = c.castsource JOIN y t ON t.oid = c.casttarget
+UNION ALL SELECT 'text search configuration ' || c.oid::pg_catalog.regconfig FROM pg_catalog.pg_ts_config c
+    JOIN s ON s.oid = c.cfgnamespace
+UNION ALL SELECT 'event trigger ' || e.evtname FROM pg_catalog.pg_event_trigger e
 """
 # What is in a schema, by the server's own words for it, and how it is dropped; in this order. Indexes, row types and
 # what else hangs on these go along.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
@@ -87,6 +88,34 @@ def test_everything_goes_but_what_belongs_to_an_extension(place: Place) -> None:
     asyncio.run(go())
 
 
+LENT = """
+CREATE TABLE reference.plain (a int, b text);
+SET ROLE globex_rw; CREATE FUNCTION globex.fine(text) RETURNS bool IMMUTABLE LANGUAGE sql RETURN true;
+CREATE FUNCTION globex.alike(int, text) RETURNS bool IMMUTABLE LANGUAGE sql RETURN true;
+CREATE FUNCTION globex.counted(macaddr) RETURNS int IMMUTABLE LANGUAGE sql RETURN 1; RESET ROLE;
+"""
+# What has no name that a table's or a function's would take along.
+OUTSIDE_TOO = {
+    "CREATE RULE audit AS ON INSERT TO reference.plain DO ALSO INSERT INTO globex.uses DEFAULT VALUES": (
+        "rule audit of reference.plain", "DROP RULE audit ON reference.plain"),
+    "CREATE DOMAIN reference.kind AS text CONSTRAINT checked CHECK (globex.fine(VALUE))": (
+        "constraint checked of reference.kind", "DROP DOMAIN reference.kind"),
+    "CREATE STATISTICS reference.some ON (globex.fine(b)), a FROM reference.plain": (
+        "statistics some of reference.plain", "DROP STATISTICS reference.some"),
+    "CREATE OPERATOR reference.=== (LEFTARG = int, RIGHTARG = text, FUNCTION = globex.alike)": (
+        "operator reference.===(integer,text)", "DROP OPERATOR reference.=== (int, text)"),
+    "CREATE CAST (macaddr AS int) WITH FUNCTION globex.counted(macaddr)": (
+        "cast (macaddr AS integer)", "DROP CAST (macaddr AS int)"),
+    "CREATE TEXT SEARCH CONFIGURATION reference.read (COPY = pg_catalog.simple);"
+    " ALTER TEXT SEARCH CONFIGURATION reference.read ALTER MAPPING FOR asciiword WITH globex.words": (
+        "text search configuration reference.read", "DROP TEXT SEARCH CONFIGURATION reference.read"),
+    "CREATE FUNCTION globex.told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+    " ALTER FUNCTION globex.told() OWNER TO globex_rw;"
+    " CREATE EVENT TRIGGER told ON ddl_command_end WHEN TAG IN ('CREATE CONVERSION') EXECUTE FUNCTION globex.told()": (
+        "event trigger told", "DROP EVENT TRIGGER told; DROP FUNCTION globex.told()"),
+}  # fmt: skip
+
+
 def test_what_is_outside_or_anothers_is_a_reason_to_refuse(place: Place, server: Cluster) -> None:
     async def go(error: type[Exception], why: str) -> None:
         connection = await opened(place, WRITING)
@@ -102,7 +131,12 @@ def test_what_is_outside_or_anothers_is_a_reason_to_refuse(place: Place, server:
     database = place[0].database
     server.psql(database, "CREATE TABLE reference.moods (m globex.mood)")
     asyncio.run(go(Refused, r"outside the schema globex there depends on what is in it: column reference\.moods\.m"))
-    server.psql(database, "DROP TABLE reference.moods; CREATE TABLE globex.strange (id int)")
+    server.psql(database, f"DROP TABLE reference.moods; {LENT}")
+    for made, (lost, undone) in OUTSIDE_TOO.items():
+        server.psql(database, made)
+        asyncio.run(go(Refused, re.escape(f"outside the schema globex there depends on what is in it: {lost}")))
+        server.psql(database, undone)
+    server.psql(database, "CREATE TABLE globex.strange (id int)")
     asyncio.run(go(asyncpg.InsufficientPrivilegeError, "must be owner of table strange"))
 
 
