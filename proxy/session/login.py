@@ -87,6 +87,7 @@ def weighed(s: Conversation, event: ProofWeighed) -> None:
     s.grant = login.grant
     if login.grant is None:
         raise InvalidPassword(f'password authentication failed for user "{s.user}"')
+    s.limits = held_to(login.grant.limits, login.limits)  # admit() knows those of now
     answer = s.port.admit(login.grant)
     if isinstance(answer, Later):
         s.phase = Phase.ADMISSION
@@ -102,7 +103,6 @@ def admitted(s: Conversation, refusal: Refusal | None) -> None:
     login = s.login
     if login is None or login.grant is None:
         raise InternalError("nobody was admitted")
-    s.limits = held_to(login.grant.limits, login.limits)
     s.startup = permitted(s, s.requested)
     s.settings = Settings(with_ceilings(s, s.startup), ceilings_of(s.limits), s.port.label)
     greet(s)

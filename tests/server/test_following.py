@@ -296,3 +296,25 @@ async def test_a_place_that_cannot_be_opened_is_nothing_to_who_is_served_elsewhe
     port.services = replace(port.services, planning=planning, wait_planning=wait)
     assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     client.close()
+
+
+async def test_who_logs_in_while_the_rules_change_is_held_to_those_in_force(house: House) -> None:
+    granted = replace(house.rules.granted, limits=replace(house.rules.granted.limits, statement_timeout=7.0))
+    rules, opened = [house.rules], [False]
+
+    def planning(grant: Grant) -> Planning:
+        if not opened[0]:
+            raise CannotConnectNow("the database system is starting up")
+        return house.planner
+
+    async def wait(grant: Grant) -> None:
+        opened[0] = True
+        rules[0] = OneTenant(granted, generation=2)
+
+    services = house.listener.services
+    house.listener.services = replace(services, rules=lambda: rules[0], planning=planning, wait_planning=wait)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    assert port.session.limits.statement_timeout == 7.0
+    assert (await house.ask(client, "SHOW statement_timeout")).rows == [(b"7s",)]
+    client.close()
