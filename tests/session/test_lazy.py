@@ -8,11 +8,11 @@ import pytest
 
 from proxy.errors import TooManyConnections
 from proxy.session.actions import Audit, LeaseBackend
-from proxy.session.events import CancelRequested, LeaseRefused
+from proxy.session.events import BackendLeased, CancelRequested, LeaseRefused
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Effects, Planned, Reject, StatementKind, TransactionVerb
 from tests.kit.builders import forward, grant
-from tests.session.conftest import READY, Door, complete, kinds, log_in, query
+from tests.session.conftest import READY, Door, Lease, complete, kinds, log_in, query
 from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, execute, parse
 
 BEGUN = complete("BEGIN", "T")
@@ -126,6 +126,21 @@ def test_who_is_canceled_while_it_waits_for_a_connection_is_in_no_block(lazy: Cl
     door.free.append(one)
     lazy.data(query("INSERT INTO items DEFAULT VALUES"))
     assert one.written == query("INSERT INTO items DEFAULT VALUES")
+
+
+def test_nor_is_who_has_one_and_waits_for_another_plan_of_the_begin(
+    lazy: ClientSession, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = door.free
+    door.free.clear()
+    lazy.data(query("BEGIN") + query("SELECT 1"))
+    epoch, door.cached = object(), False
+    monkeypatch.setattr(door, "follow", lambda: setattr(lazy, "epoch", epoch))
+    (asked,) = door.asked(LeaseBackend)
+    lazy.handle(BackendLeased(asked.ticket, Lease(one)))
+    assert (lazy.queues, lazy.lease is not None) == (True, True)
+    lazy.handle(CancelRequested())
+    assert lazy.begun is None
 
 
 def test_a_statement_that_is_too_large_leaves_no_block_behind(lazy: ClientSession, door: Door) -> None:
