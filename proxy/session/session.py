@@ -109,7 +109,7 @@ class ClientSession(Conversation):
                     break
                 batch = self.batch
                 if handler(self, message[1]):
-                    self.message = None
+                    self.message = self.refusal = None
                     if batch is not None:
                         stale.add(self, batch, message)
                     if self.plans:

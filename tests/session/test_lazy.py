@@ -128,6 +128,19 @@ def test_who_is_canceled_while_it_waits_for_a_connection_is_in_no_block(lazy: Cl
     assert one.written == query("INSERT INTO items DEFAULT VALUES")
 
 
+def test_that_a_begin_is_refused_is_told_once(lazy: ClientSession, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = door.free
+    lazy.data(query("BEGIN READ WRITE"))
+    epoch = object()
+    monkeypatch.setattr(door, "follow", lambda: setattr(lazy, "epoch", epoch))
+    refused = Planned((Reject(StatementKind.TRANSACTION, "25006", "reads only"),))
+    door.planned |= {b"BEGIN READ WRITE": refused, b"INSERT INTO items DEFAULT VALUES": refused}
+    lazy.data(query("INSERT INTO items DEFAULT VALUES"))
+    assert door.take().endswith(IDLE)
+    lazy.data(parse("SELECT 1", "one") + SYNC)
+    assert (kinds(one.written), door.take()) == ("PS", b"")
+
+
 def test_nor_is_who_has_one_and_waits_for_another_plan_of_the_begin(
     lazy: ClientSession, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
