@@ -57,7 +57,8 @@ test-long: venv
 # One after another, so that what they print can be read; PARTYWALL_TEST_SEED draws other moments.
 kills: venv
 	PARTYWALL_TEST_EFFORT=20 $(PYTEST) -s --timeout 3600 tests/backup/test_killed.py tests/backup/test_chain_killed.py \
-		tests/cli/test_move_killed.py tests/cli/test_move_mode_killed.py tests/cli/test_move_moments.py $(ARGS)
+		tests/cli/test_move_killed.py tests/cli/test_move_mode_killed.py tests/cli/test_move_moments.py \
+		tests/cli/test_move_troubles.py $(ARGS)
 
 # atheris is no part of the environment of everybody: it is large, and has no wheel for every Python.
 fuzz: venv

@@ -19,7 +19,7 @@ Run = Callable[..., Result]
 TOKEN = "a token of sixteen and more"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run() -> Run:
     def call(*arguments: str, typed: str | None = None) -> Result:
         return CliRunner().invoke(application, list(arguments), input=typed)

@@ -15,6 +15,7 @@ SECONDS = {
     "tests/chaos/test_shared_limits.py": 50,
     "tests/equivalence/test_equality.py": 50,
     "tests/escapes/test_second_wall.py": 50,
+    "tests/cli/test_move_troubles.py": 40,
     "tests/escapes/test_walls.py": 40,
     "tests/cli/test_move_killed.py": 30,
     "tests/equivalence/test_interfere.py": 30,
