@@ -2,8 +2,8 @@
 
 flood: many connections, point selects as fast as they are answered; large: results of 1 MB; slow: cross joins; bombs:
 texts that were never seen before, long ones and deeply nested ones; logins: a new connection for each statement;
-cancels: cancel requests for a connection that runs slow statements. What is refused or canceled is not counted as done.
-Prints one JSON object: done, and failed, by kind.
+cancels: cancel requests for a connection that runs slow statements. What is refused or canceled is not counted as done,
+and what ends before or after the seconds that count is not counted. Prints one JSON object: done, and failed, by kind.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ SALTED: SaltedPasswords = {}
 
 @dataclass
 class Noise:
-    """Where it goes. own: what an application without Partywall writes itself."""
+    """Where it goes. own: what an application without Partywall writes itself. counted: from when to when."""
 
     port: int
     user: str
     database: str
     own: str
+    counted: tuple[float, float]
     until: float
     done: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -53,6 +54,12 @@ class Noise:
     @property
     def over(self) -> bool:
         return asyncio.get_running_loop().time() >= self.until
+
+    def count(self, one: Counter[str], kind: str) -> None:
+        """In one of `done` and `failed`, if it is time."""
+        begin, end = self.counted
+        if begin <= asyncio.get_running_loop().time() < end:
+            one[kind] += 1
 
     def texts(self, kind: str, serial: Iterator[int]) -> Iterator[str]:
         """One after the other."""
@@ -105,7 +112,7 @@ class Connection(asyncio.Protocol):
         if data[0] == 69:  # an error is the whole answer
             self.failing = True
         if data[-6:-1] == b"Z\0\0\0\5":
-            (self.noise.failed if self.failing else self.noise.done)[self.kind] += 1
+            self.noise.count(self.noise.failed if self.failing else self.noise.done, self.kind)
             failed, self.failing = self.failing, False
             if self.kind == "logins":
                 self.transport.close()
@@ -128,7 +135,7 @@ class Connection(asyncio.Protocol):
                 for answer in self.handshake.receive(tag, body):
                     self.transport.write(answer)
             except Exception:
-                self.noise.failed[self.kind] += 1
+                self.noise.count(self.noise.failed, self.kind)
                 self.transport.abort()
                 return
         if self.handshake.done:
@@ -151,7 +158,7 @@ async def client(noise: Noise, kind: str, serial: Iterator[int]) -> None:
                 partial(Connection, noise, kind, texts, gone.set), "127.0.0.1", noise.port
             )
         except OSError:
-            noise.failed[kind] += 1
+            noise.count(noise.failed, kind)
             await asyncio.sleep(PAUSE)
             continue
         cancels = asyncio.ensure_future(cancel(noise, connection)) if kind == "cancels" else None
@@ -176,13 +183,15 @@ async def cancel(noise: Noise, connection: Connection) -> None:
                     key = connection.handshake.secret_key
                     head = struct.pack(">iii", 12 + len(key), 80877102, connection.handshake.process_id)
                     await loop.sock_sendall(one, head + key)
-                noise.done["cancel requests"] += 1
+                noise.count(noise.done, "cancel requests")
 
 
 async def make(arguments: argparse.Namespace) -> Noise:
     """All of it, for the seconds given."""
-    end = asyncio.get_running_loop().time() + arguments.seconds
-    noise = Noise(arguments.port, arguments.user, arguments.database, arguments.own, end)
+    begin = asyncio.get_running_loop().time() + arguments.before
+    counted = begin, begin + arguments.seconds
+    until = counted[1] + arguments.after
+    noise = Noise(arguments.port, arguments.user, arguments.database, arguments.own, counted, until)
     serial = itertools.count(arguments.first)
     kinds = [kind for kind in arguments.kinds for _ in range(CLIENTS[kind])]
     await asyncio.gather(*(client(noise, kind, serial) for kind in kinds))
@@ -195,7 +204,9 @@ def main() -> None:
     parser.add_argument("--user", required=True)
     parser.add_argument("--database", required=True)
     parser.add_argument("--own", default="")
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=5.0, help="that count")
+    parser.add_argument("--before", type=float, default=0.0, help="seconds of noise before them")
+    parser.add_argument("--after", type=float, default=0.0, help="and after them")
     parser.add_argument("--first", type=int, default=0, help="of the numbers that make texts differ")
     parser.add_argument("--kinds", nargs="+", default=list(CLIENTS), choices=list(CLIENTS))
     arguments = parser.parse_args()

@@ -206,11 +206,12 @@ def steady(cluster: Cluster, way: Way, seconds: float) -> tuple[float, float]:
 
 
 class Noise:
-    """The noisy tenant's program, for so many seconds."""
+    """The noisy tenant's program, for so many seconds. around: before and after them there is noise that does not count."""
 
-    def __init__(self, way: Way, seconds: float, first: int, kinds: Iterable[str]) -> None:
+    def __init__(self, way: Way, seconds: float, around: tuple[float, float], first: int, kinds: Iterable[str]) -> None:
         command = [sys.executable, "-m", "benchmarks.noise", "--port", str(way.noisy_port), "--user", "bench_other"]
         command += ["--database", way.noisy_database, "--own", way.noise_own, "--seconds", str(seconds)]
+        command += ["--before", str(around[0]), "--after", str(around[1])]
         command += ["--first", str(first), "--kinds", *kinds]
         self.seconds = seconds
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -228,7 +229,8 @@ def measure(
 ) -> Sample:
     """Of the steady tenant, the noisy one, or both."""
     there, loud = both
-    noise = Noise(way, seconds + WARM + WAIT + 1 if there else seconds, first, kinds) if loud else None
+    around = (WAIT + WARM, 1.0) if there else (0.0, 0.0)  # it gets more done before the steady one comes
+    noise = Noise(way, seconds, around, first, kinds) if loud else None
     try:
         p50 = p99 = 0.0
         if there:

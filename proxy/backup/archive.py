@@ -8,6 +8,7 @@ members as files. Blocking: call it from a thread.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,16 @@ from proxy.backup.tape import BLOCK, END, LARGEST, header, opened, padding
 
 LEVEL = 3
 LARGEST_PLAIN = 2 << 30  # a row may have a gigabyte; what says that it unpacks to more is no member of ours
+
+
+class _Packer(threading.local):
+    """A thread's own: to make one anew costs as much as to pack a megabyte."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=LEVEL)
+
+
+_PACKER = _Packer()
 
 
 class Sink(Protocol):
@@ -78,7 +89,7 @@ def writing(target: str, recipients: Sequence[Any] = ()) -> Iterator[Sink]:
 
 def packed(name: str, plain: bytes, rows: bool = True) -> tuple[Member, bytes]:
     """A member, and the bytes that are stored of it."""
-    stored = zstandard.ZstdCompressor(level=LEVEL).compress(plain)
+    stored = _PACKER.compressor.compress(plain)
     digest = hashlib.sha256(stored).hexdigest()
     count = rows_of(plain) if rows else 0
     return Member(name=name, size=len(stored), sha256=digest, bytes=len(plain), rows=count), stored

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from proxy import __version__
 from proxy.backup.commas import Commas
-from proxy.backup.pieces import Pieces
+from proxy.backup.pieces import PIECE, Pieces
 from proxy.backup.places import is_folder, made_folder
 from proxy.backup.progress import Progress
 from proxy.backup.reading import copied, expected
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from proxy.tenancy.servers import Place
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
-PIECE = 2 << 20  # bytes of text that are turned at a time
 LONGEST = 200  # characters of a file's name, without what stands behind the dot
 
 Format = Literal["csv", "parquet"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-PIECE = 8 << 20  # bytes of text, about
+PIECE = 2 << 20  # bytes of text, about: larger ones cost more to pack, for their memory is new each time
 NULL = rb"\N"  # a field of no value
 _ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

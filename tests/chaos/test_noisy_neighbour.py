@@ -34,7 +34,7 @@ def test_the_steady_tenant_is_timed_while_the_noisy_one_works() -> None:
         (way,) = ways
         assert way.name == "Partywall"
         alone = measure(cluster, way, ALONE, 1, 1, KINDS)
-        both = measure(cluster, way, BOTH, 1, 2, KINDS)
+        both = measure(cluster, way, BOTH, 4, 2, KINDS)
     assert alone.noise is None
     assert both.noise is not None
     assert all(both.noise[kind] for kind in KINDS), both.noise
