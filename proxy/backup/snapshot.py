@@ -40,6 +40,8 @@ READING = SETTINGS | {
     "bytea_output": "hex",
     "lc_monetary": "C",
     "xmloption": "content",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
     "synchronize_seqscans": "off",
 }
 WRITING = READING | {

@@ -89,6 +89,20 @@ async def test_time_limits_of_a_role_or_a_database_do_not_end_it(server: Cluster
         assert found == ["0"] * len(limits)
 
 
+async def test_values_are_read_and_compared_as_they_are_whatever_a_role_or_a_database_says(
+    server: Cluster, pristine_shared: str
+) -> None:
+    for setting in ("array_nulls = off", "transform_null_equals = on"):
+        server.psql(pristine_shared, f"ALTER DATABASE {pristine_shared} SET {setting}")
+    for settings in (READING, WRITING):
+        connection = await opened(operators(server, pristine_shared), settings)
+        try:
+            row = await connection.fetchrow("SELECT '{NULL}'::text[] AS one, NULL = NULL AS same")
+        finally:
+            await connection.close()
+        assert tuple(row) == ([None], None)
+
+
 async def test_what_is_written_lasts_and_foreign_keys_hold_whatever_a_role_or_a_database_says(
     server: Cluster, pristine_shared: str
 ) -> None:
