@@ -184,6 +184,7 @@ def rows(bench: Bench, scale: float) -> None:
     bench.cluster.create_database("rowed")
     write_rules(bench, "rowed", row_rules(bench.cluster.port, "rowed"))
     bench.execute("rowed", tpch.row_mode(dict.fromkeys(tpch.TENANTS, scale / PART) | {LARGE: scale}))
+    bench.execute("rowed", "CREATE ROLE nobody LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO nobody")
     bench.execute("rowed", "VACUUM ANALYZE")
     backed_up(bench, "backup, rows", tenant, archive, "rowed")
     put_back(bench, "restore, rows, nothing differs", archive, name="rowed")

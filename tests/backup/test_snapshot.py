@@ -100,6 +100,7 @@ async def test_values_are_read_and_compared_as_they_are_whatever_a_role_or_a_dat
             row = await connection.fetchrow("SELECT '{NULL}'::text[] AS one, NULL = NULL AS same")
         finally:
             await connection.close()
+        assert row is not None
         assert tuple(row) == ([None], None)
 
 
