@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -111,16 +111,16 @@ class Mirror:
                 await self._check_references({one.place: one.touched for one in touched})
             if compare:
                 await self.source.execute(EITHER)
-                async with self.target.transaction():  # the one above ended, and with it its locks
-                    await self._held_there()
+                shared = self.there.policy.shares_tables  # of which nothing is held, and no lock is kept
+                async with nullcontext() if shared else self.target.transaction():  # the one above ended with its locks
+                    await held(self.target, self.there, [one.target.relation for one in self.passages], written=True)
                     for one in self.passages:
-                        here, there = await asyncio.gather(
-                            self._digest(self.source, one, one.source, self.here, None),
-                            self._digest(self.target, one, one.target, self.there, None),
-                        )
-                        source.append(here)
-                        target.append(there)
-                        self.tell(Progress("compare", here[0], 0, 0, one.title))
+                        async with asyncio.TaskGroup() as both:
+                            here = both.create_task(self._digest(self.source, one, one.source, self.here, None))
+                            there = both.create_task(self._digest(self.target, one, one.target, self.there, None))
+                        source.append(here.result())
+                        target.append(there.result())
+                        self.tell(Progress("compare", here.result()[0], 0, 0, one.title))
         await self.source.execute(
             "DELETE FROM partywall.changes WHERE id = ANY ($1::pg_catalog.int8[])", [row["id"] for row in ids]
         )

@@ -28,7 +28,7 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation, t.tgname::p
  WHERE {USERS} AND t.tgenabled <> 'D'
    AND (c.oid = ANY ($1::pg_catalog.oid[]) OR EXISTS (
          SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a WHERE a.relid = ANY ($1::pg_catalog.oid[])))
- ORDER BY 1, 2
+ ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(c.oid)), 1, 2  -- as who writes locks them
 """
 AGAIN = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 

@@ -78,15 +78,13 @@ SELECT i.indrelid AS relation, c.relname AS name,
  ORDER BY i.indrelid, c.relname
 """
 
-# A key that references a partitioned table has a row for each partition, too; those say nothing new. One that is not
-# enforced, which PostgreSQL 18 knows, does nothing and promises nothing.
+# A key that references a partitioned table has a row for each partition, too; those say nothing new.
 FOREIGN_KEYS = """
 SELECT k.conrelid AS relation, k.conname AS name, k.conkey AS columns, k.confrelid AS references,
        k.confkey AS referenced, k.confdeltype::pg_catalog.text AS on_delete, k.confupdtype::pg_catalog.text AS on_update
   FROM pg_catalog.pg_constraint k
  WHERE k.contype = 'f' AND NOT EXISTS (
          SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)
-   AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'
  ORDER BY k.conrelid, k.conname
 """
 

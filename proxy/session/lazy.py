@@ -16,7 +16,7 @@ from proxy.session.due import QUERY, Due
 from proxy.sql.plan import Forward, Planned, Reject, TransactionVerb
 
 READY_IN_BLOCK = b"Z\0\0\0\5T"
-TERMINATE = ord("X")
+SIMPLE_QUERY, TERMINATE = ord("Q"), ord("X")
 
 
 class Begun(NamedTuple):
@@ -62,16 +62,27 @@ def begin(
         plan = planned.rejection or planned.plans[0]
         if isinstance(plan, Reject):
             s.audit(plan, begun.said, planned.shape)
-            s.begun, s.refusal = None, encode.refusal_of(plan)
-            return True
+            s.refusal = encode.refusal_of(plan)
+            return _gone(s, tag)
         if isinstance(plan, Forward):
             begun = s.begun = Begun(plan, s.text_of(plan, planned.literals, begun.said), begun.said, s.epoch)
     if s.refusal is None and not s.ensure_lease():
         return False
+    if s.refusal is not None:  # no connection to be had
+        return _gone(s, tag)
     s.begun = None
-    if s.refusal is not None:  # no connection to be had, which is the answer to the message; there is no block
-        return True
     s.up.append(encode.query(begun.sent))
     s.due.append(Due(QUERY, False, begun.plan, (begun.plan,), begun.sent))
     s.backend().unnamed = None
+    return True
+
+
+def _gone(s: Conversation, tag: int) -> bool:
+    """There is no block, and why is the answer to the message, whatever it asks: a Sync or Close would say that all is
+    well, and what came next would be a transaction of its own. A Query tells it itself.
+    """
+    s.begun = None
+    if tag != SIMPLE_QUERY and s.refusal is not None:
+        refusal, s.refusal = s.refusal, None
+        s.refuse_extended(refusal)
     return True

@@ -320,7 +320,7 @@ class ClientSession(Conversation):
         if self.waiting is Waiting.LEASE:
             self.dequeue()
         self.ticket += 1
-        self.waiting = Waiting.NOTHING
+        self.waiting, self.refusal = Waiting.NOTHING, None
         self.plans.clear()
         message, self.message = self.message, None
         canceled = QueryCanceled("canceling statement due to user request")

@@ -132,7 +132,6 @@ async def test_what_a_plan_must_not_take_for_granted_is_not(
             """
             CREATE TABLE late (tenant_id int); ALTER TABLE late ADD CONSTRAINT nn NOT NULL tenant_id NOT VALID;
             CREATE TABLE virtual (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL);
-            ALTER TABLE referencing ADD CONSTRAINT promised FOREIGN KEY (id) REFERENCES referenced NOT ENFORCED;
             """
             if newest
             else ""

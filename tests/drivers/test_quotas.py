@@ -249,10 +249,13 @@ def test_server_time_is_owed(proxy: Proxy, quotas: Quotas) -> None:
         assert error["M"] == "quota exceeded: server time per hour"
 
 
-def test_so_many_statements_at_one_time(proxy: Proxy, quotas: Quotas) -> None:
+def test_so_many_statements_at_one_time(cluster: Cluster, proxy: Proxy, quotas: Quotas) -> None:
     quotas("concurrent_statements: 1")
+    runs = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%'"
+    runs += " AND pid <> pg_backend_pid()"
     with proxy.connect("acme_app") as busy, proxy.connect("acme_app") as client:
         busy.send("Q", b"SELECT pg_sleep(30)\0")
+        assert eventually(lambda: cluster.psql(sql=runs).strip() == "1", 20.0)  # else it may be the one that is refused
         assert eventually(lambda: [one["C"] for one in client.simple("SELECT 1").errors] == ["53400"], 20.0)
         (error,) = client.simple("SELECT 1").errors
         assert error["D"] == "Limit 1, used 1; it opens again when one of them has ended."

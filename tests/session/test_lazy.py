@@ -11,9 +11,10 @@ from proxy.session.actions import Audit, LeaseBackend
 from proxy.session.events import BackendLeased, CancelRequested, LeaseRefused
 from proxy.session.session import ClientSession
 from proxy.sql.plan import Effects, Planned, Reject, StatementKind, TransactionVerb
+from proxy.wire.fields import message
 from tests.kit.builders import forward, grant
 from tests.session.conftest import READY, Door, Lease, complete, kinds, log_in, query
-from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, execute, parse
+from tests.session.test_extended import BOUND, DONE, IDLE, PARSED, SYNC, bind, close, execute, parse
 
 BEGUN = complete("BEGIN", "T")
 
@@ -113,6 +114,23 @@ def test_without_a_connection_the_statement_is_refused_and_the_block_is_gone(laz
     lazy.handle(LeaseRefused(asked.ticket, TooManyConnections("none became free")))
     assert door.take().endswith(IDLE)
     assert lazy.begun is None
+
+
+@pytest.mark.parametrize("asked", ["S", "HS", "CS", "PS", "BES"])
+def test_whatever_is_asked_is_answered_by_why_there_is_no_block(lazy: ClientSession, door: Door, asked: str) -> None:
+    """A Sync or Close alone would say that all is well, and what comes next would be a transaction of its own."""
+    made = {"S": SYNC, "H": message(72, b""), "C": close("S", "one")}
+    made |= {"P": parse("SELECT 1"), "B": bind(), "E": execute()}
+    door.free.clear()
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(b"".join(made[one] for one in asked))
+    (lease,) = door.asked(LeaseBackend)
+    lazy.handle(LeaseRefused(lease.ticket, TooManyConnections("none became free")))
+    said = door.take()
+    assert (kinds(said), said.endswith(IDLE)) == ("EZ", True)
+    assert b"C53300\0" in said
+    assert (lazy.begun, lazy.refusal, lazy.skipping) == (None, None, False)
 
 
 def test_who_is_canceled_while_it_waits_for_a_connection_is_in_no_block(lazy: ClientSession, door: Door) -> None:
