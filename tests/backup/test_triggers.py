@@ -7,7 +7,7 @@ import pytest
 from proxy.backup.neighbours import Around
 from proxy.backup.selection import selected
 from proxy.backup.snapshot import WRITING
-from proxy.backup.triggers import silenced
+from proxy.backup.triggers import ENABLED, silenced
 from proxy.catalog.connect import connect
 from proxy.catalog.introspect import introspect
 from tests.backup.shelf import operators, small
@@ -16,17 +16,17 @@ from tests.kit.postgres import Cluster
 SQL = """
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
 CREATE TABLE parted (tenant_id int NOT NULL) PARTITION BY LIST (tenant_id);
-CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+CREATE TABLE below_2 PARTITION OF parted FOR VALUES IN (2);
 CREATE TABLE parted_4 PARTITION OF parted FOR VALUES IN (4);
 CREATE TABLE kinds (id int PRIMARY KEY);
 CREATE TABLE other (id int);
 CREATE TRIGGER whole AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION nothing();
-CREATE TRIGGER "Part" AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
-CREATE TRIGGER always AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
-ALTER TABLE parted_2 ENABLE ALWAYS TRIGGER always;
-CREATE TRIGGER never AFTER INSERT ON parted_2 FOR EACH ROW EXECUTE FUNCTION nothing();
-ALTER TABLE parted_2 DISABLE TRIGGER never;
-ALTER TABLE parted_2 ENABLE REPLICA TRIGGER whole;
+CREATE TRIGGER "Part" AFTER INSERT ON below_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TRIGGER always AFTER INSERT ON below_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+ALTER TABLE below_2 ENABLE ALWAYS TRIGGER always;
+CREATE TRIGGER never AFTER INSERT ON below_2 FOR EACH ROW EXECUTE FUNCTION nothing();
+ALTER TABLE below_2 DISABLE TRIGGER never;
+ALTER TABLE below_2 ENABLE REPLICA TRIGGER whole;
 ALTER TABLE parted_4 DISABLE TRIGGER whole;
 CREATE TRIGGER off AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION nothing();
 ALTER TABLE ONLY parted DISABLE TRIGGER off;
@@ -44,6 +44,8 @@ async def test_those_of_the_tables_and_their_partitions_are_off_and_then_as_befo
         try:
             (kept,) = selected(await introspect(connection, 1), grant, Around())
             before = [tuple(row) for row in await connection.fetch(STATES)]
+            order = [row["relation"] for row in await connection.fetch(ENABLED, [kept.relation.oid])]
+            assert order == sorted(order, key="public.parted".__ne__)  # locked as by who writes: the parent first
             async with connection.transaction(), silenced(connection, [kept]) as count:
                 assert count == 9
                 on = {row["tgname"] for row in await connection.fetch(STATES) if row["tgenabled"] != "D"}
