@@ -240,6 +240,7 @@ def test_a_schema_of_ones_own_is_cloned_with_its_definitions_and_masked(postgres
             cloned(postgres18, foreign, newco)
     finally:
         postgres18.drop_database("own_schemas")
+        postgres18.psql(sql="DROP ROLE IF EXISTS newco_rw")
 
 
 def test_a_database_of_ones_own_is_cloned_into_an_empty_one(postgres18: Cluster) -> None:
