@@ -228,6 +228,7 @@ MEANING = (
     "`pg_dump`: `-Fd -j`, of the schema. `pg_restore of rows`: `--data-only --single-transaction`, into the same tables with their indexes and",
     "foreign keys. `pg_restore of all`: `--single-transaction`, tables, rows and then indexes, as `partywall restore` does it, which verifies the archive before.",
     "`rows`: the same tenant in tables that three tenants share; `nothing differs` is what looking for differences takes, `into-empty` after all of its rows were deleted.",
+    "What is of the smaller tenant or of `rows` was measured once.",
 )
 
 

@@ -257,7 +257,8 @@ class Pools:
 
     def follow(self, grants: Iterable[Grant]) -> None:
         """The rules grant these: at another place that a tenant has left nothing is kept for it."""
-        self._upkeep.follow({_key_of(one) for one in grants if one.limits.min_pool_size})
+        tenants = self._upkeep.tenants()
+        self._upkeep.follow({_key_of(one): one.limits.min_pool_size for one in grants if one.tenant in tenants})
 
     def tenants(self) -> AbstractSet[str]:
         """Every one that had a connection, and was not forgotten."""

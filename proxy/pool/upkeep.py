@@ -8,7 +8,7 @@ the tenant's any more, and is opened again when it is lost. Times are seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.pool.connection import ServerConnection
@@ -61,10 +61,20 @@ class Upkeep:
         for key in [key for key, kept in self._kept.items() if kept.share.tenant == tenant]:
             self._kept.pop(key).share.keep = 0
 
-    def follow(self, places: Collection[Key]) -> None:
-        """The rules name these pools, and no others: those keep nothing any more."""
-        for key in [key for key in self._kept if key not in places]:
-            self._release(self._kept.pop(key).share)
+    def tenants(self) -> set[str]:
+        """Those for whom something is kept."""
+        return {kept.share.tenant for kept in self._kept.values()}
+
+    def follow(self, counts: Mapping[Key, int]) -> None:
+        """The rules name these pools of such tenants, and no others: those keep nothing, and what they have idle is
+        closed.
+        """
+        for key, kept in list(self._kept.items()):
+            if key not in counts:
+                del self._kept[key]
+                self._release(kept.share)
+            elif not counts[key]:
+                self.keep(kept.share, 0)
 
     def _release(self, share: Share[ServerConnection, Waiter]) -> None:
         """It keeps nothing, and what is idle of it is closed."""

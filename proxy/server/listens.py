@@ -77,6 +77,7 @@ class ListeningClient(PermittedClient):
             await listening.wait_subscribed(grant, self, action.channel)
             if self.grant is None or self.grant.place != grant.place:  # it was canceled, and has moved since
                 listening.unsubscribe(grant, self, (action.channel,))
+                return  # the session would give up what it listens to where it is now
         except Refusal as problem:
             refusal = problem
         self.handle(Subscribed(action.ticket, action.channel, action.name, refusal))

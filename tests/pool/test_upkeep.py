@@ -159,6 +159,7 @@ async def test_what_a_tenant_uses_elsewhere_keeps_nothing_here() -> None:
         house.now += 1.0
         house.pools.release(lease)
         await house.at(float(now + 50))
+    await house.at(501.0)
     assert [connection.server for connection in house.open] == [away.server]
     await house.end()
 
@@ -170,6 +171,18 @@ async def test_rules_that_keep_nothing_any_more_let_it_go() -> None:
     house.pools.release(await house.pools.wait_lease(grant()))
     assert await house.at(100.0) == 1
     await house.at(101.0)
+    assert [one for one in house.open if one.lost is None] == []
+    await house.end()
+
+
+async def test_what_is_idle_stays_for_its_time_where_the_rules_keep_nothing_any_more() -> None:
+    house = House(Lifetimes(server_idle_timeout=60.0))
+    kept = grant(min_pool_size=1)
+    house.pools.release(await house.pools.wait_lease(kept))
+    house.pools.follow([replace(kept, limits=Limits())])
+    assert await house.at(30.0) == 0
+    assert await house.at(61.0) == 1
+    await house.at(62.0)
     assert [one for one in house.open if one.lost is None] == []
     await house.end()
 

@@ -19,7 +19,7 @@ from proxy.session.events import CancelRequested
 from proxy.sql.plan import STATEMENT_NAME, Effects, Execution, PlanContext, Planned
 from proxy.tenancy.policy import Grant, Policy
 from tests.kit.builders import ForwardingPlanner, OneTenant, forward
-from tests.kit.rawclient import RawClient
+from tests.kit.rawclient import Exchange, RawClient
 from tests.server.conftest import House, until
 from tests.session.test_extended import SYNC, bind, execute, parse
 
@@ -75,6 +75,17 @@ async def noting(house: House) -> tuple[RawClient, Client, Noting]:
     client = await house.connect()
     (port,) = house.listener.clients
     return client, port, planner
+
+
+async def behind(house: House, client: RawClient, port: Client) -> tuple[RawClient, Client, asyncio.Future[Exchange]]:
+    """A second client whose "SELECT 7" waits for the only connection, which the first one has in a transaction."""
+    second = await house.connect()
+    (other,) = (one for one in house.listener.clients if one is not port)
+    house.pools.set_ceiling(1)
+    await house.ask(client, "BEGIN")
+    asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
+    await until(lambda: house.pools.statistics().waiting == 1)
+    return second, other, asked
 
 
 async def test_an_idle_session_goes_on_in_the_new_mode_on_another_connection(house: House) -> None:
@@ -163,12 +174,7 @@ async def test_what_was_planned_before_and_waits_for_another_plan_is_planned_ane
 async def test_a_statement_that_waits_for_a_connection_leaves_for_the_new_place(house: House, bound: bool) -> None:
     """Also where the session has gone by the new rules already, while it waited at the old place."""
     client, port, planner = await noting(house)
-    second = await house.connect()
-    (other,) = (one for one in house.listener.clients if one is not port)
-    house.pools.set_ceiling(1)
-    await house.ask(client, "BEGIN")
-    asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
-    await until(lambda: house.pools.statistics().waiting == 1)
+    second, other, asked = await behind(house, client, port)
     changed(house, other)
     assert not bound or other.bind()
     await house.ask(client, "COMMIT")
@@ -182,12 +188,7 @@ async def test_who_cannot_go_along_is_lent_nothing_of_the_place_where_it_waits(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, port, _ = await noting(house)
-    second = await house.connect()
-    (other,) = (one for one in house.listener.clients if one is not port)
-    house.pools.set_ceiling(1)
-    await house.ask(client, "BEGIN")
-    asked = asyncio.ensure_future(house.ask(second, "SELECT 7"))
-    await until(lambda: house.pools.statistics().waiting == 1)
+    second, other, asked = await behind(house, client, port)
     other.session.settings.current = {"forbidden": "'1'"}
     changed(house, other)
     assert not other.bind()

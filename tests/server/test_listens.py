@@ -98,6 +98,25 @@ async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_mov
     client.close()
 
 
+async def test_nor_is_what_it_listens_to_since_given_up_with_that(house: House) -> None:
+    listening = Slow(house.pools)
+    house.listener.services = replace(house.listener.services, listening=listening)
+    client = await house.connect()
+    (port,) = house.listener.clients
+    asked = asyncio.ensure_future(house.ask(client, "LISTEN news"))
+    await until(lambda: port.session.waiting is Waiting.CHANNEL)
+    port.handle(CancelRequested())
+    await asked
+    changed(house, port)
+    again = asyncio.ensure_future(house.ask(client, "LISTEN news"))
+    await until(lambda: port.session.waiting is Waiting.CHANNEL)
+    listening.go.set()
+    assert (await asyncio.wait_for(again, 20)).errors == []
+    await until(lambda: not house.listener.tasks)
+    assert len(listening) == 1
+    client.close()
+
+
 async def test_who_may_have_missed_something_is_cut_off(house: House) -> None:
     client, idle = await house.connect(), await house.connect()
     await house.ask(client, "LISTEN news")
