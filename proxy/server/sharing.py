@@ -22,7 +22,7 @@ from proxy.server import gate
 PLANNING = 0.05  # of a processor's time
 BURST = 0.5  # seconds: an application that starts brings all its statements at once
 RELAY = 0.2  # of the loop's time
-AHEAD = 0.02  # seconds of it at once
+AHEAD = 0.001  # seconds of it at once: two or three reads
 LARGE = 1 << 13  # bytes: a server fills its buffer before it sends so many at once
 BULK = 1 << 16  # bytes of one read that are a turn by themselves
 PAUSE = 0.001  # seconds: less is not waited for, but owed
