@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from proxy.pool.listening import Listening, Subscriber
 from proxy.pool.pools import Pools
+from proxy.server.client import Client
 from proxy.server.listens import UNKNOWN_PROCESS
 from proxy.session.conversation import Waiting
 from proxy.session.events import CancelRequested
@@ -16,6 +17,7 @@ from proxy.session.notifications import LIMIT
 from proxy.tenancy.derived import SEED, own_channel
 from proxy.tenancy.policy import Grant, Limits
 from proxy.wire.backend import NotificationResponse
+from tests.kit.rawclient import RawClient
 from tests.server.conftest import House, until
 from tests.server.test_following import changed
 
@@ -80,7 +82,8 @@ class Slow(Listening):
         await self.go.wait()
 
 
-async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_moved(house: House) -> None:
+async def canceled_and_moved(house: House) -> tuple[Slow, RawClient, Client]:
+    """Whose LISTEN was canceled before it was told, and who belongs to another place since."""
     listening = Slow(house.pools)
     house.listener.services = replace(house.listener.services, listening=listening)
     client = await house.connect()
@@ -90,6 +93,11 @@ async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_mov
     port.handle(CancelRequested())
     assert [one["C"] for one in (await asked).errors] == ["57014"]
     changed(house, port)
+    return listening, client, port
+
+
+async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_moved(house: House) -> None:
+    listening, client, _ = await canceled_and_moved(house)
     assert (await house.ask(client, "SELECT 1")).rows == [(b"1",)]
     listening.go.set()
     await until(lambda: not house.listener.tasks)
@@ -99,15 +107,7 @@ async def test_nobody_listens_at_a_former_place_for_who_was_canceled_and_has_mov
 
 
 async def test_nor_is_what_it_listens_to_since_given_up_with_that(house: House) -> None:
-    listening = Slow(house.pools)
-    house.listener.services = replace(house.listener.services, listening=listening)
-    client = await house.connect()
-    (port,) = house.listener.clients
-    asked = asyncio.ensure_future(house.ask(client, "LISTEN news"))
-    await until(lambda: port.session.waiting is Waiting.CHANNEL)
-    port.handle(CancelRequested())
-    await asked
-    changed(house, port)
+    listening, client, port = await canceled_and_moved(house)
     again = asyncio.ensure_future(house.ask(client, "LISTEN news"))
     await until(lambda: port.session.waiting is Waiting.CHANNEL)
     listening.go.set()

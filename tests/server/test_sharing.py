@@ -56,6 +56,12 @@ def test_large_results_of_a_tenant_have_their_share_of_the_loop_and_who_begins_d
     assert RELAY * now * 0.99 <= used <= RELAY * (now + PAUSE) + 0.001
 
 
+def test_a_result_of_a_megabyte_is_not_relayed_in_one_go() -> None:
+    share, read = Share(1, 100.0), 0.0005  # seconds that 256 kB of small rows take
+    assert share.relayed(read, 0.0) == 0.0
+    assert [share.relayed(read, 0.0) for _ in range(3)][1:] == pytest.approx([read / RELAY, 2 * read / RELAY])
+
+
 def test_whatever_was_used_nobody_rests_longer_than_the_most_that_is_owed() -> None:
     share = Share(1, 100.0)
     assert share.relayed(1000.0, 0.0) == pytest.approx(DEBT / RELAY)
