@@ -16,7 +16,8 @@ from proxy.session.due import QUERY, Due
 from proxy.sql.plan import Forward, Planned, Reject, TransactionVerb
 
 READY_IN_BLOCK = b"Z\0\0\0\5T"
-SIMPLE_QUERY, TERMINATE = ord("Q"), ord("X")
+SIMPLE_QUERY, FUNCTION_CALL = ord("Q"), ord("F")
+NOTHING = b"Xdcf"  # Terminate, and what belongs to a COPY that is none: they ask nothing
 
 
 class Begun(NamedTuple):
@@ -52,7 +53,7 @@ def begin(
     another plan: under other rules the same BEGIN may be refused, which then is the answer to the message.
     """
     begun = s.begun
-    if begun is None or tag == TERMINATE:
+    if begun is None or tag in NOTHING:
         return True
     s.port.follow()
     if begun.epoch is not s.epoch:
@@ -79,10 +80,12 @@ def begin(
 
 def _gone(s: Conversation, tag: int) -> bool:
     """There is no block, and why is the answer to the message, whatever it asks: a Sync or Close would say that all is
-    well, and what came next would be a transaction of its own. A Query tells it itself.
+    well, and what came next would be a transaction of its own. A Query tells it itself; a FunctionCall, after which no
+    Sync comes, is refused in any case.
     """
     s.begun = None
     if tag != SIMPLE_QUERY and s.refusal is not None:
         refusal, s.refusal = s.refusal, None
-        s.refuse_extended(refusal)
+        if tag != FUNCTION_CALL:
+            s.refuse_extended(refusal)
     return True

@@ -133,6 +133,31 @@ def test_whatever_is_asked_is_answered_by_why_there_is_no_block(lazy: ClientSess
     assert (lazy.begun, lazy.refusal, lazy.skipping) == (None, None, False)
 
 
+def test_a_function_call_that_finds_no_connection_is_answered_and_the_session_goes_on(
+    lazy: ClientSession, door: Door
+) -> None:
+    """No Sync follows one: who waited for it would wait for ever."""
+    door.free.clear()
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(message(70, bytes(12)))
+    (lease,) = door.asked(LeaseBackend)
+    lazy.handle(LeaseRefused(lease.ticket, TooManyConnections("none became free")))
+    said = door.take()
+    assert (kinds(said), said.endswith(IDLE)) == ("EZ", True)
+    assert (lazy.begun, lazy.refusal, lazy.skipping) == (None, None, False)
+
+
+@pytest.mark.parametrize("tag", b"dcf")
+def test_what_belongs_to_a_copy_that_is_none_needs_no_block(lazy: ClientSession, door: Door, tag: int) -> None:
+    door.free.clear()
+    lazy.data(query("BEGIN"))
+    door.take()
+    lazy.data(message(tag, b"\0"))
+    assert (door.asked(LeaseBackend), door.take()) == ([], b"")
+    assert lazy.begun is not None
+
+
 def test_who_is_canceled_while_it_waits_for_a_connection_is_in_no_block(lazy: ClientSession, door: Door) -> None:
     """It was told that it is idle: a BEGIN ahead of what it says next would never be committed."""
     (one,) = door.free
